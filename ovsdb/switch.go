@@ -1,0 +1,33 @@
+package ovsdb
+
+import "net/netip"
+
+// Switch is what Open vSwitch should hold on this host: one bridge and a
+// tunnel to every peer. The zero Switch desires nothing of ours at all.
+type Switch struct {
+	Bridge   string // Bridge name, "br0"; empty: no bridge and no tunnel of ours
+	Datapath string // Bridge datapath_type: "system", "netdev", or empty for OVS's default
+	MTU      int    // bytes; Interface mtu_request of the bridge's own port; 0: left alone
+	Mesh     string // the mesh's ID, written to external_ids
+	Tunnels  []Tunnel
+}
+
+// Tunnel is one port that leads to one peer. Its identity for OVS is Type,
+// Remote, Local and Key together: no two ports may share all four
+// (ovs-vswitchd.conf.db(5), Interface options).
+type Tunnel struct {
+	Name   string     // Port and Interface name, 15 bytes at most: "gre43"
+	Type   string     // Interface type: "gre" or "vxlan"
+	Remote netip.Addr // options:remote_ip, the peer's underlay address
+	Local  netip.Addr // options:local_ip, this host's underlay address
+	Key    uint32     // options:key; 0: none
+	BFD    bool       // bfd:enable
+	Peer   Peer       // external_ids, so that ovs-vsctl reads as an audit
+}
+
+// Peer says where a tunnel leads.
+type Peer struct {
+	ID     string       // the peer's host ID
+	Name   string       // the peer's name
+	Subnet netip.Prefix // the peer's subnet of the pool
+}
