@@ -1,0 +1,73 @@
+package mesh
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// Status is a host's own account of itself and its mesh, as `gremesh status`
+// prints it.
+type Status struct {
+	Host     HostStatus   `json:"host"`
+	Mesh     TotalStatus  `json:"mesh"`
+	Peers    []PeerStatus `json:"peers"`
+	Problems []Problem    `json:"problems"`
+}
+
+// HostStatus is this host.
+type HostStatus struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Underlay netip.Addr   `json:"underlay"`
+	Subnet   netip.Prefix `json:"subnet"` // zero while it holds no lease
+	Bip      netip.Prefix `json:"bip"`    // zero while it holds no lease
+	MTU      int          `json:"mtu"`    // bytes, of docker0
+	Lease    string       `json:"lease"`  // waiting, claiming or held
+	Waiting  string       `json:"waiting,omitempty"`
+	Version  string       `json:"version"` // of the agent
+	Since    time.Time    `json:"since"`   // the agent's start
+}
+
+// TotalStatus is the mesh as a whole, as far as gossip tells it here.
+type TotalStatus struct {
+	ID        string       `json:"id"`
+	Pool      netip.Prefix `json:"pool"`
+	Hosts     int          `json:"hosts"`      // alive, this one included
+	Failed    int          `json:"failed"`     // silent without a goodbye
+	Tunnels   int          `json:"tunnels"`    // directed: n(n-1) for n alive hosts
+	TunnelsUp int          `json:"tunnels_up"` // as each host counts its own
+}
+
+// PeerStatus is another host and the tunnel to it.
+type PeerStatus struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Underlay netip.Addr   `json:"underlay"`
+	Subnet   netip.Prefix `json:"subnet"` // zero while it holds no lease
+	State    string       `json:"state"`  // alive, failed or left
+	Tunnel   TunnelStatus `json:"tunnel"`
+}
+
+// TunnelStatus is the port to a peer as Open vSwitch has it.
+type TunnelStatus struct {
+	Port    string `json:"port"`            // empty: there is none
+	Type    string `json:"type,omitempty"`  // gre or vxlan
+	BFD     string `json:"bfd,omitempty"`   // up, init, down, admin_down; empty: not enabled or not yet known
+	RxBytes uint64 `json:"rx_bytes"`        // Interface statistics:rx_bytes
+	TxBytes uint64 `json:"tx_bytes"`        // Interface statistics:tx_bytes
+	Error   string `json:"error,omitempty"` // Interface error, or why there is no port
+}
+
+// Problem is something that an operator should know or do.
+type Problem struct {
+	What string `json:"what"`         // what is wrong, and where
+	Do   string `json:"do,omitempty"` // what to do about it
+}
+
+// Audit is the outcome of comparing the desired with the actual state.
+type Audit struct {
+	Drift    []drift.Drift `json:"drift"`    // empty: clean
+	Problems []Problem     `json:"problems"` // what kept parts from being judged; not empty: can't tell
+}
