@@ -39,7 +39,8 @@ func (m *Machine) Waiting() Waiting {
 func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	m.claim = nil
 	subnet, ok := m.candidate(refused)
-	if !ok || !m.knowsHolder() {
+	m.seeks = !m.knowsHolder()
+	if !ok || m.seeks {
 		if own, _ := m.Own(); own.State == Claiming || own.State == Held {
 			return m.write(Released, own.Subnet, own.Age)
 		}
@@ -52,7 +53,7 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	}
 	m.claim = &claim{asked: make(map[ID]bool), answers: make(map[ID]bool), refused: refused}
 	out := m.write(Claiming, subnet, age)
-	out.add(m.ask())
+	out.Add(m.ask())
 	return out
 }
 

@@ -21,6 +21,7 @@ type Machine struct {
 	self  ID
 	table *Table
 	claim *claim // nil while none is under way
+	seeks bool   // would claim, if it knew a holder to ask
 }
 
 // claim is the attempt under way. Its subnet and version are those of the
@@ -99,7 +100,7 @@ func (m *Machine) Retry() Output {
 // those who stay: with it go the promises made here.
 func (m *Machine) Leave(release bool) Output {
 	own, ok := m.Own()
-	m.claim = nil
+	m.claim, m.seeks = nil, false
 	switch {
 	case !ok || own.State == Released || own.State == Left && !release:
 		return Output{}
@@ -124,9 +125,11 @@ func (m *Machine) Merge(records []Record) Output {
 	case usurped && !(m.Holds() && len(m.electors()) == 0):
 		// The mesh knows a later self than this host does. Whatever it
 		// promised meanwhile is forgotten here: ask again, and so learn it.
-		out.add(m.begin(make(map[netip.Prefix]bool)))
+		out.Add(m.begin(make(map[netip.Prefix]bool)))
+	case m.seeks && m.knowsHolder():
+		out.Add(m.Retry())
 	case m.claim != nil && out.Changed:
-		out.add(m.decide())
+		out.Add(m.decide())
 	}
 	return out
 }
@@ -157,7 +160,7 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	}
 	out.Send = []Envelope{{To: claimant, Message: Message{Answer: answer}}}
 	if m.claim != nil && out.Changed {
-		out.add(m.decide())
+		out.Add(m.decide())
 	}
 	return out
 }
@@ -171,11 +174,11 @@ func (m *Machine) receiveAnswer(a Answer) Output {
 	}
 	if !a.Granted {
 		m.claim.refused[own.Subnet] = true
-		out.add(m.begin(m.claim.refused))
+		out.Add(m.begin(m.claim.refused))
 		return out
 	}
 	m.claim.answers[a.From] = a.Holder
-	out.add(m.decide())
+	out.Add(m.decide())
 	return out
 }
 

@@ -67,7 +67,8 @@ type Output struct {
 	Send    []Envelope
 }
 
-func (o *Output) add(other Output) {
+// Add joins what two calls asked for.
+func (o *Output) Add(other Output) {
 	o.Changed = o.Changed || other.Changed
 	o.Send = append(o.Send, other.Send...)
 }
