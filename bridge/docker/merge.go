@@ -22,7 +22,7 @@ type file struct {
 	eol    string
 }
 
-// parse reads daemon.json; an empty file is an empty object, as for dockerd.
+// parse reads daemon.json; an empty file is an empty object.
 // Comments and trailing commas are kept although dockerd refuses them. Errors
 // name line and column.
 func parse(b []byte) (file, error) {
@@ -33,7 +33,7 @@ func parse(b []byte) (file, error) {
 	if bytes.Contains(b, []byte("\r\n")) {
 		eol = "\r\n"
 	}
-	if len(bytes.TrimSpace(b)) == 0 {
+	if len(bytes.Trim(b, blank)) == 0 {
 		b = []byte("{}" + eol)
 	}
 	root, err := hujson.Parse(bytes.Clone(b)) // the tree is edited in place

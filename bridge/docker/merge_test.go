@@ -81,7 +81,7 @@ func TestMergeRefusesWhatItCannotKeep(t *testing.T) {
 // stays standard, and a second merge changes nothing.
 func check(t *testing.T, in, out []byte) {
 	t.Helper()
-	if len(bytes.TrimSpace(in)) == 0 {
+	if len(bytes.Trim(in, blank)) == 0 {
 		in = []byte("{}")
 	}
 	was, err := hujson.Parse(bytes.Clone(in))
