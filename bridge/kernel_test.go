@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
@@ -62,7 +62,7 @@ func namespace(t *testing.T) *Kernel {
 func sh(t *testing.T, script string) string {
 	t.Helper()
 	const tap = "tap() { ip tuntap add dev $1 mode tap; }\n" // what br0 is on the userspace datapath
-	out, err := exec.Command("sh", "-ec", tap+script).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "sh", "-ec", tap+script).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
@@ -282,8 +282,9 @@ func TestRunSignalsChangesOfOurs(t *testing.T) {
 	} {
 		sh(t, script)
 		woken(t, k, script)
-		quiet(t, k)
+		quiet(t, k, 50*time.Millisecond)
 	}
+	quiet(t, k, 300*time.Millisecond)
 
 	sh(t, `tap eth2; ip addr add 192.0.2.1/24 dev eth2; ip link set eth2 up
 		ip route add 10.5.0.0/16 via 192.0.2.9; ip link del eth2`)
@@ -306,12 +307,12 @@ func woken(t *testing.T, k *Kernel, by string) {
 }
 
 // quiet takes the signals of a command that gives several notices.
-func quiet(t *testing.T, k *Kernel) {
+func quiet(t *testing.T, k *Kernel, long time.Duration) {
 	t.Helper()
 	for {
 		select {
 		case <-k.Changed():
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(long):
 			return
 		}
 	}
@@ -340,7 +341,7 @@ func TestRunSurvivesLostNotices(t *testing.T) {
 		i=0; while [ $i -lt 20000 ]; do echo "route add 10.$((i/256)).$((i%256)).0/24 dev eth1"; i=$((i+1)); done | ip -batch -
 		ip link del eth1; ip link add docker0 type bridge`)
 	woken(t, k, "a flood")
-	quiet(t, k)
+	quiet(t, k, 300*time.Millisecond)
 	sh(t, "ip link set docker0 up")
 	woken(t, k, "ip link set docker0 up")
 	cancel()

@@ -84,6 +84,14 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
+	if s.Old, err = dockerds(); err != nil {
+		return err
+	}
+	for _, p := range s.Old {
+		if err := p.conflict(keys); err != nil {
+			return err
+		}
+	}
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err
@@ -91,9 +99,6 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	}
 	// Recorded first, so that a crash in between costs a restart too many at
 	// worst, not one too few.
-	if s.Old, err = dockerds(); err != nil {
-		return err
-	}
 	if err := d.store(s); err != nil {
 		return err
 	}

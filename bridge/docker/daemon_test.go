@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -308,7 +309,7 @@ func TestADiskThatTakesNothingLeavesTheFileIntact(t *testing.T) {
 
 func sh(t *testing.T, script string) {
 	t.Helper()
-	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "sh", "-ec", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
 }
@@ -332,7 +333,7 @@ func alone(t *testing.T) bool {
 		return true
 	}
 	needRoot(t)
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,11 +99,16 @@ func (f file) settings() (bip string, mtu int) {
 	return bip, mtu
 }
 
-// merge returns daemon.json with the keys set and all else as it was.
+// merge returns daemon.json with the keys set and all else as it was. It
+// refuses what dockerd would then refuse to start with.
 func merge(b []byte, keys []key) ([]byte, error) {
 	f, err := parse(b)
 	if err != nil {
 		return nil, err
+	}
+	if v := f.find("bridge"); v != nil && literal(v) != `""` &&
+		slices.ContainsFunc(keys, func(k key) bool { return k.name == "bip" }) {
+		return nil, fmt.Errorf("%s: dockerd does not start with both bridge and bip: remove bridge", position(b, v.StartOffset))
 	}
 	for _, k := range keys {
 		if err := f.set(k); err != nil {
@@ -135,7 +141,7 @@ func (f file) set(k key) error {
 	if bytes.Contains(kept, []byte("//")) && !strings.Contains(before, "\n") {
 		before = f.eol + before // it may be a line comment
 	}
-	m.Name.BeforeExtra = append(kept[:len(kept):len(kept)], before...)
+	m.Name.BeforeExtra = slices.Concat(kept, hujson.Extra(before))
 	m.Value.BeforeExtra = hujson.Extra(colon)
 	return nil
 }

@@ -27,6 +27,7 @@ func TestMergeKeepsAllElse(t *testing.T) {
 		{"a key spelt with an escape", `{"b\u0069p": "10.0.0.1/8", "mtu": 1}`, `{"b\u0069p": "172.17.42.1/24", "mtu": 1462}`},
 		{"numbers and strings as written", `{"n": 9007199254740993, "e": 1.50E+2, "s": "\u00e9\/"}`,
 			`{"n": 9007199254740993, "e": 1.50E+2, "s": "\u00e9\/", "bip": "172.17.42.1/24", "mtu": 1462}`},
+		{"a bridge that says nothing", `{"bridge": "", "mtu": 1}`, `{"bridge": "", "mtu": 1462, "bip": "172.17.42.1/24"}`},
 		{"our names deeper down", `{"x": {"bip": 1, "mtu": []}}`, `{"x": {"bip": 1, "mtu": []}, "bip": "172.17.42.1/24", "mtu": 1462}`},
 		{"comments", "{\n  // why\n  \"debug\": true, // because\n  \"iptables\": true // keep\n  // end\n}\n",
 			"{\n  // why\n  \"debug\": true, // because\n  \"iptables\": true, // keep\n  \"bip\": \"172.17.42.1/24\",\n  \"mtu\": 1462\n  // end\n}\n"},
@@ -64,6 +65,7 @@ func TestMergeRefusesWhatItCannotKeep(t *testing.T) {
 		`{"BIP": "172.17.0.1/16"}`:         `line 1, column 2: key "BIP": dockerd knows it as "bip" only`,
 		`{"mtu": "1500"}`:                  "line 1, column 9: mtu must be a whole number",
 		`{"mtu": 1.5e3}`:                   "line 1, column 9: mtu must be a whole number",
+		`{"bridge": "br1"}`:                "line 1, column 12: dockerd does not start with both bridge and bip",
 		`{"mtu": {}}`:                      "line 1, column 9: mtu must be a whole number",
 		`{"mtu": 99999999999999999999999}`: "line 1, column 9: mtu must be a whole number",
 	} {

@@ -61,6 +61,25 @@ func dockerds() ([]process, error) {
 	return all, nil
 }
 
+// conflict is an error when the process was started with a flag that dockerd
+// does not start with beside one of the keys in daemon.json.
+func (p process) conflict(keys []key) error {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+	if err != nil && !gone(err) {
+		return fmt.Errorf("command line of dockerd: %w", err)
+	}
+	for arg := range strings.SplitSeq(string(b), "\x00") {
+		flag, _, _ := strings.Cut(arg, "=")
+		for _, k := range keys {
+			if flag == "--"+k.name || k.name == "bip" && (flag == "--bridge" || flag == "-b") {
+				return fmt.Errorf("dockerd (process %d) was started with %s, and does not start with both that and %s in its configuration file: remove the flag",
+					p.PID, flag, k.name)
+			}
+		}
+	}
+	return nil
+}
+
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }

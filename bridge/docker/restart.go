@@ -30,7 +30,7 @@ func (d *Daemon) Restart(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("capture the output of %q: %w", d.cfg.Restart, err)
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }() // nothing of it is kept
 	if err := os.Remove(out.Name()); err != nil {
 		return err
 	}

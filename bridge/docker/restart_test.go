@@ -14,18 +14,21 @@ import (
 )
 
 // start runs a process named dockerd and waits until it has the name.
-func start(t *testing.T, flags uintptr) *exec.Cmd {
+func start(t *testing.T, flags uintptr, args ...string) *exec.Cmd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dockerd")
-	b, err := os.ReadFile("/bin/sleep")
+	b, err := os.ReadFile("/bin/sh")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "600")
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"-c", "read _", "dockerd"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: flags, Pdeathsig: syscall.SIGKILL}
+	if _, err := cmd.StdinPipe(); err != nil { // what it waits for
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil { // returns once it runs under its name
 		t.Fatal(err)
 	}
@@ -87,6 +90,23 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 	}
 	start(t, 0)
 	expect("restarted", false, true)
+}
+
+func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	d := daemon(t)
+	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}} {
+		dockerd := start(t, 0, args...)
+		err := d.Apply(t.Context(), Diff(want, Actual{}))
+		if err == nil || !strings.Contains(err.Error(), "remove the flag") {
+			t.Errorf("%q: %v", args, err)
+		}
+		stop(dockerd)
+	}
+	start(t, 0, "--bip6", "--debug", "-D")
+	reach(t, d, want)
 }
 
 func TestAfterARebootNothingIsStale(t *testing.T) {
