@@ -225,6 +225,7 @@ func TestCheckPool(t *testing.T) {
 	}{
 		{"disjoint", underlay, []Route{route("192.168.248.0/24", "", "eth0", 2, 0), route("172.18.0.0/16", "", "br-1", 2, 0)}, ""},
 		{"our own devices", underlay, []Route{route("172.17.0.0/16", "", "docker0", 2, 0), route("172.17.3.0/24", "", "br0", 2, 0)}, ""},
+		{"a stale route of ours", underlay, []Route{route("172.17.0.0/16", "", "eth1", RouteProtocol, 0)}, ""},
 		{"the underlay in the pool", netip.MustParseAddr("172.17.5.5"), nil,
 			"pool 172.17.0.0/16 contains this host's underlay address 172.17.5.5: choose another pool"},
 		{"a route within the pool", underlay, []Route{route("172.17.64.0/20", "", "eth1", 2, 0)},

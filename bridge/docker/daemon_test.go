@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -21,6 +23,10 @@ const written = "{\n  \"bip\": \"172.17.42.1/24\",\n  \"mtu\": 1462\n}\n"
 
 // daemon is a Daemon on a daemon.json and a state directory of the test's.
 func daemon(t *testing.T) *Daemon {
+	t.Helper()
+	if _, err := dockerds(); errors.Is(err, fs.ErrPermission) {
+		needRoot(t) // to look at the machine's own dockerd
+	}
 	dir := t.TempDir()
 	return New(Config{
 		Path:     filepath.Join(dir, "docker", "daemon.json"),
@@ -278,9 +284,7 @@ func TestLeftoversOfACrashDoNoHarm(t *testing.T) {
 }
 
 func TestADiskThatTakesNothingLeavesTheFileIntact(t *testing.T) {
-	if !alone(t) {
-		return
-	}
+	needRoot(t)
 	for name, spoil := range map[string]string{
 		"full":      "head -c 100000 /dev/zero > %/filler 2>/dev/null || true",
 		"read-only": "mount -o remount,ro %",
@@ -314,6 +318,29 @@ func sh(t *testing.T, script string) {
 	}
 }
 
+// inside marks the test process that lives in namespaces of its own.
+const inside = "GREMESH_DOCKER_TEST_NAMESPACE"
+
+// TestMain runs the whole test binary anew in fresh network and mount
+// namespaces: the machine's own dockerd is none of the tests' business.
+func TestMain(m *testing.M) {
+	if os.Getuid() != 0 || os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		os.Exit(max(1, exit.ExitCode()))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "run the tests in namespaces:", err)
+		os.Exit(1)
+	}
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -322,24 +349,4 @@ func needRoot(t *testing.T) {
 		}
 		t.Skip("needs root")
 	}
-}
-
-// alone runs the calling test again in network and mount namespaces of its
-// own, and reports whether this is that run.
-func alone(t *testing.T) bool {
-	t.Helper()
-	const inside = "GREMESH_DOCKER_TEST_NAMESPACE"
-	if os.Getenv(inside) != "" {
-		return true
-	}
-	needRoot(t)
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
-	return false
 }

@@ -51,9 +51,7 @@ func observe(t *testing.T, d *Daemon) (stale, running bool) {
 }
 
 func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
-	if !alone(t) {
-		return
-	}
+	needRoot(t)
 	d := daemon(t)
 	expect := func(when string, wantStale, wantRunning bool) {
 		t.Helper()
@@ -93,9 +91,7 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 }
 
 func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
-	if !alone(t) {
-		return
-	}
+	needRoot(t)
 	d := daemon(t)
 	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}} {
 		dockerd := start(t, 0, args...)
@@ -110,9 +106,7 @@ func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 }
 
 func TestAfterARebootNothingIsStale(t *testing.T) {
-	if !alone(t) {
-		return
-	}
+	needRoot(t)
 	d := daemon(t)
 	start(t, 0)
 	reach(t, d, want)
