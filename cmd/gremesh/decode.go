@@ -42,11 +42,11 @@ func decodeValue(_, to reflect.Type, value any) (any, error) {
 		}
 		return text == "true", nil
 	case reflect.TypeFor[int]():
-		n, err := parseInt(value, math.MinInt32, math.MaxInt32)
-		return int(n), err
+		n, err := strconv.Atoi(fmt.Sprint(value))
+		return n, allowed(err, "must be a whole number")
 	case reflect.TypeFor[uint32]():
-		n, err := parseInt(value, 0, math.MaxUint32)
-		return uint32(n), err
+		n, err := strconv.ParseUint(fmt.Sprint(value), 10, 32)
+		return uint32(n), allowed(err, fmt.Sprintf("must be a whole number from 0 to %d", uint32(math.MaxUint32)))
 	case reflect.TypeFor[string]():
 		if !isText {
 			return nil, errors.New("must be text; put it in quotes")
@@ -74,14 +74,6 @@ func decodeText[T any, P interface {
 		return parsed, errors.New(what)
 	}
 	return parsed, allowed(P(&parsed).UnmarshalText([]byte(text)), what)
-}
-
-func parseInt(value any, low, high int64) (int64, error) {
-	n, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
-	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("must be a whole number from %d to %d", low, high)
-	}
-	return n, nil
 }
 
 // parseAdvertise tells an address from an interface's name.
