@@ -62,7 +62,7 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 // format is fixed.
 func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {
 	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: cfg.Level, NoColor: !coloured(w)}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: cfg.Level, NoColor: !coloured(w)}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.Level}))
 }

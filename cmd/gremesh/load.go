@@ -154,7 +154,7 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 		}
 		return all
 	}
-	if e, ok := err.(*mapstructure.DecodeError); ok {
+	if e, ok := err.(*mapstructure.DecodeError); ok { //nolint:errorlint // it walks the wrapping itself, to find all and not the first
 		if inner := decodeErrors(e.Unwrap()); len(inner) > 0 {
 			return inner
 		}

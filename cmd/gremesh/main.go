@@ -33,9 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	code, silent := exitCode(err, started())
 	if !silent {
-		for _, line := range errorLines(err) {
-			fmt.Fprintf(stderr, "gremesh: %s\n", line) //nolint:errcheck // there is no one left to tell
-		}
+		_, _ = io.WriteString(stderr, errorText(err)) // there is no one left to tell
 	}
 	return code
 }
@@ -72,18 +70,19 @@ func exitCode(err error, started bool) (code int, silent bool) {
 	return exitError, false
 }
 
-// errorLines gives joined errors a line each.
-func errorLines(err error) []string {
-	var exit exitErr
-	if errors.As(err, &exit) {
-		err = exit.err
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var lines []string
-		for _, e := range joined.Unwrap() {
-			lines = append(lines, errorLines(e)...)
+// errorText begins each line of an error, and so each of joined errors, with
+// the program's name. Blank lines go, indented ones belong to the one above.
+func errorText(err error) string {
+	var b strings.Builder
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimRight(line, " \t\n")
+		switch {
+		case line == "":
+			continue
+		case line[0] != ' ' && line[0] != '\t':
+			b.WriteString("gremesh: ")
 		}
-		return lines
+		b.WriteString(line + "\n")
 	}
-	return []string{strings.TrimSpace(err.Error())}
+	return b.String()
 }

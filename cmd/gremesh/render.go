@@ -62,10 +62,10 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 	for _, fact := range []struct{ name, value string }{
 		{"host", h.Name},
 		{"id", h.ID},
-		{"underlay", addr(h.Underlay)},
+		{"underlay", addrText(h.Underlay)},
 		{"subnet", subnet},
 		{"lease", lease},
-		{"mesh", strings.TrimPrefix(s.Mesh.ID+", pool "+prefix(s.Mesh.Pool), ", ")},
+		{"mesh", strings.TrimPrefix(s.Mesh.ID+", pool "+prefixText(s.Mesh.Pool), ", ")},
 		{"agent", fmt.Sprintf("%s, up since %s", h.Version, h.Since.UTC().Format(time.DateTime+" UTC"))},
 	} {
 		fmt.Fprintf(b, "%-10s%s\n", fact.name, fact.value)
@@ -85,10 +85,10 @@ func renderPeers(peers []mesh.PeerStatus, p paint) string {
 		tunnel := peer.Tunnel
 		rx, tx := "-", "-"
 		if tunnel.Port != "" {
-			rx, tx = bytes(tunnel.RxBytes), bytes(tunnel.TxBytes)
+			rx, tx = byteCount(tunnel.RxBytes), byteCount(tunnel.TxBytes)
 		}
 		t.AppendRow(table.Row{
-			cmp.Or(peer.Name, peer.ID), addr(peer.Underlay), prefix(peer.Subnet), p.state(peer.State),
+			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State),
 			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), rx, tx,
 			p.in(text.FgRed, tunnel.Error),
 		})
@@ -143,22 +143,22 @@ func renderProblems(b *strings.Builder, problems []mesh.Problem, p paint) {
 	}
 }
 
-func addr(a netip.Addr) string {
+func addrText(a netip.Addr) string {
 	if !a.IsValid() {
 		return "-"
 	}
 	return a.String()
 }
 
-func prefix(p netip.Prefix) string {
+func prefixText(p netip.Prefix) string {
 	if !p.IsValid() {
 		return "-"
 	}
 	return p.String()
 }
 
-// bytes writes a count in the largest binary unit that keeps it above one.
-func bytes(n uint64) string {
+// byteCount writes a count in the largest binary unit that keeps it above one.
+func byteCount(n uint64) string {
 	const units = "KMGTPE"
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)

@@ -148,7 +148,7 @@ func TestBytesAreReadable(t *testing.T) {
 	for n, want := range map[uint64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1 << 30: "1.0 GiB", 1<<64 - 1: "16.0 EiB",
 	} {
-		if got := bytes(n); got != want {
+		if got := byteCount(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -56,7 +57,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: answers SOCKET DIR")
 	}
 	dir := ts.MkAbs(args[1])
-	l, err := net.Listen("unix", ts.MkAbs(args[0]))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", ts.MkAbs(args[0]))
 	ts.Check(err)
 	server := &http.Server{
 		ReadHeaderTimeout: time.Second,
@@ -69,8 +70,11 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 			_, _ = w.Write(body)
 		}),
 	}
-	done := make(chan error)
-	go func() { done <- server.Serve(l) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // it ends by Close
+	}()
 	ts.Defer(func() {
 		_ = server.Close()
 		<-done
