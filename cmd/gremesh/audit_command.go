@@ -23,7 +23,7 @@ Exit codes:
 		Example: `  gremesh audit
 
   # the commands that would mend it
-  gremesh audit -o json | jq -r '.drift[].commands[]'`,
+  gremesh audit -o json | jq -r '.drift[]?.commands[]?'`,
 		Args: cobra.NoArgs,
 	}
 	out := outputFlag(cmd)

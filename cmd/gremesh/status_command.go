@@ -19,7 +19,7 @@ Exit codes: 0 the agent answered, be its answer good or bad; 1 it did not;
 		Example: `  gremesh status
 
   # peers whose tunnel carries nothing
-  gremesh status -o json | jq -r '.peers[] | select(.tunnel.bfd != "up") | .name'`,
+  gremesh status -o json | jq -r '.peers[]? | select(.tunnel.bfd != "up") | .name'`,
 		Args: cobra.NoArgs,
 	}
 	out := outputFlag(cmd)
