@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+const (
+	// What waits for this unit, Docker among it, starts after this time even
+	// though no seed has answered.
+	readyAfter   = 10 * time.Second
+	leaveTimeout = 20 * time.Second
+)
+
+// agent is this host's parts, wired together.
+type agent struct {
+	log    *slog.Logger
+	node   *gossip.Node
+	ovs    *ovsdb.Client
+	kernel *bridge.Kernel
+	loop   *mesh.Loop
+	ready  func() // tells systemd, once
+
+	stopLoop context.CancelFunc
+	loopDone chan struct{}
+	left     chan struct{} // closed when the host has left the mesh
+}
+
+// runAgent runs this host until ctx ends or it leaves the mesh. Nothing on the
+// machine is touched before the configuration has been held against it.
+func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.Mesh.Insecure {
+		log.Warn("mesh.insecure: gossip is not encrypted, and whoever reaches its port can join and redirect container traffic")
+	}
+	underlay, err := findUnderlay(cfg)
+	if err != nil {
+		return err
+	}
+	if err := checkPool(cfg, underlay.addr); err != nil {
+		return err
+	}
+	unlock, err := lockState(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	listener, err := listenControl(ctx, cfg.Control)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // closed by the server, but for an early return
+
+	a, err := newAgent(ctx, cfg, underlay, log)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx, &http.Server{
+		Handler:           mesh.Control{Loop: a.loop, Leave: a.leave}.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+	}, listener)
+}
+
+func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*agent, error) {
+	space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
+	tunnel := mesh.TunnelConfig{Type: cfg.Tunnel.Type, Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD}
+	a := &agent{
+		log: log, loopDone: make(chan struct{}), left: make(chan struct{}),
+		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
+		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
+		ready: sync.OnceFunc(func() {
+			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+				log.Warn("tell systemd that the agent is ready", "err", err)
+			}
+		}),
+	}
+	dockerd := docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Log: log})
+	var err error
+	a.node, err = gossip.New(gossip.Config{
+		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
+		Settings: gossip.Settings{Space: space, Tunnel: tunnel},
+		Fixed:    cfg.Bip.Masked(), Prefer: inUse(ctx, space, dockerd, a.kernel),
+		Dir: cfg.StateDir, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.loop = mesh.NewLoop(mesh.LoopConfig{
+		Config: mesh.Config{
+			Space: space, Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
+			Tunnel: tunnel, UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+		},
+		Version: buildVersion(), Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: dockerd,
+		Log: log, Ready: a.ready,
+	})
+	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
+	return a, nil
+}
+
+// inUse is the subnet that docker0 has, or is to have by daemon.json: a host
+// that was set up by hand keeps its addresses.
+func inUse(ctx context.Context, space lease.Space, dockerd *docker.Daemon, kernel *bridge.Kernel) []netip.Prefix {
+	var found []netip.Prefix
+	add := func(bip netip.Prefix) {
+		if subnet := bip.Masked(); space.Contains(subnet) && bip == lease.Bip(subnet) {
+			found = append(found, subnet)
+		}
+	}
+	// What can't be read here is reported by the loop, which reads it again.
+	if have, err := dockerd.Observe(ctx); err == nil {
+		if bip, err := netip.ParsePrefix(have.Bip); err == nil {
+			add(bip)
+		}
+	}
+	if have, err := kernel.Observe(ctx); err == nil {
+		for _, addr := range have.Addrs {
+			add(addr)
+		}
+	}
+	return found
+}
+
+func (a *agent) run(ctx context.Context, server *http.Server, listener net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	loopCtx, stopLoop := context.WithCancel(ctx)
+	a.stopLoop = stopLoop
+
+	group.Go(func() error { return a.node.Run(ctx) })
+	group.Go(func() error { return a.ovs.Run(ctx) })
+	group.Go(func() error { return a.kernel.Run(ctx) })
+	group.Go(func() error { return a.keep(loopCtx) })
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("control socket: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-a.left:
+		}
+		// Whoever asked to leave gets an answer before the socket goes.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err := server.Shutdown(grace)
+		stop()
+		return err
+	})
+	err := group.Wait()
+	a.log.Info("stopped; tunnels and routes stay as they are")
+	return err
+}
+
+// keep runs the loop, once this host has met the others or has reason to go on
+// without.
+func (a *agent) keep(ctx context.Context) error {
+	defer close(a.loopDone)
+	late := time.AfterFunc(readyAfter, a.ready)
+	defer late.Stop()
+	select {
+	case <-a.node.Ready():
+		return a.loop.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// leave takes this host out of the mesh: it says goodbye, so that the peers
+// drop their ports at once, takes away what gremesh made here, and ends the
+// agent.
+func (a *agent) leave(ctx context.Context, release bool) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	a.stopLoop()
+	select {
+	case <-a.loopDone:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the last pass to end: %w", ctx.Err())
+	}
+	if err := a.node.Leave(ctx, release); err != nil {
+		return fmt.Errorf("say goodbye: %w", err)
+	}
+	defer close(a.left) // the peers have been told: there is no way back
+	if err := a.loop.Teardown(ctx); err != nil {
+		return err
+	}
+	a.log.Info("left the mesh", "released", release)
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gremesh/gremesh/bridge"
+)
+
+// underlay is this host on the network that carries the tunnels.
+type underlay struct {
+	addr netip.Addr
+	link string
+	mtu  int // bytes
+}
+
+// findUnderlay takes the configured address or interface, else the address
+// from which the first seed is reached. The first host has no seed: then it is
+// the address from which the rest of the world is reached.
+func findUnderlay(cfg Config) (underlay, error) {
+	advertise := cfg.Node.Advertise.Interface
+	if cfg.Node.Advertise.Addr.IsValid() {
+		advertise = cfg.Node.Advertise.Addr.String()
+	}
+	if advertise != "" {
+		addr, link, mtu, err := bridge.Resolve(advertise)
+		if err != nil {
+			return underlay{}, fmt.Errorf("node.advertise: %w", err)
+		}
+		return underlay{addr, link, mtu}, nil
+	}
+	toward := netip.AddrFrom4([4]byte{192, 0, 2, 1}) // documentation (RFC 5737): takes the default route
+	if len(cfg.Mesh.Join) > 0 {
+		seed, err := net.ResolveUDPAddr("udp4", cfg.Mesh.Join[0])
+		if err != nil {
+			return underlay{}, fmt.Errorf("mesh.join: %w", err)
+		}
+		toward = seed.AddrPort().Addr().Unmap()
+	}
+	addr, link, mtu, err := bridge.Source(toward)
+	if err != nil {
+		return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
+	}
+	return underlay{addr, link, mtu}, nil
+}
+
+// checkPool refuses a pool that other traffic of this host needs.
+func checkPool(cfg Config, at netip.Addr) error {
+	routes, err := bridge.Routes()
+	if err != nil {
+		return fmt.Errorf("read this host's routes: %w", err)
+	}
+	return bridge.CheckPool(cfg.Pool, at, routes, cfg.Docker.Bridge, cfg.OVS.Bridge)
+}
+
+// lockState makes sure that one agent at a time has this state, until the
+// returned function is called or the process ends.
+func lockState(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("state_dir: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("state_dir: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = file.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another gremesh agent runs with state_dir %s; stop it first", dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// listenControl makes the control socket, for root only. The state's lock is
+// held: a socket that is there was left by an agent that is gone, unless it
+// answers.
+func listenControl(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	dialer := net.Dialer{Timeout: time.Second}
+	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("control: another agent answers at %s; stop it first, or set another path", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	// No one but root may connect, not even between the calls that follow.
+	old := unix.Umask(0o177)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	return l, nil
+}

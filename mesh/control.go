@@ -1,0 +1,54 @@
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// Control answers on the agent's control socket: HTTP with JSON.
+//
+//	GET  /v1/status               Status
+//	GET  /v1/audit                Audit
+//	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
+//
+// An error is a status of 400 or more with {"error": "..."}.
+type Control struct {
+	Loop  *Loop
+	Leave func(ctx context.Context, release bool) error
+}
+
+// Handler returns the API.
+func (c Control) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, c.Loop.Status(r.Context()))
+	})
+	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, c.Loop.Audit(r.Context()))
+	})
+	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {
+		release, err := strconv.ParseBool(r.URL.Query().Get("release"))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, "release must be true or false")
+			return
+		}
+		if err := c.Leave(r.Context(), release); err != nil {
+			refuse(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, struct{}{})
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // a client that has gone needs no answer
+}
+
+func refuse(w http.ResponseWriter, code int, why string) {
+	answer(w, code, map[string]string{"error": why})
+}

@@ -1,0 +1,112 @@
+package mesh
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// LoopConfig is what a Loop keeps, and the parts that it keeps it with.
+type LoopConfig struct {
+	Config
+	Version    string
+	Membership Membership
+	Switch     Switch
+	Kernel     Kernel
+	Docker     Docker
+	Log        *slog.Logger
+	// Ready is called once, from Run's goroutine: after the first pass, or
+	// before Docker is restarted in it. systemd holds Docker back until then.
+	Ready func()
+}
+
+// Loop keeps one host as it should be.
+type Loop struct {
+	cfg     LoopConfig
+	started time.Time
+	last    atomic.Pointer[outcome]
+	busy    sync.Mutex // held by whoever observes or applies
+
+	// Guarded by busy.
+	ready   bool
+	heard   map[lease.ID]time.Time // when a silent peer's BFD session was last seen up
+	restart restartBackoff
+}
+
+// outcome is what the last pass saw and left.
+type outcome struct {
+	ports    map[string]ovsdb.Port // ours, by name
+	keep     Keep
+	problems []Problem
+}
+
+const (
+	resyncEvery  = 30 * time.Second
+	quiet        = 10 * time.Millisecond  // without a further event, a pass begins
+	impatience   = 100 * time.Millisecond // after the first event, a pass begins anyway
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+	passTimeout  = 2 * time.Minute // more than dockerd takes to restart
+)
+
+// NewLoop starts nothing.
+func NewLoop(cfg LoopConfig) *Loop {
+	l := &Loop{cfg: cfg, started: time.Now(), heard: make(map[lease.ID]time.Time)}
+	l.last.Store(&outcome{})
+	return l
+}
+
+// Run makes passes until ctx ends: whenever something may have changed, and
+// every 30 s. What it has made stays when it ends.
+func (l *Loop) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		ok := l.pass(ctx)
+		pause := resyncEvery
+		if ok {
+			backoff = firstBackoff
+		} else {
+			pause = backoff
+			backoff = min(2*backoff, lastBackoff)
+		}
+		if !l.sleep(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+func (l *Loop) beReady() {
+	if !l.ready {
+		l.cfg.Ready()
+	}
+	l.ready = true
+}
+
+// sleep returns when there is reason for another pass: an event, with those
+// that follow it closely, or the end of the pause. It returns false when ctx
+// has ended.
+func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	var deadline time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-l.cfg.Membership.Changed():
+		case <-l.cfg.Switch.Changed():
+		case <-l.cfg.Kernel.Changed():
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(impatience)
+		}
+		timer.Reset(min(quiet, time.Until(deadline)))
+	}
+}

@@ -1,0 +1,171 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// ourPorts are the ports that gremesh made, by name.
+func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
+	ports := make(map[string]ovsdb.Port)
+	for _, port := range ovs.Ports {
+		if port.Ours {
+			ports[port.Name] = port
+		}
+	}
+	return ports
+}
+
+// countTunnels counts the desired tunnels and those that carry traffic: BFD is
+// up, or, without BFD, Open vSwitch has set the port up.
+func countTunnels(want ovsdb.Switch, ports map[string]ovsdb.Port) TunnelCount {
+	count := TunnelCount{Want: len(want.Tunnels)}
+	for _, t := range want.Tunnels {
+		port, ok := ports[t.Name]
+		if ok && port.OfPort > 0 && port.Error == "" && (!t.BFD || port.BFD.State == "up") {
+			count.Up++
+		}
+	}
+	return count
+}
+
+// Status is this host's account of itself and its mesh now.
+func (l *Loop) Status(ctx context.Context) Status {
+	view, last := l.cfg.Membership.View(), l.last.Load()
+	self := view.Self
+	status := Status{
+		Host: HostStatus{
+			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
+			MTU: l.cfg.MTU(), Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started,
+		},
+		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
+		Peers:    []PeerStatus{},
+		Problems: slices.Concat([]Problem{}, last.problems),
+	}
+	if self.Subnet.IsValid() {
+		status.Host.Lease = lease.Held.String()
+		status.Host.Bip = lease.Bip(self.Subnet)
+	}
+	traffic, _ := l.cfg.Switch.Traffic(ctx) // Open vSwitch's absence is among the problems
+	for _, peer := range view.Peers {
+		switch peer.Liveness {
+		case Alive:
+			status.Mesh.Hosts++
+			status.Mesh.TunnelsUp += peer.Tunnels.Up
+		case Failed:
+			status.Mesh.Failed++
+		}
+		status.Peers = append(status.Peers, l.peerStatus(peer, last.ports, traffic))
+	}
+	status.Mesh.Tunnels = status.Mesh.Hosts * (status.Mesh.Hosts - 1)
+	return status
+}
+
+func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[string]ovsdb.Traffic) PeerStatus {
+	status := PeerStatus{
+		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness),
+	}
+	if !peer.Subnet.IsValid() {
+		return status
+	}
+	port, ok := ports[l.cfg.TunnelName(peer.Subnet)]
+	if !ok || port.Peer.ID != status.ID {
+		return status
+	}
+	bytes := traffic[port.Name]
+	status.Tunnel = TunnelStatus{
+		Port: port.Name, Type: port.Type, BFD: port.BFD.State, Error: port.Error,
+		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes,
+	}
+	return status
+}
+
+// Audit compares what this host should be with what it is, and changes
+// nothing.
+func (l *Loop) Audit(ctx context.Context) Audit {
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}}
+	view := l.cfg.Membership.View()
+	if !view.Self.Subnet.IsValid() {
+		audit.Problems = append(audit.Problems, Problem{What: "this host holds no lease, so nothing is desired: " + view.Waiting})
+		return audit
+	}
+	unknown := func(err error) { audit.Problems = append(audit.Problems, Problem{What: err.Error()}) }
+
+	ovs, err := l.cfg.Switch.Observe(ctx)
+	if err != nil {
+		unknown(err)
+	}
+	desired, _ := Plan(l.cfg.Config, view, l.last.Load().keep)
+	if err == nil {
+		audit.Drift = append(audit.Drift, switchDrift(desired.Switch, ovs)...)
+	}
+	if have, err := l.cfg.Docker.Observe(ctx); err != nil {
+		unknown(err)
+	} else {
+		audit.Drift = append(audit.Drift, dockerDrift(desired.Docker, have)...)
+	}
+	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
+		unknown(err)
+	} else {
+		for _, c := range bridge.Diff(desired.Host, have) {
+			audit.Drift = append(audit.Drift, c.Drift)
+		}
+	}
+	return audit
+}
+
+func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
+	var found []drift.Drift
+	for _, c := range ovsdb.Diff(want, have) {
+		found = append(found, c.Drift)
+	}
+	for _, c := range ovsdb.Conflicts(want, have) {
+		found = append(found, drift.Drift{Object: c.Object, Is: "in the way: " + c.What, Should: "gremesh's (" + c.Do + ")"})
+	}
+	return found
+}
+
+func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
+	var found []drift.Drift
+	for _, c := range docker.Diff(want, have) {
+		found = append(found, c.Drift)
+	}
+	if have.Stale {
+		found = append(found, drift.Drift{
+			Object: "dockerd", Is: "running with the settings from before daemon.json was written",
+			Should: fmt.Sprintf("restarted, with bip %s and mtu %d", want.Bip, want.MTU),
+		})
+	}
+	return found
+}
+
+// Teardown takes away what gremesh made on this host, but for docker0's
+// address, which its containers need. Run must have ended.
+func (l *Loop) Teardown(ctx context.Context) error {
+	ovs, err := l.cfg.Switch.Observe(ctx)
+	if err != nil {
+		return fmt.Errorf("take the tunnels away: %w", err)
+	}
+	if changes := ovsdb.Diff(ovsdb.Switch{}, ovs); len(changes) > 0 {
+		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
+			return fmt.Errorf("take the tunnels away: %w", err)
+		}
+	}
+	have, err := l.cfg.Kernel.Observe(ctx)
+	if err != nil {
+		return fmt.Errorf("take the routes away: %w", err)
+	}
+	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
+		return fmt.Errorf("take the routes away: %w", err)
+	}
+	return nil
+}
