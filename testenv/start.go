@@ -1,0 +1,72 @@
+package testenv
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Start makes a lab for a test and removes it at the test's end; a test that
+// has failed prints first what it finds on every host. Where the machine cannot
+// run a lab the test is skipped, or fails when CI=true.
+func Start(t testing.TB, cfg Config) *Lab {
+	t.Helper()
+	Require(t, cfg.Docker)
+	l, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			l.diagnose(t)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Require skips the test, or fails it when CI=true, where Check finds a fault.
+func Require(t testing.TB, docker bool) {
+	t.Helper()
+	err := Check(docker)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
+// diagnose prints every host's switch, addresses, routes and logs.
+func (l *Lab) diagnose(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, h := range l.hosts {
+		var report strings.Builder
+		for _, line := range []string{
+			"ovs-vsctl show",
+			"ip -br address",
+			"ip route",
+			"tail -n 60 " + h.path("agent.log"),
+			"tail -n 15 " + h.path("docker", "dockerd.log"),
+		} {
+			argv := strings.Fields(line)
+			if file := argv[len(argv)-1]; argv[0] == "tail" {
+				if _, err := os.Stat(file); err != nil {
+					continue
+				}
+			}
+			out, err := h.Exec(ctx, argv...)
+			report.WriteString("$ " + line + "\n" + out)
+			if err != nil {
+				report.WriteString(err.Error() + "\n")
+			}
+		}
+		t.Logf("%s (%s)\n%s", h.Name, h.Addr, report.String())
+	}
+}
