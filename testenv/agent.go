@@ -69,6 +69,7 @@ func (h *Host) WriteConfig(settings map[string]any) error {
 }
 
 // Build builds gremesh, with the race detector, into dir and returns its path.
+// Tests that make several labs build it once, and name it in their Configs.
 func Build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "gremesh")
 	cmd := exec.CommandContext(ctx, "go", "build", "-race", "-o", bin, "github.com/gremesh/gremesh/cmd/gremesh")
@@ -78,17 +79,26 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return bin, nil
 }
 
-// Binary is the gremesh that the lab's hosts run. Where the Config names none
-// it is built at the first call.
-func (l *Lab) Binary(ctx context.Context) (string, error) {
+// binary is the gremesh that the lab's hosts run. It is in their path.
+func (l *Lab) binary(ctx context.Context) (string, error) {
 	l.build.Do(func() {
-		if l.cfg.Binary == "" {
-			l.cfg.Binary, l.buildErr = Build(ctx, l.Dir)
-		} else {
-			l.cfg.Binary, l.buildErr = filepath.Abs(l.cfg.Binary)
+		if _, err := os.Stat(filepath.Join(l.Dir, "gremesh")); err != nil {
+			_, l.buildErr = Build(ctx, l.Dir)
 		}
 	})
-	return l.cfg.Binary, l.buildErr
+	return filepath.Join(l.Dir, "gremesh"), l.buildErr
+}
+
+// linkBinary puts the Config's gremesh into the hosts' path.
+func (l *Lab) linkBinary() error {
+	if l.cfg.Binary == "" {
+		return nil
+	}
+	bin, err := filepath.Abs(l.cfg.Binary)
+	if err != nil {
+		return err
+	}
+	return os.Symlink(bin, filepath.Join(l.Dir, "gremesh"))
 }
 
 // StartAgent starts `gremesh agent`, and does not wait until it is ready.
@@ -96,7 +106,7 @@ func (h *Host) StartAgent(ctx context.Context) error {
 	if h.agent != nil {
 		return fmt.Errorf("start the agent of %s: it has been started", h.Name)
 	}
-	bin, err := h.lab.Binary(ctx)
+	bin, err := h.lab.binary(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,7 +197,7 @@ func (h *Host) AgentLog() (string, error) {
 
 // Gremesh runs a command of gremesh with the host's configuration.
 func (h *Host) Gremesh(ctx context.Context, argv ...string) (string, error) {
-	bin, err := h.lab.Binary(ctx)
+	bin, err := h.lab.binary(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -69,11 +69,12 @@ func (h *Host) up(ctx context.Context) error {
 }
 
 // Command is a command to run on the host: in its network namespace, with
-// ovs-vsctl and docker speaking to its own daemons. It is not `ip netns exec`,
+// ovs-vsctl and docker speaking to its own daemons, and gremesh in the path. It is not `ip netns exec`,
 // which would hide the control groups.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.Netns()}, argv...)...)
 	cmd.Env = append(os.Environ(),
+		"PATH="+h.lab.Dir+":"+os.Getenv("PATH"),
 		"OVS_RUNDIR="+h.path("ovs"),
 		"OVS_DBDIR="+h.path("ovs"),
 		"OVS_LOGDIR="+h.path("ovs"),

@@ -119,6 +119,9 @@ func (l *Lab) up(ctx context.Context) error {
 	if err := os.WriteFile(l.KeyFile(), []byte(text), 0o600); err != nil {
 		return err
 	}
+	if err := l.linkBinary(); err != nil {
+		return err
+	}
 	if err := l.makeUnderlay(ctx); err != nil {
 		return err
 	}

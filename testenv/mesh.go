@@ -10,7 +10,7 @@ import (
 
 // Ready tells what of a full mesh of all the lab's hosts is not there yet: each
 // host has a subnet of its own, a tunnel to each other with BFD up, and its bip
-// on docker0.
+// on docker0 and in Docker.
 func (l *Lab) Ready(ctx context.Context) error {
 	bips := make([]netip.Prefix, len(l.hosts))
 	err := l.Each(func(h *Host) error {
@@ -52,7 +52,23 @@ func (h *Host) ready(ctx context.Context) (netip.Prefix, error) {
 	if !strings.Contains(out, " "+s.Host.Bip.String()+" ") {
 		return netip.Prefix{}, fmt.Errorf("%s: docker0 does not have %s", h.Name, s.Host.Bip)
 	}
-	return s.Host.Bip, nil
+	return s.Host.Bip, h.dockerReady(ctx, s.Host.Bip.Addr())
+}
+
+// dockerReady tells whether dockerd, where there is one, has been restarted
+// with the bip and answers.
+func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
+	if !h.lab.cfg.Docker {
+		return nil
+	}
+	out, err := h.Exec(ctx, "docker", "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", "bridge")
+	if err != nil {
+		return err
+	}
+	if gateway := strings.TrimSpace(out); gateway != bip.String() {
+		return fmt.Errorf("%s: Docker's containers have the gateway %s, not %s", h.Name, gateway, bip)
+	}
+	return nil
 }
 
 // Form writes all configurations, the first host's to bootstrap a mesh and the
@@ -74,7 +90,7 @@ func (l *Lab) Form(settings map[string]any) error {
 
 // StartAgents starts all agents at once.
 func (l *Lab) StartAgents(ctx context.Context) error {
-	if _, err := l.Binary(ctx); err != nil {
+	if _, err := l.binary(ctx); err != nil {
 		return err
 	}
 	return l.Each(func(h *Host) error { return h.StartAgent(ctx) })

@@ -42,31 +42,34 @@ func Require(t testing.TB, docker bool) {
 	}
 }
 
-// diagnose prints every host's switch, addresses, routes and logs.
 func (l *Lab) diagnose(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, h := range l.hosts {
-		var report strings.Builder
-		for _, line := range []string{
-			"ovs-vsctl show",
-			"ip -br address",
-			"ip route",
-			"tail -n 60 " + h.path("agent.log"),
-			"tail -n 15 " + h.path("docker", "dockerd.log"),
-		} {
-			argv := strings.Fields(line)
-			if file := argv[len(argv)-1]; argv[0] == "tail" {
-				if _, err := os.Stat(file); err != nil {
-					continue
-				}
-			}
-			out, err := h.Exec(ctx, argv...)
-			report.WriteString("$ " + line + "\n" + out)
-			if err != nil {
-				report.WriteString(err.Error() + "\n")
-			}
-		}
-		t.Logf("%s (%s)\n%s", h.Name, h.Addr, report.String())
+		t.Logf("%s (%s)\n%s", h.Name, h.Addr, h.Diagnosis(ctx))
 	}
+}
+
+// Diagnosis is what to look at first when something went wrong on a host: its
+// switch, addresses, routes, and the ends of its logs.
+func (h *Host) Diagnosis(ctx context.Context) string {
+	commands := [][]string{
+		{"ovs-vsctl", "show"},
+		{"ip", "-br", "address"},
+		{"ip", "route"},
+	}
+	for _, file := range []string{h.path("agent.log"), h.path("docker", "dockerd.log")} {
+		if _, err := os.Stat(file); err == nil {
+			commands = append(commands, []string{"tail", "-n", "40", file})
+		}
+	}
+	var report strings.Builder
+	for _, argv := range commands {
+		out, err := h.Exec(ctx, argv...)
+		report.WriteString("$ " + strings.Join(argv, " ") + "\n" + out)
+		if err != nil {
+			report.WriteString(err.Error() + "\n")
+		}
+	}
+	return report.String()
 }

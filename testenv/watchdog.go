@@ -13,7 +13,7 @@ import (
 )
 
 // watchdogEnv names the folder of the lab that a process is the watchdog of.
-const watchdogEnv = "GREMESH_TESTENV_WATCHDOG"
+const watchdogEnv = "TESTENV_WATCHDOG"
 
 // What an owner says to the watchdog at the end. One that dies says nothing,
 // and the lab is removed.
