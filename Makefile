@@ -34,8 +34,8 @@ check: ## lint, vet, and see that modules are tidy
 demo: deps build bin/testenv ## three hosts find each other; N=5: five, KEEP=1: leave them up
 	@bin/testenv demo -n $(N) $(if $(KEEP),--keep) --gremesh bin/gremesh
 
-bench: deps build ## time to a full mesh of 3, 5 and 10 hosts, beside the recipe by hand
-	go test -run '^$$' -bench . -benchtime 1x -timeout 15m ./testenv
+bench: deps build bin/testenv ## time to a full mesh of 3, 5 and 10 hosts, beside the recipe by hand
+	@bin/testenv bench --gremesh bin/gremesh
 
 .PHONY: bin/testenv
 bin/testenv:

@@ -104,7 +104,7 @@ func (d *demo) run(ctx context.Context, cfg testenv.Config) error {
 // introduce tells what has been made.
 func (d *demo) introduce(ctx context.Context) error {
 	h1 := d.lab.Host(1)
-	ovs, err := h1.Exec(ctx, "ovs-vsctl", "get", "Open_vSwitch", ".", "ovs_version")
+	ovs, err := h1.Exec(ctx, "ovs-vswitchd", "--version") // ovs-vswitchd (Open vSwitch) 3.1.0
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,17 @@ func (d *demo) introduce(ctx context.Context) error {
 		return err
 	}
 	d.step("lab", "%s: %d hosts with Open vSwitch %s and Docker %s", d.lab.Name, len(d.lab.Hosts()),
-		strings.Trim(ovs, "\"\n"), strings.TrimSpace(docker))
+		lastWord(ovs), strings.TrimSpace(docker))
 	for _, h := range d.lab.Hosts() {
 		d.step(h.Name, "is %s on the underlay", h.Addr)
 	}
 	return nil
+}
+
+// lastWord is the last word of the first line.
+func lastWord(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line[strings.LastIndex(line, " ")+1:]
 }
 
 // formMesh starts all agents at once, reports what each host reaches, and

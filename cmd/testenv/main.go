@@ -44,7 +44,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand())
+	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand(), benchCommand())
 	return root
 }
 
