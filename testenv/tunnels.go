@@ -5,54 +5,69 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"sync/atomic"
+	"sync"
 )
 
-// TunnelsUp counts the lab's tunnel ports whose BFD session is up, asking each
-// host's ovsdb-server once. It is cheap enough to be polled in a measurement: a
-// socket in the file system is reached from every network namespace.
-func (l *Lab) TunnelsUp(ctx context.Context) (int, error) {
-	var total atomic.Int64
+// Tunnels counts the lab's tunnel ports, as ovs-vswitchd has them: those that
+// are there, and those of them whose BFD session is up.
+type Tunnels struct{ Present, Up int }
+
+// Tunnels asks each host's ovsdb-server once. It is cheap enough to be polled
+// in a measurement: a socket in the file system is reached from every network
+// namespace.
+func (l *Lab) Tunnels(ctx context.Context) (Tunnels, error) {
+	var total Tunnels
+	var mu sync.Mutex
 	err := l.Each(func(h *Host) error {
-		n, err := h.tunnelsUp(ctx)
-		total.Add(int64(n))
+		n, err := h.tunnels(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		total.Present += n.Present
+		total.Up += n.Up
 		return err
 	})
-	return int(total.Load()), err
+	return total, err
 }
 
-// tunnelsUp selects by the OVSDB protocol, RFC 7047 sections 4.1.3 and 5.2.2.
-func (h *Host) tunnelsUp(ctx context.Context) (int, error) {
+// selectInterfaces is a request of RFC 7047, sections 4.1.3 and 5.2.1. The name
+// is selected because rows equal in all columns asked for are answered once.
+const selectInterfaces = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
+	{"op": "select", "table": "Interface", "where": [["options", "!=", ["map", []]]],
+	 "columns": ["name", "ofport", "bfd_status"]}]}`
+
+func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", h.path("ovs", "db.sock"))
 	if err != nil {
-		return 0, err
+		return Tunnels{}, err
 	}
 	defer func() { _ = conn.Close() }()
-	const request = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
-		{"op": "select", "table": "Interface", "where": [], "columns": ["bfd_status"]}]}`
-	if _, err := conn.Write([]byte(request)); err != nil {
-		return 0, fmt.Errorf("%s: ask ovsdb-server: %w", h.Name, err)
+	if _, err := conn.Write([]byte(selectInterfaces)); err != nil {
+		return Tunnels{}, fmt.Errorf("%s: ask ovsdb-server: %w", h.Name, err)
 	}
 	var reply struct {
 		Result []struct {
 			Rows []struct {
-				BFD bfdStatus `json:"bfd_status"`
+				Ofport any       `json:"ofport"` // a number, or an empty set
+				BFD    bfdStatus `json:"bfd_status"`
 			} `json:"rows"`
 		} `json:"result"`
 	}
 	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
-		return 0, fmt.Errorf("%s: read ovsdb-server's answer: %w", h.Name, err)
+		return Tunnels{}, fmt.Errorf("%s: read ovsdb-server's answer: %w", h.Name, err)
 	}
-	up := 0
+	var n Tunnels
 	for _, result := range reply.Result {
 		for _, row := range result.Rows {
+			if ofport, ok := row.Ofport.(float64); ok && ofport > 0 {
+				n.Present++
+			}
 			if row.BFD["state"] == "up" {
-				up++
+				n.Up++
 			}
 		}
 	}
-	return up, nil
+	return n, nil
 }
 
 // bfdStatus is a map of OVSDB: ["map", [[key, value], …]].

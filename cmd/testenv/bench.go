@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,26 +26,7 @@ func benchCommand() *cobra.Command {
 		Short: "Time to a full mesh, with gremesh and with the recipe by hand",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "Time until every tunnel has BFD up at both ends, and memory of the largest agent;\n"+
-				"median (least to most) of %d runs, in turns. The recipe: ovs-vsctl and ip, host after host.\n\n", runs)
-			fmt.Fprintf(out, "%5s  %5s  %-22s  %-22s  %s\n", "hosts", "ports", "gremesh s", "by hand s", "memory MB")
-			for _, n := range sizes {
-				var mesh, hand, memory []float64
-				for range runs {
-					m, err := measure(cmd.Context(), n, binary, (*testenv.Lab).StartAgents)
-					if err != nil {
-						return fmt.Errorf("%d hosts: %w", n, err)
-					}
-					h, err := measure(cmd.Context(), n, binary, (*testenv.Lab).Recipe)
-					if err != nil {
-						return fmt.Errorf("%d hosts by hand: %w", n, err)
-					}
-					mesh, hand, memory = append(mesh, m.seconds), append(hand, h.seconds), append(memory, m.megabytes)
-				}
-				fmt.Fprintf(out, "%5d  %5d  %-22s  %-22s  %s\n", n, n*(n-1), spread(mesh), spread(hand), spread(memory))
-			}
-			return nil
+			return bench(cmd.Context(), cmd.OutOrStdout(), sizes, runs, binary)
 		},
 	}
 	cmd.Flags().StringVar(&binary, "gremesh", "bin/gremesh", "the `FILE` that the hosts run as gremesh")
@@ -52,42 +35,85 @@ func benchCommand() *cobra.Command {
 	return cmd
 }
 
-// result is one run's.
-type result struct {
-	seconds   float64
-	megabytes float64 // resident, of the largest agent; 0 without agents
+// bench measures all sizes, with gremesh and by hand in turns, and prints a
+// line for each size.
+func bench(ctx context.Context, out io.Writer, sizes []int, runs int, binary string) error {
+	fmt.Fprintf(out, `Seconds from the start of all agents (by hand: of the first command of the
+recipe, ovs-vsctl and ip, host after host) until all ports are present, and
+until all of them have BFD up; resident memory of the largest agent. Median
+(least-most) of %d runs, in turns, %d processors.
+
+`, runs, runtime.NumCPU())
+	const row = "%5s  %5s | %-18s %-18s | %-18s %-18s | %s\n"
+	fmt.Fprintf(out, row, "hosts", "ports", "gremesh: present", "up", "by hand: present", "up", "agent MB")
+	for _, n := range sizes {
+		var mesh, hand series
+		for range runs {
+			for _, way := range []struct {
+				into *series
+				form func(*testenv.Lab, context.Context) error
+			}{
+				{&mesh, (*testenv.Lab).StartAgents},
+				{&hand, (*testenv.Lab).Recipe},
+			} {
+				if err := way.into.measure(ctx, n, binary, way.form); err != nil {
+					return fmt.Errorf("%d hosts: %w", n, err)
+				}
+			}
+		}
+		fmt.Fprintf(out, row, strconv.Itoa(n), strconv.Itoa(n*(n-1)),
+			spread(mesh.present), spread(mesh.up), spread(hand.present), spread(hand.up), spread(mesh.memory))
+	}
+	return nil
+}
+
+// series are the results of equal runs.
+type series struct {
+	present, up []float64 // seconds
+	memory      []float64 // MB
 }
 
 // measure makes a lab and times what form does, until all tunnels are up.
-func measure(ctx context.Context, hosts int, binary string, form func(*testenv.Lab, context.Context) error) (r result, err error) {
+func (s *series) measure(ctx context.Context, hosts int, binary string, form func(*testenv.Lab, context.Context) error) (err error) {
 	l, err := testenv.New(ctx, testenv.Config{Hosts: hosts, Binary: binary})
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	if err := l.Form(nil); err != nil {
-		return result{}, err
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, meshTime, fmt.Errorf("no full mesh within %s", meshTime))
 	defer cancel()
 	start := time.Now()
 	if err := form(l, ctx); err != nil {
-		return result{}, err
-	}
-	err = testenv.Until(ctx, func() error {
-		up, err := l.TunnelsUp(ctx)
-		if err == nil && up != hosts*(hosts-1) {
-			err = fmt.Errorf("%d of %d tunnels are up", up, hosts*(hosts-1))
-		}
 		return err
+	}
+	want := hosts * (hosts - 1)
+	var present time.Duration
+	err = testenv.Until(ctx, func() error {
+		n, err := l.Tunnels(ctx)
+		if err != nil {
+			return err
+		}
+		if n.Present == want && present == 0 {
+			present = time.Since(start)
+		}
+		if n.Up != want {
+			return fmt.Errorf("of %d tunnels %d are there, %d up", want, n.Present, n.Up)
+		}
+		return nil
 	})
-	r.seconds = time.Since(start).Seconds()
+	s.present = append(s.present, present.Seconds())
+	s.up = append(s.up, time.Since(start).Seconds())
+	memory := 0.0
 	for _, h := range l.Hosts() {
 		if pid, err := h.AgentPID(); err == nil {
-			r.megabytes = max(r.megabytes, resident(pid))
+			memory = max(memory, resident(pid))
 		}
 	}
-	return r, err
+	s.memory = append(s.memory, memory)
+	return err
 }
 
 // resident is a process's VmRSS in MB, proc(5); 0 when it is gone.
@@ -102,5 +128,5 @@ func resident(pid int) float64 {
 // spread is the median and the extremes.
 func spread(x []float64) string {
 	slices.Sort(x)
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", x[len(x)/2], x[0], x[len(x)-1])
+	return fmt.Sprintf("%.2f (%.2f-%.2f)", x[len(x)/2], x[0], x[len(x)-1])
 }
