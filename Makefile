@@ -1,6 +1,5 @@
 # make without a target lists the targets.
 
-MODULE  := github.com/gremesh/gremesh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LINT    := go tool -modfile=tools.mod golangci-lint
 
@@ -20,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/gremesh, one static binary
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gremesh ./cmd/gremesh
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/gremesh ./cmd/gremesh
 
 test: deps ## run all tests with the race detector, on real OVS and dockerd (as root)
 	go test -race -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
@@ -39,7 +38,7 @@ bench: deps build bin/testenv ## time to a full mesh of 3, 5 and 10 hosts, besid
 
 .PHONY: bin/testenv
 bin/testenv:
-	@CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/testenv
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/testenv
 
 deps: ## install what tests and the demo need, if it is missing (Debian, as root)
 	@.ci/deps

@@ -3,7 +3,8 @@
 # The dockerd of the host in whose folder this file lies (LAB/HOST), in its
 # network namespace (LAB-HOST). It has a containerd of its own: dockerd would
 # take the machine's, if there is one. vfs copies files, and so works on every
-# file system; the image is small.
+# file system; the image is small. What is a flag here cannot be in daemon.json:
+# dockerd refuses to start.
 set -eu
 
 dir=$(cd "$(dirname "$0")" && pwd)

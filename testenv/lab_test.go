@@ -24,6 +24,12 @@ func TestHostsReachEachOtherOnTheUnderlay(t *testing.T) {
 		if err != nil || out != "br-phy\n" {
 			t.Errorf("%s: bridges %q, %v", h.Name, out, err)
 		}
+		diagnosis := h.Diagnosis(t.Context())
+		for _, want := range []string{"Bridge br-phy", h.Addr.String() + "/24", "10.90.0.0/24 dev br-phy"} {
+			if !strings.Contains(diagnosis, want) {
+				t.Errorf("the diagnosis of %s lacks %q:\n%s", h.Name, want, diagnosis)
+			}
+		}
 	}
 }
 

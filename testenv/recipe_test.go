@@ -3,6 +3,7 @@ package testenv_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -14,6 +15,13 @@ func TestRecipeJoinsHosts(t *testing.T) {
 	t.Parallel()
 	l := testenv.Start(t, testenv.Config{Hosts: 3})
 	must(t, l.Recipe(t.Context()))
+	testenv.Eventually(t, 20*time.Second, func() error {
+		n, err := l.Tunnels(t.Context())
+		if want := (testenv.Tunnels{Present: 6, Up: 6}); err == nil && n != want {
+			err = fmt.Errorf("tunnels %+v, want %+v", n, want)
+		}
+		return err
+	})
 	eachPair(t, l, func(from, to *testenv.Host) error {
 		return pings(from, "", to.RecipeBip().Addr())
 	})

@@ -58,9 +58,12 @@ func (h *Host) Diagnosis(ctx context.Context) string {
 		{"ip", "-br", "address"},
 		{"ip", "route"},
 	}
-	for _, file := range []string{h.path("agent.log"), h.path("docker", "dockerd.log")} {
-		if _, err := os.Stat(file); err == nil {
-			commands = append(commands, []string{"tail", "-n", "40", file})
+	for _, tail := range [][]string{
+		{"tail", "-n", "40", h.path("agent.log")},
+		{"tail", "-n", "10", h.path("docker", "dockerd.log")},
+	} {
+		if _, err := os.Stat(tail[3]); err == nil {
+			commands = append(commands, tail)
 		}
 	}
 	var report strings.Builder

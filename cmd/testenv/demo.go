@@ -75,27 +75,33 @@ func (d *demo) run(ctx context.Context, cfg testenv.Config) error {
 	if err := d.introduce(ctx); err != nil {
 		return err
 	}
+	err = d.perform(ctx)
+	switch {
+	case ctx.Err() != nil: // an impatient ^C; whatever failed, failed by it
+		return context.Cause(ctx)
+	case err != nil:
+		d.diagnose()
+	}
+	return err
+}
+
+// perform is the demo from the agents' start to the last ping.
+func (d *demo) perform(ctx context.Context) error {
 	took, err := d.formMesh(ctx)
 	if err != nil {
-		d.diagnose()
 		return err
 	}
 	addrs, err := d.runContainers(ctx)
 	if err != nil {
-		d.diagnose()
 		return err
 	}
 	if err := d.show(ctx); err != nil {
 		return err
 	}
-	lost, err := d.pingAll(ctx, addrs)
-	if err != nil {
-		return err
-	}
-	n := len(lab.Hosts())
+	lost := d.pingAll(ctx, addrs)
+	n := len(d.lab.Hosts())
 	d.title("%d hosts, %d tunnels: the mesh was up %.1f s after the start of the agents.", n, n*(n-1), took.Seconds())
 	if lost > 0 {
-		d.diagnose()
 		return fmt.Errorf("%d of %d pings were lost", lost, n*(n-1))
 	}
 	return nil
