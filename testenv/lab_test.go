@@ -21,6 +21,9 @@ func TestHostsReachEachOtherOnTheUnderlay(t *testing.T) {
 	eachPair(t, l, reaches)
 	for _, h := range l.Hosts() {
 		out, err := h.Exec(t.Context(), "ovs-vsctl", "list-br")
+		if os.Getenv("TESTENV_DATAPATH") == "system" {
+			continue
+		}
 		if err != nil || out != "br-phy\n" {
 			t.Errorf("%s: bridges %q, %v", h.Name, out, err)
 		}
