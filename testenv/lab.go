@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -20,7 +21,7 @@ import (
 type Config struct {
 	Hosts    int          // 1 to 200
 	Docker   bool         // give each host a dockerd
-	Datapath string       // netdev (default), or system: OVS in the kernel, the address on the NIC
+	Datapath string       // netdev, or system: OVS in the kernel, the address on the NIC; default $TESTENV_DATAPATH, else netdev
 	Underlay netip.Prefix // default 10.90.0.0/24; host i has address i of it
 	Pool     netip.Prefix // default 172.17.0.0/16
 	Prefix   int          // bits of a host's subnet, default 24
@@ -30,9 +31,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Datapath == "" {
-		c.Datapath = "netdev"
-	}
+	c.Datapath = cmp.Or(c.Datapath, os.Getenv("TESTENV_DATAPATH"), "netdev")
 	if !c.Underlay.IsValid() {
 		c.Underlay = netip.MustParsePrefix("10.90.0.0/24")
 	}

@@ -111,7 +111,9 @@ func TestOVSComesBackAfterACrash(t *testing.T) {
 	h1, h2 := l.Host(1), l.Host(2)
 
 	must(t, h1.KillVswitchd(ctx))
-	must(t, reachesNot(h2, h1))
+	if os.Getenv("TESTENV_DATAPATH") != "system" {
+		must(t, reachesNot(h2, h1)) // br-phy, which holds the NIC, is in ovs-vswitchd
+	}
 	must(t, h1.StartVswitchd(ctx))
 	eachPair(t, l, reaches)
 

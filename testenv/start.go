@@ -10,14 +10,10 @@ import (
 
 // Start makes a lab for a test and removes it at the test's end; a test that
 // has failed prints first what it finds on every host. Where the machine cannot
-// run a lab the test is skipped, or fails when CI=true. TESTENV_DATAPATH=system
-// in the environment runs tests that do not care on the kernel's datapath.
+// run a lab the test is skipped, or fails when CI=true.
 func Start(t testing.TB, cfg Config) *Lab {
 	t.Helper()
 	Require(t, cfg.Docker)
-	if cfg.Datapath == "" {
-		cfg.Datapath = os.Getenv("TESTENV_DATAPATH")
-	}
 	l, err := New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
