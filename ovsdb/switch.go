@@ -1,6 +1,9 @@
 package ovsdb
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Switch is what Open vSwitch should hold on this host: one bridge and a
 // tunnel to every peer. The zero Switch desires nothing of ours at all.
@@ -30,4 +33,16 @@ type Peer struct {
 	ID     string       // the peer's host ID
 	Name   string       // the peer's name
 	Subnet netip.Prefix // the peer's subnet of the pool
+}
+
+// String says where the tunnel leads: "gre to 192.0.2.2 (h2, 172.17.43.0/24)".
+func (t Tunnel) String() string {
+	s := fmt.Sprintf("%s to %s", t.Type, t.Remote)
+	if t.Key != 0 {
+		s += fmt.Sprintf(" key %d", t.Key)
+	}
+	if t.Peer.Name != "" {
+		s += fmt.Sprintf(" (%s, %s)", t.Peer.Name, t.Peer.Subnet)
+	}
+	return s
 }

@@ -1,0 +1,53 @@
+package bridge
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Actual is what the kernel has, as far as a Host is concerned with it.
+type Actual struct {
+	Bridge Link           // Docker's bridge
+	Port   Link           // the OVS bridge's own device
+	Addrs  []netip.Prefix // IPv4 addresses of Bridge, in the kernel's order
+	Routes []Route        // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
+	// Sysctls are the values of ours by path under /proc/sys; a key of a
+	// device that does not exist is missing.
+	Sysctls map[string]string
+}
+
+// Link is a network device, ip-link(8).
+type Link struct {
+	Name   string
+	Exists bool
+	MAC    net.HardwareAddr
+	MTU    int // bytes
+	Up     bool
+	Master string // the bridge it is enslaved to; empty: none
+}
+
+// Route is an IPv4 route of the main table, ip-route(8).
+type Route struct {
+	Dst      netip.Prefix
+	Via      netip.Addr // zero: directly on Link
+	Link     string
+	Protocol int // rtnetlink(7), rtm_protocol
+	Metric   int
+}
+
+// String is the route in the words of ip-route(8).
+func (r Route) String() string {
+	s := r.Dst.String()
+	if r.Via.IsValid() {
+		s += " via " + r.Via.String()
+	}
+	s += " dev " + r.Link
+	if r.Protocol != 0 {
+		s += fmt.Sprintf(" proto %d", r.Protocol)
+	}
+	if r.Metric != 0 {
+		s += fmt.Sprintf(" metric %d", r.Metric)
+	}
+	return s
+}

@@ -1,0 +1,179 @@
+package bridge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// protocolKernel marks routes that come and go with an address (rtnetlink(7),
+// RTPROT_KERNEL).
+const protocolKernel = 2
+
+// Change is a difference and the steps that mend it, in order.
+type Change struct {
+	drift.Drift
+	steps []step
+}
+
+func change(object, is, should string, steps ...step) Change {
+	c := Change{Drift: drift.Drift{Object: object, Is: is, Should: should}, steps: steps}
+	for _, s := range steps {
+		c.Commands = append(c.Commands, s.String())
+	}
+	return c
+}
+
+// Diff returns what makes have into want, in the order in which it must be
+// applied. For the zero Host that is the removal of what is ours: routes and
+// the port's enslavement; Docker's bridge and its address stay, for containers
+// run on it.
+func Diff(want Host, have Actual) []Change {
+	if want.Bridge == "" {
+		return append(diffRoutes(want, have.Routes), release(have)...)
+	}
+	var all []Change
+	all = append(all, diffBridge(want, have.Bridge)...)
+	all = append(all, diffAddrs(want, have.Addrs)...)
+	all = append(all, diffPort(want, have.Port)...)
+	all = append(all, diffSysctls(want, have.Sysctls)...)
+	// Last, because the kernel refuses a route while the bridge is down or an
+	// address of its own still brings the same one.
+	return append(all, diffRoutes(want, have.Routes)...)
+}
+
+func diffBridge(want Host, have Link) []Change {
+	mac := MAC(want.Bip.Addr())
+	if !have.Exists {
+		// The MTU is a step of its own: only a bridge whose MTU was set, not
+		// one that was made with it, keeps it when ports join.
+		return []Change{change("link "+want.Bridge, "",
+			fmt.Sprintf("a bridge with address %s, mtu %d, up", mac, want.MTU),
+			addBridge{want.Bridge, mac}, setMTU{want.Bridge, want.MTU}, setUp{want.Bridge})}
+	}
+	var all []Change
+	if have.MAC.String() != mac.String() {
+		all = append(all, change("link "+want.Bridge+" address", have.MAC.String(), mac.String(), setMAC{want.Bridge, mac}))
+	}
+	return append(all, diffLink(want.Bridge, want.MTU, have)...)
+}
+
+// diffPort is silent about a device that does not exist: Open vSwitch makes it.
+func diffPort(want Host, have Link) []Change {
+	if !have.Exists {
+		return nil
+	}
+	// The MTU first: a port with a smaller one would pull the bridge's down.
+	all := diffLink(want.Port, want.MTU, have)
+	if have.Master != want.Bridge {
+		all = append(all, change("link "+want.Port+" master", have.Master, want.Bridge, setMaster{want.Port, want.Bridge}))
+	}
+	return all
+}
+
+func diffLink(name string, mtu int, have Link) []Change {
+	var all []Change
+	if have.MTU != mtu {
+		all = append(all, change("link "+name+" mtu", strconv.Itoa(have.MTU), strconv.Itoa(mtu), setMTU{name, mtu}))
+	}
+	if !have.Up {
+		all = append(all, change("link "+name+" state", "down", "up", setUp{name}))
+	}
+	return all
+}
+
+// diffAddrs puts the bip in the place of whatever else lies in the pool. The
+// bip is added before others go: with its last address a device loses all of
+// its routes.
+func diffAddrs(want Host, have []netip.Prefix) []Change {
+	missing := true
+	secondary := false // the bip is, or would be, its network's second address
+	var is []string
+	var del []step
+	for _, a := range have {
+		switch {
+		case a == want.Bip:
+			missing = false
+		case a.Overlaps(want.Pool):
+			secondary = secondary || missing && a.Masked() == want.Bip.Masked()
+			del = append(del, delAddr{want.Bridge, a})
+		default:
+			continue
+		}
+		is = append(is, a.String())
+	}
+	if !missing && len(del) == 0 {
+		return nil
+	}
+	slices.Reverse(del) // a network's second address goes with the first
+
+	add, steps := addAddr{want.Bridge, want.Bip}, del
+	switch {
+	case secondary:
+		// As a /32 the bip is of no network, and holds the place meanwhile.
+		place := netip.PrefixFrom(want.Bip.Addr(), 32)
+		steps = []step{addAddr{want.Bridge, place}}
+		if !missing {
+			steps = append(steps, delAddr{want.Bridge, want.Bip})
+		}
+		steps = append(append(steps, del...), add, delAddr{want.Bridge, place})
+	case missing:
+		steps = append([]step{add}, del...)
+	}
+	return []Change{change("address of "+want.Bridge, strings.Join(is, ", "), want.Bip.String(), steps...)}
+}
+
+// diffSysctls turns redirects off where the kernel looks for them: it takes
+// the OR of "all" and the device's own, so the other devices keep theirs.
+func diffSysctls(want Host, have map[string]string) []Change {
+	var all []Change
+	for _, s := range []setSysctl{
+		{sysctlForward, "1"},
+		{sysctlRedirects("all"), "0"},
+		{sysctlRedirects(want.Bridge), "0"},
+	} {
+		if is := have[s.path]; is != s.value {
+			all = append(all, change("sysctl "+s.key(), is, s.value, s))
+		}
+	}
+	return all
+}
+
+// diffRoutes keeps one aggregate route, ours or one made by hand, and no other
+// route of ours.
+func diffRoutes(want Host, have []Route) []Change {
+	aggregate := Route{Dst: want.Pool, Link: want.Bridge, Protocol: RouteProtocol}
+	missing := want.Bridge != ""
+	var before, after []Change
+	for _, r := range have {
+		switch {
+		case r == aggregate:
+			missing = false
+		case r.Protocol == RouteProtocol:
+			c := change("route "+r.Dst.String(), r.String(), "", delRoute{r})
+			if r.Dst == want.Pool { // the kernel refuses a second one beside it
+				before = append(before, c)
+			} else {
+				after = append(after, c)
+			}
+		case r.Dst == want.Pool && r.Link == want.Bridge && !r.Via.IsValid() && r.Protocol != protocolKernel:
+			missing = false
+		}
+	}
+	if missing {
+		before = append(before, change("route "+want.Pool.String(), "", aggregate.String(), addRoute{aggregate}))
+	}
+	return append(before, after...)
+}
+
+// release takes the port out of Docker's bridge.
+func release(have Actual) []Change {
+	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name {
+		return nil
+	}
+	return []Change{change("link "+have.Port.Name+" master", have.Port.Master, "", setMaster{have.Port.Name, ""})}
+}

@@ -1,0 +1,246 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var want = Host{
+	Bridge: "docker0",
+	Port:   "br0",
+	Bip:    netip.MustParsePrefix("172.17.42.1/24"),
+	MTU:    1462,
+	Pool:   netip.MustParsePrefix("172.17.0.0/16"),
+}
+
+// clean is what the kernel has when want is met.
+func clean() Actual {
+	return Actual{
+		Bridge: Link{Name: "docker0", Exists: true, MAC: MAC(want.Bip.Addr()), MTU: 1462, Up: true},
+		Port:   Link{Name: "br0", Exists: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}, MTU: 1462, Up: true, Master: "docker0"},
+		Addrs:  prefixes("172.17.42.1/24"),
+		Routes: []Route{
+			{Dst: want.Pool, Link: "docker0", Protocol: RouteProtocol},
+			{Dst: netip.MustParsePrefix("172.17.42.0/24"), Link: "docker0", Protocol: protocolKernel},
+		},
+		Sysctls: map[string]string{
+			sysctlForward:              "1",
+			sysctlRedirects("all"):     "0",
+			sysctlRedirects("docker0"): "0",
+		},
+	}
+}
+
+func prefixes(all ...string) (out []netip.Prefix) {
+	for _, s := range all {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+func route(dst, via, link string, protocol, metric int) Route {
+	r := Route{Dst: netip.MustParsePrefix(dst), Link: link, Protocol: protocol, Metric: metric}
+	if via != "" {
+		r.Via = netip.MustParseAddr(via)
+	}
+	return r
+}
+
+// render prints changes as a runbook: the difference as a comment, then the
+// commands.
+func render(changes []Change) string {
+	var b strings.Builder
+	for _, c := range changes {
+		b.WriteString("# " + c.String() + "\n")
+		for _, cmd := range c.Commands {
+			b.WriteString(cmd + "\n")
+		}
+	}
+	return b.String()
+}
+
+func TestDiffReadsAsARunbook(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		want  Host
+		spoil func(*Actual)
+		plan  string
+	}{
+		{"a host as it should be", want, func(*Actual) {}, ""},
+		{"a host with nothing but a switch", want, func(a *Actual) {
+			*a = Actual{
+				Bridge: Link{Name: "docker0"},
+				Port:   Link{Name: "br0", Exists: true, MTU: 1500},
+				Sysctls: map[string]string{
+					sysctlForward:          "0",
+					sysctlRedirects("all"): "1",
+				},
+			}
+		}, `
+# link docker0: is missing, should be a bridge with address 02:42:ac:11:2a:01, mtu 1462, up
+ip link add docker0 address 02:42:ac:11:2a:01 type bridge
+ip link set dev docker0 mtu 1462
+ip link set dev docker0 up
+# address of docker0: is missing, should be 172.17.42.1/24
+ip address add 172.17.42.1/24 broadcast + dev docker0
+# link br0 mtu: is 1500, should be 1462
+ip link set dev br0 mtu 1462
+# link br0 state: is down, should be up
+ip link set dev br0 up
+# link br0 master: is missing, should be docker0
+ip link set dev br0 master docker0
+# sysctl net.ipv4.ip_forward: is 0, should be 1
+sysctl -w net.ipv4.ip_forward=1
+# sysctl net.ipv4.conf.all.send_redirects: is 1, should be 0
+sysctl -w net.ipv4.conf.all.send_redirects=0
+# sysctl net.ipv4.conf.docker0.send_redirects: is missing, should be 0
+sysctl -w net.ipv4.conf.docker0.send_redirects=0
+# route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
+ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
+`},
+		{"a docker0 as Docker makes it", want, func(a *Actual) {
+			a.Bridge.MAC = net.HardwareAddr{2, 0x42, 1, 2, 3, 4}
+			a.Bridge.MTU = 1500
+			a.Addrs = prefixes("172.17.0.1/16")
+			a.Routes = []Route{route("172.17.0.0/16", "", "docker0", protocolKernel, 0)}
+		}, `
+# link docker0 address: is 02:42:01:02:03:04, should be 02:42:ac:11:2a:01
+ip link set dev docker0 address 02:42:ac:11:2a:01
+# link docker0 mtu: is 1500, should be 1462
+ip link set dev docker0 mtu 1462
+# address of docker0: is 172.17.0.1/16, should be 172.17.42.1/24
+ip address add 172.17.42.1/24 broadcast + dev docker0
+ip address del 172.17.0.1/16 dev docker0
+# route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
+ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
+`},
+		{"no switch yet", want, func(a *Actual) { a.Port = Link{Name: "br0"} }, ""},
+		{"foreign addresses stay", want, func(a *Actual) {
+			a.Addrs = prefixes("192.168.7.1/24", "172.17.42.1/24", "10.0.0.1/8")
+		}, ""},
+		{"another address of the pool beside the bip", want, func(a *Actual) {
+			a.Addrs = prefixes("172.17.42.1/24", "172.17.42.254/24", "172.17.9.1/24")
+		}, `
+# address of docker0: is 172.17.42.1/24, 172.17.42.254/24, 172.17.9.1/24, should be 172.17.42.1/24
+ip address del 172.17.9.1/24 dev docker0
+ip address del 172.17.42.254/24 dev docker0
+`},
+		{"another address of the bip's network", want, func(a *Actual) {
+			a.Addrs = prefixes("172.17.42.254/24")
+		}, `
+# address of docker0: is 172.17.42.254/24, should be 172.17.42.1/24
+ip address add 172.17.42.1/32 broadcast + dev docker0
+ip address del 172.17.42.254/24 dev docker0
+ip address add 172.17.42.1/24 broadcast + dev docker0
+ip address del 172.17.42.1/32 dev docker0
+`},
+		{"the bip behind another address of its network", want, func(a *Actual) {
+			a.Addrs = prefixes("172.17.42.254/24", "172.17.42.1/24")
+		}, `
+# address of docker0: is 172.17.42.254/24, 172.17.42.1/24, should be 172.17.42.1/24
+ip address add 172.17.42.1/32 broadcast + dev docker0
+ip address del 172.17.42.1/24 dev docker0
+ip address del 172.17.42.254/24 dev docker0
+ip address add 172.17.42.1/24 broadcast + dev docker0
+ip address del 172.17.42.1/32 dev docker0
+`},
+		{"the bip with another prefix", want, func(a *Actual) { a.Addrs = prefixes("172.17.42.1/16") }, `
+# address of docker0: is 172.17.42.1/16, should be 172.17.42.1/24
+ip address add 172.17.42.1/24 broadcast + dev docker0
+ip address del 172.17.42.1/16 dev docker0
+`},
+		{"the port in another bridge", want, func(a *Actual) { a.Port.Master = "virbr0" }, `
+# link br0 master: is virbr0, should be docker0
+ip link set dev br0 master docker0
+`},
+		{"docker0 down", want, func(a *Actual) { a.Bridge.Up = false }, `
+# link docker0 state: is down, should be up
+ip link set dev docker0 up
+`},
+		{"the recipe's own route is enough", want, func(a *Actual) {
+			a.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
+		}, ""},
+		{"a route to the pool by a gateway is not", want, func(a *Actual) {
+			a.Routes = []Route{route("172.17.0.0/16", "172.17.42.9", "docker0", 3, 50)}
+		}, `
+# route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
+ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
+`},
+		{"stale routes of ours", want, func(a *Actual) {
+			a.Routes = []Route{
+				route("172.18.0.0/16", "", "docker0", RouteProtocol, 0),
+				route("172.17.0.0/16", "", "eth1", RouteProtocol, 0),
+				route("10.9.0.0/16", "192.0.2.1", "eth0", RouteProtocol, 7),
+			}
+		}, `
+# route 172.17.0.0/16: is 172.17.0.0/16 dev eth1 proto 77, should not exist
+ip route del 172.17.0.0/16 dev eth1 proto 77
+# route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
+ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
+# route 172.18.0.0/16: is 172.18.0.0/16 dev docker0 proto 77, should not exist
+ip route del 172.18.0.0/16 dev docker0 proto 77
+# route 10.9.0.0/16: is 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7, should not exist
+ip route del 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7
+`},
+		{"nothing of ours is wanted", Host{}, func(*Actual) {}, `
+# route 172.17.0.0/16: is 172.17.0.0/16 dev docker0 proto 77, should not exist
+ip route del 172.17.0.0/16 dev docker0 proto 77
+# link br0 master: is docker0, should not exist
+ip link set dev br0 nomaster
+`},
+		{"nothing of ours is wanted, and there is nothing", Host{}, func(a *Actual) {
+			a.Port.Master = "virbr0"
+			a.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			have := clean()
+			tt.spoil(&have)
+			if d := cmp.Diff(strings.TrimPrefix(tt.plan, "\n"), render(Diff(tt.want, have))); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+func TestSysctlOfADeviceWithADotIsWrittenWithASlash(t *testing.T) {
+	s := setSysctl{sysctlRedirects("docker.0"), "0"}
+	if got := s.String(); got != "sysctl -w net.ipv4.conf.docker/0.send_redirects=0" {
+		t.Error(got)
+	}
+}
+
+func TestCheckPool(t *testing.T) {
+	pool := netip.MustParsePrefix("172.17.0.0/16")
+	underlay := netip.MustParseAddr("192.168.248.139")
+	for _, tt := range []struct {
+		name     string
+		underlay netip.Addr
+		routes   []Route
+		err      string
+	}{
+		{"disjoint", underlay, []Route{route("192.168.248.0/24", "", "eth0", 2, 0), route("172.18.0.0/16", "", "br-1", 2, 0)}, ""},
+		{"our own devices", underlay, []Route{route("172.17.0.0/16", "", "docker0", 2, 0), route("172.17.3.0/24", "", "br0", 2, 0)}, ""},
+		{"a stale route of ours", underlay, []Route{route("172.17.0.0/16", "", "eth1", RouteProtocol, 0)}, ""},
+		{"the underlay in the pool", netip.MustParseAddr("172.17.5.5"), nil,
+			"pool 172.17.0.0/16 contains this host's underlay address 172.17.5.5: choose another pool"},
+		{"a route within the pool", underlay, []Route{route("172.17.64.0/20", "", "eth1", 2, 0)},
+			"pool 172.17.0.0/16 overlaps 172.17.64.0/20, which this host reaches by device eth1: choose another pool"},
+		{"a route around the pool", underlay, []Route{route("172.16.0.0/12", "10.0.0.1", "tun0", 3, 0)},
+			"pool 172.17.0.0/16 overlaps 172.16.0.0/12, which this host reaches by device tun0: choose another pool"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got string
+			if err := CheckPool(pool, tt.underlay, tt.routes, "docker0", "br0"); err != nil {
+				got = err.Error()
+			}
+			if got != tt.err {
+				t.Errorf("got %q, want %q", got, tt.err)
+			}
+		})
+	}
+}

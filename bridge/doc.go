@@ -1,0 +1,13 @@
+// Package bridge keeps the Linux side of a host: Docker's bridge with its bip
+// and pinned MAC address, the OVS bridge's device enslaved to it, the
+// aggregate route and three sysctls. It is the only importer of netlink.
+//
+// A Kernel observes; Diff compares, purely; Apply carries out what Diff found.
+// Only what is ours is ever deleted: routes of RouteProtocol, the enslavement
+// of the OVS bridge's device, and addresses of Docker's bridge that lie in the
+// pool without being the bip. Everything works on the network namespace of the
+// calling process.
+//
+// A Kernel's methods may be called from any goroutine; it keeps no state but
+// the wake-up channel.
+package bridge

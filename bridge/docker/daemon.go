@@ -1,0 +1,156 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Config says where Docker's configuration is and how to restart Docker.
+type Config struct {
+	Path     string   // daemon.json: "/etc/docker/daemon.json"
+	Restart  []string // command and arguments; nil: never
+	StateDir string   // made when missing
+	Log      *slog.Logger
+}
+
+// Daemon is dockerd as far as its configuration file goes.
+type Daemon struct{ cfg Config }
+
+// New returns a Daemon; nothing is touched.
+func New(cfg Config) *Daemon { return &Daemon{cfg: cfg} }
+
+// Observe reads daemon.json and looks for dockerd. A file that is missing or
+// empty sets nothing; one that is malformed is an error that names the place.
+func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
+	if err := ctx.Err(); err != nil {
+		return Actual{}, err
+	}
+	b, _, err := d.read()
+	if err != nil {
+		return Actual{}, err
+	}
+	f, err := parse(b)
+	if err != nil {
+		return Actual{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
+	}
+	running, err := dockerds()
+	if err != nil {
+		return Actual{}, err
+	}
+	s, err := d.load()
+	if err != nil {
+		return Actual{}, err
+	}
+	have := Actual{Running: len(running) > 0}
+	have.Bip, have.MTU = f.settings()
+	have.Stale = slices.ContainsFunc(s.Old, func(p process) bool { return slices.Contains(running, p) })
+	return have, nil
+}
+
+// Apply writes the changed keys. Before its first write it keeps a copy of
+// daemon.json and its keys' former values in the state directory. On an error
+// the file is as it was.
+func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var keys []key
+	for _, c := range changes {
+		keys = append(keys, c.key)
+	}
+	was, existed, err := d.read()
+	if err != nil {
+		return err
+	}
+	is, err := merge(was, keys)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.cfg.Path, err)
+	}
+	if bytes.Equal(was, is) {
+		return nil
+	}
+
+	s, err := d.load()
+	if err != nil {
+		return err
+	}
+	if s.Old, err = dockerds(); err != nil {
+		return err
+	}
+	for _, p := range s.Old {
+		if err := p.conflict(keys); err != nil {
+			return err
+		}
+	}
+	if s.Former == nil {
+		if s.Former, err = d.backup(was, existed); err != nil {
+			return err
+		}
+	}
+	// Recorded first, so that a crash in between costs a restart too many at
+	// worst, not one too few.
+	if err := d.store(s); err != nil {
+		return err
+	}
+	if err := d.replace(is); err != nil {
+		return err
+	}
+
+	// A dockerd that started meanwhile may have read either file.
+	now, err := dockerds()
+	if err != nil {
+		return err
+	}
+	if slices.Equal(now, s.Old) {
+		return nil
+	}
+	s.Old = now
+	return d.store(s)
+}
+
+// read returns daemon.json, and whether it is there.
+func (d *Daemon) read() ([]byte, bool, error) {
+	b, err := os.ReadFile(d.cfg.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	return b, true, nil
+}
+
+func (d *Daemon) replace(b []byte) error {
+	path, err := target(d.cfg.Path)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", d.cfg.Path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make Docker's configuration directory: %w", err)
+	}
+	return write(path, b, 0o644)
+}
+
+func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
+	f, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	bip, mtu := f.settings()
+	if existed {
+		if err := d.keep(backupFile, b); err != nil {
+			return nil, fmt.Errorf("back up %s: %w", d.cfg.Path, err)
+		}
+	}
+	return &former{Path: d.cfg.Path, Existed: existed, Bip: bip, MTU: mtu}, nil
+}

@@ -1,0 +1,48 @@
+package docker
+
+import (
+	"strconv"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// Actual is daemon.json and the dockerd that should have read it.
+type Actual struct {
+	Bip string // as written; empty: not set
+	MTU int    // bytes; 0: not set
+	// Stale says that a dockerd still runs that started before our last
+	// write: it must be restarted to take the new values.
+	Stale   bool
+	Running bool // a dockerd runs in this network namespace
+}
+
+// Change is one key of daemon.json that differs. It has no command: no
+// ordinary one edits JSON in place.
+type Change struct {
+	drift.Drift
+	key key
+}
+
+// Diff returns the keys that must change; for the zero Settings none.
+func Diff(want Settings, have Actual) []Change {
+	var all []Change
+	differ := func(name, is, should, value string) {
+		if is != should {
+			all = append(all, Change{
+				Drift: drift.Drift{Object: "daemon.json " + name, Is: is, Should: should},
+				key:   key{name, value},
+			})
+		}
+	}
+	if want.Bip.IsValid() {
+		differ("bip", have.Bip, want.Bip.String(), strconv.Quote(want.Bip.String()))
+	}
+	if want.MTU != 0 {
+		is := ""
+		if have.MTU != 0 {
+			is = strconv.Itoa(have.MTU)
+		}
+		differ("mtu", is, strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
+	}
+	return all
+}

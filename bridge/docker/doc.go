@@ -1,0 +1,11 @@
+// Package docker keeps two keys of dockerd's configuration file: bip and mtu.
+// Every other key, its order, big numbers, comments and formatting stay as
+// they are, and the file is replaced atomically.
+//
+// dockerd reads the file only when it starts. A dockerd that ran while the
+// file was written is recorded with the boot, process ID and start time that
+// name it; as long as that very process runs, Docker must be restarted. No
+// clock is involved, and it does not matter who restarts it.
+//
+// A Daemon's methods must not be called concurrently.
+package docker

@@ -1,0 +1,173 @@
+package docker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// key is a member of daemon.json that is ours, with its value as JSON text.
+type key struct{ name, value string }
+
+const blank = " \t\r\n" // RFC 8259, section 2
+
+// file is daemon.json as parsed: comments and spaces are part of it.
+type file struct {
+	root   hujson.Value
+	object *hujson.Object
+	eol    string
+}
+
+// parse reads daemon.json; an empty file is an empty object.
+// Comments and trailing commas are kept although dockerd refuses them. Errors
+// name line and column.
+func parse(b []byte) (file, error) {
+	if bytes.HasPrefix(b, []byte("\xef\xbb\xbf")) {
+		return file{}, errors.New("line 1, column 1: a byte order mark is not JSON: save the file without it")
+	}
+	eol := "\n"
+	if bytes.Contains(b, []byte("\r\n")) {
+		eol = "\r\n"
+	}
+	if len(bytes.Trim(b, blank)) == 0 {
+		b = []byte("{}" + eol)
+	}
+	root, err := hujson.Parse(bytes.Clone(b)) // the tree is edited in place
+	if err != nil {
+		return file{}, errors.New(strings.TrimPrefix(err.Error(), "hujson: "))
+	}
+	object, ok := root.Value.(*hujson.Object)
+	if !ok {
+		return file{}, fmt.Errorf("%s: the file is not a JSON object but %.20s", position(b, root.StartOffset), b[root.StartOffset:root.EndOffset])
+	}
+	for _, name := range []string{"bip", "mtu"} {
+		seen := false
+		for _, m := range object.Members {
+			is := m.Name.Value.(hujson.Literal).String()
+			if !strings.EqualFold(is, name) {
+				continue
+			}
+			at := position(b, m.Name.StartOffset)
+			if is != name {
+				return file{}, fmt.Errorf("%s: key %q: dockerd knows it as %q only", at, is, name)
+			}
+			if seen {
+				return file{}, fmt.Errorf("%s: key %q is there twice", at, name)
+			}
+			seen = true
+		}
+	}
+	f := file{root, object, eol}
+	if v := f.find("bip"); v != nil && v.Value.Kind() != '"' {
+		return file{}, fmt.Errorf("%s: bip must be a string like \"172.17.42.1/24\"", position(b, v.StartOffset))
+	}
+	if v := f.find("mtu"); v != nil {
+		if _, err := strconv.Atoi(literal(v)); err != nil {
+			return file{}, fmt.Errorf("%s: mtu must be a whole number of bytes", position(b, v.StartOffset))
+		}
+	}
+	return f, nil
+}
+
+func position(b []byte, offset int) string {
+	line := bytes.Count(b[:offset], []byte("\n"))
+	return fmt.Sprintf("line %d, column %d", line+1, offset-bytes.LastIndexByte(b[:offset], '\n'))
+}
+
+func (f file) find(name string) *hujson.Value { return f.root.Find("/" + name) }
+
+// literal is the JSON text of a value that is neither object nor array.
+func literal(v *hujson.Value) string {
+	l, _ := v.Value.(hujson.Literal)
+	return string(l)
+}
+
+// settings are our keys as they are; a bip that is no prefix is returned as
+// text only.
+func (f file) settings() (bip string, mtu int) {
+	if v := f.find("bip"); v != nil {
+		bip = v.Value.(hujson.Literal).String()
+	}
+	if v := f.find("mtu"); v != nil {
+		mtu, _ = strconv.Atoi(literal(v))
+	}
+	return bip, mtu
+}
+
+// merge returns daemon.json with the keys set and all else as it was. It
+// refuses what dockerd would then refuse to start with.
+func merge(b []byte, keys []key) ([]byte, error) {
+	f, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if v := f.find("bridge"); v != nil && literal(v) != `""` &&
+		slices.ContainsFunc(keys, func(k key) bool { return k.name == "bip" }) {
+		return nil, fmt.Errorf("%s: dockerd does not start with both bridge and bip: remove bridge", position(b, v.StartOffset))
+	}
+	for _, k := range keys {
+		if err := f.set(k); err != nil {
+			return nil, fmt.Errorf("set %s: %w", k.name, err)
+		}
+	}
+	return f.root.Pack(), nil
+}
+
+func (f file) set(k key) error {
+	if v := f.find(k.name); v != nil {
+		v.Value = hujson.Literal(k.value)
+		return nil
+	}
+	before, colon := f.layout()
+	if len(f.object.Members) == 0 && len(bytes.TrimSpace(f.object.AfterExtra)) == 0 {
+		f.object.AfterExtra = hujson.Extra(f.eol)
+	}
+	after := string(f.object.AfterExtra)
+	// Patch knows which comments belong to the member before; it leaves the
+	// spaces to us.
+	if err := f.root.Patch(fmt.Appendf(nil, `[{"op": "add", "path": "/%s", "value": %s}]`, k.name, k.value)); err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(f.object.AfterExtra)) == 0 {
+		f.object.AfterExtra = hujson.Extra(after[len(strings.TrimRight(after, blank)):])
+	}
+	m := &f.object.Members[len(f.object.Members)-1]
+	kept := bytes.TrimRight(m.Name.BeforeExtra, blank)
+	if bytes.Contains(kept, []byte("//")) && !strings.Contains(before, "\n") {
+		before = f.eol + before // it may be a line comment
+	}
+	m.Name.BeforeExtra = slices.Concat(kept, hujson.Extra(before))
+	m.Value.BeforeExtra = hujson.Extra(colon)
+	return nil
+}
+
+// layout is the space that the file puts before a member's name, and after
+// its colon.
+func (f file) layout() (before, colon string) {
+	members := f.object.Members
+	if len(members) == 0 {
+		return f.eol + "  ", " "
+	}
+	last := members[len(members)-1]
+	before = space(last.Name.BeforeExtra)
+	if len(members) == 1 && !strings.Contains(before, "\n") {
+		before = " " // {"a": 1}: what follows a brace says nothing of what follows a comma
+	}
+	return before, space(last.Value.BeforeExtra)
+}
+
+// space is the white space at the end of an extra, a blank line's excepted.
+func space(e hujson.Extra) string {
+	s := string(e[len(bytes.TrimRight(e, blank)):])
+	if i := strings.LastIndexByte(s, '\n'); i > 0 && s[i-1] == '\r' {
+		return s[i-1:]
+	} else if i >= 0 {
+		return s[i:]
+	}
+	return s
+}

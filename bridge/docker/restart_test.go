@@ -1,0 +1,191 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// start runs a process named dockerd and waits until it has the name.
+func start(t *testing.T, flags uintptr, args ...string) *exec.Cmd {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dockerd")
+	b, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"-c", "read _", "dockerd"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: flags, Pdeathsig: syscall.SIGKILL}
+	if _, err := cmd.StdinPipe(); err != nil { // what it waits for
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil { // returns once it runs under its name
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(cmd) })
+	return cmd
+}
+
+func stop(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill() // it may be gone already
+	_ = cmd.Wait()
+}
+
+func observe(t *testing.T, d *Daemon) (stale, running bool) {
+	t.Helper()
+	have, err := d.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have.Stale, have.Running
+}
+
+func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	expect := func(when string, wantStale, wantRunning bool) {
+		t.Helper()
+		if stale, running := observe(t, d); stale != wantStale || running != wantRunning {
+			t.Errorf("%s: stale %v, running %v", when, stale, running)
+		}
+	}
+	expect("nothing runs", false, false)
+	other := start(t, syscall.CLONE_NEWNET)
+	expect("one runs in another namespace", false, false)
+	reach(t, d, want)
+	expect("written while one ran in another namespace", false, false)
+	stop(other)
+
+	first := start(t, 0)
+	expect("started after the write", false, true)
+	reach(t, d, want)
+	expect("a pass that wrote nothing", false, true)
+	reach(t, d, Settings{Bip: netip.MustParsePrefix("172.17.43.1/24"), MTU: 1462})
+	expect("written while it ran", true, true)
+	d = New(d.cfg)
+	expect("seen by a new agent", true, true)
+
+	_ = first.Process.Kill()
+	deadline := time.Now().Add(5 * time.Second)
+	for { // it is a zombie now, until it is waited for
+		if stale, running := observe(t, d); !stale && !running {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a dead dockerd is still stale")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	start(t, 0)
+	expect("restarted", false, true)
+}
+
+func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}} {
+		dockerd := start(t, 0, args...)
+		err := d.Apply(t.Context(), Diff(want, Actual{}))
+		if err == nil || !strings.Contains(err.Error(), "remove the flag") {
+			t.Errorf("%q: %v", args, err)
+		}
+		stop(dockerd)
+	}
+	start(t, 0, "--bip6", "--debug", "-D")
+	reach(t, d, want)
+}
+
+func TestAfterARebootNothingIsStale(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	start(t, 0)
+	reach(t, d, want)
+	s, err := d.load()
+	if err != nil || len(s.Old) != 1 {
+		t.Fatal(s, err)
+	}
+	s.Old[0].Boot = "another boot"
+	if err := d.store(s); err != nil {
+		t.Fatal(err)
+	}
+	if stale, _ := observe(t, d); stale {
+		t.Error("a process of another boot is stale")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const tail = " 1 2 2 0 -1 4194560 9 0 0 0 0 0 0 0 20 0 1 0 12345 999 1 18446744073709551615 0"
+	for line, ok := range map[string]bool{
+		"7 (dockerd) S" + tail:           true,
+		"7 (dockerd) Z" + tail:           false,
+		"7 (dockerd-proxy) S" + tail:     false,
+		"7 (x) (dockerd) S" + tail:       false,
+		"7 (dockerd) S 1 2":              false,
+		"":                               false,
+		"seven (dockerd) S" + tail:       false,
+		"7 (containerd) S) (x) S" + tail: false,
+	} {
+		p, got := parseStat(line)
+		if got != ok || ok && (p.PID != 7 || p.Start != 12345) {
+			t.Errorf("%q: %v, %v", line, p, got)
+		}
+	}
+}
+
+func TestRestart(t *testing.T) {
+	d := daemon(t)
+	if err := d.Restart(t.Context()); !errors.Is(err, ErrNever) {
+		t.Errorf("no command: %v", err)
+	}
+
+	mark := filepath.Join(t.TempDir(), "restarted")
+	d.cfg.Restart = []string{"touch", mark}
+	if err := d.Restart(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Error(err)
+	}
+
+	d.cfg.Restart = []string{"sh", "-c", "echo starting; echo no such unit >&2; exit 5"}
+	err := d.Restart(t.Context())
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.HasSuffix(err.Error(), "exit status 5: starting\nno such unit") {
+		t.Errorf("got %v", err)
+	}
+
+	d.cfg.Restart = []string{"/no/such/command"}
+	if err := d.Restart(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	d.cfg.Restart = []string{"sleep", "60"}
+	if err := d.Restart(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRestartDoesNotWaitForWhatItLeavesBehind(t *testing.T) {
+	d := daemon(t)
+	pid := filepath.Join(t.TempDir(), "pid")
+	d.cfg.Restart = []string{"sh", "-c", "sleep 600 & echo $! > " + pid}
+	began := time.Now()
+	if err := d.Restart(t.Context()); err != nil {
+		t.Error(err)
+	}
+	sh(t, "kill $(cat "+pid+")")
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("took %s", took)
+	}
+}

@@ -1,0 +1,64 @@
+package docker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Files in the state directory.
+const (
+	stateFile  = "docker.json"
+	backupFile = "daemon.json.before" // what was there before our first write
+)
+
+// state is what must outlive the agent.
+type state struct {
+	// Former is what our first write replaced; it is never overwritten.
+	Former *former `json:"former,omitempty"`
+	// Old are the dockerds that ran during our last write.
+	Old []process `json:"old,omitempty"`
+}
+
+// former is daemon.json as it was before our first write.
+type former struct {
+	Path    string `json:"path"`
+	Existed bool   `json:"existed"`
+	Bip     string `json:"bip,omitempty"` // empty: was not set
+	MTU     int    `json:"mtu,omitempty"` // 0: was not set
+}
+
+func (d *Daemon) load() (state, error) {
+	path := filepath.Join(d.cfg.StateDir, stateFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{}, nil
+	}
+	if err != nil {
+		return state{}, fmt.Errorf("read state: %w", err)
+	}
+	var s state
+	if err := json.Unmarshal(b, &s); err != nil {
+		return state{}, fmt.Errorf("read state %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (d *Daemon) store(s state) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.keep(stateFile, append(b, '\n'))
+}
+
+// keep writes a file of the state directory, readable by its owner only.
+func (d *Daemon) keep(name string, b []byte) error {
+	if err := os.MkdirAll(d.cfg.StateDir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600)
+}

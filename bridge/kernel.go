@@ -1,0 +1,170 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Config says which devices a Kernel looks at.
+type Config struct {
+	Bridge string // Docker's bridge: "docker0"
+	Port   string // the OVS bridge's own device: "br0"
+	Log    *slog.Logger
+}
+
+// Kernel is the network stack of this process's network namespace.
+type Kernel struct {
+	cfg     Config
+	changed chan struct{}
+}
+
+// New returns a Kernel; nothing is started.
+func New(cfg Config) *Kernel {
+	return &Kernel{cfg: cfg, changed: make(chan struct{}, 1)}
+}
+
+// Observe reads what the kernel has now.
+func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
+	if err := ctx.Err(); err != nil {
+		return Actual{}, err
+	}
+	have := Actual{Sysctls: map[string]string{}}
+	for _, path := range []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(k.cfg.Bridge)} {
+		b, err := os.ReadFile(filepath.Join("/proc/sys", path))
+		switch {
+		case err == nil:
+			have.Sysctls[path] = strings.TrimSpace(string(b))
+		case !errors.Is(err, fs.ErrNotExist):
+			return Actual{}, fmt.Errorf("read sysctl: %w", err)
+		}
+	}
+
+	links, err := dump(netlink.LinkList)
+	if err != nil {
+		return Actual{}, fmt.Errorf("list links: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
+	var bridge netlink.Link
+	for _, l := range links {
+		switch l.Attrs().Name {
+		case k.cfg.Bridge:
+			bridge, have.Bridge = l, link(l, names)
+		case k.cfg.Port:
+			have.Port = link(l, names)
+		}
+	}
+
+	if bridge != nil {
+		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
+		if err != nil {
+			return Actual{}, fmt.Errorf("list addresses of %s: %w", k.cfg.Bridge, err)
+		}
+		for _, a := range addrs {
+			have.Addrs = append(have.Addrs, prefix(a.IPNet))
+		}
+	}
+
+	routes, err := listRoutes(names)
+	if err != nil {
+		return Actual{}, err
+	}
+	for _, r := range routes {
+		if r.Link == k.cfg.Bridge || r.Protocol == RouteProtocol {
+			have.Routes = append(have.Routes, r)
+		}
+	}
+	return have, nil
+}
+
+// Apply carries out the changes in order. A change that fails does not keep
+// the others from being tried; all errors are joined.
+func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
+	var errs []error
+	for _, c := range changes {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		for _, s := range c.steps {
+			if err := s.apply(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", s, err))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func link(l netlink.Link, names map[int]string) Link {
+	a := l.Attrs()
+	return Link{
+		Name:   a.Name,
+		Exists: true,
+		MAC:    a.HardwareAddr,
+		MTU:    a.MTU,
+		Up:     a.Flags&net.FlagUp != 0,
+		Master: names[a.MasterIndex],
+	}
+}
+
+// listRoutes returns the unicast IPv4 routes of the main table.
+func listRoutes(names map[int]string) ([]Route, error) {
+	list, err := dump(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	var routes []Route
+	for _, r := range list {
+		if r.Type != syscall.RTN_UNICAST {
+			continue
+		}
+		index := r.LinkIndex
+		if len(r.MultiPath) > 0 {
+			index = r.MultiPath[0].LinkIndex
+		}
+		via, _ := netip.AddrFromSlice(r.Gw)
+		routes = append(routes, Route{
+			Dst:      prefix(r.Dst),
+			Via:      via.Unmap(),
+			Link:     names[index],
+			Protocol: int(r.Protocol),
+			Metric:   r.Priority,
+		})
+	}
+	return routes, nil
+}
+
+// dump repeats a list during which the kernel's tables changed: what netlink
+// returned then is partial.
+func dump[T any](list func() ([]T, error)) (all []T, err error) {
+	for range 10 {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return nil, err
+}
+
+// prefix keeps the host bits; nil is the default route's destination.
+func prefix(n *net.IPNet) netip.Prefix {
+	if n == nil {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	addr, _ := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addr.Unmap(), bits)
+}

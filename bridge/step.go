@@ -1,0 +1,163 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+)
+
+// step is one act on the kernel. String is the command line that does the same.
+type step interface {
+	fmt.Stringer
+	apply() error
+}
+
+type (
+	addBridge struct {
+		name string
+		mac  net.HardwareAddr
+	}
+	setMAC struct {
+		name string
+		mac  net.HardwareAddr
+	}
+	setMTU struct {
+		name string
+		mtu  int // bytes
+	}
+	setUp     struct{ name string }
+	setMaster struct{ name, master string } // empty master: none
+	addAddr   struct {
+		name string
+		addr netip.Prefix
+	}
+	delAddr struct {
+		name string
+		addr netip.Prefix
+	}
+	addRoute  struct{ Route }
+	delRoute  struct{ Route }
+	setSysctl struct{ path, value string } // path under /proc/sys
+)
+
+func (s addBridge) String() string {
+	return fmt.Sprintf("ip link add %s address %s type bridge", s.name, s.mac)
+}
+
+func (s addBridge) apply() error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = s.name, s.mac
+	return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+}
+
+func (s setMAC) String() string { return fmt.Sprintf("ip link set dev %s address %s", s.name, s.mac) }
+
+func (s setMAC) apply() error {
+	return onLink(s.name, func(l netlink.Link) error { return netlink.LinkSetHardwareAddr(l, s.mac) })
+}
+
+func (s setMTU) String() string { return fmt.Sprintf("ip link set dev %s mtu %d", s.name, s.mtu) }
+
+func (s setMTU) apply() error {
+	return onLink(s.name, func(l netlink.Link) error { return netlink.LinkSetMTU(l, s.mtu) })
+}
+
+func (s setUp) String() string { return fmt.Sprintf("ip link set dev %s up", s.name) }
+
+func (s setUp) apply() error { return onLink(s.name, netlink.LinkSetUp) }
+
+func (s setMaster) String() string {
+	if s.master == "" {
+		return fmt.Sprintf("ip link set dev %s nomaster", s.name)
+	}
+	return fmt.Sprintf("ip link set dev %s master %s", s.name, s.master)
+}
+
+func (s setMaster) apply() error {
+	return onLink(s.name, func(l netlink.Link) error {
+		if s.master == "" {
+			return netlink.LinkSetNoMaster(l)
+		}
+		return onLink(s.master, func(m netlink.Link) error { return netlink.LinkSetMaster(l, m) })
+	})
+}
+
+func (s addAddr) String() string {
+	return fmt.Sprintf("ip address add %s broadcast + dev %s", s.addr, s.name)
+}
+
+func (s addAddr) apply() error {
+	return onLink(s.name, func(l netlink.Link) error {
+		return netlink.AddrAdd(l, &netlink.Addr{IPNet: ipNet(s.addr)})
+	})
+}
+
+func (s delAddr) String() string { return fmt.Sprintf("ip address del %s dev %s", s.addr, s.name) }
+
+func (s delAddr) apply() error {
+	return onLink(s.name, func(l netlink.Link) error {
+		return netlink.AddrDel(l, &netlink.Addr{IPNet: ipNet(s.addr)})
+	})
+}
+
+func (s addRoute) String() string { return "ip route add " + s.Route.String() + " scope link" }
+
+func (s addRoute) apply() error {
+	err := onLink(s.Link, func(l netlink.Link) error { return netlink.RouteAdd(s.netlink(l, netlink.SCOPE_LINK)) })
+	if errors.Is(err, syscall.EEXIST) {
+		return fmt.Errorf("%w: another route to it is in the way, see: ip route show %s", err, s.Dst)
+	}
+	return err
+}
+
+func (s delRoute) String() string { return "ip route del " + s.Route.String() }
+
+func (s delRoute) apply() error {
+	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteDel(s.netlink(l, netlink.SCOPE_NOWHERE)) })
+}
+
+func (r Route) netlink(l netlink.Link, scope netlink.Scope) *netlink.Route {
+	out := &netlink.Route{
+		Dst:       ipNet(r.Dst),
+		LinkIndex: l.Attrs().Index,
+		Protocol:  netlink.RouteProtocol(r.Protocol),
+		Priority:  r.Metric,
+		Scope:     scope,
+	}
+	if r.Via.IsValid() {
+		out.Gw = r.Via.AsSlice()
+	}
+	return out
+}
+
+const sysctlForward = "net/ipv4/ip_forward"
+
+func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/send_redirects" }
+
+// key is the variable as sysctl(8) writes it: with dots and slashes swapped.
+func (s setSysctl) key() string { return strings.NewReplacer("/", ".", ".", "/").Replace(s.path) }
+
+func (s setSysctl) String() string { return fmt.Sprintf("sysctl -w %s=%s", s.key(), s.value) }
+
+func (s setSysctl) apply() error {
+	return os.WriteFile(filepath.Join("/proc/sys", s.path), []byte(s.value), 0o644)
+}
+
+func onLink(name string, do func(netlink.Link) error) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("device %s: %w", name, err)
+	}
+	return do(l)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+)
+
+func newAgentCommand(file *configFile) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run this host in the foreground",
+		Long: `Run this host: join the mesh, take a subnet, and keep Open vSwitch, docker0 and
+daemon.json as they should be until stopped.
+
+The whole configuration is checked first; what is wrong is reported all at once,
+and nothing on the machine has been changed then. Logs go to standard error.
+
+SIGTERM and SIGINT stop the agent and nothing else: tunnels and routes stay, and
+containers keep talking. To take this host out of the mesh: gremesh leave.
+
+Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wrong.`,
+		Example: `  # the first host of a new mesh, and only there
+  gremesh agent --bootstrap
+
+  # every other host: one or more that are in the mesh
+  gremesh agent --join 192.168.248.139 --join 192.168.248.140
+
+  # under systemd, with all of it in /etc/gremesh/gremesh.yaml
+  systemctl enable --now gremesh`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := file.load(cmd)
+			if err != nil {
+				return err
+			}
+			return runAgent(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg.Log))
+		},
+	}
+	flags := cmd.Flags()
+	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
+	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
+	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")
+	flags.String("name", "", "`NAME` of this host in the mesh; default the host name (node.name)")
+	flags.String("advertise", "", "underlay `ADDRESS` or interface of this host (node.advertise)")
+	for flag, key := range map[string]string{
+		"bootstrap": "mesh.bootstrap",
+		"join":      "mesh.join",
+		"insecure":  insecureKey,
+		"name":      "node.name",
+		"advertise": "node.advertise",
+	} {
+		// The flag exists: it was made above.
+		_ = flags.SetAnnotation(flag, keyAnnotation, []string{key})
+	}
+	return cmd
+}
+
+// newLogger writes for people on a terminal and as JSON elsewhere, unless the
+// format is fixed.
+func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {
+	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: cfg.Level, NoColor: !coloured(w)}))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.Level}))
+}

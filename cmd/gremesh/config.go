@@ -1,0 +1,151 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"reflect"
+	"time"
+)
+
+// Config is the checked configuration of an agent. Its mapstructure tags are
+// the keys of the file; examples/gremesh.yaml explains each of them.
+type Config struct {
+	Node      NodeConfig    `mapstructure:"node"`
+	Mesh      MeshConfig    `mapstructure:"mesh"`
+	Pool      netip.Prefix  `mapstructure:"pool"`   // the container network of the whole mesh, masked, IPv4
+	Prefix    int           `mapstructure:"prefix"` // bits of a host's subnet
+	Bip       netip.Prefix  `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
+	OVS       OVSConfig     `mapstructure:"ovs"`
+	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
+	Docker    DockerConfig  `mapstructure:"docker"`
+	StateDir  string        `mapstructure:"state_dir"`  // absolute path
+	Control   string        `mapstructure:"control"`    // absolute path of the unix socket
+	PeerGrace time.Duration `mapstructure:"peer_grace"` // how long a failed peer's port outlives its BFD session
+	Log       LogConfig     `mapstructure:"log"`
+}
+
+// NodeConfig is this host as its peers know it.
+type NodeConfig struct {
+	Name      string    `mapstructure:"name"`
+	Advertise Advertise `mapstructure:"advertise"`
+}
+
+// MeshConfig is how this host finds the others.
+type MeshConfig struct {
+	Bootstrap bool     `mapstructure:"bootstrap"`
+	Join      []string `mapstructure:"join"` // seeds as host:port
+	Port      int      `mapstructure:"port"` // of gossip, TCP and UDP
+	KeyFile   string   `mapstructure:"key_file"`
+	Insecure  bool     `mapstructure:"insecure"`
+
+	Keys [][]byte `mapstructure:"-"` // of KeyFile, 32 bytes each, the primary first; empty: insecure
+}
+
+// OVSConfig is the Open vSwitch of this host.
+type OVSConfig struct {
+	DB       string `mapstructure:"db"` // unix:PATH or tcp:HOST:PORT
+	Bridge   string `mapstructure:"bridge"`
+	Datapath string `mapstructure:"datapath"` // system, netdev, or empty for OVS's default
+}
+
+// TunnelConfig is what all tunnels of a mesh have in common.
+type TunnelConfig struct {
+	Type string `mapstructure:"type"` // gre or vxlan
+	Key  uint32 `mapstructure:"key"`  // GRE key or VXLAN network identifier; 0: none
+	BFD  bool   `mapstructure:"bfd"`
+}
+
+// DockerConfig is the Docker daemon of this host.
+type DockerConfig struct {
+	Bridge     string  `mapstructure:"bridge"`
+	DaemonJSON string  `mapstructure:"daemon_json"`
+	Restart    Restart `mapstructure:"restart"`
+}
+
+// LogConfig is what the agent writes to standard error.
+type LogConfig struct {
+	Level  slog.Level `mapstructure:"level"`
+	Format string     `mapstructure:"format"` // auto, text or json
+}
+
+// Advertise is where the peers reach this host: an underlay address, or the
+// interface that has it. Both are zero when it is to be found by the route to
+// the first seed.
+type Advertise struct {
+	Addr      netip.Addr
+	Interface string
+}
+
+// Restart is the command that restarts Docker, as a list of its words; empty:
+// never.
+type Restart []string
+
+// The file that is read when none is named; it need not exist.
+const defaultFile = "/etc/gremesh/gremesh.yaml"
+
+const (
+	keyFileKey  = "mesh.key_file"
+	insecureKey = "mesh.insecure"
+)
+
+// defaults has a value for every key. Without one, viper would not look for
+// the key in the environment.
+func defaults() map[string]any {
+	name, _ := os.Hostname() // an empty name is refused like any other
+	return map[string]any{
+		"node.name":          name,
+		"node.advertise":     "",
+		"mesh.bootstrap":     false,
+		"mesh.join":          []string{},
+		"mesh.port":          7946,
+		keyFileKey:           "/etc/gremesh/key",
+		insecureKey:          false,
+		"pool":               "172.17.0.0/16",
+		"prefix":             24,
+		"bip":                "",
+		"ovs.db":             "unix:/var/run/openvswitch/db.sock",
+		"ovs.bridge":         "br0",
+		"ovs.datapath":       "",
+		"tunnel.type":        "gre",
+		"tunnel.key":         0,
+		"tunnel.bfd":         true,
+		"docker.bridge":      "docker0",
+		"docker.daemon_json": "/etc/docker/daemon.json",
+		"docker.restart":     []string{"systemctl", "restart", "docker"},
+		"state_dir":          "/var/lib/gremesh",
+		"control":            "/run/gremesh/gremesh.sock",
+		"peer_grace":         "10m",
+		"log.level":          "info",
+		"log.format":         "auto",
+	}
+}
+
+// configKeys are the keys of Config in its order: node.name, node.advertise …
+func configKeys() []string {
+	return structKeys(reflect.TypeFor[Config](), "")
+}
+
+func structKeys(t reflect.Type, prefix string) []string {
+	var keys []string
+	for field := range t.Fields() {
+		tag, ok := field.Tag.Lookup("mapstructure")
+		switch {
+		case !ok || tag == "-":
+		case isSection(field.Type):
+			keys = append(keys, structKeys(field.Type, prefix+tag+".")...)
+		default:
+			keys = append(keys, prefix+tag)
+		}
+	}
+	return keys
+}
+
+// isSection tells a struct of keys from a struct that is a value.
+func isSection(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || t.NumField() == 0 {
+		return false
+	}
+	_, tagged := t.Field(0).Tag.Lookup("mapstructure")
+	return tagged
+}

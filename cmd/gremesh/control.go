@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// askTimeout bounds one question to the agent. Leaving waits for the last
+// transaction of a switch that may be slow.
+const askTimeout = 30 * time.Second
+
+// client asks a running agent through its control socket: HTTP with JSON.
+type client struct {
+	socket string
+	http   *http.Client
+}
+
+func newClient(socket string) *client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &client{
+		socket: socket,
+		http:   &http.Client{Timeout: askTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
+	}
+}
+
+func (c *client) status(ctx context.Context) (status mesh.Status, err error) {
+	return status, c.ask(ctx, http.MethodGet, "/v1/status", &status)
+}
+
+func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
+	return audit, c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
+}
+
+// leave takes the host out of the mesh; with release it gives its subnet up.
+func (c *client) leave(ctx context.Context, release bool) error {
+	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)
+}
+
+// ask sends a request and decodes its answer into answer, unless that is nil.
+func (c *client) ask(ctx context.Context, method, path string, answer any) error {
+	// The socket is the address; the URL's host is there for form's sake.
+	req, err := http.NewRequestWithContext(ctx, method, "http://gremesh"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // the answer has been read by then
+
+	if resp.StatusCode >= http.StatusBadRequest {
+		return refusal(resp)
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("the agent's answer to %s %s is not understood: %w", method, path, err)
+	}
+	return nil
+}
+
+// refusal is the error that the agent answered with: {"error": "..."}.
+func refusal(resp *http.Response) error {
+	var body struct {
+		Error string `json:"error"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&body); err != nil || body.Error == "" {
+		return fmt.Errorf("the agent answered %s", resp.Status)
+	}
+	return errors.New(body.Error)
+}
+
+// explain says what a failed connection means and what to do.
+func (c *client) explain(err error) error {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no agent answers at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("not allowed to ask the agent at %s: become root", c.socket)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("the agent at %s has not answered within %s; its log may say why", c.socket, askTimeout)
+	}
+	return fmt.Errorf("ask the agent at %s: %w", c.socket, err)
+}

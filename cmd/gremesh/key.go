@@ -1,0 +1,92 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// keySize is that of a gossip key in bytes: AES-256.
+const keySize = 32
+
+// maxKeyFile bounds what is read of a key file, in bytes.
+const maxKeyFile = 64 << 10
+
+// newKey makes a gossip key in its written form.
+func newKey() string {
+	key := make([]byte, keySize)
+	_, _ = rand.Read(key) // never fails, as its documentation says
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+// readKeys reads the gossip keys of a file, the primary first: base64 of 32
+// bytes a line; empty lines and lines that begin with # are passed over. It
+// refuses a file that others than its owner may read. No error quotes a key.
+func readKeys(path string) ([][]byte, error) {
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no such file: copy it from a host of the mesh; for a new mesh make it with \"gremesh keygen %s\"; a trial may do with mesh.insecure: true (--insecure)", path)
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("must be a regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("has mode %#o, so that others may read or write it: chmod 600 %s", info.Mode().Perm(), path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	return parseKeys(string(text))
+}
+
+func parseKeys(text string) ([][]byte, error) {
+	var keys [][]byte
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := base64.StdEncoding.DecodeString(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d is not base64; a line is what gremesh keygen prints", number)
+		}
+		if len(key) != keySize {
+			return nil, fmt.Errorf("line %d holds %d bytes; a key has %d, as gremesh keygen makes it", number, len(key), keySize)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("holds no key; a line is what gremesh keygen prints")
+	}
+	return keys, nil
+}
+
+// writeKey makes a file with a new key that only its owner may read. It never
+// writes to a file that exists.
+func writeKey(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists and is left as it is; take it away first if its key is no longer in use", path)
+	}
+	if err != nil {
+		return fmt.Errorf("make key file: %w", err)
+	}
+	_, err = fmt.Fprintln(f, newKey())
+	return errors.Join(err, f.Sync(), f.Close())
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAWrittenKeyIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := writeKey(path); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := readKeys(path)
+	if err != nil || len(keys) != 1 || len(keys[0]) != keySize {
+		t.Errorf("got %d keys, error %v", len(keys), err)
+	}
+	before, _ := os.ReadFile(path)
+	if err := writeKey(path); err == nil {
+		t.Error("a file that exists was written to")
+	}
+	if after, _ := os.ReadFile(path); string(after) != string(before) {
+		t.Error("the key has changed")
+	}
+}
+
+func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o660} {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(newKey()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readKeys(path); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+			t.Errorf("mode %o: error is %v", mode, err)
+		}
+	}
+}
+
+func TestKeysAreParsedLineByLine(t *testing.T) {
+	first, second := newKey(), newKey()
+	short := base64.StdEncoding.EncodeToString(make([]byte, 16))
+	for _, c := range []struct {
+		name, text string
+		keys       int
+		wrong      string
+	}{
+		{"one", first, 1, ""},
+		{"two with a comment", "# new\n" + first + "\n\n  " + second + "\r\n", 2, ""},
+		{"none", "# nothing\n", 0, "holds no key"},
+		{"not base64", first + "\nsecret!\n", 0, "line 2 is not base64"},
+		{"short", short, 0, "line 1 holds 16 bytes; a key has 32"},
+	} {
+		keys, err := parseKeys(c.text)
+		if len(keys) != c.keys || (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s: %d keys, error %v; want %d, %q", c.name, len(keys), err, c.keys, c.wrong)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret!") {
+			t.Errorf("%s: the error quotes the key: %v", c.name, err)
+		}
+	}
+}
+
+func TestAPrimaryKeyComesFirst(t *testing.T) {
+	first := newKey()
+	keys, err := parseKeys(first + "\n" + newKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := base64.StdEncoding.EncodeToString(keys[0]); got != first {
+		t.Error("the first line is not the first key")
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newKeygenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen [FILE]",
+		Short: "Make a gossip key",
+		Long: `Make a random key of 32 bytes, as a line of base64. Without FILE it goes to
+standard output; with FILE it goes to a new file that only its owner may read.
+A file that exists is never written to.
+
+All hosts of a mesh share the key: copy it to each of them by a way you trust,
+and keep it at mode 600.`,
+		Example: `  gremesh keygen /etc/gremesh/key
+  scp -p /etc/gremesh/key root@192.168.248.140:/etc/gremesh/key`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return writeKey(args[0])
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), newKey())
+			return err
+		},
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newLeaveCommand(file *configFile) *cobra.Command {
+	var release bool
+	cmd := &cobra.Command{
+		Use:   "leave",
+		Short: "Take this host out of the mesh for good",
+		Long: `Tell the running agent to say goodbye to the mesh and to take its tunnels away.
+The peers take theirs to this host away at once. Containers here keep running,
+and can no longer reach those of other hosts.
+
+The host keeps the right to its subnet and has it again when it comes back,
+unless --release gives it up. To stop only the agent, and leave the tunnels as
+they are: systemctl stop gremesh.
+
+Exit codes: 0 it has left; 1 failed; 2 the command line or the configuration is
+wrong.`,
+		Example: `  # for a while
+  gremesh leave
+
+  # for good: another host may have the subnet
+  gremesh leave --release`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := file.client(cmd)
+			if err != nil {
+				return err
+			}
+			if err := c.leave(cmd.Context(), release); err != nil {
+				return err
+			}
+			what := "left the mesh; the subnet stays this host's"
+			if release {
+				what = "left the mesh and gave up the subnet"
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), what)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&release, "release", false, "give up the subnet too")
+	return cmd
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+const envPrefix = "GREMESH"
+
+// keyAnnotation marks a flag with the key that it sets.
+const keyAnnotation = "gremesh_key"
+
+// settings are what the defaults, the file, the environment and the flags say,
+// the later ones stronger, before any of it is judged.
+type settings struct {
+	*viper.Viper
+	file  string // the file that was read; empty: there is none
+	flags map[string]*pflag.Flag
+}
+
+// readSettings reads the file, which may be missing unless it was named
+// explicitly. Flags that carry a keyAnnotation override their key. An empty
+// environment variable counts as one that is not set.
+func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*settings, error) {
+	s := &settings{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
+	for key, value := range defaults() {
+		s.SetDefault(key, value)
+	}
+	s.SetEnvPrefix(envPrefix)
+	s.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
+	s.AutomaticEnv()
+
+	var bindErr error
+	flags.VisitAll(func(f *pflag.Flag) {
+		for _, key := range f.Annotations[keyAnnotation] {
+			s.flags[key] = f
+			bindErr = errors.Join(bindErr, s.BindPFlag(key, f))
+		}
+	})
+	if bindErr != nil {
+		return nil, bindErr
+	}
+
+	s.SetConfigFile(file)
+	s.SetConfigType("yaml")
+	err := s.ReadInConfig()
+	switch {
+	case err == nil:
+		s.file = file
+	case errors.Is(err, fs.ErrNotExist) && !explicit:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("configuration file %s does not exist; examples/gremesh.yaml is one to start from", file)
+	default:
+		return nil, fmt.Errorf("read configuration file %s: %w", file, err)
+	}
+	return s, nil
+}
+
+// loadConfig reads and checks the configuration and the gossip keys. The error
+// has all that is wrong, one error for each. Nothing but files is looked at,
+// and nothing is changed.
+func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
+	s, err := readSettings(file, explicit, flags)
+	if err != nil {
+		return Config{}, err
+	}
+	var cfg Config
+	r := &report{settings: s, bad: map[string]bool{}}
+	s.reportUnknown(r)
+	s.decode(&cfg, r)
+	validate(&cfg, r)
+	if !cfg.Mesh.Insecure && r.ok(keyFileKey, insecureKey) {
+		cfg.Mesh.Keys, err = readKeys(cfg.Mesh.KeyFile)
+		if err != nil {
+			r.add(keyFileKey, "%w", err)
+		}
+	}
+	return cfg, errors.Join(r.errs...)
+}
+
+// reportUnknown reports the keys and GREMESH_ variables that mean nothing.
+func (s *settings) reportUnknown(r *report) {
+	known := configKeys()
+	all := s.AllKeys()
+	slices.Sort(all)
+	for _, key := range all {
+		if slices.Contains(known, key) || slices.ContainsFunc(known, inSection(key)) {
+			continue
+		}
+		r.errs = append(r.errs, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))
+	}
+	vars := os.Environ()
+	slices.Sort(vars)
+	for _, v := range vars {
+		name, value, _ := strings.Cut(v, "=")
+		if value == "" || !strings.HasPrefix(name, envPrefix+"_") {
+			continue
+		}
+		if !slices.ContainsFunc(known, func(key string) bool { return envName(key) == name }) {
+			r.errs = append(r.errs, fmt.Errorf("%s (environment): unknown variable; the key mesh.join is %s, and so on", name, envName("mesh.join")))
+		}
+	}
+}
+
+// inSection matches the keys below a section's name.
+func inSection(section string) func(string) bool {
+	return func(key string) bool { return strings.HasPrefix(key, section+".") }
+}
+
+// siblings lists the known keys of the section that an unknown key is in, or
+// the names at the top.
+func siblings(known []string, key string) string {
+	if section, _, ok := strings.Cut(key, "."); ok {
+		if in := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !inSection(section)(k) }); len(in) > 0 {
+			return strings.Join(in, ", ")
+		}
+	}
+	var top []string
+	for _, k := range known {
+		name, _, _ := strings.Cut(k, ".")
+		top = append(top, name)
+	}
+	return strings.Join(slices.Compact(top), ", ")
+}
+
+// decode fills cfg and reports each value that its key cannot have.
+func (s *settings) decode(cfg *Config, r *report) {
+	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
+		c.WeaklyTypedInput = false
+		c.DecodeHook = decodeValue
+	})
+	for _, e := range decodeErrors(err) {
+		if strings.HasPrefix(e.Unwrap().Error(), "has invalid keys") {
+			continue // reportUnknown has them, and says what there is
+		}
+		r.add(e.Name(), "%w", e.Unwrap())
+	}
+}
+
+// decodeErrors finds the errors about single keys in what mapstructure returns.
+func decodeErrors(err error) []*mapstructure.DecodeError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*mapstructure.DecodeError
+		for _, e := range joined.Unwrap() {
+			all = append(all, decodeErrors(e)...)
+		}
+		return all
+	}
+	if e, ok := err.(*mapstructure.DecodeError); ok { //nolint:errorlint // it walks the wrapping itself, to find all and not the first
+		if inner := decodeErrors(e.Unwrap()); len(inner) > 0 {
+			return inner
+		}
+		return []*mapstructure.DecodeError{e}
+	}
+	if err == nil {
+		return nil
+	}
+	return decodeErrors(errors.Unwrap(err))
+}
+
+// source says where a key's value comes from: a flag, the environment, the
+// file, or the default.
+func (s *settings) source(key string) string {
+	if f := s.flags[key]; f != nil && f.Changed {
+		return "flag --" + f.Name
+	}
+	if os.Getenv(envName(key)) != "" {
+		return "environment " + envName(key)
+	}
+	if s.InConfig(key) {
+		return "file " + s.file
+	}
+	return defaultSource
+}
+
+const defaultSource = "default"
+
+// envName is the environment variable of a key: GREMESH_MESH_JOIN.
+func envName(key string) string {
+	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// report gathers what is wrong, at most one error for a key.
+type report struct {
+	*settings
+	bad  map[string]bool
+	errs []error
+}
+
+// add reports a key, its value, where that came from, and what is allowed.
+func (r *report) add(key, format string, args ...any) {
+	if !r.ok(key) {
+		return
+	}
+	r.bad[key] = true
+	value := fmt.Sprint(r.Get(key))
+	if s, ok := r.Get(key).(string); ok {
+		value = fmt.Sprintf("%q", s)
+	}
+	r.errs = append(r.errs, fmt.Errorf("%s: %s (%s): %w", key, value, r.source(key), fmt.Errorf(format, args...)))
+}
+
+// ok tells whether nothing has been reported for any of the keys, so that
+// their values may be compared.
+func (r *report) ok(keys ...string) bool {
+	return !slices.ContainsFunc(keys, func(key string) bool {
+		section, _, _ := strings.Cut(key, ".")
+		return r.bad[key] || r.bad[section]
+	})
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// paint colours words when it is true.
+type paint bool
+
+// state colours a word for how things are by whether they are well.
+func (p paint) state(word string) string {
+	switch word {
+	case "alive", "up", "held":
+		return p.in(text.FgGreen, word)
+	case "failed", "down":
+		return p.in(text.FgRed, word)
+	case "waiting", "claiming", "init", "admin_down":
+		return p.in(text.FgYellow, word)
+	}
+	return word
+}
+
+func (p paint) in(colour text.Color, word string) string {
+	if !p || word == "" {
+		return word
+	}
+	return colour.EscapeSeq() + word + text.Reset.EscapeSeq()
+}
+
+// renderStatus is `gremesh status` for people.
+func renderStatus(s mesh.Status, p paint) string {
+	var b strings.Builder
+	renderHost(&b, s, p)
+	if len(s.Peers) > 0 {
+		b.WriteString("\n" + renderPeers(s.Peers, p) + "\n")
+	}
+	b.WriteString("\n" + totals(s.Mesh) + "\n")
+	renderProblems(&b, s.Problems, p)
+	return b.String()
+}
+
+// renderHost is the head: this host, a fact a line.
+func renderHost(b *strings.Builder, s mesh.Status, p paint) {
+	h := s.Host
+	lease := p.state(h.Lease)
+	if h.Waiting != "" {
+		lease += ": " + h.Waiting
+	}
+	subnet := "none yet"
+	if h.Subnet.IsValid() {
+		subnet = fmt.Sprintf("%s, bip %s, MTU %d", h.Subnet, h.Bip, h.MTU)
+	}
+	for _, fact := range []struct{ name, value string }{
+		{"host", h.Name},
+		{"id", h.ID},
+		{"underlay", addrText(h.Underlay)},
+		{"subnet", subnet},
+		{"lease", lease},
+		{"mesh", strings.TrimPrefix(s.Mesh.ID+", pool "+prefixText(s.Mesh.Pool), ", ")},
+		{"agent", fmt.Sprintf("%s, up since %s", h.Version, h.Since.UTC().Format(time.DateTime+" UTC"))},
+	} {
+		fmt.Fprintf(b, "%-10s%s\n", fact.name, fact.value)
+	}
+}
+
+func renderPeers(peers []mesh.PeerStatus, p paint) string {
+	t := table.NewWriter()
+	t.SetStyle(table.Style{
+		Box:     table.BoxStyle{PaddingRight: "   "},
+		Options: table.OptionsNoBordersAndSeparators,
+	})
+	t.SuppressTrailingSpaces()
+	t.SuppressEmptyColumns() // ERROR is there only when there is one
+	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "TUNNEL", "TYPE", "BFD", "RX", "TX", "ERROR"})
+	for _, peer := range peers {
+		tunnel := peer.Tunnel
+		rx, tx := "-", "-"
+		if tunnel.Port != "" {
+			rx, tx = byteCount(tunnel.RxBytes), byteCount(tunnel.TxBytes)
+		}
+		t.AppendRow(table.Row{
+			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State),
+			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), rx, tx,
+			p.in(text.FgRed, tunnel.Error),
+		})
+	}
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: "RX", Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Name: "TX", Align: text.AlignRight, AlignHeader: text.AlignRight},
+	})
+	return t.Render()
+}
+
+// totals is the mesh on one line.
+func totals(m mesh.TotalStatus) string {
+	hosts := fmt.Sprintf("%d hosts", m.Hosts)
+	if m.Hosts == 1 {
+		hosts = "1 host"
+	}
+	if m.Failed > 0 {
+		hosts += fmt.Sprintf(", %d failed", m.Failed)
+	}
+	return fmt.Sprintf("%s, %d of %d directed tunnels up", hosts, m.TunnelsUp, m.Tunnels)
+}
+
+// renderAudit is `gremesh audit` for people: a difference a line, so that it
+// can be counted and cut.
+func renderAudit(a mesh.Audit, p paint) string {
+	var b strings.Builder
+	for _, d := range a.Drift {
+		fmt.Fprintln(&b, p.in(text.FgYellow, d.String()))
+	}
+	switch {
+	case len(a.Drift) > 0:
+	case len(a.Problems) > 0:
+		b.WriteString("can't tell: no drift was found, but not all could be judged\n")
+	default:
+		b.WriteString(p.in(text.FgGreen, "clean") + ": the switch, docker0, routes and daemon.json are as they should be\n")
+	}
+	renderProblems(&b, a.Problems, p)
+	return b.String()
+}
+
+// renderProblems writes what is wrong, and below each what to do about it.
+func renderProblems(b *strings.Builder, problems []mesh.Problem, p paint) {
+	for i, problem := range problems {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(b, "%s %s\n", p.in(text.FgRed, "!"), problem.What)
+		if problem.Do != "" {
+			fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(problem.Do, "\n", "\n  "))
+		}
+	}
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "-"
+	}
+	return a.String()
+}
+
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return "-"
+	}
+	return p.String()
+}
+
+// byteCount writes a count in the largest binary unit that keeps it above one.
+func byteCount(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for value >= 1024 {
+		value /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[unit])
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the command tree. started tells whether the command line was
+// right and a command has begun to run.
+func newRoot() (root *cobra.Command, started func() bool) {
+	running := false
+	var file configFile
+	root = &cobra.Command{
+		Use:   "gremesh",
+		Short: "Join the Docker hosts of one site into one container network",
+		Long: `gremesh joins the Docker hosts of one site into one container network. One
+agent runs on each host. Hosts find each other by gossip, each takes a distinct
+docker0 address out of one pool, and each builds an Open vSwitch bridge with a
+tunnel to every other host.
+
+Configuration comes from the file, then from the environment, then from flags;
+the later one wins. The variable of a key is its name in capitals with
+underscores: GREMESH_MESH_PORT is mesh.port. Lists take commas or spaces. An
+empty variable counts as not set.
+
+Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
+"gremesh audit" has its own: see its help.`,
+		Example: `  # the first host of a new mesh
+  gremesh keygen /etc/gremesh/key
+  gremesh agent --bootstrap
+
+  # every other host, with a copy of the key
+  gremesh agent --join 192.168.248.139
+
+  # how is it?
+  gremesh status
+  gremesh audit`,
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { running = true },
+	}
+	file.register(root)
+	root.AddCommand(
+		newAgentCommand(&file),
+		newStatusCommand(&file),
+		newAuditCommand(&file),
+		newLeaveCommand(&file),
+		newKeygenCommand(),
+		newVersionCommand(),
+	)
+	return root, func() bool { return running }
+}
+
+// configFile is the --config flag.
+type configFile struct{ path string }
+
+func (f *configFile) register(root *cobra.Command) {
+	root.PersistentFlags().StringVar(&f.path, "config", defaultFile, "configuration `FILE`; the default one may be missing")
+	// The flag exists: it was made on the line above.
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
+}
+
+// load reads and checks all of the configuration, for the agent.
+func (f *configFile) load(cmd *cobra.Command) (Config, error) {
+	cfg, err := loadConfig(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	if err != nil {
+		return Config{}, exitErr{exitUsage, err}
+	}
+	return cfg, nil
+}
+
+// client is for the commands that ask a running agent. They need one key, so
+// they work while the file is being edited.
+func (f *configFile) client(cmd *cobra.Command) (*client, error) {
+	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	if err != nil {
+		return nil, exitErr{exitUsage, err}
+	}
+	return newClient(s.GetString("control")), nil
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// validate reports every value and every combination that an agent could not
+// work with, and completes the seeds with the default port. It looks at
+// nothing but the configuration.
+func validate(c *Config, r *report) {
+	validateNode(c, r)
+	validateMesh(c, r)
+	validatePool(c, r)
+	validateDevices(c, r)
+	validateTunnel(c, r)
+
+	for _, path := range []struct{ key, value string }{
+		{"docker.daemon_json", c.Docker.DaemonJSON},
+		{"state_dir", c.StateDir},
+		{"control", c.Control},
+	} {
+		if !filepath.IsAbs(path.value) {
+			r.add(path.key, "must be an absolute path")
+		}
+	}
+	if len(c.Control) > maxSocketPath {
+		r.add("control", "has %d bytes; a unix socket's path may have %d", len(c.Control), maxSocketPath)
+	}
+	if c.PeerGrace < 0 {
+		r.add("peer_grace", "must not be negative")
+	}
+	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
+}
+
+// maxSocketPath is the length of sun_path less its closing NUL (unix(7)).
+const maxSocketPath = 107
+
+// maxNameLen is the longest host name that Linux has (gethostname(2)).
+const maxNameLen = 64
+
+func validateNode(c *Config, r *report) {
+	if !hostChars(c.Node.Name) || len(c.Node.Name) > maxNameLen {
+		r.add("node.name", "must be 1 to %d letters, digits, dots, dashes or underscores", maxNameLen)
+	}
+	addr := c.Node.Advertise.Addr
+	switch {
+	case addr.IsValid():
+		if err := usableAddr(addr); err != nil {
+			r.add("node.advertise", "%w", err)
+		} else if r.ok("pool") && c.Pool.Contains(addr) {
+			r.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
+		}
+	case c.Node.Advertise.Interface != "":
+		if err := interfaceName(c.Node.Advertise.Interface); err != nil {
+			r.add("node.advertise", "must be an IPv4 address or an interface name; as a name it %w", err)
+		}
+	}
+}
+
+func validateMesh(c *Config, r *report) {
+	if c.Mesh.Port < 1 || c.Mesh.Port > 65535 {
+		r.add("mesh.port", "must be 1 to 65535")
+	}
+	for i, seed := range c.Mesh.Join {
+		hostPort, err := parseSeed(seed, c.Mesh.Port)
+		if err != nil {
+			r.add("mesh.join", "%q %w", seed, err)
+			continue
+		}
+		if a, err := netip.ParseAddrPort(hostPort); err == nil && r.ok("pool") && c.Pool.Contains(a.Addr()) {
+			r.add("mesh.join", "%q is inside the pool %s; seeds are named by their underlay address", seed, c.Pool)
+		}
+		c.Mesh.Join[i] = hostPort
+	}
+	if !c.Mesh.Bootstrap && len(c.Mesh.Join) == 0 && r.ok("mesh.join", "mesh.bootstrap") {
+		r.add("mesh.join", "this host knows no mesh: name the hosts to join (--join), or say mesh.bootstrap: true (--bootstrap) on the first host of a new mesh, and only there")
+	}
+	keyFileSource := r.source(keyFileKey)
+	switch {
+	case !c.Mesh.Insecure && !filepath.IsAbs(c.Mesh.KeyFile):
+		r.add(keyFileKey, "must be an absolute path, unless mesh.insecure is true")
+	case c.Mesh.Insecure && keyFileSource != defaultSource && c.Mesh.KeyFile != "":
+		r.add(insecureKey, "contradicts mesh.key_file: %q (%s); take one of them away", c.Mesh.KeyFile, keyFileSource)
+	}
+}
+
+func validatePool(c *Config, r *report) {
+	pool := c.Pool
+	switch {
+	case !pool.IsValid() || !pool.Addr().Is4():
+		r.add("pool", "must be an IPv4 network, like 172.17.0.0/16")
+	case pool != pool.Masked():
+		r.add("pool", "has bits beyond its prefix length; the network is %s", pool.Masked())
+	case pool.Bits() < minPoolBits || pool.Bits() >= maxPrefix:
+		r.add("pool", "must be a network of /%d to /%d", minPoolBits, maxPrefix-1)
+	case usableAddr(pool.Addr()) != nil || pool.Addr().IsLoopback() || pool.Addr().IsLinkLocalUnicast():
+		r.add("pool", "is not a network for hosts; take one of your own, like 172.17.0.0/16")
+	}
+	if r.ok("pool") && (c.Prefix <= pool.Bits() || c.Prefix > maxPrefix) {
+		r.add("prefix", "must be %d to %d, longer than the pool %s", pool.Bits()+1, maxPrefix, pool)
+	}
+	if c.Bip == (netip.Prefix{}) || !r.ok("pool", "prefix", "bip") {
+		return
+	}
+	first := c.Bip.Masked().Addr().Next()
+	switch {
+	case !c.Bip.Addr().Is4() || !pool.Contains(c.Bip.Addr()):
+		r.add("bip", "must be in the pool %s", pool)
+	case c.Bip.Bits() != c.Prefix:
+		r.add("bip", "must have the prefix length %d, which is what prefix says", c.Prefix)
+	case c.Bip.Addr() != first:
+		r.add("bip", "must be the first address of its subnet: %s", netip.PrefixFrom(first, c.Prefix))
+	}
+}
+
+// A pool of more than a class A network would swallow the underlay; a subnet
+// smaller than a /29 has no room for containers beside the bip.
+const (
+	minPoolBits = 8
+	maxPrefix   = 29
+)
+
+func validateDevices(c *Config, r *report) {
+	transport, where, _ := strings.Cut(c.OVS.DB, ":")
+	_, _, splitErr := net.SplitHostPort(where)
+	if (transport != "unix" || !filepath.IsAbs(where)) && (transport != "tcp" || splitErr != nil) {
+		r.add("ovs.db", "must be unix:PATH with an absolute path, or tcp:HOST:PORT")
+	}
+	oneOf(r, "ovs.datapath", c.OVS.Datapath, "", "system", "netdev")
+	for _, device := range []struct{ key, name string }{
+		{"ovs.bridge", c.OVS.Bridge},
+		{"docker.bridge", c.Docker.Bridge},
+	} {
+		if err := interfaceName(device.name); err != nil {
+			r.add(device.key, "%w", err)
+		}
+	}
+	if c.OVS.Bridge == c.Docker.Bridge && r.ok("ovs.bridge", "docker.bridge") {
+		r.add("ovs.bridge", "must differ from docker.bridge: the one is Open vSwitch's, the other Docker's")
+	}
+}
+
+func validateTunnel(c *Config, r *report) {
+	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan")
+	if c.Tunnel.Type == "vxlan" && c.Tunnel.Key >= 1<<24 {
+		r.add("tunnel.key", "must be 0 to %d for vxlan: a network identifier has 24 bits", 1<<24-1)
+	}
+}
+
+// parseSeed completes a seed to host:port.
+func parseSeed(seed string, port int) (string, error) {
+	if addr, err := netip.ParseAddr(strings.Trim(seed, "[]")); err == nil && addr.Is6() {
+		return "", errNotIPv4
+	}
+	host, service, found := strings.Cut(seed, ":")
+	if found {
+		p, err := strconv.ParseUint(service, 10, 16)
+		switch {
+		case strings.Contains(service, ":"):
+			return "", errNotIPv4
+		case err != nil || p == 0:
+			return "", errors.New("must have a port of 1 to 65535")
+		}
+		port = int(p)
+	}
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err == nil:
+		if err := usableAddr(addr); err != nil {
+			return "", err
+		}
+	case strings.Trim(host, "0123456789.") == "" || !hostChars(host):
+		return "", errors.New("must be an IPv4 address or a host name, with :PORT or without")
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4")
+
+// usableAddr tells whether one host may have the address.
+func usableAddr(addr netip.Addr) error {
+	switch {
+	case !addr.Is4():
+		return errNotIPv4
+	case addr.IsUnspecified() || addr.IsMulticast():
+		return errors.New("is not the address of a host")
+	}
+	return nil
+}
+
+// interfaceName tells whether Linux would take it as a device's name (15 bytes
+// at most: IFNAMSIZ of netdevice(7) counts a NUL).
+func interfaceName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("must not be empty")
+	case len(name) > 15:
+		return fmt.Errorf("has %d bytes; an interface name may have 15", len(name))
+	case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n"):
+		return errors.New("is no interface name: it has a slash, colon or white space")
+	}
+	return nil
+}
+
+func hostChars(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
+}
+
+func oneOf(r *report, key, value string, choices ...string) {
+	if slices.Contains(choices, value) {
+		return
+	}
+	quoted := make([]string, len(choices))
+	for i, choice := range choices {
+		quoted[i] = strconv.Quote(choice)
+	}
+	r.add(key, "must be one of %s", strings.Join(quoted, ", "))
+}

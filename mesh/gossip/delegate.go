@@ -1,0 +1,154 @@
+package gossip
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// delegate is what memberlist calls, under its locks.
+type delegate struct {
+	self     lease.ID
+	settings Settings
+	inbox    *inbox
+	news     *memberlist.TransmitLimitedQueue
+	meta     atomic.Pointer[meta]           // ours, as last published
+	state    atomic.Pointer[packet]         // our table, as last published
+	twin     atomic.Pointer[netip.AddrPort] // where our ID was seen, but we are not
+}
+
+// NodeMeta implements memberlist.Delegate.
+func (d *delegate) NodeMeta(int) []byte { return encode(d.meta.Load()) }
+
+// NotifyMsg implements memberlist.Delegate.
+func (d *delegate) NotifyMsg(msg []byte) { d.inbox.put(event{packet: bytes.Clone(msg)}) }
+
+// GetBroadcasts implements memberlist.Delegate.
+func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return d.news.GetBroadcasts(overhead, limit)
+}
+
+// LocalState implements memberlist.Delegate.
+func (d *delegate) LocalState(bool) []byte { return encode(d.state.Load()) }
+
+// MergeRemoteState implements memberlist.Delegate.
+func (d *delegate) MergeRemoteState(buf []byte, _ bool) { d.inbox.put(event{packet: bytes.Clone(buf)}) }
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d *delegate) NotifyJoin(node *memberlist.Node) {
+	if m, err := d.examine(node); err == nil && m.id != d.self {
+		d.inbox.put(event{joined: m})
+	}
+}
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d *delegate) NotifyUpdate(node *memberlist.Node) { d.NotifyJoin(node) }
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (d *delegate) NotifyLeave(node *memberlist.Node) {
+	if id, err := lease.ParseID(node.Name); err == nil {
+		d.inbox.put(event{failed: id})
+	}
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate.
+func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
+	id, err := lease.ParseID(existing.Name)
+	if err != nil {
+		return
+	}
+	also := address(other)
+	if id == d.self {
+		d.twin.Store(&also)
+	}
+	d.inbox.put(event{twins: &twins{id: id, here: address(existing), also: also}})
+}
+
+// NotifyAlive implements memberlist.AliveDelegate: hosts of another mesh are
+// not let in by way of third hosts either.
+func (d *delegate) NotifyAlive(node *memberlist.Node) error {
+	_, err := d.examine(node)
+	return err
+}
+
+// NotifyMerge implements memberlist.MergeDelegate: an error here makes a join
+// fail, at both ends.
+func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, node := range nodes {
+		if node.State != memberlist.StateAlive {
+			continue
+		}
+		if _, err := d.examine(node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusedMark begins the errors of examine, so that they are found again in
+// memberlist's, which keeps their text only.
+const refusedMark = "refused: "
+
+// examine reads what a node says of itself, and refuses it when it can't be of
+// our mesh.
+func (d *delegate) examine(node *memberlist.Node) (*member, error) {
+	m, why := d.judge(node)
+	if why == "" {
+		return m, nil
+	}
+	r := &refusal{name: node.Name, underlay: address(node), why: why}
+	if m != nil {
+		r.name = m.meta.Name
+	}
+	d.inbox.put(event{refused: r})
+	return nil, fmt.Errorf("%s%s at %s: %s", refusedMark, r.name, r.underlay, why)
+}
+
+func (d *delegate) judge(node *memberlist.Node) (*member, string) {
+	id, err := lease.ParseID(node.Name)
+	if err != nil {
+		return nil, "not a gremesh host: " + err.Error()
+	}
+	theirs, err := decodeMeta(node.Meta)
+	if err != nil {
+		return nil, err.Error()
+	}
+	m := &member{id: id, underlay: address(node), meta: theirs}
+	if differences := d.settings.differences(theirs.settings()); len(differences) > 0 {
+		return m, strings.Join(differences, ", ")
+	}
+	if ours := d.meta.Load().Mesh; ours != "" && theirs.Mesh != "" && ours != theirs.Mesh {
+		return m, fmt.Sprintf("it is of another mesh, %s; this host's is %s", theirs.Mesh, ours)
+	}
+	return m, ""
+}
+
+func address(node *memberlist.Node) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(node.Addr)
+	return netip.AddrPortFrom(addr.Unmap(), node.Port)
+}
+
+// news is a packet on its way through the mesh by gossip. A newer one of the
+// same host replaces it in the queue.
+type news struct {
+	host    lease.ID
+	message []byte
+}
+
+// Name implements memberlist.NamedBroadcast.
+func (n news) Name() string { return n.host.String() }
+
+// Invalidates implements memberlist.Broadcast.
+func (n news) Invalidates(memberlist.Broadcast) bool { return false }
+
+// Message implements memberlist.Broadcast.
+func (n news) Message() []byte { return n.message }
+
+// Finished implements memberlist.Broadcast.
+func (n news) Finished() {}

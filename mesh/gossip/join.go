@@ -1,0 +1,190 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// RefusedError means that this host and the mesh of its seeds do not go
+// together: a setting or the gossip key differs, or it is another mesh.
+type RefusedError struct{ Why error }
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("refusing to join: %v; make the settings the same on all hosts of the mesh", e.Why)
+}
+
+// TwinError means that another host with this host's ID is alive.
+type TwinError struct {
+	ID   lease.ID
+	Also netip.AddrPort
+}
+
+// Error implements error.
+func (e *TwinError) Error() string {
+	return fmt.Sprintf("refusing to join: host ID %s is in use at %s; was this disk cloned? "+
+		"Remove state.json in state_dir on the copy, which makes it a host of its own", e.ID, e.Also.Addr())
+}
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+	rejoinEvery  = 3 * time.Second
+	rejoinAtOnce = 8
+)
+
+// meet joins the seeds and the hosts known from before, and then, for ever,
+// those that are missing: two halves of a mesh find each other again.
+func (n *Node) meet(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		err := n.joinAny(ctx, n.cfg.Seeds, *n.absent.Load())
+		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
+			return &TwinError{ID: n.self, Also: *also}
+		}
+		if err == nil || n.mayStartAlone() {
+			break
+		}
+		if why := refusalIn(err); why != nil {
+			return &RefusedError{Why: why}
+		}
+		why := err.Error()
+		n.silence.Store(&why)
+		n.cfg.Log.Debug("no one could be joined", "err", err)
+		if !wait(ctx, backoff) {
+			return nil
+		}
+		backoff = min(backoff*2, lastBackoff)
+	}
+	n.silence.Store(nil)
+	close(n.ready)
+
+	// A second round with the seeds repairs what gossip lost in the first.
+	for seeds := n.cfg.Seeds; wait(ctx, rejoinEvery); {
+		absent := *n.absent.Load()
+		if n.alone() {
+			seeds = n.cfg.Seeds
+		}
+		if len(seeds) == 0 && len(absent) == 0 {
+			continue
+		}
+		if err := n.joinAny(ctx, seeds, absent); err != nil {
+			n.cfg.Log.Debug("missing hosts stay missing", "err", err)
+		}
+		seeds = nil
+	}
+	return nil
+}
+
+// mayStartAlone reports whether this host needs no one to go on: it founds the
+// mesh, or it holds a lease from before.
+func (n *Node) mayStartAlone() bool { return n.cfg.Bootstrap || n.View().Self.Subnet.IsValid() }
+
+// resolve turns host or host:port into addresses; this host's own is left out.
+func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, error) {
+	var found []netip.AddrPort
+	var errs []error
+	for _, seed := range seeds {
+		host, port := seed, n.cfg.Underlay.Port()
+		if h, p, err := net.SplitHostPort(seed); err == nil {
+			number, err := strconv.ParseUint(p, 10, 16)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("seed %s: %w", seed, err))
+				continue
+			}
+			host, port = h, uint16(number)
+		}
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("seed %s: %w", seed, err))
+		}
+		for _, addr := range addrs {
+			if at := netip.AddrPortFrom(addr.Unmap(), port); at != n.cfg.Underlay {
+				found = append(found, at)
+			}
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// joinAny exchanges state with the seeds and with some of the given hosts. It
+// returns nil as soon as one of them could be joined; the rest goes on, and is
+// waited for when Run returns.
+func (n *Node) joinAny(ctx context.Context, seeds []string, others []netip.AddrPort) error {
+	addresses, err := n.resolve(ctx, seeds)
+	others = slices.Clone(others)
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	addresses = append(addresses, others[:min(len(others), rejoinAtOnce)]...)
+
+	results := make(chan error, len(addresses))
+	for _, address := range addresses {
+		n.outgoing.Go(func() {
+			_, err := n.list.Join([]string{address.String()})
+			results <- err
+		})
+	}
+	for range addresses {
+		failed := <-results
+		if failed == nil {
+			return nil
+		}
+		err = errors.Join(err, failed)
+	}
+	if err == nil {
+		err = errors.New("there is no other host to join (mesh.join)")
+	}
+	return err
+}
+
+// answers reports whether a host with this host's ID is alive at an address.
+func (n *Node) answers(at netip.AddrPort) bool {
+	_, err := n.list.Ping(n.self.String(), net.UDPAddrFromAddrPort(at))
+	return err == nil
+}
+
+// refusalIn finds in what memberlist says of a failed join that the two hosts
+// do not go together. It passes on the text of an error, not the error.
+func refusalIn(err error) error {
+	text := err.Error()
+	if i := strings.Index(text, refusedMark); i >= 0 {
+		line, _, _ := strings.Cut(text[i+len(refusedMark):], "\n")
+		return errors.New(line)
+	}
+	if foreignKey(text) {
+		return errors.New("the seed's gossip is encrypted with another key, or not at all (mesh.key_file, mesh.insecure)")
+	}
+	return nil
+}
+
+// foreignKey reports whether memberlist's words mean that keys differ.
+func foreignKey(text string) bool {
+	text = strings.ToLower(text)
+	for _, words := range []string{"no installed keys could decrypt", "encryption is not configured", "is not encrypted"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// wait reports whether the time passed before the context ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,91 @@
+package gossip
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// protocol is the version of what follows. Hosts of different versions don't
+// join each other.
+const protocol = 1
+
+// packet is all that hosts say to each other beyond memberlist's own messages:
+// as user message, and as the state in push/pull.
+type packet struct {
+	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty while it has none
+	Records []lease.Record `cbor:"2,keyasint,omitempty"`
+	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
+	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // another host uses the receiver's ID, here
+}
+
+// meta is what every host says of itself with each sign of life.
+type meta struct {
+	Protocol int              `cbor:"1,keyasint"`
+	Mesh     string           `cbor:"2,keyasint"`
+	Name     string           `cbor:"3,keyasint"`
+	Pool     netip.Prefix     `cbor:"4,keyasint"`
+	Bits     int              `cbor:"5,keyasint"`
+	Type     string           `cbor:"6,keyasint"`
+	Key      uint32           `cbor:"7,keyasint"`
+	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
+}
+
+func (m meta) settings() Settings {
+	return Settings{
+		Space:  lease.Space{Pool: m.Pool, Bits: m.Bits},
+		Tunnel: mesh.TunnelConfig{Type: m.Type, Key: m.Key},
+	}
+}
+
+// maxRecords bounds the table that a host accepts.
+const maxRecords = 1 << 16
+
+var (
+	encoding = must(cbor.EncOptions{}.EncMode())
+	decoding = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		MaxArrayElements: maxRecords, MaxMapPairs: 16, MaxNestedLevels: 8,
+	}.DecMode())
+)
+
+func must[T any](mode T, err error) T {
+	if err != nil {
+		panic(err) // constant options
+	}
+	return mode
+}
+
+func encode(v any) []byte { return must(encoding.Marshal(v)) }
+
+// decodePacket refuses what no host sends; what it returns is valid.
+func decodePacket(data []byte) (packet, error) {
+	var p packet
+	if err := decoding.Unmarshal(data, &p); err != nil {
+		return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
+	}
+	if err := lease.ValidateAll(p.Records); err != nil {
+		return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
+	}
+	if p.Lease != nil {
+		if err := p.Lease.Validate(); err != nil {
+			return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
+		}
+	}
+	return p, nil
+}
+
+func decodeMeta(data []byte) (meta, error) {
+	var m meta
+	if err := decoding.Unmarshal(data, &m); err != nil {
+		return meta{}, fmt.Errorf("not a gremesh host, or one of another version: %w", err)
+	}
+	if m.Protocol != protocol {
+		return meta{}, fmt.Errorf("speaks protocol %d, this host %d", m.Protocol, protocol)
+	}
+	return m, nil
+}

@@ -1,0 +1,56 @@
+package mesh
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// Liveness is what gossip says of a host.
+type Liveness string
+
+// A host is alive until it falls silent, and has left once it said goodbye.
+const (
+	Alive  Liveness = "alive"
+	Failed Liveness = "failed"
+	Left   Liveness = "left"
+)
+
+// Host is a machine that runs the agent, as gossip knows it here.
+type Host struct {
+	ID       lease.ID
+	Name     string
+	Underlay netip.Addr   // where tunnels to it end
+	Subnet   netip.Prefix // zero while it holds no lease
+	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
+	Liveness Liveness
+	Since    time.Time // since when it is so, as seen from here
+	Tunnels  TunnelCount
+}
+
+// TunnelCount is how many tunnels a host should have and how many carry
+// traffic, by its own count.
+type TunnelCount struct {
+	Up   int `cbor:"1,keyasint"`
+	Want int `cbor:"2,keyasint"`
+}
+
+// View is the mesh as gossip knows it here and now. It is a copy: whoever has
+// it may keep it.
+type View struct {
+	Mesh     string // the mesh's ID; empty before this host founded or joined one
+	Self     Host
+	Waiting  string // what a host without a lease waits for
+	Peers    []Host // all others ever heard of, sorted by ID
+	Problems []Problem
+}
+
+// SortPeers brings the peers into the order that View promises.
+func (v *View) SortPeers() {
+	slices.SortFunc(v.Peers, func(a, b Host) int {
+		return cmp.Or(a.ID.Compare(b.ID), cmp.Compare(a.Name, b.Name))
+	})
+}

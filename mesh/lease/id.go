@@ -1,0 +1,44 @@
+package lease
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+)
+
+// ID is a host's random, persisted identity. A lease belongs to it, not to a
+// name or an address. The zero ID is nobody's.
+type ID [16]byte
+
+// ParseID reads the form that String writes: 32 hexadecimal digits.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != hex.EncodedLen(len(id)) {
+		return ID{}, fmt.Errorf("host ID %.40q: want 32 hexadecimal digits", s)
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("host ID %q: want 32 hexadecimal digits", s)
+	}
+	return id, nil
+}
+
+// String is the ID as 32 hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero reports whether id is nobody's.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// Compare orders IDs bytewise: -1, 0 or 1.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (id *ID) UnmarshalText(text []byte) error {
+	parsed, err := ParseID(string(text))
+	if err == nil {
+		*id = parsed
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// Config is what the operator decided for this host, checked.
+type Config struct {
+	Space       lease.Space
+	Switch      string // OVS bridge: br0
+	Datapath    string // system, netdev, or empty for OVS's default
+	Bridge      string // Docker's bridge: docker0
+	Tunnel      TunnelConfig
+	UnderlayMTU int           // bytes, of the NIC that has the underlay address
+	PeerGrace   time.Duration // how long a silent peer keeps its tunnel after BFD went down
+}
+
+// TunnelConfig is common to all tunnels, and the same on every host.
+type TunnelConfig struct {
+	Type string // gre or vxlan
+	Key  uint32 // GRE key or VXLAN network identifier; 0: none
+	BFD  bool
+}
+
+// Overhead is what a tunnel takes from the underlay's MTU, in bytes: outer
+// IPv4 header 20, inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
+// more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348).
+func (t TunnelConfig) Overhead() int {
+	switch {
+	case t.Type == "vxlan":
+		return 50
+	case t.Key != 0:
+		return 42
+	}
+	return 38
+}
+
+// MTU is what fits through the tunnels, in bytes.
+func (c Config) MTU() int { return c.UnderlayMTU - c.Tunnel.Overhead() }
+
+// TunnelName is the port that leads to a subnet: gre43 to 172.17.43.0/24. The
+// number is the subnet's place in the pool.
+func (c Config) TunnelName(subnet netip.Prefix) string {
+	return fmt.Sprintf("%s%d", c.Tunnel.Type, c.Space.Index(subnet))
+}
+
+// Desired is what this host should have.
+type Desired struct {
+	Switch ovsdb.Switch
+	Host   bridge.Host
+	Docker docker.Settings
+}
+
+// Plan computes what this host should have. Without a lease there is nothing
+// that it should have and nothing that it should not: it returns nil, and
+// whatever is on the machine stays.
+func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
+	if !view.Self.Subnet.IsValid() {
+		return nil, nil
+	}
+	bip := lease.Bip(view.Self.Subnet)
+	desired := &Desired{
+		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: cfg.MTU(), Mesh: view.Mesh},
+		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool},
+		Docker: docker.Settings{Bip: bip, MTU: cfg.MTU()},
+	}
+	if view.Self.Cut {
+		return desired, nil
+	}
+	var problems []Problem
+	ends := map[netip.Addr]Host{view.Self.Underlay: view.Self}
+	for _, peer := range view.Peers {
+		if !wantsTunnel(peer, keep) {
+			continue
+		}
+		if other, taken := ends[peer.Underlay]; taken {
+			problems = append(problems, Problem{
+				What: fmt.Sprintf("no tunnel to %s: it says that it is at %s, and so does %s", peer.Name, peer.Underlay, other.Name),
+				Do:   "give every host an underlay address of its own (node.advertise)",
+			})
+			continue
+		}
+		ends[peer.Underlay] = peer
+		desired.Switch.Tunnels = append(desired.Switch.Tunnels, ovsdb.Tunnel{
+			Name: cfg.TunnelName(peer.Subnet), Type: cfg.Tunnel.Type, Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
+			Remote: peer.Underlay, Local: view.Self.Underlay,
+			Peer: ovsdb.Peer{ID: peer.ID.String(), Name: peer.Name, Subnet: peer.Subnet},
+		})
+	}
+	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
+	return desired, problems
+}
+
+// Keep tells which silent peers are to keep their tunnels.
+type Keep map[lease.ID]bool
+
+func wantsTunnel(peer Host, keep Keep) bool {
+	if !peer.Subnet.IsValid() || peer.Cut {
+		return false
+	}
+	return peer.Liveness == Alive || peer.Liveness == Failed && keep[peer.ID]
+}

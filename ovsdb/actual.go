@@ -1,0 +1,57 @@
+package ovsdb
+
+// Actual is what Open vSwitch holds on this host, as far as it matters to a
+// Switch. The zero Actual is an Open vSwitch without bridges.
+type Actual struct {
+	Bridge Bridge   // the configured bridge
+	Stale  []Bridge // bridges of ours with another name, sorted by name
+	Ports  []Port   // every port of every bridge, others' too, sorted by name
+}
+
+// Bridge is one row of the Bridge table.
+type Bridge struct {
+	Name     string
+	Exists   bool
+	Ours     bool   // external_ids has our mark
+	Mesh     string // external_ids:gremesh
+	Datapath string // datapath_type; empty is "system"
+	FailMode string // fail_mode; empty is "standalone"
+	MTU      int    // bytes; mtu_request of its own port; 0: none
+	OfPort   int    // of its own port; 0: ovs-vswitchd has not made the bridge
+	Error    string // of its own port
+
+	uuid, local string // rows of Bridge and of its own port's Interface
+}
+
+// Port is one row of the Port table with its Interface. For a port that is no
+// tunnel only the name and type of the Tunnel are set.
+type Port struct {
+	Tunnel              // Tunnel.BFD says whether BFD is enabled
+	Bridge     string   // the bridge that it is on
+	Interfaces []string // names of its Interfaces, sorted; more than one: a bond
+	Ours       bool     // external_ids has our mark
+	Mesh       string   // external_ids:gremesh
+	Protected  bool
+	OfPort     int       // 0: not set up yet; -1: Open vSwitch could not
+	Error      string    // Interface error: why it could not
+	BFD        BFDStatus // Interface bfd_status
+
+	// Unreadable holds, by "column:key", values that are no address, number
+	// or subnet and so have no place in Tunnel: "options:key" = "flow".
+	Unreadable map[string]string
+
+	uuid, iface string // rows of Port and Interface
+}
+
+// BFDStatus is the state of a tunnel's BFD session (ovs-vswitchd.conf.db(5),
+// Interface bfd_status). It is zero where BFD is not enabled.
+type BFDStatus struct {
+	State       string // "up", "init", "down" or "admin_down"
+	Forwarding  bool   // whether Open vSwitch thinks that packets get through
+	Diagnostic  string // why State is not up, in Open vSwitch's words
+	RemoteState string // State at the other end, as far as it is heard
+}
+
+// local says whether the port is its bridge's own, which comes and goes with
+// the bridge.
+func (p Port) local() bool { return p.Name == p.Bridge }

@@ -1,0 +1,131 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ovn-org/libovsdb/ovsdb"
+)
+
+// applyTimeout bounds an Apply whose context has no earlier deadline. A
+// thousand tunnels take less than one second of it.
+const applyTimeout = 10 * time.Second
+
+// Apply commits the changes in one transaction, all or none, and returns when
+// ovs-vswitchd has acted on them: what Observe returns after that has the
+// ofport or the error of every port. After an error the transaction may have
+// been committed all the same; Observe tells.
+func (c *Client) Apply(ctx context.Context, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	s, err := c.session()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	nextCfg, err := s.commit(ctx, changes)
+	if err != nil {
+		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
+	}
+	if err := s.settle(ctx, nextCfg); err != nil {
+		return fmt.Errorf("Open vSwitch's database has %d changes, but ovs-vswitchd has not applied them: %w "+ //nolint:staticcheck // a name
+			"(systemctl status openvswitch-switch)", len(changes), err)
+	}
+	return nil
+}
+
+// commit returns the value that cur_cfg has once the changes are applied
+// (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
+func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
+	rows, err := s.rows()
+	if err != nil {
+		return 0, err
+	}
+	var ops []ovsdb.Operation
+	var objects []string // of ops
+	if len(rows.roots) == 0 {
+		// An empty database, which ovs-vsctl would give its row as well.
+		ops = append(ops, insert(tableRoot, "root", nil, nil))
+		objects = append(objects, "Open_vSwitch")
+	}
+	for _, change := range changes {
+		for _, op := range change.ops {
+			ops = append(ops, op)
+			objects = append(objects, change.Object)
+		}
+	}
+	ops = append(ops,
+		ovsdb.Operation{Op: ovsdb.OperationMutate, Table: tableRoot, Where: []ovsdb.Condition{root()},
+			Mutations: []ovsdb.Mutation{{Column: "next_cfg", Mutator: ovsdb.MutateOperationAdd, Value: 1}}},
+		ovsdb.Operation{Op: ovsdb.OperationSelect, Table: tableRoot, Columns: []string{"next_cfg"}})
+	objects = append(objects, "next_cfg", "next_cfg")
+
+	results, err := s.transact(ctx, ops)
+	if err != nil {
+		return 0, err
+	}
+	for i, r := range results[:len(ops)] {
+		if op := ops[i].Op; (op == ovsdb.OperationMutate || op == ovsdb.OperationUpdate) && r.Count == 0 {
+			err = errors.Join(err, fmt.Errorf("%s has changed meanwhile", objects[i]))
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range results[len(ops)-1].Rows {
+		n, _ := row["next_cfg"].(float64) // JSON's only kind of number
+		nextCfg = int(n)
+	}
+	return nextCfg, nil
+}
+
+// transact commits the operations, or says which one was refused and why.
+func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	var results []ovsdb.OperationResult
+	answered := make(chan []ovsdb.OperationResult, 1)
+	err := bounded(ctx, func() error {
+		r, err := s.ovs.Transact(ctx, ops...)
+		answered <- r
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	results = <-answered
+	if refused, err := ovsdb.CheckOperationResults(results, ops); err != nil {
+		for _, r := range refused {
+			err = fmt.Errorf("%s in %s: %w", r.Operation().Op, r.Operation().Table, r)
+			break
+		}
+		return nil, err
+	}
+	return results, nil
+}
+
+// settle waits until ovs-vswitchd has applied configuration nextCfg.
+func (s *session) settle(ctx context.Context, nextCfg int) error {
+	for {
+		rows, err := s.rows()
+		if err != nil {
+			return err
+		}
+		for _, m := range rows.roots {
+			if m.(*rootRow).CurCfg >= nextCfg {
+				return nil
+			}
+		}
+		select {
+		case <-s.settled:
+		case <-s.dead:
+			return errLost
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Config says which Open vSwitch a Client speaks to.
+type Config struct {
+	DB     string // where ovsdb-server listens: "unix:/path" or "tcp:host:port"
+	Bridge string // the bridge to observe: "br0"
+	Log    *slog.Logger
+}
+
+// Client keeps a connection to ovsdb-server and a copy of what matters there.
+type Client struct {
+	config  Config
+	changed chan struct{}
+	writing sync.Mutex // one Apply at a time
+
+	mu   sync.Mutex
+	live *session // nil while there is no connection
+	down error    // why there is none
+}
+
+// Times of the connection.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+	patience   = 3 * time.Second // for an answer that takes ovsdb-server no work
+	heartbeat  = 3 * time.Second // between questions whether the server is alive
+)
+
+// New makes a Client, which does nothing until Run is called.
+func New(c Config) *Client {
+	return &Client{
+		config:  c,
+		changed: make(chan struct{}, 1),
+		down:    errors.New("no connection was tried yet"),
+	}
+}
+
+// Run connects, and connects again whenever the connection is lost, until ctx
+// ends. It returns nil then, when all that it started has ended.
+func (c *Client) Run(ctx context.Context) error {
+	retry := firstRetry
+	for {
+		connected, err := c.connectOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if connected {
+			retry = firstRetry
+			c.config.Log.Warn("connection to Open vSwitch lost", "db", c.config.DB, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retry):
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// connectOnce lives as long as one connection. Every connection has a libovsdb
+// client of its own, so that no row of an earlier one can be left in its cache.
+func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
+	s, err := dial(ctx, c.config.DB, c.wake)
+	if err == nil {
+		c.config.Log.Info("connected to Open vSwitch", "db", c.config.DB)
+		c.publish(s, nil)
+		err = s.watch(ctx)
+		s.close()
+	}
+	c.publish(nil, err)
+	return s != nil, err
+}
+
+func (c *Client) publish(s *session, err error) {
+	c.mu.Lock()
+	changed := s != c.live
+	c.live, c.down = s, err
+	c.mu.Unlock()
+	if changed {
+		c.wake()
+	}
+}
+
+// session is the current connection.
+func (c *Client) session() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == nil {
+		return nil, c.unreachable(c.down)
+	}
+	return c.live, nil
+}
+
+func (c *Client) unreachable(err error) error {
+	return fmt.Errorf("Open vSwitch does not answer at %s: %w; is it running? "+ //nolint:staticcheck // a name
+		"(systemctl start openvswitch-switch)", c.config.DB, err)
+}
+
+// Changed receives a value when something may have changed since the last one:
+// a bridge, a port, the state of a BFD session, or the connection. It carries no
+// more than that; Observe tells what is.
+func (c *Client) Changed() <-chan struct{} { return c.changed }
+
+func (c *Client) wake() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,111 @@
+package ovsdb
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Conflict is a difference that is not ours to mend, or that Open vSwitch
+// refused to mend.
+type Conflict struct {
+	Object string // in ovs-vsctl's words: "port gre43"
+	What   string // what is wrong
+	Do     string // what an operator can do about it
+}
+
+// Conflicts returns what keeps have from becoming want although Diff has
+// nothing more to say: names and tunnels that others have taken, a bridge of
+// others with another datapath, and what ovs-vswitchd could not set up, in its
+// own words. Sorted by object.
+func Conflicts(want Switch, have Actual) []Conflict {
+	if want.Bridge == "" {
+		return nil
+	}
+	names := indexPorts(have.Ports)
+	var found []Conflict
+
+	object := "bridge " + want.Bridge
+	switch b, p := have.Bridge, names.byName[want.Bridge]; {
+	case !b.Exists && p.Name != "":
+		found = append(found, Conflict{object,
+			fmt.Sprintf("%s is the name of a port on %s", want.Bridge, p.Bridge),
+			fmt.Sprintf("choose another bridge name, or delete the port: %s", ovsVsctl("del-port", p.Bridge, p.Name))})
+	case b.Exists && !b.Ours && !sameDatapath(want.Datapath, b.Datapath):
+		found = append(found, Conflict{object,
+			fmt.Sprintf("datapath_type is %s, should be %s, and the bridge is not gremesh's to change",
+				cmp.Or(b.Datapath, "system"), want.Datapath),
+			fmt.Sprintf("ask for no datapath, or change it: %s",
+				ovsVsctl("set", "bridge", want.Bridge, "datapath_type="+want.Datapath))})
+	case b.Exists && (b.Error != "" || b.OfPort <= 0):
+		found = append(found, Conflict{object,
+			cmp.Or(b.Error, "ovs-vswitchd has not set it up"),
+			"see that ovs-vswitchd runs, that the kernel has the openvswitch module (modprobe openvswitch) " +
+				"unless the datapath is netdev, and what ovs-vswitchd.log says"})
+	}
+
+	for _, t := range want.Tunnels {
+		if c, blocked := names.obstacle(t); blocked {
+			found = append(found, c)
+			continue
+		}
+		if p := names.byName[t.Name]; p.Ours && (p.Error != "" || p.OfPort < 0) {
+			found = append(found, Conflict{"port " + t.Name,
+				cmp.Or(p.Error, "Open vSwitch could not set it up (ofport -1)"),
+				"see " + ovsVsctl("list", "interface", t.Name) + " and ovs-vswitchd.log"})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Object, b.Object) })
+	return found
+}
+
+// portIndex finds ports by what must be unique among them.
+type portIndex struct {
+	byName  map[string]Port // by the names of the Port and of its Interfaces
+	foreign map[endpoint][]Port
+}
+
+// endpoint is the part of a tunnel's identity that is always there.
+type endpoint struct {
+	kind   string
+	remote netip.Addr
+}
+
+func indexPorts(ports []Port) portIndex {
+	x := portIndex{make(map[string]Port, len(ports)), make(map[endpoint][]Port)}
+	for _, p := range ports {
+		x.byName[p.Name] = p
+		for _, name := range p.Interfaces {
+			x.byName[name] = p
+		}
+		if !p.Ours && p.Remote.IsValid() {
+			e := endpoint{p.Type, p.Remote}
+			x.foreign[e] = append(x.foreign[e], p)
+		}
+	}
+	return x
+}
+
+// obstacle says which port of others keeps a tunnel from being made.
+//
+// A tunnel of others to the same remote without a local address of its own
+// counts: Open vSwitch would take both, and then hand all that arrives to ours,
+// and broadcasts would go to the peer twice.
+func (x portIndex) obstacle(t Tunnel) (Conflict, bool) {
+	if p, taken := x.byName[t.Name]; taken && !p.Ours {
+		return Conflict{"port " + t.Name,
+			fmt.Sprintf("the name is taken by port %s on %s, which is not gremesh's", p.Name, p.Bridge),
+			"delete it if nobody needs it: " + ovsVsctl("del-port", p.Bridge, p.Name)}, true
+	}
+	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
+		if p.Key == t.Key && (p.Local == t.Local || !p.Local.IsValid() || !t.Local.IsValid()) {
+			return Conflict{"port " + t.Name,
+				fmt.Sprintf("port %s on %s, which is not gremesh's, is a %s tunnel to %s already",
+					p.Name, p.Bridge, t.Type, t.Remote),
+				fmt.Sprintf("delete it, and %s takes its place at once: %s",
+					t.Name, ovsVsctl("del-port", p.Bridge, p.Name))}, true
+		}
+	}
+	return Conflict{}, false
+}

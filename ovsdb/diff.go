@@ -1,0 +1,196 @@
+package ovsdb
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/ovn-org/libovsdb/ovsdb"
+)
+
+// Change is one difference and the operations that mend it.
+type Change struct {
+	drift.Drift
+	ops []ovsdb.Operation
+}
+
+// Diff returns what must change for have to become want, in the order in which
+// the commands may be run by hand: the bridge, new ports, ports that differ,
+// ports to delete, bridges to delete. have must be observed of want's bridge.
+//
+// What is not ours is left alone, and a tunnel that would get in its way is not
+// made: see Conflicts.
+func Diff(want Switch, have Actual) []Change {
+	names := indexPorts(have.Ports)
+	var changes, mends []Change
+
+	wanted := make(map[string]bool, len(want.Tunnels))
+	if want.Bridge != "" {
+		switch _, taken := names.byName[want.Bridge]; {
+		case have.Bridge.Exists:
+			changes = append(changes, mendBridge(want, have.Bridge)...)
+		case taken:
+			return nil // no bridge, no tunnels; and nothing to gain from deletes
+		default:
+			changes = append(changes, newBridge(want))
+		}
+		tunnels := slices.Clone(want.Tunnels)
+		slices.SortFunc(tunnels, func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) })
+		for _, t := range tunnels {
+			wanted[t.Name] = true
+			p := names.byName[t.Name]
+			switch _, blocked := names.obstacle(t); {
+			case p.Ours && p.Bridge == want.Bridge:
+				mends = append(mends, mendPort(want.Mesh, t, p)...)
+			case p.Ours:
+				changes = append(changes, movePort(want, t, p))
+			case !blocked:
+				changes = append(changes, newPort(want, t))
+			}
+		}
+	}
+	changes = append(changes, mends...)
+
+	foreign := make(map[string]bool) // bridges with ports of others
+	for _, p := range have.Ports {
+		switch {
+		case p.Ours && !wanted[p.Name]:
+			changes = append(changes, oldPort(p))
+		case !p.Ours && !p.local():
+			foreign[p.Bridge] = true
+		}
+	}
+	for _, b := range append([]Bridge{have.Bridge}, have.Stale...) {
+		if b.Exists && b.Ours && b.Name != want.Bridge && !foreign[b.Name] {
+			changes = append(changes, oldBridge(b))
+		}
+	}
+	return changes
+}
+
+func newBridge(want Switch) Change {
+	bridge, local := bridgeColumns(want.Datapath, standalone, want.Mesh), localColumns(want.MTU)
+	port, iface, br := id(tablePort, want.Bridge), id(tableInterface, want.Bridge), id(tableBridge, want.Bridge)
+	should := standalone
+	if want.Datapath != "" {
+		should += ", datapath " + want.Datapath
+	}
+	return Change{
+		Drift: drift.Drift{Object: "bridge " + want.Bridge, Should: should,
+			Commands: []string{addBridge(want.Bridge, bridge, local)}},
+		ops: []ovsdb.Operation{
+			insert(tableInterface, iface, append(local, column{name: "type", value: "internal"}),
+				ovsdb.Row{"name": want.Bridge}),
+			insert(tablePort, port, nil, ovsdb.Row{"name": want.Bridge, "interfaces": ovsdb.UUID{GoUUID: iface}}),
+			insert(tableBridge, br, bridge, ovsdb.Row{"name": want.Bridge, "ports": ovsdb.UUID{GoUUID: port}}),
+			attach(tableRoot, "bridges", br, root()),
+		},
+	}
+}
+
+// standalone makes a bridge learn like an ordinary switch; with "secure" it
+// would drop everything until a controller tells it otherwise.
+const standalone = "standalone"
+
+func mendBridge(want Switch, b Bridge) []Change {
+	var changes []Change
+	if b.Ours {
+		datapath := want.Datapath
+		if sameDatapath(datapath, b.Datapath) {
+			datapath = b.Datapath
+		}
+		changes = mend("bridge", tableBridge, b.Name, b.uuid,
+			bridgeColumns(datapath, standalone, want.Mesh), bridgeColumns(b.Datapath, b.FailMode, b.Mesh))
+	}
+	if want.MTU != 0 {
+		changes = append(changes, mend("interface", tableInterface, b.Name, b.local,
+			localColumns(want.MTU), localColumns(b.MTU))...)
+	}
+	return changes
+}
+
+// sameDatapath says whether a bridge with the datapath_type have is what was
+// asked for. Asking for none accepts any, and none is "system".
+func sameDatapath(want, have string) bool {
+	return want == "" || want == cmp.Or(have, "system")
+}
+
+func newPort(want Switch, t Tunnel) Change {
+	port, iface := portColumns(want.Mesh, true, t.Peer), interfaceColumns(t)
+	p, i := id(tablePort, t.Name), id(tableInterface, t.Name)
+	return Change{
+		Drift: drift.Drift{Object: "port " + t.Name, Should: t.String() + " on " + want.Bridge,
+			Commands: []string{addPort(want.Bridge, t.Name, port, iface)}},
+		ops: []ovsdb.Operation{
+			insert(tableInterface, i, iface, ovsdb.Row{"name": t.Name}),
+			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
+			attach(tableBridge, "ports", p, is("name", want.Bridge)),
+		},
+	}
+}
+
+func oldPort(p Port) Change {
+	return Change{
+		Drift: drift.Drift{Object: "port " + p.Name, Is: p.Tunnel.String() + " on " + p.Bridge,
+			Commands: []string{ovsVsctl("del-port", p.Bridge, p.Name)}},
+		ops: []ovsdb.Operation{detach(tableBridge, "ports", p.uuid, is("name", p.Bridge))},
+	}
+}
+
+// movePort makes a port of ours anew that is on another bridge.
+func movePort(want Switch, t Tunnel, p Port) Change {
+	made, gone := newPort(want, t), oldPort(p)
+	add := strings.TrimPrefix(made.Commands[0], "ovs-vsctl ")
+	return Change{
+		Drift: drift.Drift{Object: made.Object, Is: gone.Is, Should: made.Should,
+			Commands: []string{gone.Commands[0] + " -- " + add}},
+		ops: append(gone.ops, made.ops...),
+	}
+}
+
+func oldBridge(b Bridge) Change {
+	return Change{
+		Drift: drift.Drift{Object: "bridge " + b.Name, Is: "a bridge of gremesh",
+			Commands: []string{ovsVsctl("del-br", b.Name)}},
+		ops: []ovsdb.Operation{detach(tableRoot, "bridges", b.uuid, root())},
+	}
+}
+
+func mendPort(mesh string, t Tunnel, p Port) []Change {
+	return append(
+		mend("port", tablePort, p.Name, p.uuid,
+			portColumns(mesh, true, t.Peer),
+			p.unread(portColumns(p.Mesh, p.Protected, p.Peer))),
+		mend("interface", tableInterface, p.Name, p.iface,
+			interfaceColumns(t),
+			p.unread(interfaceColumns(p.Tunnel)))...)
+}
+
+// unread fills in the values that Tunnel could not hold.
+func (p Port) unread(columns []column) []column {
+	for i, c := range columns {
+		if raw, ok := p.Unreadable[c.String()]; ok {
+			columns[i].value = raw
+		}
+	}
+	return columns
+}
+
+// mend compares two rows column by column. kind is what ovs-vsctl calls the
+// table.
+func mend(kind, table, name, uuid string, want, have []column) []Change {
+	var changes []Change
+	for i, c := range want {
+		if c.text() == have[i].text() {
+			continue
+		}
+		changes = append(changes, Change{
+			Drift: drift.Drift{Object: fmt.Sprintf("%s %s %s", kind, name, c),
+				Is: have[i].text(), Should: c.text(), Commands: []string{setColumn(kind, name, c)}},
+			ops: []ovsdb.Operation{set(table, uuid, c)},
+		})
+	}
+	return changes
+}

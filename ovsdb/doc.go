@@ -1,0 +1,25 @@
+// Package ovsdb keeps one Open vSwitch bridge and its tunnels as they should
+// be. It is the only importer of libovsdb.
+//
+// The way through it is observe, diff, apply:
+//
+//   - [Client.Observe] reads what is from a cache that the server keeps up to
+//     date. It never answers from a cache that may be stale.
+//   - [Diff] is pure and says which rows differ from the [Switch] that should
+//     be, each difference with the ovs-vsctl command that mends it. [Conflicts]
+//     says what Diff may not mend.
+//   - [Client.Apply] commits differences in one transaction and waits until
+//     ovs-vswitchd has acted on it.
+//
+// Ownership: a bridge or port is ours if its external_ids have the key
+// "gremesh", whatever the value. Nothing else is ever deleted or changed, but
+// for the ports that we add to a bridge of others and the mtu_request of that
+// bridge's own port.
+//
+// Every tunnel has protected=true (ovs-vswitchd.conf.db(5), Port), from the
+// transaction that makes it: a full mesh of tunnels on one learning bridge is a
+// loop without it.
+//
+// A Client may be used from any goroutine. Run keeps the connection and must
+// be running for the other methods to work.
+package ovsdb

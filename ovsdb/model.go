@@ -1,0 +1,78 @@
+package ovsdb
+
+import (
+	"reflect"
+
+	"github.com/ovn-org/libovsdb/model"
+)
+
+// The four tables of the Open_vSwitch database and the columns of them that
+// this package reads (ovs-vswitchd.conf.db(5)). Each column here is asked of
+// the server at connect time and an older server that lacks one refuses the
+// connection, so there is none that is not needed. The statistics column is
+// absent on purpose: it changes every five seconds in every row.
+
+type rootRow struct {
+	UUID    string   `ovsdb:"_uuid"`
+	Bridges []string `ovsdb:"bridges"`
+	CurCfg  int      `ovsdb:"cur_cfg"`
+}
+
+type bridgeRow struct {
+	UUID         string            `ovsdb:"_uuid"`
+	Name         string            `ovsdb:"name"`
+	DatapathType string            `ovsdb:"datapath_type"`
+	FailMode     *string           `ovsdb:"fail_mode"`
+	Ports        []string          `ovsdb:"ports"`
+	ExternalIDs  map[string]string `ovsdb:"external_ids"`
+}
+
+type portRow struct {
+	UUID        string            `ovsdb:"_uuid"`
+	Name        string            `ovsdb:"name"`
+	Interfaces  []string          `ovsdb:"interfaces"`
+	Protected   bool              `ovsdb:"protected"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
+}
+
+type interfaceRow struct {
+	UUID       string            `ovsdb:"_uuid"`
+	Name       string            `ovsdb:"name"`
+	Type       string            `ovsdb:"type"`
+	Options    map[string]string `ovsdb:"options"`
+	MTURequest *int              `ovsdb:"mtu_request"`
+	BFD        map[string]string `ovsdb:"bfd"`
+	BFDStatus  map[string]string `ovsdb:"bfd_status"`
+	OfPort     *int              `ovsdb:"ofport"`
+	Error      *string           `ovsdb:"error"`
+}
+
+// Table names of the Open_vSwitch schema.
+const (
+	database       = "Open_vSwitch"
+	tableRoot      = "Open_vSwitch"
+	tableBridge    = "Bridge"
+	tablePort      = "Port"
+	tableInterface = "Interface"
+)
+
+func tables() map[string]model.Model {
+	return map[string]model.Model{
+		tableRoot:      &rootRow{},
+		tableBridge:    &bridgeRow{},
+		tablePort:      &portRow{},
+		tableInterface: &interfaceRow{},
+	}
+}
+
+// columnsOf lists the columns of a row type. A monitor without a list gets all
+// that the server has, statistics included.
+func columnsOf(row model.Model) []string {
+	var columns []string
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(row).Elem()) {
+		if name := field.Tag.Get("ovsdb"); name != "_uuid" {
+			columns = append(columns, name)
+		}
+	}
+	return columns
+}

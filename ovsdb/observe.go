@@ -1,0 +1,168 @@
+package ovsdb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/ovn-org/libovsdb/model"
+)
+
+// Observe returns what Open vSwitch holds, at least as new as the call. It
+// costs one question to ovsdb-server and a walk over the cache; the error says
+// what was tried and how to start Open vSwitch.
+func (c *Client) Observe(ctx context.Context) (Actual, error) {
+	s, err := c.session()
+	if err != nil {
+		return Actual{}, err
+	}
+	for range 20 {
+		if err := s.ask(ctx); err != nil {
+			return Actual{}, c.unreachable(err)
+		}
+		rows, err := s.rows()
+		if err != nil {
+			return Actual{}, c.unreachable(err)
+		}
+		if have, whole := rows.actual(c.config.Bridge); whole {
+			return have, nil
+		}
+	}
+	s.ovs.Disconnect() // and Run starts with a new cache
+	return Actual{}, c.unreachable(errors.New("the copy of its database contradicts itself"))
+}
+
+// rows are the rows of a session's cache by UUID. They are shared with the
+// cache, which never changes a row but replaces it: read only.
+type rows struct {
+	roots, bridges, ports, interfaces map[string]model.Model
+}
+
+func (s *session) rows() (rows, error) {
+	tables := s.ovs.Cache()
+	if tables == nil {
+		return rows{}, errLost
+	}
+	of := func(table string) map[string]model.Model {
+		if t := tables.Table(table); t != nil {
+			return t.RowsShallow()
+		}
+		return nil
+	}
+	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface)}, nil
+}
+
+// actual joins the rows. They are not whole when an update came in while they
+// were read: then a reference leads nowhere, or nothing refers to a row, neither
+// of which the server allows.
+func (r rows) actual(name string) (have Actual, whole bool) {
+	have.Bridge.Name = name
+	var bridges, ports, interfaces int
+	for _, m := range r.roots {
+		bridges += len(m.(*rootRow).Bridges)
+	}
+	for _, m := range r.bridges {
+		row := m.(*bridgeRow)
+		ports += len(row.Ports)
+		bridge := bridgeOf(row)
+		for _, uuid := range row.Ports {
+			port, ok := r.ports[uuid].(*portRow)
+			if !ok {
+				return have, false
+			}
+			interfaces += len(port.Interfaces)
+			p := portOf(row.Name, port)
+			for _, uuid := range port.Interfaces {
+				iface, ok := r.interfaces[uuid].(*interfaceRow)
+				if !ok {
+					return have, false
+				}
+				p.Interfaces = append(p.Interfaces, iface.Name)
+				if len(port.Interfaces) == 1 || iface.Name == p.Name {
+					p.join(iface)
+				}
+				if iface.Name == row.Name {
+					bridge.join(iface)
+				}
+			}
+			slices.Sort(p.Interfaces)
+			have.Ports = append(have.Ports, p)
+		}
+		switch {
+		case bridge.Name == name:
+			have.Bridge = bridge
+		case bridge.Ours:
+			have.Stale = append(have.Stale, bridge)
+		}
+	}
+	slices.SortFunc(have.Stale, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(have.Ports, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) })
+	return have, bridges == len(r.bridges) && ports == len(r.ports) && interfaces == len(r.interfaces)
+}
+
+func bridgeOf(row *bridgeRow) Bridge {
+	b := Bridge{Name: row.Name, Exists: true, Datapath: row.DatapathType, FailMode: deref(row.FailMode), uuid: row.UUID}
+	b.Mesh, b.Ours = row.ExternalIDs[mark]
+	return b
+}
+
+func (b *Bridge) join(row *interfaceRow) {
+	b.MTU, b.OfPort, b.Error, b.local = deref(row.MTURequest), deref(row.OfPort), deref(row.Error), row.UUID
+}
+
+func portOf(bridge string, row *portRow) Port {
+	p := Port{Bridge: bridge, Protected: row.Protected, uuid: row.UUID}
+	p.Name = row.Name
+	p.Mesh, p.Ours = row.ExternalIDs[mark]
+	p.Ours = p.Ours && !p.local()
+	if p.Ours {
+		p.Peer.ID, p.Peer.Name = row.ExternalIDs[markPeer], row.ExternalIDs[markName]
+		p.Peer.Subnet = read(&p, "external_ids:"+markSubnet, row.ExternalIDs[markSubnet], netip.ParsePrefix)
+	}
+	return p
+}
+
+func (p *Port) join(row *interfaceRow) {
+	p.iface, p.Type, p.OfPort, p.Error = row.UUID, row.Type, deref(row.OfPort), deref(row.Error)
+	p.Remote = read(p, "options:remote_ip", row.Options["remote_ip"], netip.ParseAddr)
+	p.Local = read(p, "options:local_ip", row.Options["local_ip"], netip.ParseAddr)
+	p.Key = read(p, "options:key", row.Options["key"], func(s string) (uint32, error) {
+		n, err := strconv.ParseUint(s, 0, 32)
+		return uint32(n), err
+	})
+	p.Tunnel.BFD = row.BFD["enable"] == "true"
+	p.BFD = BFDStatus{
+		State:       row.BFDStatus["state"],
+		Forwarding:  row.BFDStatus["forwarding"] == "true",
+		Diagnostic:  row.BFDStatus["diagnostic"],
+		RemoteState: row.BFDStatus["remote_state"],
+	}
+}
+
+// read parses a value, or keeps it in p.Unreadable.
+func read[T any](p *Port, column, value string, parse func(string) (T, error)) T {
+	var zero T
+	if value == "" {
+		return zero
+	}
+	t, err := parse(value)
+	if err != nil {
+		if p.Unreadable == nil {
+			p.Unreadable = make(map[string]string)
+		}
+		p.Unreadable[column] = value
+		return zero
+	}
+	return t
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

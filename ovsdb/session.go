@@ -1,0 +1,134 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/ovn-org/libovsdb/cache"
+	"github.com/ovn-org/libovsdb/client"
+	"github.com/ovn-org/libovsdb/model"
+	"github.com/ovn-org/libovsdb/ovsdb"
+)
+
+// session is one connection to ovsdb-server and the cache that it feeds. It
+// never reconnects.
+type session struct {
+	ovs     client.Client
+	settled chan struct{} // capacity 1: cur_cfg may have changed
+	dead    chan struct{} // closed when the session has ended
+}
+
+var errLost = errors.New("ovsdb-server closed the connection")
+
+// dial connects and fills the cache. wake is called when a row changes, and
+// must not block.
+func dial(ctx context.Context, db string, wake func()) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, err := model.NewClientDBModel(database, tables())
+	if err != nil {
+		return nil, err
+	}
+	silent := logr.Discard()
+	ovs, err := client.NewOVSDBClient(m, client.WithEndpoint(db), client.WithLogger(&silent))
+	if err != nil {
+		return nil, err
+	}
+	if err := ovs.Connect(ctx); err != nil {
+		return nil, err
+	}
+	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
+	if rows := ovs.Cache(); rows != nil {
+		rows.AddEventHandler(&cache.EventHandlerFuncs{
+			AddFunc:    func(table string, _ model.Model) { s.event(table, wake) },
+			UpdateFunc: func(table string, _, _ model.Model) { s.event(table, wake) },
+			DeleteFunc: func(table string, _ model.Model) { s.event(table, wake) },
+		})
+	}
+	// One monitor: with several, libovsdb mixes them up. Its updates are
+	// checked against the cache, and a contradiction ends the connection;
+	// those of the newer monitor_cond_since are not.
+	monitor := ovs.NewMonitor()
+	monitor.Method = ovsdb.ConditionalMonitorRPC
+	for table, row := range tables() {
+		monitor.Tables = append(monitor.Tables, client.TableMonitor{Table: table, Fields: columnsOf(row)})
+	}
+	if _, err := ovs.Monitor(ctx, monitor); err != nil {
+		s.close()
+		return nil, fmt.Errorf("monitor: %w", err)
+	}
+	return s, nil
+}
+
+// event runs in libovsdb's only event goroutine: it signals and returns.
+func (s *session) event(table string, wake func()) {
+	if table == tableRoot {
+		select {
+		case s.settled <- struct{}{}:
+		default:
+		}
+		return
+	}
+	wake()
+}
+
+// watch returns why the connection has ended, or ctx's error.
+func (s *session) watch(ctx context.Context) error {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ovs.DisconnectNotify():
+			return errLost
+		case <-tick.C:
+			if err := s.ask(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ask returns when ovsdb-server has answered. All that was committed before the
+// question is in the cache then: updates and answers come in one stream, and
+// libovsdb handles it in order.
+func (s *session) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return bounded(ctx, func() error { return s.ovs.Echo(ctx) })
+}
+
+// close ends the connection and waits until libovsdb's goroutines have ended.
+func (s *session) close() {
+	defer close(s.dead)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = bounded(ctx, func() error {
+		s.ovs.Close()
+		for s.ovs.CurrentEndpoint() != "" {
+			select {
+			case <-s.ovs.DisconnectNotify(): // is not sent when nobody waits
+			case <-time.After(time.Millisecond):
+			}
+		}
+		return nil
+	})
+}
+
+// bounded calls f and stops waiting for it when ctx ends. libovsdb holds a lock
+// while it writes to the socket, so a server that has stopped reading outlives
+// every context that it is called with.
+func bounded(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer from ovsdb-server: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,44 @@
+package ovsdb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ovn-org/libovsdb/ovsdb"
+)
+
+// Traffic is what an Interface has carried since it was made (Interface
+// statistics, which ovs-vswitchd renews every five seconds).
+type Traffic struct {
+	RxBytes uint64
+	TxBytes uint64
+}
+
+// Traffic asks for the counters of every Interface, by its name.
+func (c *Client) Traffic(ctx context.Context) (map[string]Traffic, error) {
+	s, err := c.session()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	results, err := s.transact(ctx, []ovsdb.Operation{{
+		Op: ovsdb.OperationSelect, Table: tableInterface, Columns: []string{"name", "statistics"},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("read Interface statistics: %w", err)
+	}
+	traffic := make(map[string]Traffic, len(results[0].Rows))
+	for _, row := range results[0].Rows {
+		name, _ := row["name"].(string)
+		counters, _ := row["statistics"].(ovsdb.OvsMap)
+		traffic[name] = Traffic{counter(counters, "rx_bytes"), counter(counters, "tx_bytes")}
+	}
+	return traffic, nil
+}
+
+// counter reads a counter; libovsdb makes a float64 of every number.
+func counter(counters ovsdb.OvsMap, key string) uint64 {
+	n, _ := counters.GoMap[key].(float64)
+	return uint64(n)
+}
