@@ -1,0 +1,47 @@
+# make without a target lists the targets.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LINT    := go tool -modfile=tools.mod golangci-lint
+
+# A lab's hosts share the machine: two packages with labs at once are enough
+# for two processors.
+TEST_PACKAGES_AT_ONCE := 2
+
+N    ?= 3
+KEEP ?=
+
+export DEBIAN_FRONTEND := noninteractive
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check bench demo deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/gremesh, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/gremesh ./cmd/gremesh
+
+test: deps ## run all tests with the race detector, on real OVS and dockerd (as root)
+	go test -race -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
+
+check: ## lint, vet, and see that modules are tidy
+	$(LINT) config verify
+	$(LINT) run ./...
+	go vet ./...
+	go mod tidy -diff
+
+demo: deps build bin/testenv ## three hosts find each other; N=5: five, KEEP=1: leave them up
+	@bin/testenv demo -n $(N) $(if $(KEEP),--keep) --gremesh bin/gremesh
+
+bench: deps build bin/testenv ## time to a full mesh of 3, 5 and 10 hosts, beside the recipe by hand
+	@bin/testenv bench --gremesh bin/gremesh
+
+.PHONY: bin/testenv
+bin/testenv:
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/testenv
+
+deps: ## install what tests and the demo need, if it is missing (Debian, as root)
+	@.ci/deps
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,85 @@
+#!/bin/sh
+# docker.sh start|stop|restart|kill
+# The dockerd of the host in whose folder this file lies (LAB/HOST), in its
+# network namespace (LAB-HOST). It has a containerd of its own: dockerd would
+# take the machine's, if there is one. vfs copies files, and so works on every
+# file system; the image is small. What is a flag here cannot be in daemon.json:
+# dockerd refuses to start.
+set -eu
+
+dir=$(cd "$(dirname "$0")" && pwd)
+host=$(basename "$dir")
+lab=$(basename "$(dirname "$dir")")
+run="$dir/docker"
+export DOCKER_HOST="unix://$run/docker.sock"
+
+# alive NAME: the daemon runs. A zombie has no namespace.
+alive() {
+	[ -s "$run/$1.pid" ] && [ "/proc/$(cat "$run/$1.pid")/ns/net" -ef "/run/netns/$lab-$host" ]
+}
+
+# launch NAME COMMAND...: the pidfile appears when the process is in the namespace.
+launch() {
+	name=$1
+	shift
+	rm -f "$run/$name.pid"
+	setsid nsenter --net="/run/netns/$lab-$host" sh -c 'echo $$ >"$0"; exec "$@"' \
+		"$run/$name.pid" "$@" </dev/null >>"$run/$name.log" 2>&1 &
+}
+
+# eventually WHAT COMMAND...: for 30 s.
+eventually() {
+	what=$1
+	shift
+	tries=0
+	until "$@" >/dev/null 2>&1; do
+		tries=$((tries + 1))
+		if [ "$tries" -gt 600 ]; then
+			echo "$host: $what: not within 30 s; the end of $run/dockerd.log:" >&2
+			tail -5 "$run/dockerd.log" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+answers() { docker version || { [ -s "$run/dockerd.pid" ] && gone dockerd; }; }
+gone() { ! alive "$1"; }
+
+start() {
+	alive containerd || launch containerd containerd --config "$run/containerd.toml"
+	if ! alive dockerd; then
+		rm -f "$run/docker.pid"
+		launch dockerd dockerd --containerd "$run/containerd.sock" --config-file "$dir/daemon.json" \
+			--data-root "$run/data" --exec-root "$run/exec" -H "$DOCKER_HOST" --pidfile "$run/docker.pid" \
+			--storage-driver vfs --cgroup-parent "/$lab/$host" --exec-opt native.cgroupdriver=cgroupfs
+	fi
+	eventually "dockerd answers" answers
+	if gone dockerd; then
+		echo "$host: dockerd ended; the end of $run/dockerd.log:" >&2
+		tail -5 "$run/dockerd.log" >&2
+		return 1
+	fi
+}
+
+# stop SIGNAL
+stop() {
+	if alive dockerd; then
+		kill -s "$1" "$(cat "$run/dockerd.pid")"
+		eventually "dockerd ends" gone dockerd
+	fi
+}
+
+case ${1-} in
+start) start ;;
+stop) stop TERM ;;
+kill) stop KILL ;;
+restart)
+	stop TERM
+	start
+	;;
+*)
+	sed -n 2p "$0" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,170 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Host is one of a lab's hosts.
+type Host struct {
+	Name string     // h1, …
+	Dir  string     // its files: configuration, state, sockets, logs
+	Addr netip.Addr // on the underlay
+
+	lab   *Lab
+	index int
+	agent *agent
+}
+
+func newHost(l *Lab, i int) *Host {
+	name := fmt.Sprintf("h%d", i)
+	return &Host{
+		Name:  name,
+		Dir:   filepath.Join(l.Dir, name),
+		Addr:  addrAt(l.cfg.Underlay, i),
+		lab:   l,
+		index: i,
+	}
+}
+
+// addrAt is the prefix's address number i.
+func addrAt(p netip.Prefix, i int) netip.Addr {
+	a := p.Masked().Addr()
+	for range i {
+		a = a.Next()
+	}
+	return a
+}
+
+// Netns is the path of the host's network namespace.
+func (h *Host) Netns() string { return netnsPath(h.lab.Name, h.Name) }
+
+func (h *Host) path(elem ...string) string {
+	return filepath.Join(append([]string{h.Dir}, elem...)...)
+}
+
+func (h *Host) up(ctx context.Context) error {
+	for _, dir := range []string{h.path("ovs"), h.path("docker")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := h.StartOVS(ctx); err != nil {
+		return err
+	}
+	if err := h.WriteConfig(nil); err != nil || !h.lab.cfg.Docker {
+		return err
+	}
+	return h.installDocker(ctx)
+}
+
+// Command is a command to run on the host: in its network namespace, with
+// ovs-vsctl and docker speaking to its own daemons, and gremesh in the path. It is not `ip netns exec`,
+// which would hide the control groups.
+func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.Netns()}, argv...)...)
+	cmd.Env = append(os.Environ(),
+		"PATH="+h.lab.Dir+":"+os.Getenv("PATH"),
+		"OVS_RUNDIR="+h.path("ovs"),
+		"OVS_DBDIR="+h.path("ovs"),
+		"OVS_LOGDIR="+h.path("ovs"),
+		"DOCKER_HOST=unix://"+h.path("docker", "docker.sock"),
+	)
+	cmd.WaitDelay = time.Second // a daemon that it started may hold its output
+	return cmd
+}
+
+// Exec runs a command on the host and returns what it printed. An error has
+// what it said on standard error.
+func (h *Host) Exec(ctx context.Context, argv ...string) (string, error) {
+	out, err := output(h.Command(ctx, argv...))
+	if err != nil {
+		return out, fmt.Errorf("%s: %s: %w", h.Name, strings.Join(argv, " "), err)
+	}
+	return out, nil
+}
+
+// Ping sends one packet of size bytes, IP header included, that may not be
+// fragmented, from a container of the host (or the host, where container is
+// empty) and waits a second for the answer. Size 0 is ping's usual 84.
+func (h *Host) Ping(ctx context.Context, container string, to netip.Addr, size int) error {
+	const headers = 28 // IPv4 and ICMP
+	if size == 0 {
+		size = 84
+	}
+	ping := []string{"ping", "-nq", "-c1", "-W1", "-Mdo", "-s" + strconv.Itoa(size-headers), to.String()}
+	if container != "" {
+		pid, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.State.Pid}}", container)
+		if err != nil {
+			return err
+		}
+		ping = append([]string{"nsenter", "--net=/proc/" + strings.TrimSpace(pid) + "/ns/net"}, ping...)
+	}
+	if out, err := h.Exec(ctx, ping...); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(out))
+	}
+	return nil
+}
+
+// output runs cmd and returns its standard output.
+func output(cmd *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it has ended well; only a daemon of its still holds the pipes
+	}
+	if msg := strings.TrimSpace(stderr.String()); err != nil && msg != "" {
+		err = fmt.Errorf("%w: %s", err, msg)
+	}
+	return stdout.String(), err
+}
+
+// killPidfile signals the process that a pidfile names, and waits until it has
+// ended. A process that is not there, or not this host's any more, is no error.
+func (h *Host) killPidfile(ctx context.Context, file string, sig syscall.Signal) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	if !h.runs(pid) {
+		return nil
+	}
+	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("signal %s of %s: %w", filepath.Base(file), h.Name, err)
+	}
+	return Until(ctx, func() error {
+		if h.runs(pid) {
+			return fmt.Errorf("%s: process %d of %s still runs after %s", h.Name, pid, filepath.Base(file), sig)
+		}
+		return nil
+	})
+}
+
+// runs tells whether a process is there, in this host's namespace and not a
+// zombie.
+func (h *Host) runs(pid int) bool {
+	space, err := os.Stat(h.Netns())
+	if err != nil {
+		return false
+	}
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
+	return err == nil && os.SameFile(space, its)
+}

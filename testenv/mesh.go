@@ -1,0 +1,97 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Ready tells what of a full mesh of all the lab's hosts is not there yet: each
+// host has a subnet of its own, a tunnel to each other with BFD up, and its bip
+// on docker0 and in Docker.
+func (l *Lab) Ready(ctx context.Context) error {
+	bips := make([]netip.Prefix, len(l.hosts))
+	err := l.Each(func(h *Host) error {
+		var err error
+		bips[h.index-1], err = h.ready(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	holder := map[netip.Prefix]*Host{}
+	for i, bip := range bips {
+		h := l.hosts[i]
+		if other := holder[bip.Masked()]; other != nil {
+			return fmt.Errorf("%s and %s both have %s", other.Name, h.Name, bip.Masked())
+		}
+		holder[bip.Masked()] = h
+	}
+	return nil
+}
+
+func (h *Host) ready(ctx context.Context) (netip.Prefix, error) {
+	s, err := h.Status(ctx)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	n := len(h.lab.hosts)
+	if s.Mesh.Hosts != n || s.Mesh.TunnelsUp != n*(n-1) {
+		return netip.Prefix{}, fmt.Errorf("%s sees %d of %d hosts, %d of %d tunnels up",
+			h.Name, s.Mesh.Hosts, n, s.Mesh.TunnelsUp, n*(n-1))
+	}
+	if !s.Host.Bip.IsValid() {
+		return netip.Prefix{}, fmt.Errorf("%s has no bip", h.Name)
+	}
+	out, err := h.Exec(ctx, "ip", "-o", "-4", "address", "show", "dev", "docker0")
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	if !strings.Contains(out, " "+s.Host.Bip.String()+" ") {
+		return netip.Prefix{}, fmt.Errorf("%s: docker0 does not have %s", h.Name, s.Host.Bip)
+	}
+	return s.Host.Bip, h.dockerReady(ctx, s.Host.Bip.Addr())
+}
+
+// dockerReady tells whether dockerd, where there is one, has been restarted
+// with the bip and answers.
+func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
+	if !h.lab.cfg.Docker {
+		return nil
+	}
+	out, err := h.Exec(ctx, "docker", "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", "bridge")
+	if err != nil {
+		return err
+	}
+	if gateway := strings.TrimSpace(out); gateway != bip.String() {
+		return fmt.Errorf("%s: Docker's containers have the gateway %s, not %s", h.Name, gateway, bip)
+	}
+	return nil
+}
+
+// Form writes all configurations, the first host's to bootstrap a mesh and the
+// others' to join it through the first, with further settings for all.
+func (l *Lab) Form(settings map[string]any) error {
+	var errs []error
+	for _, h := range l.hosts {
+		all := map[string]any{"mesh.bootstrap": true}
+		if h.index > 1 {
+			all = map[string]any{"mesh.join": []string{l.Host(1).Addr.String()}}
+		}
+		for key, value := range settings {
+			all[key] = value
+		}
+		errs = append(errs, h.WriteConfig(all))
+	}
+	return errors.Join(errs...)
+}
+
+// StartAgents starts all agents at once.
+func (l *Lab) StartAgents(ctx context.Context) error {
+	if _, err := l.binary(ctx); err != nil {
+		return err
+	}
+	return l.Each(func(h *Host) error { return h.StartAgent(ctx) })
+}

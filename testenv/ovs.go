@@ -1,0 +1,93 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+const schema = "/usr/share/openvswitch/vswitch.ovsschema"
+
+// DB is the remote of the host's ovsdb-server, as OVS writes it.
+func (h *Host) DB() string { return "unix:" + h.path("ovs", "db.sock") }
+
+// StartOVS starts the host's ovsdb-server and ovs-vswitchd, with the database
+// that is there or else an empty one, and brings the underlay address up. What
+// already runs is left as it is.
+func (h *Host) StartOVS(ctx context.Context) error {
+	if err := h.startOVSDB(ctx); err != nil {
+		return err
+	}
+	if err := h.StartVswitchd(ctx); err != nil {
+		return err
+	}
+	return h.addressUp(ctx)
+}
+
+func (h *Host) startOVSDB(ctx context.Context) error {
+	db := h.path("ovs", "conf.db")
+	if _, err := os.Stat(db); errors.Is(err, os.ErrNotExist) {
+		if _, err := h.Exec(ctx, "ovsdb-tool", "create", db, schema); err != nil {
+			return err
+		}
+	}
+	_, err := h.Exec(ctx, "ovsdb-server", db, "--remote=p"+h.DB(),
+		"--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off")
+	if err != nil {
+		return err
+	}
+	_, err = h.Exec(ctx, "ovs-vsctl", "--no-wait", "init")
+	return err
+}
+
+// StartVswitchd starts ovs-vswitchd, as after KillVswitchd.
+func (h *Host) StartVswitchd(ctx context.Context) error {
+	_, err := h.Exec(ctx, "ovs-vswitchd", h.DB(),
+		"--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off")
+	return err
+}
+
+// addressUp gives the host its underlay address. The userspace datapath takes
+// it from an OVS bridge that holds the NIC: GRE ports find their way by it. Its
+// MAC is fixed, as a restarted ovs-vswitchd would choose another.
+func (h *Host) addressUp(ctx context.Context) error {
+	dev := "eth0"
+	if h.lab.cfg.Datapath == "netdev" {
+		dev = "br-phy"
+		mac := fmt.Sprintf("02:00:00:00:00:%02x", h.index)
+		_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
+			"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
+			"--", "--may-exist", "add-port", dev, "eth0")
+		if err != nil {
+			return err
+		}
+	}
+	return h.lab.ip(ctx, h.Name,
+		"link set lo up",
+		"link set eth0 up",
+		fmt.Sprintf("address replace %s/%d dev %s", h.Addr, h.lab.cfg.Underlay.Bits(), dev),
+		"link set "+dev+" up")
+}
+
+// StopOVS stops both daemons as a service manager does. The database stays.
+func (h *Host) StopOVS(ctx context.Context) error {
+	return errors.Join(
+		h.killPidfile(ctx, h.path("ovs", "ovs-vswitchd.pid"), syscall.SIGTERM),
+		h.killPidfile(ctx, h.path("ovs", "ovsdb-server.pid"), syscall.SIGTERM),
+	)
+}
+
+// KillVswitchd kills ovs-vswitchd as a crash does.
+func (h *Host) KillVswitchd(ctx context.Context) error {
+	return h.killPidfile(ctx, h.path("ovs", "ovs-vswitchd.pid"), syscall.SIGKILL)
+}
+
+// KillOVSDB kills ovsdb-server as a crash does.
+func (h *Host) KillOVSDB(ctx context.Context) error {
+	return h.killPidfile(ctx, h.path("ovs", "ovsdb-server.pid"), syscall.SIGKILL)
+}
+
+// WipeOVS removes the database of a host whose OVS has been stopped.
+func (h *Host) WipeOVS() error { return os.Remove(h.path("ovs", "conf.db")) }

@@ -1,0 +1,198 @@
+package testenv
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	namePrefix = "gm-"
+	netnsDir   = "/run/netns"
+	cgroupDir  = "/sys/fs/cgroup"
+	killTime   = 20 * time.Second
+)
+
+// Remove removes the lab in dir, whoever made it and in whatever state it is.
+// Removing what is not there is no error.
+func Remove(dir string) error {
+	name := filepath.Base(dir)
+	if !filepath.IsAbs(dir) || !strings.HasPrefix(name, namePrefix) {
+		return fmt.Errorf("remove lab %s: not a lab's folder", dir)
+	}
+	// The order matters: processes hold mounts, mounts hold namespaces and files.
+	err := errors.Join(
+		killAll(name, dir),
+		unmountAll(name, dir),
+		removeCgroups(name),
+		removeShimSockets(dir),
+		os.RemoveAll(dir),
+	)
+	if err != nil {
+		return fmt.Errorf("remove lab %s: %w", name, err)
+	}
+	return nil
+}
+
+// killAll kills until nothing of the lab runs: a process may fork meanwhile.
+func killAll(name, dir string) error {
+	deadline := time.Now().Add(killTime)
+	for {
+		pids, err := processes(name, dir)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes %v do not die", pids)
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// processes are those in a network namespace of the lab or of one of its
+// containers, and those in its control group (a container that is just being
+// made has a namespace that no one else knows). Zombies have neither.
+func processes(name, dir string) ([]int, error) {
+	mounts, err := labMounts(name, dir)
+	if err != nil {
+		return nil, err
+	}
+	spaces := map[string]bool{}
+	for _, m := range mounts {
+		spaces[m.root] = true
+	}
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	delete(spaces, own) // never the machine's
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, proc := range procs {
+		space, _ := os.Readlink(proc + "/ns/net")     // fails: it has ended
+		groups, _ := os.ReadFile(proc + "/cgroup")    // the same
+		pid, err := strconv.Atoi(filepath.Base(proc)) // not a process
+		inGroup := strings.Contains(string(groups), "/"+name+"/")
+		if err == nil && space != "" && (spaces[space] || inGroup) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// mount is a line of /proc/self/mountinfo, proc(5).
+type mount struct {
+	root  string // of a namespace: net:[4026532000]
+	point string
+}
+
+// labMounts are the mounts below the lab's folder, and its named namespaces.
+func labMounts(name, dir string) ([]mount, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	var found []mount
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 5 {
+			continue
+		}
+		m := mount{root: fields[3], point: fields[4]}
+		// /run/netns may be seen as /var/run/netns too.
+		if strings.HasPrefix(m.point, dir+"/") || strings.Contains(m.point, "/netns/"+name+"-") {
+			found = append(found, m)
+		}
+	}
+	return found, lines.Err()
+}
+
+func unmountAll(name, dir string) error {
+	mounts, err := labMounts(name, dir)
+	if err != nil {
+		return err
+	}
+	for _, m := range slices.Backward(mounts) {
+		// Propagation may have taken a later one away with an earlier one.
+		err := syscall.Unmount(m.point, syscall.MNT_DETACH)
+		if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+			return fmt.Errorf("unmount %s: %w", m.point, err)
+		}
+	}
+	return removeGlob(filepath.Join(netnsDir, name+"-*"), os.Remove)
+}
+
+// removeCgroups removes what a killed dockerd could not, in each hierarchy of
+// version 1 and in the one of version 2.
+func removeCgroups(name string) error {
+	return errors.Join(
+		removeGlob(filepath.Join(cgroupDir, name), removeCgroup),
+		removeGlob(filepath.Join(cgroupDir, "*", name), removeCgroup),
+	)
+}
+
+// removeCgroup removes a group with the groups in it. Its files cannot be
+// removed and need not be. A group whose last process has just been killed is
+// busy until the process has been reaped.
+func removeCgroup(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeCgroup(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	for deadline := time.Now().Add(killTime); ; time.Sleep(10 * time.Millisecond) {
+		err := syscall.Rmdir(dir)
+		if !errors.Is(err, syscall.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// removeShimSockets removes the sockets of containerd's shims: their folder,
+// /run/containerd/s, cannot be configured.
+func removeShimSockets(dir string) error {
+	return removeGlob(filepath.Join(dir, "*/docker/containerd/state/*/*/*/address"), func(file string) error {
+		address, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		socket, ok := strings.CutPrefix(string(address), "unix:///run/containerd/s/")
+		if !ok {
+			return nil
+		}
+		return os.RemoveAll(filepath.Join("/run/containerd/s", filepath.Base(socket)))
+	})
+}
+
+func removeGlob(pattern string, remove func(string) error) error {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range paths {
+		errs = append(errs, remove(p))
+	}
+	return errors.Join(errs...)
+}

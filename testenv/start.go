@@ -1,0 +1,78 @@
+package testenv
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Start makes a lab for a test and removes it at the test's end; a test that
+// has failed prints first what it finds on every host. Where the machine cannot
+// run a lab the test is skipped, or fails when CI=true.
+func Start(t testing.TB, cfg Config) *Lab {
+	t.Helper()
+	Require(t, cfg.Docker)
+	l, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			l.diagnose(t)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Require skips the test, or fails it when CI=true, where Check finds a fault.
+func Require(t testing.TB, docker bool) {
+	t.Helper()
+	err := Check(docker)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
+func (l *Lab) diagnose(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, h := range l.hosts {
+		t.Logf("%s (%s)\n%s", h.Name, h.Addr, h.Diagnosis(ctx))
+	}
+}
+
+// Diagnosis is what to look at first when something went wrong on a host: its
+// switch, addresses, routes, and the ends of its logs.
+func (h *Host) Diagnosis(ctx context.Context) string {
+	commands := [][]string{
+		{"ovs-vsctl", "show"},
+		{"ip", "-br", "address"},
+		{"ip", "route"},
+	}
+	for _, tail := range [][]string{
+		{"tail", "-n", "40", h.path("agent.log")},
+		{"tail", "-n", "10", h.path("docker", "dockerd.log")},
+	} {
+		if _, err := os.Stat(tail[3]); err == nil {
+			commands = append(commands, tail)
+		}
+	}
+	var report strings.Builder
+	for _, argv := range commands {
+		out, err := h.Exec(ctx, argv...)
+		report.WriteString("$ " + strings.Join(argv, " ") + "\n" + out)
+		if err != nil {
+			report.WriteString(err.Error() + "\n")
+		}
+	}
+	return report.String()
+}

@@ -1,0 +1,87 @@
+package testenv
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync"
+)
+
+// Tunnels counts the lab's tunnel ports, as ovs-vswitchd has them: those that
+// are there, and those of them whose BFD session is up.
+type Tunnels struct{ Present, Up int }
+
+// Tunnels asks each host's ovsdb-server once. It is cheap enough to be polled
+// in a measurement: a socket in the file system is reached from every network
+// namespace.
+func (l *Lab) Tunnels(ctx context.Context) (Tunnels, error) {
+	var total Tunnels
+	var mu sync.Mutex
+	err := l.Each(func(h *Host) error {
+		n, err := h.tunnels(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		total.Present += n.Present
+		total.Up += n.Up
+		return err
+	})
+	return total, err
+}
+
+// selectInterfaces is a request of RFC 7047, sections 4.1.3 and 5.2.1. The name
+// is selected because rows equal in all columns asked for are answered once.
+const selectInterfaces = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
+	{"op": "select", "table": "Interface", "where": [["options", "!=", ["map", []]]],
+	 "columns": ["name", "ofport", "bfd_status"]}]}`
+
+func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", h.path("ovs", "db.sock"))
+	if err != nil {
+		return Tunnels{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte(selectInterfaces)); err != nil {
+		return Tunnels{}, fmt.Errorf("%s: ask ovsdb-server: %w", h.Name, err)
+	}
+	var reply struct {
+		Result []struct {
+			Rows []struct {
+				Ofport any       `json:"ofport"` // a number, or an empty set
+				BFD    bfdStatus `json:"bfd_status"`
+			} `json:"rows"`
+		} `json:"result"`
+	}
+	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
+		return Tunnels{}, fmt.Errorf("%s: read ovsdb-server's answer: %w", h.Name, err)
+	}
+	var n Tunnels
+	for _, result := range reply.Result {
+		for _, row := range result.Rows {
+			if ofport, ok := row.Ofport.(float64); ok && ofport > 0 {
+				n.Present++
+			}
+			if row.BFD["state"] == "up" {
+				n.Up++
+			}
+		}
+	}
+	return n, nil
+}
+
+// bfdStatus is a map of OVSDB: ["map", [[key, value], …]].
+type bfdStatus map[string]string
+
+// UnmarshalJSON reads OVSDB's notation.
+func (s *bfdStatus) UnmarshalJSON(text []byte) error {
+	var pairs [][2]string
+	if err := json.Unmarshal(text, &[]any{new(string), &pairs}); err != nil {
+		return err
+	}
+	*s = bfdStatus{}
+	for _, p := range pairs {
+		(*s)[p[0]] = p[1]
+	}
+	return nil
+}

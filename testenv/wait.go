@@ -1,0 +1,34 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Until calls f, at growing intervals of 10 to 200 ms, until it returns nil or
+// ctx ends. It then returns f's last error.
+func Until(ctx context.Context, f func() error) error {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Eventually fails the test when f has not returned nil within d.
+func Eventually(t testing.TB, d time.Duration, f func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	if err := Until(ctx, f); err != nil {
+		t.Fatalf("not within %s: %v", d, err)
+	}
+}
