@@ -50,8 +50,9 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 	var ops []ovsdb.Operation
 	var objects []string // of ops
 	if len(rows.roots) == 0 {
-		// An empty database, which ovs-vsctl would give its row as well.
-		ops = append(ops, insert(tableRoot, "root", nil, nil))
+		// An empty database, which ovs-vsctl would give its row as well. The
+		// column is there because libovsdb leaves out an empty row.
+		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
 		objects = append(objects, "Open_vSwitch")
 	}
 	for _, change := range changes {
