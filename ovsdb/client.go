@@ -102,7 +102,7 @@ func (c *Client) session() (*session, error) {
 }
 
 func (c *Client) unreachable(err error) error {
-	return fmt.Errorf("Open vSwitch does not answer at %s: %w; is it running? "+ //nolint:staticcheck // a name
+	return fmt.Errorf("no answer from Open vSwitch at %s: %w; is it running? "+
 		"(systemctl start openvswitch-switch)", c.config.DB, err)
 }
 

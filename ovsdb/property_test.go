@@ -23,7 +23,7 @@ func switches() *rapid.Generator[ovsdb.Switch] {
 		}
 		s := mesh(rapid.SliceOfNDistinct(rapid.IntRange(43, 51), 0, 5, rapid.ID).Draw(t, "peers")...)
 		s.MTU = rapid.SampledFrom([]int{0, 1458, 1462}).Draw(t, "mtu")
-		s.Mesh = rapid.SampledFrom([]string{"blue", "red"}).Draw(t, "mesh")
+		s.Mesh = rapid.SampledFrom([]string{"blue", "red", ""}).Draw(t, "mesh")
 		for i := range s.Tunnels {
 			s.Tunnels[i].Type = rapid.SampledFrom([]string{"gre", "vxlan"}).Draw(t, "type")
 			s.Tunnels[i].Key = rapid.SampledFrom([]uint32{0, 1, 1 << 31}).Draw(t, "key")
@@ -171,5 +171,14 @@ func BenchmarkApply(b *testing.B) {
 		b.StopTimer()
 		reconcile(b, c, ovsdb.Switch{})
 		b.StartTimer()
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	o := startOVS(b)
+	c := connect(b, o)
+	reconcile(b, c, big(1000))
+	for b.Loop() {
+		observe(b, c)
 	}
 }
