@@ -15,6 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// connect runs a client for the test's time.
 func connect(t testing.TB, o *ovs) *ovsdb.Client {
 	t.Helper()
 	c, _ := connectUntil(t, o)
@@ -32,6 +33,7 @@ func connectUntil(t testing.TB, o *ovs) (*ovsdb.Client, func()) {
 	return c, stop
 }
 
+// run runs a client until the test ends, or stop is called.
 func run(t testing.TB, c *ovsdb.Client) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -60,6 +62,7 @@ func observe(t testing.TB, c *ovsdb.Client) ovsdb.Actual {
 	return have
 }
 
+// reconcile applies what differs and returns how much it was.
 func reconcile(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) int {
 	t.Helper()
 	changes := ovsdb.Diff(want, observe(t, c))
@@ -69,6 +72,7 @@ func reconcile(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) int {
 	return len(changes)
 }
 
+// settled fails unless nothing differs any more.
 func settled(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) {
 	t.Helper()
 	for _, change := range ovsdb.Diff(want, observe(t, c)) {
@@ -76,6 +80,7 @@ func settled(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) {
 	}
 }
 
+// tunnel leads to host n of the mesh, 192.168.248.n with subnet 172.17.n.0/24.
 func tunnel(n int) ovsdb.Tunnel {
 	name := "h" + itoa(n)
 	return ovsdb.Tunnel{

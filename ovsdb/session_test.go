@@ -114,6 +114,8 @@ func TestAServerOnTCP(t *testing.T) {
 	settled(t, c, mesh(43))
 }
 
+// A server that still accepts and reads nothing is the case in which libovsdb
+// hangs for good.
 func TestAServerThatHangs(t *testing.T) {
 	o := startOVS(t)
 	c, stop := connectUntil(t, o)
