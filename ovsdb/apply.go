@@ -34,8 +34,8 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
 	if err := s.settle(ctx, nextCfg); err != nil {
-		return fmt.Errorf("Open vSwitch's database has %d changes, but ovs-vswitchd has not applied them: %w "+ //nolint:staticcheck // a name
-			"(systemctl status openvswitch-switch)", len(changes), err)
+		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; "+
+			"is it running? (systemctl status openvswitch-switch)", len(changes), err)
 	}
 	return nil
 }
@@ -50,8 +50,9 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 	var ops []ovsdb.Operation
 	var objects []string // of ops
 	if len(rows.roots) == 0 {
-		// An empty database, which ovs-vsctl would give its row as well.
-		ops = append(ops, insert(tableRoot, "root", nil, nil))
+		// An empty database, which ovs-vsctl would give its row as well. The
+		// column is there because libovsdb leaves out an empty row.
+		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
 		objects = append(objects, "Open_vSwitch")
 	}
 	for _, change := range changes {
@@ -87,22 +88,21 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 
 // transact commits the operations, or says which one was refused and why.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
-	var results []ovsdb.OperationResult
-	answered := make(chan []ovsdb.OperationResult, 1)
-	err := bounded(ctx, func() error {
-		r, err := s.ovs.Transact(ctx, ops...)
-		answered <- r
+	answer := make(chan []ovsdb.OperationResult, 1)
+	if err := bounded(ctx, func() error {
+		results, err := s.ovs.Transact(ctx, ops...)
+		answer <- results
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, err
 	}
-	results = <-answered
-	if refused, err := ovsdb.CheckOperationResults(results, ops); err != nil {
-		for _, r := range refused {
-			err = fmt.Errorf("%s in %s: %w", r.Operation().Op, r.Operation().Table, r)
-			break
-		}
+	results := <-answer
+	refused, err := ovsdb.CheckOperationResults(results, ops)
+	if len(refused) > 0 {
+		op := refused[0].Operation()
+		return nil, fmt.Errorf("%s in %s: %w", op.Op, op.Table, refused[0])
+	}
+	if err != nil {
 		return nil, err
 	}
 	return results, nil

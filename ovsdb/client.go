@@ -31,8 +31,9 @@ type Client struct {
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
-	patience   = 3 * time.Second // for an answer that takes ovsdb-server no work
-	heartbeat  = 3 * time.Second // between questions whether the server is alive
+	patience   = 5 * time.Second // for an answer that takes ovsdb-server no work
+	heartbeat  = 5 * time.Second // between questions whether the server is alive
+	farewell   = time.Second     // for a connection to close
 )
 
 // New makes a Client, which does nothing until Run is called.
@@ -101,7 +102,7 @@ func (c *Client) session() (*session, error) {
 }
 
 func (c *Client) unreachable(err error) error {
-	return fmt.Errorf("Open vSwitch does not answer at %s: %w; is it running? "+ //nolint:staticcheck // a name
+	return fmt.Errorf("no answer from Open vSwitch at %s: %w; is it running? "+
 		"(systemctl start openvswitch-switch)", c.config.DB, err)
 }
 

@@ -38,12 +38,13 @@ func (c column) text() string {
 
 // The functions below say what a row looks like. Desired and actual state go
 // through the same ones and so differ in values only, never in length or order.
+// The mark is there whatever the mesh's ID, for without it a row is not ours.
 
 func bridgeColumns(datapath, failMode, mesh string) []column {
 	return []column{
 		{name: "datapath_type", value: text(datapath)},
 		{name: "fail_mode", value: text(failMode)},
-		{name: "external_ids", key: mark, value: text(mesh)},
+		{name: "external_ids", key: mark, value: mesh},
 	}
 }
 
@@ -54,7 +55,7 @@ func localColumns(mtu int) []column {
 func portColumns(mesh string, protected bool, peer Peer) []column {
 	return []column{
 		{name: "protected", value: protected},
-		{name: "external_ids", key: mark, value: text(mesh)},
+		{name: "external_ids", key: mark, value: mesh},
 		{name: "external_ids", key: markPeer, value: text(peer.ID)},
 		{name: "external_ids", key: markName, value: text(peer.Name)},
 		{name: "external_ids", key: markSubnet, value: prefix(peer.Subnet)},

@@ -26,7 +26,8 @@ func samePrefix(a, b netip.Prefix) bool { return a == b }
 func big(n int) ovsdb.Switch {
 	s := mesh()
 	for i := range n {
-		t := tunnel(i)
+		t := tunnel(43)
+		t.Name = "gre" + itoa(i)
 		t.Remote = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		t.Peer.Subnet = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(1 + i>>8), byte(i), 0}), 24)
 		s.Tunnels = append(s.Tunnels, t)
@@ -69,10 +70,20 @@ func cases() map[string]struct {
 	}
 
 	key := mesh(43)
-	key.Datapath, key.MTU = "", 0
+	key.MTU = 0
 	key.Tunnels[0].Type, key.Tunnels[0].Key, key.Tunnels[0].BFD = "vxlan", 7, false
 	key.Tunnels[0].Peer.Name = `the "big" one, it's $HOME`
 	all["vxlan-with-a-key-and-odd-names"] = c{key, ovsdb.Actual{}}
+
+	plain := mesh()
+	plain.Datapath = ""
+	all["default-datapath"] = c{plain, ovsdb.Actual{}}
+	system := has(mesh())
+	system.Bridge.Datapath = "system"
+	all["another-datapath"] = c{mesh(), system}
+	shared := has(mesh())
+	shared.Bridge.Ours, shared.Bridge.Mesh, shared.Bridge.Datapath = false, "", "system"
+	all["another-datapath-of-others"] = c{mesh(), shared}
 
 	old := mesh(43)
 	old.Tunnels[0].Remote, old.Tunnels[0].Key, old.Tunnels[0].Peer.Name = netip.MustParseAddr("192.0.2.9"), 7, "was"
@@ -83,7 +94,7 @@ func cases() map[string]struct {
 	mended.Ports[1].Unreadable = map[string]string{"options:local_ip": "flow"}
 	all["every-attribute"] = c{mesh(43), mended}
 
-	shared := has(mesh())
+	shared = has(mesh())
 	shared.Bridge.Ours, shared.Bridge.Mesh, shared.Bridge.FailMode, shared.Bridge.MTU = false, "", "secure", 0
 	all["shared-bridge"] = c{mesh(43), shared}
 	left := has(mesh(43))
@@ -96,7 +107,8 @@ func cases() map[string]struct {
 	blocked := has(mesh())
 	byHand := foreign("br0", "gre1", "gre")
 	byHand.Remote = netip.MustParseAddr("192.168.248.43")
-	blocked.Ports = append(blocked.Ports, byHand, foreign("br1", "gre44", "internal"))
+	blocked.Ports = append(blocked.Ports, byHand,
+		foreign("br1", "br1", "internal"), foreign("br1", "gre44", "internal"))
 	all["in-the-way"] = c{mesh(43, 44, 45), blocked}
 
 	renamed := has(mesh(43))

@@ -84,8 +84,7 @@ func (o *ovs) startServer() {
 
 func (o *ovs) startSwitchd() {
 	o.t.Helper()
-	o.switchd = o.daemon(syscall.CLONE_NEWNET, "ovs-vswitchd", o.DB, "--log-file", "-vconsole:off",
-		"--no-mlockall")
+	o.switchd = o.daemon(syscall.CLONE_NEWNET, "ovs-vswitchd", o.DB, "--log-file", "-vconsole:off")
 }
 
 // daemon starts a process that dies with the test's, whatever happens to it.
@@ -122,10 +121,13 @@ func (o *ovs) env() []string {
 // vsctl runs command lines in a shell and returns their output.
 func (o *ovs) vsctl(lines ...string) string {
 	o.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-e", "-c", strings.Join(lines, "\n"))
 	cmd.Env = o.env()
+	// The shell's children as well, which hold its output.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return o.run(cmd)
 }
 

@@ -102,10 +102,11 @@ func (s *session) ask(ctx context.Context) error {
 	return bounded(ctx, func() error { return s.ovs.Echo(ctx) })
 }
 
-// close ends the connection and waits until libovsdb's goroutines have ended.
+// close ends the connection and waits until libovsdb's goroutines have ended;
+// those that hang in a write to a server that reads nothing end with it.
 func (s *session) close() {
 	defer close(s.dead)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	_ = bounded(ctx, func() error {
 		s.ovs.Close()
