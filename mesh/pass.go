@@ -25,9 +25,9 @@ func (l *Loop) pass(ctx context.Context) bool {
 
 	view := l.cfg.Membership.View()
 	var failures []Problem
-	fail := func(err error, do string) {
+	fail := func(err error) {
 		if ctx.Err() == nil {
-			failures = append(failures, Problem{What: err.Error(), Do: do})
+			failures = append(failures, Problem{What: err.Error()})
 			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
 		}
 	}
@@ -35,7 +35,7 @@ func (l *Loop) pass(ctx context.Context) bool {
 	ovs, err := l.cfg.Switch.Observe(ctx)
 	switchSeen := err == nil
 	if err != nil {
-		fail(err, "")
+		fail(err)
 	}
 	keep := l.keep(view, ovs, switchSeen)
 	desired, problems := Plan(l.cfg.Config, view, keep)
@@ -47,7 +47,7 @@ func (l *Loop) pass(ctx context.Context) bool {
 
 	if switchSeen {
 		if ovs, err = l.keepSwitch(ctx, desired.Switch, ovs); err != nil {
-			fail(err, "")
+			fail(err)
 		}
 		for _, c := range ovsdb.Conflicts(desired.Switch, ovs) {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
@@ -56,10 +56,10 @@ func (l *Loop) pass(ctx context.Context) bool {
 	settled, more, err := l.keepDocker(ctx, desired.Docker)
 	problems = append(problems, more...)
 	if err != nil {
-		fail(err, "")
+		fail(err)
 	}
 	if err := l.keepHost(ctx, desired.Host, settled); err != nil {
-		fail(err, "")
+		fail(err)
 	}
 
 	ports := ourPorts(ovs)

@@ -52,7 +52,7 @@ func (c *Client) Run(ctx context.Context) error {
 	for {
 		connected, err := c.connectOnce(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // that it was told to end is no error
 		}
 		if connected {
 			retry = firstRetry

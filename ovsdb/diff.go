@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/ovn-org/libovsdb/ovsdb"
+
+	"github.com/gremesh/gremesh/mesh/drift"
 )
 
 // Change is one difference and the operations that mend it.
@@ -133,7 +134,7 @@ func newPort(want Switch, t Tunnel) Change {
 
 func oldPort(p Port) Change {
 	return Change{
-		Drift: drift.Drift{Object: "port " + p.Name, Is: p.Tunnel.String() + " on " + p.Bridge,
+		Drift: drift.Drift{Object: "port " + p.Name, Is: p.String() + " on " + p.Bridge,
 			Commands: []string{ovsVsctl("del-port", p.Bridge, p.Name)}},
 		ops: []ovsdb.Operation{detach(tableBridge, "ports", p.uuid, is("name", p.Bridge))},
 	}

@@ -122,7 +122,7 @@ func (m *Machine) Merge(records []Record) Output {
 		usurped = usurped || r.Host == m.self
 	}
 	switch {
-	case usurped && !(m.Holds() && len(m.electors()) == 0):
+	case usurped && (!m.Holds() || len(m.electors()) > 0):
 		// The mesh knows a later self than this host does. Whatever it
 		// promised meanwhile is forgotten here: ask again, and so learn it.
 		out.Add(m.begin(make(map[netip.Prefix]bool)))

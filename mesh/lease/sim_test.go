@@ -127,7 +127,7 @@ func (s *sim) step() {
 	case dice < 85 && len(s.queue) > 0:
 		i := s.rng.IntN(min(len(s.queue), 50)) // reordered
 		e := s.queue[i]
-		if !(s.faults && s.rng.IntN(20) == 0) { // else repeated
+		if !s.faults || s.rng.IntN(20) > 0 { // else it comes again
 			s.queue = append(s.queue[:i], s.queue[i+1:]...)
 		}
 		to, from := s.host(e.To), s.host(e.from)

@@ -1,0 +1,271 @@
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// world is what the loop sees, and counts what it does. Applying makes each
+// part as if nothing differed any more.
+type world struct {
+	view View
+
+	ovs     ovsdb.Actual
+	ovsErr  error
+	applied []string // "switch", "docker", "kernel", in order
+
+	docker   docker.Actual
+	restart  func() error
+	restarts int
+	kernel   bridge.Actual
+
+	reported TunnelCount
+	readied  int
+	log      bytes.Buffer
+}
+
+type fakeMembership struct{ *world }
+
+func (f fakeMembership) View() View               { return f.view }
+func (f fakeMembership) Changed() <-chan struct{} { return nil }
+func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+
+type fakeSwitch struct{ *world }
+
+func (f fakeSwitch) Observe(context.Context) (ovsdb.Actual, error) { return f.ovs, f.ovsErr }
+func (f fakeSwitch) Changed() <-chan struct{}                      { return nil }
+func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
+	f.applied = append(f.applied, "switch")
+	f.ovs = ovsAsPlanned(f.view)
+	return nil
+}
+func (f fakeSwitch) Traffic(context.Context) (map[string]ovsdb.Traffic, error) { return nil, nil }
+
+type fakeKernel struct{ *world }
+
+func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) { return f.kernel, nil }
+func (f fakeKernel) Changed() <-chan struct{}                       { return nil }
+func (f fakeKernel) Apply(context.Context, []bridge.Change) error {
+	f.applied = append(f.applied, "kernel")
+	f.kernel = kernelAsPlanned()
+	return nil
+}
+
+type fakeDocker struct{ *world }
+
+func (f fakeDocker) Observe(context.Context) (docker.Actual, error) { return f.docker, nil }
+func (f fakeDocker) Apply(context.Context, []docker.Change) error {
+	f.applied = append(f.applied, "docker")
+	f.docker.Bip, f.docker.MTU, f.docker.Stale = "172.17.42.1/24", 1462, f.docker.Running
+	return nil
+}
+func (f fakeDocker) Restart(context.Context) error {
+	f.restarts++
+	return f.restart()
+}
+
+func ovsAsPlanned(view View) ovsdb.Actual {
+	desired, _ := Plan(testConfig(), view, Keep{testHost(2).ID: true, testHost(3).ID: true})
+	have := ovsdb.Actual{Bridge: ovsdb.Bridge{
+		Name: "br0", Exists: true, Ours: true, Mesh: view.Mesh, FailMode: "standalone", MTU: 1462, OfPort: 65534,
+	}}
+	for i, t := range desired.Switch.Tunnels {
+		have.Ports = append(have.Ports, ovsdb.Port{
+			Tunnel: t, Bridge: "br0", Interfaces: []string{t.Name}, Ours: true, Mesh: view.Mesh, Protected: true,
+			OfPort: i + 1, BFD: ovsdb.BFDStatus{State: "up"},
+		})
+	}
+	return have
+}
+
+func kernelAsPlanned() bridge.Actual {
+	bip := netip.MustParsePrefix("172.17.42.1/24")
+	return bridge.Actual{
+		Bridge: bridge.Link{Name: "docker0", Exists: true, Up: true, MTU: 1462, MAC: bridge.MAC(bip.Addr())},
+		Port:   bridge.Link{Name: "br0", Exists: true, Up: true, MTU: 1462, Master: "docker0"},
+		Addrs:  []netip.Prefix{bip},
+		Routes: []bridge.Route{{Dst: netip.MustParsePrefix("172.17.0.0/16"), Link: "docker0", Protocol: bridge.RouteProtocol}},
+		Sysctls: map[string]string{
+			"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0", "net/ipv4/conf/docker0/send_redirects": "0",
+		},
+	}
+}
+
+// planned is a world in which nothing differs from the plan.
+func planned(peers ...Host) *world {
+	w := &world{view: testView(peers...), kernel: kernelAsPlanned(), restart: func() error { return nil }}
+	w.ovs = ovsAsPlanned(w.view)
+	w.docker = docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true}
+	return w
+}
+
+func (w *world) loop() *Loop {
+	return NewLoop(LoopConfig{
+		Config: testConfig(), Membership: fakeMembership{w}, Switch: fakeSwitch{w}, Kernel: fakeKernel{w}, Docker: fakeDocker{w},
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
+	})
+}
+
+func (w *world) says(l *Loop, words string) bool {
+	for _, p := range l.Status(context.Background()).Problems {
+		if strings.Contains(p.What, words) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAPassOverAnUnchangedWorldWritesAndLogsNothing(t *testing.T) {
+	w := planned(testHost(2), testHost(3))
+	l := w.loop()
+	for range 3 {
+		if !l.pass(t.Context()) {
+			t.Error("a pass failed")
+		}
+	}
+	if len(w.applied) > 0 || w.restarts > 0 || w.log.Len() > 0 {
+		t.Errorf("applied %v, %d restarts, log %q", w.applied, w.restarts, w.log.String())
+	}
+	if w.reported != (TunnelCount{Up: 2, Want: 2}) || w.readied != 1 {
+		t.Errorf("reported %+v, ready %d times", w.reported, w.readied)
+	}
+	if audit := l.Audit(t.Context()); len(audit.Drift) > 0 || len(audit.Problems) > 0 {
+		t.Errorf("audit of an unchanged world: %+v", audit)
+	}
+}
+
+func TestABareHostIsMadeInOnePass(t *testing.T) {
+	w := planned(testHost(2))
+	w.ovs, w.docker, w.kernel = ovsdb.Actual{}, docker.Actual{}, bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true}}
+	l := w.loop()
+	if !l.pass(t.Context()) || strings.Join(w.applied, " ") != "switch docker kernel" || w.restarts != 0 {
+		t.Errorf("applied %v, %d restarts", w.applied, w.restarts)
+	}
+	w.applied = nil
+	if l.pass(t.Context()); len(w.applied) > 0 {
+		t.Errorf("the second pass applied %v", w.applied)
+	}
+}
+
+func TestWithoutALeaseNothingIsTouched(t *testing.T) {
+	w := planned(testHost(2))
+	w.view.Self.Subnet = netip.Prefix{}
+	w.kernel, w.docker = bridge.Actual{}, docker.Actual{}
+	l := w.loop()
+	if l.pass(t.Context()); len(w.applied) > 0 {
+		t.Errorf("applied %v", w.applied)
+	}
+	if audit := l.Audit(t.Context()); len(audit.Problems) == 0 {
+		t.Error("the audit should say that it can't tell")
+	}
+}
+
+func TestWithoutOpenVSwitchTheRestIsKept(t *testing.T) {
+	w := planned(testHost(2))
+	w.ovsErr = errors.New("no Open vSwitch")
+	w.kernel.Routes = nil
+	l := w.loop()
+	if l.pass(t.Context()) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "no Open vSwitch") {
+		t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
+	}
+}
+
+func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
+	w := planned(testHost(2))
+	w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
+	w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
+	w.restart = func() error {
+		if w.readied == 0 {
+			t.Error("systemd is not told before Docker is restarted: both would wait for each other")
+		}
+		w.docker.Stale = false
+		w.kernel = kernelAsPlanned()
+		return nil
+	}
+	l := w.loop()
+	l.pass(t.Context())
+	l.pass(t.Context())
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker" {
+		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
+	}
+}
+
+func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t *testing.T) {
+	for name, c := range map[string]struct {
+		restart  func() error
+		restarts int // in 10 minutes
+	}{
+		"never":         {func() error { return docker.ErrNever }, 61},
+		"fails":         {func() error { return errors.New("unit not found") }, 5},
+		"does not help": {func() error { return nil }, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := planned(testHost(2))
+				w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
+				w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
+				w.restart = c.restart
+				l := w.loop()
+				for range 61 {
+					l.pass(t.Context())
+					time.Sleep(10 * time.Second)
+				}
+				if strings.Join(w.applied, " ") != "docker" || w.restarts != c.restarts {
+					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
+				}
+				if !w.says(l, "dockerd still runs with the settings from before") {
+					t.Errorf("status does not say that Docker must be restarted: %+v", l.Status(t.Context()).Problems)
+				}
+			})
+		})
+	}
+}
+
+func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := testHost(2)
+		peer.Liveness, peer.Since = Failed, time.Now()
+		w := planned(peer)
+		l := w.loop()
+		has := func() bool { l.pass(t.Context()); return len(w.ovs.Ports) == 1 && len(w.applied) == 0 }
+
+		time.Sleep(time.Hour)
+		if !has() {
+			t.Fatal("its port went although BFD was up")
+		}
+		w.ovs.Ports[0].BFD.State = "down"
+		time.Sleep(9 * time.Minute)
+		if !has() {
+			t.Fatal("its port went before the grace was over")
+		}
+		time.Sleep(2 * time.Minute)
+		if has() {
+			t.Fatal("its port stays after the grace")
+		}
+	})
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := planned()
+		done := make(chan error, 1)
+		go func() { done <- w.loop().Run(ctx) }()
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
