@@ -167,7 +167,11 @@ func (a *agent) run(ctx context.Context, server *http.Server, listener net.Liste
 		return err
 	})
 	err := group.Wait()
-	a.log.Info("stopped; tunnels and routes stay as they are")
+	select {
+	case <-a.left: // what became of the tunnels has been said
+	default:
+		a.log.Info("stopped; tunnels and routes stay as they are")
+	}
 	return err
 }
 
