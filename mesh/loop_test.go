@@ -245,6 +245,9 @@ func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) 
 			t.Fatal("its port went although BFD was up")
 		}
 		w.ovs.Ports[0].BFD.State = "down"
+		if !has() {
+			t.Fatal("its port went as soon as BFD was down, an hour after the last pass")
+		}
 		time.Sleep(9 * time.Minute)
 		if !has() {
 			t.Fatal("its port went before the grace was over")

@@ -169,22 +169,24 @@ func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) Keep {
 		up[port.Peer.ID] = port.Ours && port.BFD.State == "up"
 	}
 	keep := make(Keep)
-	silent := make(map[lease.ID]time.Time)
+	down := make(map[lease.ID]time.Time)
 	for _, peer := range view.Peers {
 		if peer.Liveness != Failed {
 			continue
 		}
-		heard := peer.Since
-		if last, ok := l.heard[peer.ID]; ok && last.After(heard) {
-			heard = last
+		since, known := l.down[peer.ID]
+		switch {
+		case !seen || up[peer.ID.String()]:
+			since = time.Time{}
+		case !known:
+			since = peer.Since
+		case since.IsZero(): // the last pass saw it up, be it long ago
+			since = now
 		}
-		if !seen || up[peer.ID.String()] {
-			heard = now
-		}
-		silent[peer.ID] = heard
-		keep[peer.ID] = now.Sub(heard) < l.cfg.PeerGrace
+		down[peer.ID] = since
+		keep[peer.ID] = since.IsZero() || now.Sub(since) < l.cfg.PeerGrace
 	}
-	l.heard = silent
+	l.down = down
 	return keep
 }
 
