@@ -17,6 +17,7 @@ func TestMeshOfThreeHostsWithDocker(t *testing.T) {
 		return err
 	}))
 	inTurn(t, l,
+		behaviour{"Docker is restarted once", dockerIsRestartedOnce},
 		behaviour{"six ports read as an audit", sixPorts},
 		behaviour{"audit is clean", auditIsClean},
 		behaviour{"containers reach each other", containersReachEachOther},

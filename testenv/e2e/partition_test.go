@@ -77,7 +77,7 @@ func halvesFindEachOther(t *testing.T, l *testenv.Lab) {
 		return errors.Join(errs...)
 	})
 	must(t, l.Heal(ctx))
-	testenv.Eventually(t, 15*time.Second, func() error { return l.Ready(ctx) })
+	wholeWithin(t, l, 15*time.Second)
 }
 
 // hostsFindEachOtherWithoutSeeds stops the first host, the seed of the second
