@@ -244,6 +244,9 @@ func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) 
 		if !has() {
 			t.Fatal("its port went although BFD was up")
 		}
+		if w.reported != (TunnelCount{}) {
+			t.Errorf("a silent peer's tunnel counts: %+v", w.reported)
+		}
 		w.ovs.Ports[0].BFD.State = "down"
 		if !has() {
 			t.Fatal("its port went as soon as BFD was down, an hour after the last pass")

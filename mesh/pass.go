@@ -63,7 +63,7 @@ func (l *Loop) pass(ctx context.Context) bool {
 	}
 
 	ports := ourPorts(ovs)
-	l.cfg.Membership.Report(countTunnels(desired.Switch, ports))
+	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
 	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures)})
 	return len(failures) == 0
 }
