@@ -21,7 +21,7 @@ func auditExit(t *testing.T, h *testenv.Host, code int, words ...string) error {
 		return err
 	}
 	if got != code || !containsAll(out, words...) {
-		return fmt.Errorf("%s: audit ends with %d, want %d with the words %q: %v\n%s", h.Name, got, code, words, err, out)
+		return fmt.Errorf("%s: audit ends with %d, want %d with the words %q:\n%s", h.Name, got, code, words, out)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"syscall"
 	"testing"
@@ -47,6 +48,7 @@ func crashedAgentKeepsItsTunnels(t *testing.T, l *testenv.Lab) {
 		testenv.Eventually(t, soon, func() error { return isFailed(t, h, h3) })
 		must(t, hasPort(ctx, h, name, true))
 	}
+	testenv.Eventually(t, soon, func() error { return counts(ctx, h1, 2, 1) })
 	pings.noneLost(t)
 	must(t, h3.StartAgent(ctx))
 	whole(t, l)
@@ -62,6 +64,16 @@ func isFailed(t *testing.T, h, other *testenv.Host) error {
 		return fmt.Errorf("to %s, %s is %q", h.Name, other.Name, state)
 	}
 	return nil
+}
+
+// counts tells that a host sees so many hosts alive, with all tunnels among
+// them up, and so many failed.
+func counts(ctx context.Context, h *testenv.Host, alive, failed int) error {
+	s, err := h.Status(ctx)
+	if total := s.Mesh; err == nil && (total.Hosts != alive || total.TunnelsUp != alive*(alive-1) || total.Failed != failed) {
+		err = fmt.Errorf("%s counts %+v, want %d hosts alive and %d failed", h.Name, total, alive, failed)
+	}
+	return err
 }
 
 // TestDeadHostKeepsItsPortForTheGrace is about a host whose data path dies too.
