@@ -53,7 +53,12 @@ func (l *Loop) pass(ctx context.Context) bool {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
 	}
-	settled, more, err := l.keepDocker(ctx, desired.Docker)
+	ports := ourPorts(ovs)
+	tell := func(more ...Problem) {
+		l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
+		l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures, more)})
+	}
+	settled, more, err := l.keepDocker(ctx, desired.Docker, tell)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
@@ -62,9 +67,7 @@ func (l *Loop) pass(ctx context.Context) bool {
 		fail(err)
 	}
 
-	ports := ourPorts(ovs)
-	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
-	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures)})
+	tell()
 	return len(failures) == 0
 }
 
@@ -85,9 +88,10 @@ func (l *Loop) keepSwitch(ctx context.Context, want ovsdb.Switch, have ovsdb.Act
 }
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
-// that is needed. It reports whether docker0's address may be touched: not
-// while a dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bool, problems []Problem, err error) {
+// that is needed; it tells what the pass has come to before that, as it may
+// take long. It reports whether docker0's address may be touched: not while a
+// dockerd is about to change it itself.
+func (l *Loop) keepDocker(ctx context.Context, want docker.Settings, tell func(...Problem)) (settled bool, problems []Problem, err error) {
 	have, err := l.cfg.Docker.Observe(ctx)
 	if err != nil {
 		return false, nil, err
@@ -115,6 +119,7 @@ func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bo
 	if !l.restart.due() {
 		return false, []Problem{problem}, nil
 	}
+	tell(problem)
 	l.beReady() // systemd would not restart a unit that waits for this one
 	err = l.cfg.Docker.Restart(ctx)
 	if errors.Is(err, docker.ErrNever) {
