@@ -20,13 +20,14 @@ func (l *Loop) pass(ctx context.Context) bool {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	defer l.beReady()
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	run := ctx // ends when the agent stops, which fails whatever is under way
+	ctx, cancel := context.WithTimeout(run, passTimeout)
 	defer cancel()
 
 	view := l.cfg.Membership.View()
 	var failures []Problem
 	fail := func(err error) {
-		if ctx.Err() == nil {
+		if run.Err() == nil {
 			failures = append(failures, Problem{What: err.Error()})
 			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
 		}
