@@ -75,11 +75,12 @@ func (l *Loop) pass(ctx context.Context) bool {
 // keepSwitch makes Open vSwitch as it should be and returns what it then is.
 func (l *Loop) keepSwitch(ctx context.Context, want ovsdb.Switch, have ovsdb.Actual) (ovsdb.Actual, error) {
 	changes := ovsdb.Diff(want, have)
-	if len(changes) == 0 {
+	nudges := ovsdb.Hurry(have)
+	if len(changes)+len(nudges) == 0 {
 		return have, nil
 	}
 	began := time.Now()
-	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
+	if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
 		return have, err
 	}
 	for _, c := range changes {

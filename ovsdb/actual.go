@@ -35,6 +35,7 @@ type Port struct {
 	OfPort     int       // 0: not set up yet; -1: Open vSwitch could not
 	Error      string    // Interface error: why it could not
 	BFD        BFDStatus // Interface bfd_status
+	MinTx      string    // Interface bfd:min_tx, milliseconds; empty: the default of 100
 
 	// Unreadable holds, by "column:key", values that are no address, number
 	// or subnet and so have no place in Tunnel: "options:key" = "flow".

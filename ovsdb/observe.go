@@ -134,6 +134,7 @@ func (p *Port) join(row *interfaceRow) {
 		return uint32(n), err
 	})
 	p.Tunnel.BFD = row.BFD["enable"] == "true"
+	p.MinTx = row.BFD["min_tx"]
 	p.BFD = BFDStatus{
 		State:       row.BFDStatus["state"],
 		Forwarding:  row.BFDStatus["forwarding"] == "true",
