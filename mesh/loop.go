@@ -34,7 +34,7 @@ type Loop struct {
 
 	// Guarded by busy.
 	ready   bool
-	heard   map[lease.ID]time.Time // when a silent peer's BFD session was last seen up
+	down    map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	restart restartBackoff
 }
 
@@ -56,7 +56,7 @@ const (
 
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
-	l := &Loop{cfg: cfg, started: time.Now(), heard: make(map[lease.ID]time.Time)}
+	l := &Loop{cfg: cfg, started: time.Now(), down: make(map[lease.ID]time.Time)}
 	l.last.Store(&outcome{})
 	return l
 }

@@ -189,6 +189,9 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 		if w.readied == 0 {
 			t.Error("systemd is not told before Docker is restarted: both would wait for each other")
 		}
+		if w.reported.Up != 1 {
+			t.Error("the tunnels are not told of before Docker is restarted, which may take long")
+		}
 		w.docker.Stale = false
 		w.kernel = kernelAsPlanned()
 		return nil
@@ -199,6 +202,18 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker" {
 		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
 	}
+}
+
+func TestARestartThatHangsIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := planned()
+		w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
+		w.restart = func() error { time.Sleep(passTimeout); return context.DeadlineExceeded }
+		l := w.loop()
+		if l.pass(t.Context()) || !w.says(l, context.DeadlineExceeded.Error()) {
+			t.Errorf("status does not tell of it: %+v", l.Status(t.Context()).Problems)
+		}
+	})
 }
 
 func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t *testing.T) {
@@ -244,7 +259,13 @@ func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) 
 		if !has() {
 			t.Fatal("its port went although BFD was up")
 		}
+		if w.reported != (TunnelCount{}) {
+			t.Errorf("a silent peer's tunnel counts: %+v", w.reported)
+		}
 		w.ovs.Ports[0].BFD.State = "down"
+		if !has() {
+			t.Fatal("its port went as soon as BFD was down, an hour after the last pass")
+		}
 		time.Sleep(9 * time.Minute)
 		if !has() {
 			t.Fatal("its port went before the grace was over")

@@ -24,10 +24,19 @@ func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 }
 
 // countTunnels counts the desired tunnels and those that carry traffic: BFD is
-// up, or, without BFD, Open vSwitch has set the port up.
-func countTunnels(want ovsdb.Switch, ports map[string]ovsdb.Port) TunnelCount {
-	count := TunnelCount{Want: len(want.Tunnels)}
+// up, or, without BFD, Open vSwitch has set the port up. A tunnel that a silent
+// peer keeps is not of the mesh's total, in which that peer does not count.
+func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) TunnelCount {
+	alive := make(map[string]bool)
+	for _, peer := range peers {
+		alive[peer.ID.String()] = peer.Liveness == Alive
+	}
+	var count TunnelCount
 	for _, t := range want.Tunnels {
+		if !alive[t.Peer.ID] {
+			continue
+		}
+		count.Want++
 		port, ok := ports[t.Name]
 		if ok && port.OfPort > 0 && port.Error == "" && (!t.BFD || port.BFD.State == "up") {
 			count.Up++

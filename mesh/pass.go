@@ -20,13 +20,14 @@ func (l *Loop) pass(ctx context.Context) bool {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	defer l.beReady()
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	run := ctx // ends when the agent stops, which fails whatever is under way
+	ctx, cancel := context.WithTimeout(run, passTimeout)
 	defer cancel()
 
 	view := l.cfg.Membership.View()
 	var failures []Problem
 	fail := func(err error) {
-		if ctx.Err() == nil {
+		if run.Err() == nil {
 			failures = append(failures, Problem{What: err.Error()})
 			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
 		}
@@ -53,7 +54,12 @@ func (l *Loop) pass(ctx context.Context) bool {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
 	}
-	settled, more, err := l.keepDocker(ctx, desired.Docker)
+	ports := ourPorts(ovs)
+	tell := func(more ...Problem) {
+		l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
+		l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures, more)})
+	}
+	settled, more, err := l.keepDocker(ctx, desired.Docker, tell)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
@@ -62,9 +68,7 @@ func (l *Loop) pass(ctx context.Context) bool {
 		fail(err)
 	}
 
-	ports := ourPorts(ovs)
-	l.cfg.Membership.Report(countTunnels(desired.Switch, ports))
-	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures)})
+	tell()
 	return len(failures) == 0
 }
 
@@ -86,9 +90,10 @@ func (l *Loop) keepSwitch(ctx context.Context, want ovsdb.Switch, have ovsdb.Act
 }
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
-// that is needed. It reports whether docker0's address may be touched: not
-// while a dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bool, problems []Problem, err error) {
+// that is needed; it tells what the pass has come to before that, as it may
+// take long. It reports whether docker0's address may be touched: not while a
+// dockerd is about to change it itself.
+func (l *Loop) keepDocker(ctx context.Context, want docker.Settings, tell func(...Problem)) (settled bool, problems []Problem, err error) {
 	have, err := l.cfg.Docker.Observe(ctx)
 	if err != nil {
 		return false, nil, err
@@ -116,6 +121,7 @@ func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bo
 	if !l.restart.due() {
 		return false, []Problem{problem}, nil
 	}
+	tell(problem)
 	l.beReady() // systemd would not restart a unit that waits for this one
 	err = l.cfg.Docker.Restart(ctx)
 	if errors.Is(err, docker.ErrNever) {
@@ -170,22 +176,24 @@ func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) Keep {
 		up[port.Peer.ID] = port.Ours && port.BFD.State == "up"
 	}
 	keep := make(Keep)
-	silent := make(map[lease.ID]time.Time)
+	down := make(map[lease.ID]time.Time)
 	for _, peer := range view.Peers {
 		if peer.Liveness != Failed {
 			continue
 		}
-		heard := peer.Since
-		if last, ok := l.heard[peer.ID]; ok && last.After(heard) {
-			heard = last
+		since, known := l.down[peer.ID]
+		switch {
+		case !seen || up[peer.ID.String()]:
+			since = time.Time{}
+		case !known:
+			since = peer.Since
+		case since.IsZero(): // the last pass saw it up, be it long ago
+			since = now
 		}
-		if !seen || up[peer.ID.String()] {
-			heard = now
-		}
-		silent[peer.ID] = heard
-		keep[peer.ID] = now.Sub(heard) < l.cfg.PeerGrace
+		down[peer.ID] = since
+		keep[peer.ID] = since.IsZero() || now.Sub(since) < l.cfg.PeerGrace
 	}
-	l.heard = silent
+	l.down = down
 	return keep
 }
 

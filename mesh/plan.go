@@ -77,11 +77,14 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	}
 	var problems []Problem
 	ends := map[netip.Addr]Host{view.Self.Underlay: view.Self}
-	for _, peer := range view.Peers {
+	for _, peer := range aliveFirst(view.Peers) {
 		if !wantsTunnel(peer, keep) {
 			continue
 		}
 		if other, taken := ends[peer.Underlay]; taken {
+			if peer.Liveness == Failed { // another host has its address now, such as itself made anew
+				continue
+			}
 			problems = append(problems, Problem{
 				What: fmt.Sprintf("no tunnel to %s: it says that it is at %s, and so does %s", peer.Name, peer.Underlay, other.Name),
 				Do:   "give every host an underlay address of its own (node.advertise)",
@@ -97,6 +100,20 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
 	return desired, problems
+}
+
+// aliveFirst is a copy in which those that are alive come first, else in the
+// same order.
+func aliveFirst(peers []Host) []Host {
+	silent := func(h Host) int {
+		if h.Liveness == Alive {
+			return 0
+		}
+		return 1
+	}
+	peers = slices.Clone(peers)
+	slices.SortStableFunc(peers, func(a, b Host) int { return silent(a) - silent(b) })
+	return peers
 }
 
 // Keep tells which silent peers are to keep their tunnels.

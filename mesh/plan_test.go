@@ -132,6 +132,15 @@ func TestWhichPeersGetATunnel(t *testing.T) {
 	}
 }
 
+func TestAHostMadeAnewTakesThePlaceOfItsSilentSelf(t *testing.T) {
+	was, is := testHost(2), testHost(3) // sorted by ID: the silent one is first
+	was.Liveness, is.Underlay = Failed, was.Underlay
+	desired, problems := Plan(testConfig(), testView(was, is), Keep{was.ID: true})
+	if len(desired.Switch.Tunnels) != 1 || desired.Switch.Tunnels[0].Peer.Name != is.Name || len(problems) > 0 {
+		t.Errorf("tunnels %+v, problems %+v", desired.Switch.Tunnels, problems)
+	}
+}
+
 func TestPlanDoesNotDependOnTheOrderOfPeers(t *testing.T) {
 	a, _ := Plan(testConfig(), testView(testHost(2), testHost(3), testHost(4)), nil)
 	b, _ := Plan(testConfig(), testView(testHost(4), testHost(2), testHost(3)), nil)

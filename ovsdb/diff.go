@@ -3,6 +3,7 @@ package ovsdb
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -28,6 +29,18 @@ func Diff(want Switch, have Actual) []Change {
 	var changes, mends []Change
 
 	wanted := make(map[string]bool, len(want.Tunnels))
+	for _, t := range want.Tunnels {
+		wanted[t.Name] = true
+	}
+	// Open vSwitch can fail to give a tunnel's identity to a new port in the
+	// transaction that takes it from an old one ("File exists"), and does not
+	// try again. So the new one is left to the next Diff.
+	leaving := make(map[identity]bool)
+	for _, p := range have.Ports {
+		if p.Ours && !wanted[p.Name] {
+			leaving[identityOf(p.Tunnel)] = true
+		}
+	}
 	if want.Bridge != "" {
 		switch _, taken := names.byName[want.Bridge]; {
 		case have.Bridge.Exists:
@@ -40,14 +53,13 @@ func Diff(want Switch, have Actual) []Change {
 		tunnels := slices.Clone(want.Tunnels)
 		slices.SortFunc(tunnels, func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) })
 		for _, t := range tunnels {
-			wanted[t.Name] = true
 			p := names.byName[t.Name]
 			switch _, blocked := names.obstacle(t); {
 			case p.Ours && p.Bridge == want.Bridge:
 				mends = append(mends, mendPort(want.Mesh, t, p)...)
 			case p.Ours:
 				changes = append(changes, movePort(want, t, p))
-			case !blocked:
+			case !blocked && !leaving[identityOf(t)]:
 				changes = append(changes, newPort(want, t))
 			}
 		}
@@ -70,6 +82,15 @@ func Diff(want Switch, have Actual) []Change {
 	}
 	return changes
 }
+
+// identity is what no two tunnels have in common.
+type identity struct {
+	kind          string
+	remote, local netip.Addr
+	key           uint32
+}
+
+func identityOf(t Tunnel) identity { return identity{t.Type, t.Remote, t.Local, t.Key} }
 
 func newBridge(want Switch) Change {
 	bridge, local := bridgeColumns(want.Datapath, standalone, want.Mesh), localColumns(want.MTU)

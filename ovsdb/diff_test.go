@@ -180,3 +180,20 @@ func BenchmarkDiff(b *testing.B) {
 		})
 	}
 }
+
+func TestATunnelsIdentityIsFreeBeforeItIsTakenAgain(t *testing.T) {
+	old, want := mesh(), mesh()
+	was, is := tunnel(43), tunnel(43)
+	is.Name = "gre44" // the peer has another subnet now
+	old.Tunnels, want.Tunnels = []ovsdb.Tunnel{was}, []ovsdb.Tunnel{is}
+
+	first := ovsdb.Diff(want, has(old))
+	if len(first) != 1 || first[0].Object != "port gre43" || first[0].Should != "" {
+		t.Errorf("at first %+v, want the old port's end", first)
+	}
+	old.Tunnels = nil
+	then := ovsdb.Diff(want, has(old))
+	if len(then) != 1 || then[0].Object != "port gre44" || then[0].Is != "" {
+		t.Errorf("then %+v, want the new port", then)
+	}
+}

@@ -273,7 +273,6 @@ func (n *Node) adopt(id string) {
 	if n.mesh == "" && id != "" {
 		n.mesh = id
 		n.dirty = true
-		notify(n.publish)
 		n.cfg.Log.Info("joined a mesh", "mesh", id)
 	}
 }
@@ -282,7 +281,6 @@ func (n *Node) adopt(id string) {
 func (n *Node) takePart() lease.Output {
 	if n.mesh == "" && n.cfg.Bootstrap {
 		n.mesh, n.dirty = newID().String(), true
-		notify(n.publish)
 		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)
 	}
 	return n.machine.Start()

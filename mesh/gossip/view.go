@@ -55,6 +55,9 @@ func (n *Node) refresh() {
 	n.absent.Store(&absent)
 	n.view.Store(&view)
 	notify(n.changed)
+	if view.Mesh != n.delegate.meta.Load().Mesh { // not before the view has it: announce reads it there
+		notify(n.publish)
+	}
 }
 
 // peer is what the table and memberlist together say of another host.

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+// binary is gremesh with the race detector, built once for all labs. It is
+// empty on a machine that can't run a lab: there every test skips or fails.
+var binary string
+
+// atOnce bounds the labs that are up at the same time.
+var atOnce = make(chan struct{}, 2)
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (int, error) {
+	if testenv.Check(false) != nil {
+		return m.Run(), nil
+	}
+	// The race detector would have every command of gremesh sleep a second at
+	// its end.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "gm-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if binary, err = testenv.Build(context.Background(), dir); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// start makes a lab for a parallel test. Its agents are not started.
+func start(t *testing.T, cfg testenv.Config) *testenv.Lab {
+	t.Helper()
+	t.Parallel()
+	atOnce <- struct{}{}
+	t.Cleanup(func() { <-atOnce }) // after the lab's removal
+	cfg.Binary = binary
+	return testenv.Start(t, cfg)
+}
+
+// startMesh makes a lab whose hosts have formed a full mesh.
+func startMesh(t *testing.T, cfg testenv.Config, settings map[string]any) *testenv.Lab {
+	t.Helper()
+	l := start(t, cfg)
+	must(t, l.Form(settings))
+	must(t, l.StartAgents(t.Context()))
+	whole(t, l)
+	noRaces(t, l)
+	return l
+}
+
+// behaviour is tested in a lab that it shares with others, and leaves the mesh
+// as it found it unless it is the last.
+type behaviour struct {
+	name string
+	test func(*testing.T, *testenv.Lab)
+}
+
+// inTurn tests behaviours until one fails: the lab is not to be trusted then.
+func inTurn(t *testing.T, l *testenv.Lab, behaviours ...behaviour) {
+	t.Helper()
+	for _, b := range behaviours {
+		if !t.Run(b.name, func(t *testing.T) { b.test(t, l) }) {
+			return
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+// TestHostsThatComeBack is about hosts that return without something that
+// they had.
+func TestHostsThatComeBack(t *testing.T) {
+	l := startMesh(t, testenv.Config{Hosts: 3}, nil)
+	inTurn(t, l,
+		behaviour{"Open vSwitch crashes, and is emptied", openVSwitchCrashes},
+		behaviour{"agents killed while they start", agentsKilledWhileTheyStart},
+		behaviour{"a founder that forgot its mesh is told", founderThatForgot},
+		behaviour{"a host made anew takes the place of its silent self", hostMadeAnew},
+		behaviour{"another address", anotherAddress},
+	)
+}
+
+func openVSwitchCrashes(t *testing.T, l *testenv.Lab) {
+	ctx, h2 := t.Context(), l.Host(2)
+	must(t, h2.KillVswitchd(ctx))
+	must(t, h2.StartVswitchd(ctx))
+	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
+	whole(t, l)
+	must(t, h2.StopOVS(ctx))
+	must(t, h2.WipeOVS())
+	must(t, h2.StartOVS(ctx))
+	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
+	whole(t, l)
+}
+
+// agentsKilledWhileTheyStart kills all agents at different points of their
+// start, again and again; they keep their subnets.
+func agentsKilledWhileTheyStart(t *testing.T, l *testenv.Lab) {
+	ctx := t.Context()
+	before := subnets(t, l)
+	must(t, l.Each(func(h *testenv.Host) error { return h.KillAgent(ctx) }))
+	for life := 20 * time.Millisecond; life < 300*time.Millisecond; life += 20 * time.Millisecond {
+		must(t, l.StartAgents(ctx))
+		must(t, l.Each(func(h *testenv.Host) error {
+			<-time.After(life) // how long it lives is the point
+			return h.KillAgent(ctx)
+		}))
+	}
+	must(t, l.StartAgents(ctx))
+	whole(t, l)
+	if now := subnets(t, l); now != before {
+		t.Errorf("the subnets were %s and are %s", before, now)
+	}
+}
+
+func subnets(t *testing.T, l *testenv.Lab) string {
+	t.Helper()
+	var all []string
+	for _, h := range l.Hosts() {
+		all = append(all, status(t, h).Host.Subnet.String())
+	}
+	return strings.Join(all, " ")
+}
+
+// founderThatForgot loses the first host's state: it is configured to found a
+// mesh, and founds another one. Nobody takes part in both.
+func founderThatForgot(t *testing.T, l *testenv.Lab) {
+	ctx, h1 := t.Context(), l.Host(1)
+	must(t, h1.KillAgent(ctx))
+	must(t, os.RemoveAll(h1.Dir+"/state"))
+	must(t, h1.StartAgent(ctx))
+	testenv.Eventually(t, soon, func() error {
+		return errors.Join(
+			problem(ctx, h1, "of another mesh"),
+			problem(ctx, l.Host(2), h1.Addr.String(), "of another mesh"),
+			problem(ctx, l.Host(3), h1.Addr.String(), "of another mesh"),
+			counts(ctx, h1, 1, 0),
+		)
+	})
+}
+
+// hostMadeAnew goes on where the founder forgot: emptied once more, it joins.
+func hostMadeAnew(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	must(t, h1.KillAgent(ctx))
+	must(t, os.RemoveAll(h1.Dir+"/state"))
+	must(t, join(h1, h2, nil))
+	must(t, h1.StartAgent(ctx))
+	whole(t, l)
+	name := port(t, h1)
+	for _, h := range l.Hosts()[1:] {
+		testenv.Eventually(t, soon, func() error { return hasPort(ctx, h, name, true) })
+		if all, err := ports(ctx, h); err != nil || len(all) != 2 {
+			t.Errorf("%s has the ports %s, %v: one to a host that is no more?", h.Name, all, err)
+		}
+		must(t, auditExit(t, h, 0))
+	}
+}
+
+// anotherAddress is the last: the lab does not know of it.
+func anotherAddress(t *testing.T, l *testenv.Lab) {
+	const addr = "10.90.0.33"
+	ctx, h3 := t.Context(), l.Host(3)
+	name, before := port(t, h3), subnets(t, l)
+	must(t, h3.StopAgent(ctx, syscall.SIGTERM))
+	dev := "br-phy"
+	if os.Getenv("TESTENV_DATAPATH") == "system" {
+		dev = "eth0"
+	}
+	run(t, h3, "ip", "address", "del", h3.Addr.String()+"/24", "dev", dev)
+	run(t, h3, "ip", "address", "add", addr+"/24", "dev", dev)
+	must(t, join(h3, l.Host(1), map[string]any{"node.advertise": addr}))
+	must(t, h3.StartAgent(ctx))
+	for _, h := range l.Hosts()[:2] {
+		testenv.Eventually(t, soon, func() error {
+			remote, err := h.Exec(ctx, "ovs-vsctl", "get", "interface", name, "options:remote_ip")
+			if err == nil && strings.TrimSpace(remote) != `"`+addr+`"` {
+				err = fmt.Errorf("%s: %s leads to %s, want %s", h.Name, name, remote, addr)
+			}
+			return err
+		})
+	}
+	whole(t, l)
+	if now := subnets(t, l); now != before {
+		t.Errorf("the subnets were %s and are %s", before, now)
+	}
+}
