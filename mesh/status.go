@@ -71,3 +71,16 @@ type Audit struct {
 	Drift    []drift.Drift `json:"drift"`    // empty: clean
 	Problems []Problem     `json:"problems"` // what kept parts from being judged; not empty: can't tell
 }
+
+// Lease is one subnet that is not free, as this host knows it.
+type Lease struct {
+	Subnet   netip.Prefix `json:"subnet"`
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Underlay netip.Addr   `json:"underlay"`
+	State    string       `json:"state"`     // claiming, held, left, renumbering or expired
+	Host     string       `json:"host"`      // alive, failed or left
+	Since    time.Time    `json:"since"`     // since when it is this host's, as seen from here
+	LastSeen time.Time    `json:"last_seen"` // when the host was last seen alive from here
+	Lost     bool         `json:"lost"`      // another's older lease stands against it
+}
