@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -20,6 +21,7 @@ type Config struct {
 	Settings  Settings
 	Fixed     netip.Prefix   // the only subnet to claim, or zero
 	Prefer    []netip.Prefix // subnets to claim before any other
+	TTL       time.Duration  // a lease runs out when its host was silent for so long; 0: never
 	Dir       string         // where the host's state is kept
 	Log       *slog.Logger
 }

@@ -32,8 +32,8 @@ type TwinError struct {
 
 // Error implements error.
 func (e *TwinError) Error() string {
-	return fmt.Sprintf("refusing to join: host ID %s is in use at %s; was this disk cloned? "+
-		"Remove state.json in state_dir on the copy, which makes it a host of its own", e.ID, e.Also.Addr())
+	return fmt.Sprintf("refusing to take part: host ID %s is in use at %s; was this disk cloned? "+
+		"Run `gremesh reset-identity` on the copy, which makes it a host of its own", e.ID, e.Also.Addr())
 }
 
 const (

@@ -96,31 +96,24 @@ func (n *Node) sendReliably(to lease.ID, at netip.AddrPort, data []byte) {
 	}
 }
 
-// directly is how many hosts hear of a new lease at once, by datagram; the
+// directly is how many hosts hear of a change at once, by datagram; the
 // others hear of it by gossip.
 const directly = 64
 
-// tellOwn spreads the host's own record when it has changed, once it is
-// durable. A lease given up is not spread alone: it goes with the whole table,
-// see sayGoodbye.
-func (n *Node) tellOwn() {
-	own := n.machine.Own()
-	if own.Version == n.told.Version || own.State == lease.Claiming || own.State != lease.Held && n.told.State == lease.Held {
-		return
-	}
-	n.told = own
-	p := packet{Mesh: n.mesh, Records: []lease.Record{own}}
-	n.delegate.news.QueueBroadcast(news{host: n.self, message: encode(p)})
-	left := directly
-	for id, m := range n.members {
-		if left--; left < 0 {
-			break
+// tell spreads records that have changed, now that they are durable.
+func (n *Node) tell() {
+	for _, r := range n.spread {
+		p := packet{Mesh: n.mesh, Records: []lease.Record{r}}
+		n.delegate.news.QueueBroadcast(news{host: r.Host, message: encode(p)})
+		left := directly
+		for id, m := range n.members {
+			if left--; left < 0 {
+				break
+			}
+			n.sendPacket(id, m.underlay, p)
 		}
-		n.sendPacket(id, m.underlay, p)
 	}
-	if own.State == lease.Held {
-		n.cfg.Log.Info("holds a lease", "subnet", own.Subnet, "age", own.Age)
-	}
+	n.spread = nil
 }
 
 // greet tells newcomers of the host's lease: what was spread before they came
@@ -133,18 +126,6 @@ func (n *Node) greet() {
 		}
 	}
 	n.newcomers = nil
-}
-
-// sayGoodbye hands the whole table to everyone who stays, and with it the
-// promises made here, before it leaves.
-func (n *Node) sayGoodbye(release bool) error {
-	n.commit(n.machine.Leave(release))
-	data := encode(packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
-	for id, m := range n.members {
-		n.outgoing.Go(func() { n.sendReliably(id, m.underlay, data) })
-	}
-	n.outgoing.Wait()
-	return n.list.Leave(tcpTimeout)
 }
 
 // handleRefusal reports a host that was not let in, or that did not let us in.
@@ -166,24 +147,5 @@ func (n *Node) handleForeignKey(from string) {
 	}
 	if n.problems.set("key "+from, problem, unlessAgain) {
 		n.cfg.Log.Warn("gossip with another key", "underlay", from)
-	}
-}
-
-// handleTwins reports two hosts with one ID. Third hosts tell both.
-func (n *Node) handleTwins(t twins) {
-	if t.id != n.self {
-		n.sendPacket(t.id, t.here, packet{Mesh: n.mesh, Twin: t.also})
-		n.sendPacket(t.id, t.also, packet{Mesh: n.mesh, Twin: t.here})
-		return
-	}
-	if t.also == n.cfg.Underlay {
-		return
-	}
-	problem := mesh.Problem{
-		What: "another host has this host's ID, " + n.self.String() + ", at " + t.also.Addr().String() + ": its disk was cloned",
-		Do:   "on the copy, remove state.json in state_dir and start the agent again",
-	}
-	if n.problems.set("twin", problem, unlessAgain) {
-		n.cfg.Log.Error("another host has this host's ID", "host", n.self, "underlay", t.also)
 	}
 }

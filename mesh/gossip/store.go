@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -17,43 +18,116 @@ import (
 // state is what a host must not forget: who it is, and the lease table with
 // the promises that it made.
 type state struct {
-	Host    lease.ID       `json:"host"`
-	Mesh    string         `json:"mesh,omitempty"`
-	Records []lease.Record `json:"records"`
+	Host      lease.ID       `json:"host"`
+	Mesh      string         `json:"mesh,omitempty"`
+	Records   []lease.Record `json:"records"`
+	Sightings sightings      `json:"sightings,omitempty"`
+
+	damaged error // why all but Host is lost
 }
 
-// store keeps a state in a file.
-type store struct{ path string }
+// solitary reports whether no other host was ever heard of.
+func (s state) solitary() bool {
+	for _, r := range s.Records {
+		if r.Host != s.Host {
+			return false
+		}
+	}
+	return true
+}
+
+// store keeps a state in a directory: the ID in a file of its own, which is
+// written once and so survives what happens to the other.
+type store struct{ dir string }
+
+func (s store) idFile() string    { return filepath.Join(s.dir, "id") }
+func (s store) stateFile() string { return filepath.Join(s.dir, "state.json") }
 
 // load reads the state. A host that has none gets a new identity, which is
-// durable before load returns. A file that can't be read is never replaced.
+// durable before load returns. Of a host that has only its ID left, the state
+// says so; what could not be read is kept beside it.
 func (s store) load() (state, error) {
-	data, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		st := state{Host: newID()}
-		if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
+	id, idErr := s.loadID()
+	st, stErr := s.loadState()
+	switch {
+	case idErr == nil && stErr == nil && id != st.Host:
+		return state{}, fmt.Errorf("%s says that this host is %s, and %s that it is %s: restore the one that is right",
+			s.idFile(), id, s.stateFile(), st.Host)
+	case stErr == nil && idErr == nil:
+		return st, nil
+	case stErr == nil: // the state has the ID as well
+		return st, s.write(s.idFile(), []byte(st.Host.String()+"\n"))
+	case idErr == nil:
+		st = state{Host: id, damaged: stErr}
+		if errors.Is(stErr, fs.ErrNotExist) {
+			return st, nil
+		}
+		if err := os.Rename(s.stateFile(), s.stateFile()+".damaged"); err != nil {
+			return state{}, fmt.Errorf("set the damaged state aside: %w", err)
+		}
+		return st, nil
+	case errors.Is(idErr, fs.ErrNotExist) && errors.Is(stErr, fs.ErrNotExist):
+		st = state{Host: newID()}
+		if err := os.MkdirAll(s.dir, 0o755); err != nil {
 			return state{}, fmt.Errorf("make the state directory: %w", err)
 		}
-		return st, s.save(st)
+		return st, s.create(st)
 	}
+	return state{}, fmt.Errorf("this host's identity can't be read: %w; restore state_dir from a backup, or remove both files to start as a new host",
+		errors.Join(idErr, stErr))
+}
+
+// create makes the state of a new host durable. The state comes first: with an
+// ID alone the host would take itself for one that has lost its state.
+func (s store) create(st state) error {
+	if err := s.save(st); err != nil {
+		return err
+	}
+	return s.write(s.idFile(), []byte(st.Host.String()+"\n"))
+}
+
+func (s store) loadID() (lease.ID, error) {
+	data, err := os.ReadFile(s.idFile())
 	if err != nil {
-		return state{}, fmt.Errorf("read the host's state: %w", err)
+		return lease.ID{}, err
 	}
-	var st state
-	if err := json.Unmarshal(data, &st); err != nil {
-		return state{}, s.damaged(err)
+	id, err := lease.ParseID(strings.TrimSpace(string(data)))
+	if err != nil {
+		return lease.ID{}, fmt.Errorf("%s is damaged: %w", s.idFile(), err)
 	}
-	if st.Host.IsZero() {
-		return state{}, s.damaged(errors.New("it has no host ID"))
+	return id, nil
+}
+
+func (s store) loadState() (state, error) {
+	data, err := os.ReadFile(s.stateFile())
+	if err != nil {
+		return state{}, err
 	}
-	if err := lease.ValidateAll(st.Records); err != nil {
-		return state{}, s.damaged(err)
+	st, err := decodeState(data)
+	if err != nil {
+		return state{}, fmt.Errorf("%s is damaged: %w", s.stateFile(), err)
 	}
 	return st, nil
 }
 
-func (s store) damaged(err error) error {
-	return fmt.Errorf("the host's state %s is damaged: %w; restore it from a backup, or remove it to start as a new host", s.path, err)
+// decodeState refuses what no host writes.
+func decodeState(data []byte) (state, error) {
+	var st state
+	if err := json.Unmarshal(data, &st); err != nil {
+		return state{}, err
+	}
+	if st.Host.IsZero() {
+		return state{}, errors.New("it has no host ID")
+	}
+	if err := lease.ValidateAll(st.Records); err != nil {
+		return state{}, err
+	}
+	for id, one := range st.Sightings {
+		if one == nil || one.Silent < 0 {
+			return state{}, fmt.Errorf("its sighting of %s makes no sense", id)
+		}
+	}
+	return st, nil
 }
 
 // newID is a random ID, of a host or of a mesh.
@@ -69,11 +143,14 @@ func (s store) save(st state) error {
 	if err != nil {
 		return fmt.Errorf("encode the host's state: %w", err)
 	}
-	folder := filepath.Dir(s.path)
-	if err := renameio.WriteFile(s.path, data, 0o600, renameio.WithTempDir(folder)); err != nil {
+	return s.write(s.stateFile(), data)
+}
+
+func (s store) write(file string, data []byte) error {
+	if err := renameio.WriteFile(file, data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
-	dir, err := os.Open(folder) // the rename is durable only with its directory
+	dir, err := os.Open(s.dir) // the rename is durable only with its directory
 	if err != nil {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
@@ -82,4 +159,19 @@ func (s store) save(st state) error {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
 	return nil
+}
+
+// ResetIdentity makes the host whose state is in dir another one, which knows
+// the same mesh and holds nothing. No agent may be running with that state.
+func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
+	s := store{dir}
+	st, err := s.load()
+	if err != nil {
+		return lease.ID{}, lease.ID{}, err
+	}
+	old, st.Host = st.Host, newID()
+	if err := os.Remove(s.idFile()); err != nil {
+		return lease.ID{}, lease.ID{}, fmt.Errorf("remove the old identity: %w", err)
+	}
+	return old, st.Host, s.create(st)
 }

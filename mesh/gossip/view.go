@@ -13,7 +13,7 @@ import (
 // refresh publishes a new view.
 func (n *Node) refresh() {
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
-	own := n.machine.Own()
+	own := n.kept
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
 	}
@@ -62,19 +62,29 @@ func (n *Node) refresh() {
 
 // peer is what the table and memberlist together say of another host.
 func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
-	host := mesh.Host{ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: mesh.Failed, Since: n.gone[r.Host]}
+	m, alive := n.members[r.Host]
+	host := mesh.Host{
+		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive), Since: n.sightings.update(r, alive).Seen,
+	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
 	}
-	_, host.Cut = lost[r.Host]
-	m, alive := n.members[r.Host]
-	switch {
-	case r.State == lease.Left, (r.State == lease.Released || r.State == lease.Forgotten) && !alive:
-		host.Liveness = mesh.Left
-	case alive:
-		host.Liveness, host.Underlay, host.Tunnels = mesh.Alive, m.underlay.Addr(), m.meta.Tunnels
+	if alive {
+		host.Underlay, host.Tunnels = m.underlay.Addr(), m.meta.Tunnels
 	}
+	_, host.Cut = lost[r.Host]
 	return host
+}
+
+// liveness is what a host is, given whether gossip finds it alive.
+func liveness(r lease.Record, alive bool) mesh.Liveness {
+	switch {
+	case r.State == lease.Left, !alive && (r.State == lease.Released || r.State == lease.Forgotten):
+		return mesh.Left
+	case alive:
+		return mesh.Alive
+	}
+	return mesh.Failed
 }
 
 // waiting says why this host holds no lease.
@@ -87,7 +97,7 @@ func (n *Node) waiting() string {
 	case w.Exhausted && w.Only.IsValid():
 		return fmt.Sprintf("this host may take %s only, which is %s", w.Only, n.occupants(w.Only))
 	case w.Exhausted:
-		return fmt.Sprintf("every subnet of %s (/%d) is taken", n.cfg.Settings.Space.Pool, n.cfg.Settings.Space.Bits)
+		return n.exhausted()
 	case w.Subnet.IsValid():
 		var silent []string
 		for _, id := range w.Silent {

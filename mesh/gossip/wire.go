@@ -3,6 +3,7 @@ package gossip
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -20,7 +21,8 @@ type packet struct {
 	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty while it has none
 	Records []lease.Record `cbor:"2,keyasint,omitempty"`
 	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
-	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // another host uses the receiver's ID, here
+	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"`  // another host uses the receiver's ID, here
+	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
 }
 
 // meta is what every host says of itself with each sign of life.

@@ -2,7 +2,9 @@ package lease
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 )
 
 // Config is what a Machine is told once.
@@ -119,17 +121,25 @@ func (m *Machine) Forget(host ID) Output {
 	if !ok || host == m.self || r.State == Forgotten || r.State == Released {
 		return Output{}
 	}
-	m.forget(r)
-	return Output{Changed: true}.with(m.recount())
+	return m.forget(r).with(m.recount())
 }
 
 // Expire tells which hosts' leases have run out: they keep no one from their
 // subnets, and are not asked. They are still remembered, and count again when
 // they are no longer given.
 func (m *Machine) Expire(hosts map[ID]bool) Output {
+	if maps.Equal(m.expired, hosts) {
+		return Output{}
+	}
 	m.expired = hosts
 	return m.recount()
 }
+
+// Expired reports whether a host's lease has run out, as last told by Expire.
+func (m *Machine) Expired(host ID) bool { return m.expired[host] }
+
+// Claiming reports whether a claim is under way.
+func (m *Machine) Claiming() bool { return m.claim != nil }
 
 // Leave says goodbye: for good with release, else the subnet stays this host's.
 // The owner must hand the whole table, not only the host's own record, to
@@ -148,7 +158,9 @@ func (m *Machine) Leave(release bool) Output {
 	default:
 		own.State = Left
 	}
-	return m.write(own)
+	out := m.write(own)
+	out.Spread = nil
+	return out
 }
 
 // Merge takes records that came by gossip. They must be valid.
@@ -182,35 +194,37 @@ func (m *Machine) acceptable(r Record) bool {
 	return (!r.occupies() || m.cfg.Space.Contains(r.Subnet)) && (!r.Next.IsValid() || m.cfg.Space.Contains(r.Next))
 }
 
-// write makes the next version of the host's own record.
+// write makes the next version of the host's own record. Claims are not spread:
+// they are sent to those who matter.
 func (m *Machine) write(own Record) Output {
 	own.Host, own.Version, own.Name, own.Underlay = m.self, m.Own().Version+1, m.cfg.Name, m.cfg.Underlay
 	m.table.Merge(own)
-	return Output{Changed: true}
+	if own.State == Claiming {
+		return Output{Changed: true}
+	}
+	return Output{Changed: true, Spread: []Record{own}}
 }
 
 // hold makes subnet the host's own. Whoever it belonged to before, and whose
 // lease has run out, is off the books with that.
 func (m *Machine) hold(subnet netip.Prefix) Output {
-	var gone []Record
-	for r := range m.table.Occupants(subnet) {
+	var out Output
+	for _, r := range slices.Collect(m.table.Occupants(subnet)) {
 		if r.Host != m.self {
-			gone = append(gone, r)
+			out.Add(m.forget(r))
 		}
-	}
-	for _, r := range gone {
-		m.forget(r)
 	}
 	age := m.Own().Age // of a lease that the host comes back to
 	if age == 0 || m.Own().Subnet != subnet {
 		age = m.table.age + 1
 	}
 	m.claim, m.seeks, m.moves = nil, false, false
-	return m.write(Record{State: Held, Subnet: subnet, Age: age})
+	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
 }
 
-func (m *Machine) forget(r Record) {
+func (m *Machine) forget(r Record) Output {
 	r.State, r.Version, r.Next = Forgotten, r.Version+forgetting, netip.Prefix{}
 	m.table.Merge(r)
 	m.heard(r)
+	return Output{Changed: true, Spread: []Record{r}}
 }

@@ -63,16 +63,18 @@ type Envelope struct {
 }
 
 // Output is what a call to a Machine asks of its owner: first make the table
-// durable if it changed, then send.
+// durable if it changed, then send, and spread by gossip.
 type Output struct {
 	Changed bool
 	Send    []Envelope
+	Spread  []Record
 }
 
 // Add joins what two calls asked for.
 func (o *Output) Add(other Output) {
 	o.Changed = o.Changed || other.Changed
 	o.Send = append(o.Send, other.Send...)
+	o.Spread = append(o.Spread, other.Spread...)
 }
 
 func (o Output) with(other Output) Output {

@@ -41,9 +41,8 @@ type simHost struct {
 	cfg    Config
 	m      *Machine // nil while it is down
 	disk   []Record
-	group  int    // hosts of different groups can't reach each other
-	life   int    // raised at each start, so that timers of an earlier one end
-	told   uint64 // the version of its own record that it has spread
+	group  int // hosts of different groups can't reach each other
+	life   int // raised at each start, so that timers of an earlier one end
 	holds  netip.Prefix
 	moving bool          // was told to renumber or to leave
 	gone   bool          // for good
@@ -122,7 +121,6 @@ func (h *simHost) start() {
 		return
 	}
 	h.life++
-	h.told = 0
 	h.m = NewMachine(h.cfg, h.disk)
 	h.m.off, h.m.table.off = h.off, h.off
 	h.join(h.life, 0)
@@ -211,11 +209,10 @@ func (h *simHost) do(out Output) {
 		}
 	}
 	h.apply()
-	if own := h.m.Own(); own.State == Held && own.Version != h.told {
-		h.told = own.Version
+	for _, r := range out.Spread {
 		begin := h.rng.IntN(len(h.hosts))
 		for i := range min(h.spread, len(h.hosts)) {
-			h.send(h.hosts[(begin+i)%len(h.hosts)], func(to *simHost) Output { return to.m.Merge([]Record{own}) })
+			h.send(h.hosts[(begin+i)%len(h.hosts)], func(to *simHost) Output { return to.m.Merge([]Record{r}) })
 		}
 	}
 	for _, e := range out.Send {

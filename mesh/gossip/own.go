@@ -1,0 +1,164 @@
+package gossip
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// keepEvery is how often what only a clock changes is made durable.
+const keepEvery = 10 * time.Minute
+
+// own is the loop of the goroutine that owns the state. Everything that has
+// arrived is handled before the table is made durable, once, and answers leave
+// only after that.
+func (n *Node) own(ctx context.Context) error {
+	ready := n.ready
+	retry := time.NewTimer(patience())
+	defer retry.Stop()
+	keep := time.NewTicker(keepEvery)
+	defer keep.Stop()
+	for {
+		var out lease.Output
+		var err error
+		select {
+		case <-n.delegate.inbox.signal:
+			out, err = n.handle(n.delegate.inbox.take())
+		case <-ready:
+			ready = nil
+			out, err = n.handle(n.delegate.inbox.take()) // what the join has brought
+			out.Add(n.takePart())
+		case <-retry.C:
+			out = n.expire()
+			out.Add(n.machine.Retry())
+			retry.Reset(patience())
+		case <-keep.C:
+			n.dirty = true
+		case r := <-n.requests:
+			out = r.do()
+			n.commit(out)
+			close(r.done)
+			continue
+		case <-ctx.Done():
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n.commit(out)
+	}
+}
+
+// patience is how long silent hosts are waited for before they are asked again;
+// random, so that two hosts that keep denying each other fall out of step.
+func patience() time.Duration { return 200*time.Millisecond + rand.N(300*time.Millisecond) }
+
+// takePart is called once, when this host has met the others.
+func (n *Node) takePart() lease.Output {
+	if n.mesh == "" && n.cfg.Bootstrap {
+		n.mesh, n.dirty = newID().String(), true
+		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)
+	}
+	return n.machine.Start()
+}
+
+// commit makes the table durable and only then lets anything out: an answer is
+// a promise. If the table can't be written, nothing is said, and nothing that
+// has changed since is applied.
+func (n *Node) commit(out lease.Output) {
+	defer n.refresh()
+	n.dirty = n.dirty || out.Changed
+	n.spread = append(n.spread, out.Spread...)
+	if n.dirty {
+		records := n.machine.Table().Records()
+		if err := n.store.save(state{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings}); err != nil {
+			problem := mesh.Problem{
+				What: err.Error(), Do: "free space on the disk; until then this host takes no lease and grants none",
+			}
+			if n.problems.set("disk", problem, forever) {
+				n.cfg.Log.Error("keep the lease table", "err", err)
+			}
+			return
+		}
+		n.problems.clear("disk")
+		n.dirty = false
+		n.delegate.state.Store(&packet{Mesh: n.mesh, Records: records})
+		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.kept.Subnet || own.State != n.kept.State {
+			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Age)
+		}
+		n.kept = n.machine.Own()
+	}
+	if n.left {
+		return
+	}
+	n.tell()
+	n.greet()
+	for _, envelope := range out.Send {
+		n.send(envelope)
+	}
+}
+
+// handle lets the machine see what has arrived.
+func (n *Node) handle(events []event) (lease.Output, error) {
+	var out lease.Output
+	for _, e := range events {
+		switch {
+		case n.left:
+		case e.packet != nil:
+			more, err := n.handlePacket(e.packet)
+			if err != nil {
+				return out, err
+			}
+			out.Add(more)
+		case e.joined != nil:
+			if _, known := n.members[e.joined.id]; !known {
+				n.newcomers = append(n.newcomers, *e.joined)
+			}
+			n.members[e.joined.id] = *e.joined
+			n.adopt(e.joined.meta.Mesh)
+		case !e.failed.IsZero():
+			delete(n.members, e.failed)
+			n.sightings.lost(e.failed)
+			n.dirty = true
+		case e.refused != nil:
+			n.handleRefusal(*e.refused)
+		case e.twins != nil:
+			n.handleTwins(*e.twins)
+		case e.foreign != nil:
+			n.handleForeignKey(*e.foreign)
+		}
+	}
+	return out, nil
+}
+
+func (n *Node) handlePacket(data []byte) (lease.Output, error) {
+	p, err := decodePacket(data)
+	if err != nil {
+		n.cfg.Log.Warn("gossip that can't be read is dropped", "err", err)
+		return lease.Output{}, nil
+	}
+	if p.Twin.IsValid() {
+		return lease.Output{}, n.handleTwin(p)
+	}
+	n.adopt(p.Mesh)
+	if p.Mesh != n.mesh {
+		return lease.Output{}, nil // of a mesh that is not ours, or of none
+	}
+	out := n.machine.Merge(p.Records)
+	if p.Lease != nil {
+		out.Add(n.machine.Receive(*p.Lease))
+	}
+	return out, nil
+}
+
+// adopt makes a host that is of no mesh yet one of the mesh that it has met.
+func (n *Node) adopt(id string) {
+	if n.mesh == "" && id != "" {
+		n.mesh = id
+		n.dirty = true
+		n.cfg.Log.Info("joined a mesh", "mesh", id)
+	}
+}

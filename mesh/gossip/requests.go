@@ -1,0 +1,134 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// request is work for the goroutine that owns the state. What it changed is
+// durable when done is closed, if it could be made so.
+type request struct {
+	do   func() lease.Output
+	done chan struct{}
+}
+
+// ask has the owner do something, and waits until it is done.
+func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
+	r := request{do: do, done: make(chan struct{})}
+	select {
+	case n.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Leases lists every subnet that is not free, sorted.
+func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
+	err = n.ask(ctx, func() lease.Output {
+		list = n.leases()
+		return lease.Output{}
+	})
+	return list, err
+}
+
+// Forget takes a host that is gone for good off the books, everywhere. It is
+// named by its ID or, if only one host has it, by its name.
+func (n *Node) Forget(ctx context.Context, host string) error {
+	var wrong error
+	err := n.ask(ctx, func() (out lease.Output) {
+		var id lease.ID
+		if id, wrong = n.find(host); wrong == nil {
+			out = n.machine.Forget(id)
+		}
+		return out
+	})
+	return errors.Join(err, wrong)
+}
+
+func (n *Node) find(host string) (lease.ID, error) {
+	var found []lease.Record
+	for r := range n.machine.Table().All() {
+		if (r.Name == host || r.Host.String() == host) && r.State != lease.Released && r.State != lease.Forgotten {
+			found = append(found, r)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return lease.ID{}, fmt.Errorf("no host %q has a lease; `gremesh leases` lists those that have", host)
+	case len(found) > 1:
+		return lease.ID{}, fmt.Errorf("%d hosts are named %q: give the ID, which `gremesh leases -o json` shows", len(found), host)
+	case found[0].Host == n.self:
+		return lease.ID{}, fmt.Errorf("%s is this host: to take it out of the mesh, use `gremesh leave --release`", host)
+	}
+	if m, alive := n.members[found[0].Host]; alive {
+		return lease.ID{}, fmt.Errorf("%s is alive at %s: to take it out of the mesh, use `gremesh leave --release` there", host, m.underlay.Addr())
+	}
+	return found[0].Host, nil
+}
+
+// Renumber makes this host claim another subnet, the given one or, if that is
+// zero, any, and returns it when the claim stands. Until then it keeps the one
+// that it has.
+func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
+	var wrong error
+	var before lease.Record
+	err := n.ask(ctx, func() (out lease.Output) {
+		before = n.machine.Own()
+		out, wrong = n.machine.Renumber(to)
+		return out
+	})
+	if err = errors.Join(err, wrong); err != nil {
+		return netip.Prefix{}, err
+	}
+	for {
+		var now, kept lease.Record
+		var claiming bool
+		if err := n.ask(ctx, func() lease.Output {
+			now, kept, claiming = n.machine.Own(), n.kept, n.machine.Claiming()
+			return lease.Output{}
+		}); err != nil {
+			return netip.Prefix{}, fmt.Errorf("no majority has granted another subnet yet: %w; %s stays this host's", err, before.Subnet)
+		}
+		switch {
+		case kept.State == lease.Held && kept.Subnet != before.Subnet:
+			return kept.Subnet, nil
+		case !claiming && now.Version == kept.Version:
+			return netip.Prefix{}, fmt.Errorf("another host has taken what was asked for, or nothing is free; %s stays this host's", before.Subnet)
+		}
+		if !wait(ctx, 20*time.Millisecond) {
+			continue // ask says why
+		}
+	}
+}
+
+// Leave says goodbye: for good with release, else the subnet stays reserved
+// for this host. When it returns, those who could be reached know. Run goes on
+// until its context ends, but this host takes no part any more.
+func (n *Node) Leave(ctx context.Context, release bool) error {
+	return n.ask(ctx, func() lease.Output {
+		n.commit(n.machine.Leave(release))
+		n.left = true
+		// With the whole table go the promises that were made here.
+		data := encode(packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+		for id, m := range n.members {
+			n.outgoing.Go(func() { n.sendReliably(id, m.underlay, data) })
+		}
+		n.outgoing.Wait()
+		if err := n.list.Leave(tcpTimeout); err != nil {
+			n.cfg.Log.Debug("leave", "err", err) // the peers have our table
+		}
+		return lease.Output{}
+	})
+}

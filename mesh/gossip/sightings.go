@@ -1,0 +1,130 @@
+package gossip
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// sighting is what this host has seen of another with its own eyes. It is
+// kept over restarts.
+type sighting struct {
+	Subnet netip.Prefix `json:"subnet,omitzero"`
+	Since  time.Time    `json:"since"` // when the subnet was first seen to be the host's
+	Seen   time.Time    `json:"seen"`  // when the host was last alive
+	// Silent is for how long this host has been up and missed the other. Only
+	// this counts for the lease's time to live: neither a clock that jumps nor
+	// the time in which this host itself was off takes a lease from anyone.
+	Silent time.Duration `json:"silent,omitzero"`
+
+	missed time.Time // up to when Silent has been counted; zero: not in this process
+}
+
+type sightings map[lease.ID]*sighting
+
+func (s sightings) of(id lease.ID) *sighting {
+	if s[id] == nil {
+		now := time.Now()
+		s[id] = &sighting{Since: now, Seen: now}
+	}
+	return s[id]
+}
+
+// lost notes that a host is no longer alive.
+func (s sightings) lost(id lease.ID) {
+	one := s.of(id)
+	one.Seen, one.missed = time.Now(), time.Now()
+}
+
+// update looks at one host of the table.
+func (s sightings) update(r lease.Record, alive bool) *sighting {
+	one, now := s.of(r.Host), time.Now()
+	if one.Subnet != r.Subnet {
+		one.Subnet, one.Since = r.Subnet, now
+	}
+	if alive {
+		one.Seen, one.Silent, one.missed = now, 0, time.Time{}
+		return one
+	}
+	if !one.missed.IsZero() {
+		one.Silent += now.Sub(one.missed)
+	}
+	one.missed = now
+	return one
+}
+
+// expire tells the machine whose leases have run out.
+func (n *Node) expire() lease.Output {
+	expired := make(map[lease.ID]bool)
+	for r := range n.machine.Table().All() {
+		if r.Host == n.self {
+			continue
+		}
+		_, alive := n.members[r.Host]
+		one := n.sightings.update(r, alive)
+		if n.cfg.TTL > 0 && one.Silent > n.cfg.TTL {
+			expired[r.Host] = true
+		}
+	}
+	for id := range expired {
+		if !n.machine.Expired(id) {
+			r, _ := n.machine.Table().Get(id)
+			n.cfg.Log.Info("a lease has run out", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.of(id).Silent)
+		}
+	}
+	return n.machine.Expire(expired)
+}
+
+// leases lists what is not free, sorted by subnet.
+func (n *Node) leases() []mesh.Lease {
+	table := n.machine.Table()
+	lost := make(map[lease.ID]bool)
+	for _, c := range table.Conflicts() {
+		lost[c.Loser.Host] = true
+	}
+	list := []mesh.Lease{}
+	for r := range table.All() {
+		_, alive := n.members[r.Host]
+		alive = alive || r.Host == n.self
+		seen := n.sightings.update(r, alive)
+		l := mesh.Lease{
+			Subnet: r.Subnet, ID: r.Host.String(), Name: r.Name, Underlay: r.Underlay.Addr(), State: r.State.String(),
+			Host: string(liveness(r, alive)), Since: seen.Since, LastSeen: seen.Seen, Lost: lost[r.Host],
+		}
+		switch {
+		case r.State == lease.Released || r.State == lease.Forgotten:
+			continue
+		case n.machine.Expired(r.Host):
+			l.State = "expired"
+		case r.Next.IsValid():
+			l.State = "renumbering"
+		}
+		list = append(list, l)
+	}
+	slices.SortFunc(list, func(a, b mesh.Lease) int { return a.Subnet.Addr().Compare(b.Subnet.Addr()) })
+	return list
+}
+
+// exhausted says who has the subnets, when none is left.
+func (n *Node) exhausted() string {
+	space := n.cfg.Settings.Space
+	var failed []string
+	for _, l := range n.leases() {
+		if l.Host == string(mesh.Failed) {
+			failed = append(failed, fmt.Sprintf("%s (%s, silent since %s)", l.Name, l.Subnet, l.LastSeen.UTC().Format(time.RFC3339)))
+		}
+	}
+	text := fmt.Sprintf("the pool is exhausted: all %d subnets of %s (prefix %d) are taken, %d of them by hosts that have failed",
+		space.Len(), space.Pool, space.Bits, len(failed))
+	for i, one := range failed {
+		if i == 5 {
+			return fmt.Sprintf("%s and %d more", text, len(failed)-i)
+		}
+		text += map[bool]string{true: ": ", false: ", "}[i == 0] + one
+	}
+	return text
+}

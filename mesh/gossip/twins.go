@@ -1,0 +1,54 @@
+package gossip
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// handleTwins reports two hosts with one ID. A third host tells both of each
+// other; each of the two tells the other for how long it has been running.
+func (n *Node) handleTwins(t twins) {
+	if t.id != n.self {
+		n.sendPacket(t.id, t.here, packet{Mesh: n.mesh, Twin: t.also})
+		n.sendPacket(t.id, t.also, packet{Mesh: n.mesh, Twin: t.here})
+		return
+	}
+	if t.also == n.cfg.Underlay {
+		return
+	}
+	n.sendPacket(n.self, t.also, packet{Mesh: n.mesh, Twin: n.cfg.Underlay, Uptime: n.uptime()})
+	problem := mesh.Problem{
+		What: "another host has this host's ID, " + n.self.String() + ", at " + t.also.Addr().String() + ": its disk was cloned",
+		Do:   "on the copy, run `gremesh reset-identity` and start the agent again",
+	}
+	if n.problems.set("twin", problem, unlessAgain) {
+		n.cfg.Log.Error("another host has this host's ID", "host", n.self, "underlay", t.also)
+	}
+}
+
+// handleTwin hears of another host with this host's ID, from a third host or
+// from that host itself. Of the two processes the younger stops taking part.
+func (n *Node) handleTwin(p packet) error {
+	if p.Twin == n.cfg.Underlay {
+		return nil
+	}
+	n.handleTwins(twins{id: n.self, here: n.cfg.Underlay, also: p.Twin})
+	if p.Uptime == 0 || n.older(p.Twin, p.Uptime) {
+		return nil
+	}
+	return &TwinError{ID: n.self, Also: p.Twin}
+}
+
+// older reports whether this process has been running for longer than its
+// twin; the address decides where they are equal.
+func (n *Node) older(twin netip.AddrPort, uptime time.Duration) bool {
+	mine := n.uptime()
+	if difference := mine - uptime; difference.Abs() > time.Second {
+		return difference > 0
+	}
+	return n.cfg.Underlay.Compare(twin) < 0
+}
+
+func (n *Node) uptime() time.Duration { return time.Since(n.started) }
