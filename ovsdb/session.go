@@ -99,7 +99,13 @@ func (s *session) watch(ctx context.Context) error {
 func (s *session) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return bounded(ctx, func() error { return s.ovs.Echo(ctx) })
+	return bounded(ctx, func() error {
+		// Not the caller's context: when that ends, Echo looks at an answer
+		// that may just be coming in, which is a data race (v0.7.0).
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		return s.ovs.Echo(ctx)
+	})
 }
 
 // close ends the connection and waits until libovsdb's goroutines have ended;
