@@ -39,7 +39,7 @@ func demoCommand() *cobra.Command {
 			if closed := d.lab.Close(); closed != nil {
 				return errors.Join(err, closed)
 			}
-			d.step("lab", "removed: no process, namespace, mount or file of it is left")
+			d.step("lab", "%s: removed", d.lab.Name)
 			return err
 		},
 	}
@@ -100,7 +100,7 @@ func (d *demo) perform(ctx context.Context) error {
 	}
 	lost := d.pingAll(ctx, addrs)
 	n := len(d.lab.Hosts())
-	d.title("%d hosts, %d tunnels: the mesh was up %.1f s after the start of the agents.", n, n*(n-1), took.Seconds())
+	d.title("%d hosts, %d tunnels: all up %.1f s after the start of the agents.", n, n*(n-1), took.Seconds())
 	if lost > 0 {
 		return fmt.Errorf("%d of %d pings were lost", lost, n*(n-1))
 	}

@@ -104,7 +104,7 @@ const directly = 64
 // durable. A lease given up is not spread alone: it goes with the whole table,
 // see sayGoodbye.
 func (n *Node) tellOwn() {
-	own, _ := n.machine.Own()
+	own := n.machine.Own()
 	if own.Version == n.told.Version || own.State == lease.Claiming || own.State != lease.Held && n.told.State == lease.Held {
 		return
 	}
@@ -126,7 +126,7 @@ func (n *Node) tellOwn() {
 // greet tells newcomers of the host's lease: what was spread before they came
 // has not reached them.
 func (n *Node) greet() {
-	own, _ := n.machine.Own()
+	own := n.machine.Own()
 	for _, m := range n.newcomers {
 		if own.State == lease.Held {
 			n.sendPacket(m.id, m.underlay, packet{Mesh: n.mesh, Records: []lease.Record{own}})

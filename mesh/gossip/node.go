@@ -66,7 +66,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.self, n.mesh = st.Host, st.Mesh
 	n.machine = lease.NewMachine(lease.Config{
-		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space, Fixed: cfg.Fixed, Prefer: cfg.Prefer,
+		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space, Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: cfg.Bootstrap,
 	}, st.Records)
 	for r := range n.machine.Table().All() {
 		n.gone[r.Host] = time.Now()
@@ -178,9 +178,7 @@ func (n *Node) own(ctx context.Context) error {
 			out = n.handle(n.delegate.inbox.take()) // what the join has brought
 			out.Add(n.takePart())
 		case <-retry.C:
-			if ready == nil {
-				out = n.machine.Retry()
-			}
+			out = n.machine.Retry()
 			retry.Reset(patience())
 		case f := <-n.farewell:
 			f.done <- n.sayGoodbye(f.release)
@@ -286,9 +284,6 @@ func (n *Node) takePart() lease.Output {
 		n.mesh, n.dirty = newID().String(), true
 		notify(n.publish)
 		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)
-		return n.machine.Found()
 	}
-	out := n.machine.Present()
-	out.Add(n.machine.Retry())
-	return out
+	return n.machine.Start()
 }

@@ -13,7 +13,7 @@ import (
 // refresh publishes a new view.
 func (n *Node) refresh() {
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
-	own, _ := n.machine.Own()
+	own := n.machine.Own()
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
 	}
@@ -66,7 +66,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	_, host.Cut = lost[r.Host]
 	m, alive := n.members[r.Host]
 	switch {
-	case r.State == lease.Left, r.State == lease.Released && !alive:
+	case r.State == lease.Left, (r.State == lease.Released || r.State == lease.Forgotten) && !alive:
 		host.Liveness = mesh.Left
 	case alive:
 		host.Liveness, host.Underlay, host.Tunnels = mesh.Alive, m.underlay.Addr(), m.meta.Tunnels
@@ -81,8 +81,8 @@ func (n *Node) waiting() string {
 	}
 	w := n.machine.Waiting()
 	switch {
-	case w.Exhausted && w.By.Host != lease.ID{}:
-		return fmt.Sprintf("the configured bip lies in %s, which %s (%s) holds", w.By.Subnet, w.By.Name, w.By.Underlay.Addr())
+	case w.Exhausted && w.Only.IsValid():
+		return fmt.Sprintf("this host may take %s only, which is %s", w.Only, n.occupants(w.Only))
 	case w.Exhausted:
 		return fmt.Sprintf("every subnet of %s (/%d) is taken", n.cfg.Settings.Space.Pool, n.cfg.Settings.Space.Bits)
 	case w.Subnet.IsValid():
@@ -95,4 +95,14 @@ func (n *Node) waiting() string {
 		return fmt.Sprintf("claims %s: granted by %d, no answer from %s", w.Subnet, w.Granted, strings.Join(silent, ", "))
 	}
 	return "no host that holds a lease is known yet"
+}
+
+// occupants names those who keep others from a subnet.
+func (n *Node) occupants(subnet netip.Prefix) string {
+	var names []string
+	for r := range n.machine.Table().Occupants(subnet) {
+		names = append(names, fmt.Sprintf("%s by %s (%s)", r.State, r.Name, r.Underlay.Addr()))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }

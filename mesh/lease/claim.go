@@ -1,82 +1,160 @@
 package lease
 
-import "net/netip"
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// claim is the attempt under way. What it asks for, and as which version, is
+// in the host's own record. Its sets are kept in step with the table.
+type claim struct {
+	refused map[netip.Prefix]bool // subnets denied since the first attempt
+	answers map[ID]bool           // who granted it, and whether as a holder
+	granted map[ID]bool           // electors that granted it as holders
+	silent  map[ID]bool           // electors that have not answered
+	unasked map[ID]bool           // the silent ones that it has not been sent to
+}
+
+func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
+	if refused == nil {
+		refused = make(map[netip.Prefix]bool)
+	}
+	c := &claim{refused: refused, answers: make(map[ID]bool)}
+	m.count(c)
+	return c
+}
+
+// count fills the claim's sets from the table.
+func (m *Machine) count(c *claim) {
+	c.granted, c.silent, c.unasked = make(map[ID]bool), make(map[ID]bool), make(map[ID]bool)
+	for r := range m.table.All() {
+		m.place(c, r)
+	}
+}
+
+// place puts one host where it belongs among the claim's sets.
+func (m *Machine) place(c *claim, r Record) {
+	holder, answered := c.answers[r.Host]
+	delete(c.granted, r.Host)
+	switch {
+	case !m.elects(r) || answered:
+		delete(c.silent, r.Host)
+		delete(c.unasked, r.Host)
+		if holder && m.elects(r) {
+			c.granted[r.Host] = true
+		}
+	case !c.silent[r.Host]:
+		c.silent[r.Host], c.unasked[r.Host] = true, true
+	}
+}
+
+// again are those to ask once more: the silent ones, and who answered while
+// it was claiming itself and holds a lease by now, so that its answer weighs.
+func (c *claim) again(table *Table) map[ID]bool {
+	whom := maps.Clone(c.silent)
+	for id, holder := range c.answers {
+		if r, _ := table.Get(id); !holder && r.State == Held {
+			whom[id] = true
+		}
+	}
+	return whom
+}
+
+// heard keeps the claim in step with a record that was merged.
+func (m *Machine) heard(r Record) {
+	if m.claim != nil {
+		m.place(m.claim, r)
+	}
+}
 
 // Waiting says what a host without a lease waits for.
 type Waiting struct {
 	Subnet    netip.Prefix // under claim; zero when no claim is under way
 	Granted   int          // grants by holders so far
 	Silent    []ID         // who has not answered, sorted
-	Exhausted bool         // every subnet is taken, or the fixed one is
-	By        Record       // who has the fixed one
+	Exhausted bool         // there is no subnet that the host may claim
+	Only      netip.Prefix // the one subnet that it may claim, if there is but one
 }
 
-// Waiting returns what the host waits for; meaningless once it holds a lease.
+// Waiting returns what the host waits for; meaningless once it holds a lease
+// and does not renumber.
 func (m *Machine) Waiting() Waiting {
-	var w Waiting
+	w := Waiting{Only: m.only()}
 	if m.claim == nil {
-		if _, ok := m.candidate(nil); !ok {
-			w.Exhausted = true
-			w.By, _ = m.table.Against(m.self, m.cfg.Fixed)
-		}
+		_, free := m.candidate(nil)
+		w.Exhausted = !free
 		return w
 	}
-	own, _ := m.Own()
-	w.Subnet = own.Subnet
-	for _, id := range m.electors() {
-		if holder, ok := m.claim.answers[id]; !ok {
-			w.Silent = append(w.Silent, id)
-		} else if holder {
-			w.Granted++
-		}
-	}
+	w.Subnet = m.Own().target()
+	w.Granted = len(m.claim.granted)
+	w.Silent = slices.SortedFunc(maps.Keys(m.claim.silent), ID.Compare)
 	return w
 }
 
-// begin starts an attempt at the next candidate, as a new version of the own
-// record: answers to earlier attempts no longer count. With no one to ask, or
-// nothing left to ask for, it makes sure that nothing stays claimed.
+// begin starts an attempt at the next candidate.
 func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
+	return m.beginAt(netip.Prefix{}, refused)
+}
+
+// beginAt starts an attempt at subnet, or at the next candidate if that is
+// zero, as a new version of the own record: answers to earlier attempts no
+// longer count. A holder keeps what it has meanwhile.
+func (m *Machine) beginAt(subnet netip.Prefix, refused map[netip.Prefix]bool) Output {
 	m.claim = nil
-	subnet, ok := m.candidate(refused)
+	ok := subnet.IsValid()
+	if !ok {
+		subnet, ok = m.candidate(refused)
+	}
 	m.seeks = !m.knowsHolder()
-	if !ok || m.seeks {
-		if own, _ := m.Own(); own.State == Claiming || own.State == Held {
-			return m.write(Released, own.Subnet, own.Age)
-		}
+	own := m.Own()
+	switch {
+	case m.seeks && (own.State == Held || own.State == Forgotten && own.Age > 0) && m.mayHave(own.Subnet):
+		// Forgotten by others while they were forgotten here: there is no
+		// one to ask, and no one to deny it.
+		return m.hold(own.Subnet)
+	case m.seeks && ok && m.cfg.Founder && m.isAlone():
+		return m.hold(subnet)
+	case m.seeks || !ok:
+		return m.abandon()
+	case own.State == Held && own.Subnet == subnet:
+		own.Next = netip.Prefix{}
+		own.State = Claiming // usurped: asks for its own again
+	case own.State == Held:
+		own.Next = subnet
+	case own.Subnet == subnet:
+		own.State = Claiming
+	default:
+		own = Record{State: Claiming, Subnet: subnet}
+	}
+	m.claim = m.newClaim(refused)
+	return m.write(own).with(m.ask(m.claim.unasked))
+}
+
+// abandon makes sure that nothing stays claimed.
+func (m *Machine) abandon() Output {
+	own := m.Own()
+	switch {
+	case own.State == Held && own.Next.IsValid():
+		own.Next = netip.Prefix{}
+	case own.State == Claiming && own.Age > 0:
+		own.State = Forgotten // it had a lease, and may only come back to that
+	case own.State == Claiming:
+		own.State = Released
+	default:
 		return Output{}
 	}
-	own, _ := m.Own()
-	age := own.Age
-	if own.Subnet != subnet {
-		age = 0
-	}
-	m.claim = &claim{asked: make(map[ID]bool), answers: make(map[ID]bool), refused: refused}
-	out := m.write(Claiming, subnet, age)
-	out.Add(m.ask())
-	return out
+	return m.write(own)
 }
 
-func (m *Machine) knowsHolder() bool {
-	for r := range m.table.All() {
-		if r.Host != m.self && r.State == Held {
-			return true
-		}
-	}
-	return false
-}
-
-// ask sends the claim to every elector that it has not been sent to.
-func (m *Machine) ask() Output {
-	own, _ := m.Own()
-	message := Message{Claim: &Claim{Record: own, Digest: m.table.Digest()}}
+// ask sends the claim to some of the electors.
+func (m *Machine) ask(whom map[ID]bool) Output {
+	message := Message{Claim: &Claim{Record: m.Own(), Digest: m.table.Digest()}}
 	var out Output
-	for _, id := range m.electors() {
-		if !m.claim.asked[id] {
-			m.claim.asked[id] = true
-			out.Send = append(out.Send, Envelope{To: id, Message: message})
-		}
+	for _, id := range slices.SortedFunc(maps.Keys(whom), ID.Compare) {
+		out.Send = append(out.Send, Envelope{To: id, Message: message})
 	}
+	clear(m.claim.unasked)
 	return out
 }
 
@@ -84,22 +162,45 @@ func (m *Machine) ask() Output {
 // their promise and weigh nothing; of all others more must have granted than
 // are silent. Electors heard of since the last count are asked.
 func (m *Machine) decide() Output {
-	granted, silent := 0, 0
-	for _, id := range m.electors() {
-		if holder, ok := m.claim.answers[id]; !ok {
-			silent++
-		} else if holder {
-			granted++
+	granted, silent := len(m.claim.granted), len(m.claim.silent)
+	if granted > silent || m.off == majority && granted > 0 {
+		return m.hold(m.Own().target())
+	}
+	return m.ask(m.claim.unasked)
+}
+
+// recount looks again after the electors have changed.
+func (m *Machine) recount() Output {
+	switch {
+	case m.claim != nil:
+		m.count(m.claim)
+		return m.decide()
+	case m.seeks:
+		return m.Retry()
+	}
+	return Output{}
+}
+
+// elects reports whether a host is asked: it holds a lease, or may by now.
+func (m *Machine) elects(r Record) bool {
+	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.expired[r.Host]
+}
+
+// isAlone reports whether no other host is known that has a lease or may have.
+func (m *Machine) isAlone() bool {
+	for r := range m.table.All() {
+		if m.elects(r) {
+			return false
 		}
 	}
-	if granted <= silent {
-		return m.ask()
+	return true
+}
+
+func (m *Machine) knowsHolder() bool {
+	for r := range m.table.All() {
+		if r.State == Held && m.elects(r) {
+			return true
+		}
 	}
-	own, _ := m.Own()
-	m.claim = nil
-	age := own.Age // of a lease that the host comes back to
-	if age == 0 {
-		age = m.table.nextAge()
-	}
-	return m.write(Held, own.Subnet, age)
+	return false
 }

@@ -1,8 +1,8 @@
 package lease
 
 import (
+	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // Config is what a Machine is told once.
@@ -13,27 +13,25 @@ type Config struct {
 	Space    Space
 	Fixed    netip.Prefix   // the only subnet to claim, when the operator fixed it
 	Prefer   []netip.Prefix // subnets to claim before any other, best first
+	Founder  bool           // takes a lease by itself where no one is known to hold or to claim one
 }
 
 // Machine is one host's part in the protocol.
 type Machine struct {
-	cfg   Config
-	self  ID
-	table *Table
-	claim *claim // nil while none is under way
-	seeks bool   // would claim, if it knew a holder to ask
-}
-
-// claim is the attempt under way. Its subnet and version are those of the
-// host's own record.
-type claim struct {
-	asked   map[ID]bool           // whom the claim was sent to since the last Retry
-	answers map[ID]bool           // who granted, and whether as a holder
-	refused map[netip.Prefix]bool // subnets denied since Claim was called
+	cfg     Config
+	self    ID
+	table   *Table
+	expired map[ID]bool // whose leases have run out, by this host's clock
+	active  bool        // takes part: has met others, or has reason to go on without
+	claim   *claim      // nil while none is under way
+	seeks   bool        // would claim, if it knew a holder to ask
+	moves   bool        // may take another subnet than the one it had
+	off     rule        // none, but in the test of the simulation
 }
 
 // NewMachine returns the machine of a host that knew the given records when it
-// last made its table durable.
+// last made its table durable. It answers claims, but its answers do not weigh
+// and it claims nothing before Start.
 func NewMachine(cfg Config, known []Record) *Machine {
 	m := &Machine{cfg: cfg, self: cfg.Self, table: NewTable()}
 	for _, r := range known {
@@ -44,73 +42,116 @@ func NewMachine(cfg Config, known []Record) *Machine {
 	return m
 }
 
-// Own returns the host's own record; false when it never had one.
-func (m *Machine) Own() (Record, bool) { return m.table.Get(m.self) }
+// Own returns the host's own record; the zero Record when it never had one.
+func (m *Machine) Own() Record {
+	own, _ := m.table.Get(m.self)
+	return own
+}
 
 // Table returns the machine's table, to be read only.
 func (m *Machine) Table() *Table { return m.table }
 
 // Holds reports whether the host holds a lease.
-func (m *Machine) Holds() bool {
-	own, _ := m.Own()
-	return own.State == Held
+func (m *Machine) Holds() bool { return m.Own().State == Held }
+
+// Start lets the host take part, after it has met others: it brings its own
+// record up to date and asks for a lease if it has none.
+func (m *Machine) Start() Output {
+	m.active = true
+	own := m.Own()
+	if own.State != Held {
+		return m.Retry()
+	}
+	var out Output
+	if own.Name != m.cfg.Name || own.Underlay != m.cfg.Underlay || own.Next.IsValid() {
+		own.Next = netip.Prefix{} // a claim does not outlive its process
+		out = m.write(own)
+	}
+	if m.cfg.Fixed.IsValid() && m.cfg.Fixed != own.Subnet {
+		out.Add(m.begin(nil))
+	}
+	return out
 }
 
-// Found makes this host the first of a new mesh: it takes a lease by itself.
-// It does nothing on a host that knows of others.
-func (m *Machine) Found() Output {
-	if len(m.electors()) > 0 || m.Holds() {
-		return Output{}
-	}
-	subnet, ok := m.candidate(nil)
-	if !ok {
-		return Output{}
-	}
-	return m.write(Held, subnet, m.table.nextAge())
-}
-
-// Present brings the host's own record up to date with its name and underlay
-// address. It keeps silent when there is no lease to tell of.
-func (m *Machine) Present() Output {
-	own, ok := m.Own()
-	if !ok || own.State != Held || own.Name == m.cfg.Name && own.Underlay == m.cfg.Underlay {
-		return Output{}
-	}
-	return m.write(own.State, own.Subnet, own.Age)
-}
-
-// Retry moves a host without a lease on: it asks again whoever is silent, or
-// starts over. Its owner calls it after joining, and from time to time.
+// Retry moves a host on that wants a lease: it asks again whoever is silent,
+// or starts over. Its owner calls it from time to time.
 func (m *Machine) Retry() Output {
 	switch {
-	case m.Holds():
+	case !m.active:
 		return Output{}
-	case m.claim == nil:
-		return m.begin(make(map[netip.Prefix]bool))
+	case m.claim != nil && m.knowsHolder():
+		return m.ask(m.claim.again(m.table))
+	case m.Holds() && (!m.cfg.Fixed.IsValid() || m.Own().Subnet == m.cfg.Fixed):
+		return Output{}
 	}
-	clear(m.claim.asked)
-	for id := range m.claim.answers {
-		m.claim.asked[id] = true
+	return m.begin(nil)
+}
+
+// Renumber makes the host claim another subnet, the given one or, if that is
+// zero, any. It lets go of the one it has only when the claim stands.
+func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
+	switch own := m.Own(); {
+	case !m.active:
+		return Output{}, fmt.Errorf("this host has not met the mesh yet")
+	case to.IsValid() && !m.cfg.Space.Contains(to):
+		return Output{}, fmt.Errorf("%s is not one of the subnets of %s (/%d)", to, m.cfg.Space.Pool, m.cfg.Space.Bits)
+	case to == own.Subnet && own.State == Held:
+		return Output{}, fmt.Errorf("this host holds %s already", to)
+	case m.cfg.Fixed.IsValid() && to != m.cfg.Fixed:
+		return Output{}, fmt.Errorf("bip is fixed in the configuration, to a subnet of %s: change it there", m.cfg.Fixed)
 	}
-	return m.ask()
+	if to.IsValid() {
+		for r := range m.table.Occupants(to) {
+			if r.Host != m.self && !m.expired[r.Host] {
+				return Output{}, fmt.Errorf("%s is %s by %s (%s)", to, r.State, r.Name, r.Underlay.Addr())
+			}
+		}
+	}
+	m.moves = true
+	return m.beginAt(to, nil), nil
+}
+
+// Forget takes a host that is gone for good off the books: its subnet is free,
+// and its silence no longer counts. If it comes back all the same, it asks for
+// the subnet that it had, and gets it unless it is taken.
+func (m *Machine) Forget(host ID) Output {
+	r, ok := m.table.Get(host)
+	if !ok || host == m.self || r.State == Forgotten || r.State == Released {
+		return Output{}
+	}
+	m.forget(r)
+	return Output{Changed: true}.with(m.recount())
+}
+
+// Expire tells which hosts' leases have run out: they keep no one from their
+// subnets, and are not asked. They are still remembered, and count again when
+// they are no longer given.
+func (m *Machine) Expire(hosts map[ID]bool) Output {
+	m.expired = hosts
+	return m.recount()
 }
 
 // Leave says goodbye: for good with release, else the subnet stays this host's.
 // The owner must hand the whole table, not only the host's own record, to
 // those who stay: with it go the promises made here.
 func (m *Machine) Leave(release bool) Output {
-	own, ok := m.Own()
-	m.claim, m.seeks = nil, false
+	own := m.Own()
+	m.claim, m.seeks, m.active = nil, false, false
+	own.Next = netip.Prefix{}
 	switch {
-	case !ok || own.State == Released || own.State == Left && !release:
+	case own.Version == 0 || own.State == Released:
 		return Output{}
-	case release || own.State == Claiming:
-		return m.write(Released, own.Subnet, own.Age)
+	case release || own.Age == 0:
+		own.State, own.Age = Released, 0
+	case own.State == Left || own.State == Forgotten:
+		return Output{}
+	default:
+		own.State = Left
 	}
-	return m.write(Left, own.Subnet, own.Age)
+	return m.write(own)
 }
 
-// Merge takes records that came by gossip.
+// Merge takes records that came by gossip. They must be valid.
 func (m *Machine) Merge(records []Record) Output {
 	var out Output
 	usurped := false
@@ -120,91 +161,56 @@ func (m *Machine) Merge(records []Record) Output {
 		}
 		out.Changed = true
 		usurped = usurped || r.Host == m.self
+		m.heard(r)
 	}
 	switch {
-	case usurped && (!m.Holds() || len(m.electors()) > 0):
-		// The mesh knows a later self than this host does. Whatever it
+	case !m.active || !out.Changed:
+	case usurped:
+		// The mesh knows a later self than this host does, and whatever it
 		// promised meanwhile is forgotten here: ask again, and so learn it.
-		out.Add(m.begin(make(map[netip.Prefix]bool)))
+		out.Add(m.begin(nil))
 	case m.seeks && m.knowsHolder():
 		out.Add(m.Retry())
-	case m.claim != nil && out.Changed:
+	case m.claim != nil:
 		out.Add(m.decide())
 	}
-	return out
-}
-
-// Receive takes a message from another host. It must be valid.
-func (m *Machine) Receive(msg Message) Output {
-	if msg.Claim != nil {
-		return m.receiveClaim(*msg.Claim)
-	}
-	return m.receiveAnswer(*msg.Answer)
-}
-
-func (m *Machine) receiveClaim(c Claim) Output {
-	claimant := c.Record.Host
-	if claimant == m.self || !m.acceptable(c.Record) {
-		return Output{}
-	}
-	var out Output
-	known, _ := m.table.Get(claimant)
-	_, denied := m.table.Against(claimant, c.Record.Subnet)
-	granted := !denied && known.Version <= c.Record.Version
-	if granted {
-		out.Changed = m.table.Merge(c.Record)
-	}
-	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.Holds()}
-	if m.table.Digest() != c.Digest {
-		answer.Records = m.table.Records()
-	}
-	out.Send = []Envelope{{To: claimant, Message: Message{Answer: answer}}}
-	if m.claim != nil && out.Changed {
-		out.Add(m.decide())
-	}
-	return out
-}
-
-func (m *Machine) receiveAnswer(a Answer) Output {
-	before, _ := m.Own()
-	out := m.Merge(a.Records)
-	own, _ := m.Own()
-	if m.claim == nil || a.Version != own.Version || before.Version != own.Version {
-		return out
-	}
-	if !a.Granted {
-		m.claim.refused[own.Subnet] = true
-		out.Add(m.begin(m.claim.refused))
-		return out
-	}
-	m.claim.answers[a.From] = a.Holder
-	out.Add(m.decide())
 	return out
 }
 
 // acceptable keeps records of another pool out of the table.
 func (m *Machine) acceptable(r Record) bool {
-	return !r.occupies() || m.cfg.Space.Contains(r.Subnet)
-}
-
-// electors are the other hosts that hold a lease or may by now, sorted.
-func (m *Machine) electors() []ID {
-	var ids []ID
-	for r := range m.table.All() {
-		if r.Host != m.self && r.elects() {
-			ids = append(ids, r.Host)
-		}
-	}
-	slices.SortFunc(ids, ID.Compare)
-	return ids
+	return (!r.occupies() || m.cfg.Space.Contains(r.Subnet)) && (!r.Next.IsValid() || m.cfg.Space.Contains(r.Next))
 }
 
 // write makes the next version of the host's own record.
-func (m *Machine) write(state State, subnet netip.Prefix, age uint64) Output {
-	own, _ := m.Own()
-	m.table.Merge(Record{
-		Host: m.self, Version: own.Version + 1, State: state, Subnet: subnet, Age: age,
-		Name: m.cfg.Name, Underlay: m.cfg.Underlay,
-	})
+func (m *Machine) write(own Record) Output {
+	own.Host, own.Version, own.Name, own.Underlay = m.self, m.Own().Version+1, m.cfg.Name, m.cfg.Underlay
+	m.table.Merge(own)
 	return Output{Changed: true}
+}
+
+// hold makes subnet the host's own. Whoever it belonged to before, and whose
+// lease has run out, is off the books with that.
+func (m *Machine) hold(subnet netip.Prefix) Output {
+	var gone []Record
+	for r := range m.table.Occupants(subnet) {
+		if r.Host != m.self {
+			gone = append(gone, r)
+		}
+	}
+	for _, r := range gone {
+		m.forget(r)
+	}
+	age := m.Own().Age // of a lease that the host comes back to
+	if age == 0 || m.Own().Subnet != subnet {
+		age = m.table.age + 1
+	}
+	m.claim, m.seeks, m.moves = nil, false, false
+	return m.write(Record{State: Held, Subnet: subnet, Age: age})
+}
+
+func (m *Machine) forget(r Record) {
+	r.State, r.Version, r.Next = Forgotten, r.Version+forgetting, netip.Prefix{}
+	m.table.Merge(r)
+	m.heard(r)
 }

@@ -14,17 +14,19 @@ type Message struct {
 
 // Claim asks for a subnet.
 type Claim struct {
-	Record Record `cbor:"1,keyasint"` // the claimant's own, in state Claiming
+	Record Record `cbor:"1,keyasint"` // the claimant's own, in state Claiming, or Held with a Next
 	Digest uint64 `cbor:"2,keyasint"` // of the claimant's table, this record included
 }
 
 // Answer grants or denies a claim.
 type Answer struct {
-	From    ID       `cbor:"1,keyasint"`
-	Version uint64   `cbor:"2,keyasint"`           // of the claim's record
-	Granted bool     `cbor:"3,keyasint"`           // From will grant the subnet to no one else
-	Holder  bool     `cbor:"4,keyasint"`           // From holds a lease itself: its grant weighs
-	Records []Record `cbor:"5,keyasint,omitempty"` // From's table, unless its digest is the claim's
+	From    ID     `cbor:"1,keyasint"`
+	Version uint64 `cbor:"2,keyasint"` // of the claim's record
+	Granted bool   `cbor:"3,keyasint"` // From will grant the subnet to no one else
+	Holder  bool   `cbor:"4,keyasint"` // From holds a lease itself: its grant weighs
+	// Records are From's table if it is a holder, unless the digests are
+	// equal; else what stands against the claim.
+	Records []Record `cbor:"5,keyasint,omitempty"`
 }
 
 // Validate refuses what no host sends.
@@ -33,8 +35,8 @@ func (m Message) Validate() error {
 	case (m.Claim == nil) == (m.Answer == nil):
 		return errors.New("message is neither a claim nor an answer")
 	case m.Claim != nil:
-		if m.Claim.Record.State != Claiming {
-			return fmt.Errorf("claim by a record in state %s", m.Claim.Record.State)
+		if r := m.Claim.Record; r.State != Claiming && !r.Next.IsValid() {
+			return fmt.Errorf("claim of nothing: a record in state %s", r.State)
 		}
 		return m.Claim.Record.Validate()
 	}
@@ -71,4 +73,9 @@ type Output struct {
 func (o *Output) Add(other Output) {
 	o.Changed = o.Changed || other.Changed
 	o.Send = append(o.Send, other.Send...)
+}
+
+func (o Output) with(other Output) Output {
+	o.Add(other)
+	return o
 }

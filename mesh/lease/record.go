@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,13 +12,14 @@ type State uint8
 
 // The states of a record. Their numbers go over the wire: add, don't reorder.
 const (
-	Claiming State = iota + 1 // asked for; not to be applied
-	Held                      // granted by a majority; the host's own
-	Left                      // its host said goodbye and may come back to it
-	Released                  // nobody's; the record remembers a version only
+	Claiming  State = iota + 1 // asked for; not to be applied
+	Held                       // granted by a majority; the host's own
+	Left                       // its host said goodbye and may come back to it
+	Released                   // given up by its host
+	Forgotten                  // taken off the books by others; its host may ask for it again
 )
 
-var stateNames = [...]string{Claiming: "claiming", Held: "held", Left: "left", Released: "released"}
+var stateNames = [...]string{Claiming: "claiming", Held: "held", Left: "left", Released: "released", Forgotten: "forgotten"}
 
 // String is the state's word, as logs and status show it.
 func (s State) String() string {
@@ -27,7 +29,7 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-func (s State) valid() bool { return s >= Claiming && s <= Released }
+func (s State) valid() bool { return s >= Claiming && s <= Forgotten }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s State) MarshalText() ([]byte, error) {
@@ -55,8 +57,13 @@ const MaxName = 64
 // next one overflow.
 const maxCount = 1 << 62
 
-// Record is a host's word about itself. Only the host writes it; everyone else
-// copies it. Records of dead hosts stay in the table.
+// forgetting raises a version by more than the host itself ever does while it
+// does not know that it was forgotten: of the two records the later one stands.
+const forgetting = 1 << 20
+
+// Record is a host's word about itself. Only the host writes it, and everyone
+// else copies it, until the host is forgotten. Records of dead hosts stay in
+// the table.
 type Record struct {
 	Host     ID             `json:"host" cbor:"1,keyasint"`
 	Version  uint64         `json:"version" cbor:"2,keyasint"` // raised by the host at every change
@@ -64,7 +71,8 @@ type Record struct {
 	Subnet   netip.Prefix   `json:"subnet" cbor:"4,keyasint"` // zero when Released without ever having had one
 	Age      uint64         `json:"age" cbor:"5,keyasint"`    // the lease's place in the order of leases; lower is older
 	Name     string         `json:"name" cbor:"6,keyasint"`
-	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"` // where its gossip listens
+	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"`               // where its gossip listens
+	Next     netip.Prefix   `json:"next,omitzero" cbor:"8,keyasint,omitzero"` // asked for by a holder that renumbers
 }
 
 // Validate refuses what no host writes. Records come off the network and out
@@ -81,26 +89,48 @@ func (r Record) Validate() error {
 		return fmt.Errorf("record of %s: subnet %s has host bits", r.Host, r.Subnet)
 	case !r.Subnet.IsValid() && r.State != Released:
 		return fmt.Errorf("record of %s: %s without a subnet", r.Host, r.State)
-	case !r.Underlay.IsValid() || r.Underlay.Port() == 0:
-		return fmt.Errorf("record of %s: underlay address %s is not valid", r.Host, r.Underlay)
-	case r.Name == "" || len(r.Name) > MaxName:
-		return fmt.Errorf("record of %s: name has %d bytes, want 1 to %d", r.Host, len(r.Name), MaxName)
+	case r.Next != r.Next.Masked() || r.Next.IsValid() && r.State != Held:
+		return fmt.Errorf("record of %s: %s with next subnet %s", r.Host, r.State, r.Next)
+	case !r.Underlay.Addr().Unmap().Is4() || r.Underlay.Port() == 0:
+		return fmt.Errorf("record of %s: underlay address %s is not IPv4 with a port", r.Host, r.Underlay)
+	case !validName(r.Name):
+		return fmt.Errorf("record of %s: name %.80q: want 1 to %d printable bytes", r.Host, r.Name, MaxName)
 	}
 	return nil
 }
 
-// occupies reports whether the record keeps others from its subnet.
-func (r Record) occupies() bool { return r.State != Released }
+// validName keeps names out that could not be printed on a line.
+func validName(name string) bool {
+	for _, b := range []byte(name) {
+		if b <= ' ' || b > '~' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= MaxName
+}
+
+// occupies reports whether the record keeps others from its subnets.
+func (r Record) occupies() bool { return r.State == Claiming || r.State == Held || r.State == Left }
+
+// has reports whether subnet is one that the record occupies.
+func (r Record) has(subnet netip.Prefix) bool {
+	return r.occupies() && (r.Subnet == subnet || r.Next == subnet && subnet.IsValid())
+}
+
+// target is what a claim made with this record asks for.
+func (r Record) target() netip.Prefix {
+	if r.Next.IsValid() {
+		return r.Next
+	}
+	return r.Subnet
+}
 
 // elects reports whether the host counts among those that are asked: it holds
 // a lease, or may by now.
 func (r Record) elects() bool { return r.State == Held || r.State == Claiming }
 
-// Older reports whether r's lease wins over s's where they overlap: the lower
-// age, then the lower ID. Every host that has both records names the same one.
-func (r Record) Older(s Record) bool {
-	if r.Age != s.Age {
-		return r.Age < s.Age
-	}
-	return r.Host.Compare(s.Host) < 0
+// compareAge orders leases by who wins where they overlap: the lower age, then
+// the lower ID. Every host that has both records names the same one.
+func (r Record) compareAge(s Record) int {
+	return cmp.Or(cmp.Compare(r.Age, s.Age), r.Host.Compare(s.Host))
 }

@@ -1,202 +1,314 @@
 package lease
 
 import (
+	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
+	"strings"
+	"time"
 )
 
-// sim runs real machines on a network that delays, loses, repeats and reorders,
-// in an order drawn from one seed. A host's disk is what it last made durable.
+// sim runs real machines on a simulated network and clock. Everything that
+// happens is an event of its scheduler, and every choice is drawn from one
+// seed: the same seed is the same run, to the last message.
 type sim struct {
-	t      *testing.T
-	seed   uint64
-	rng    *rand.Rand
-	space  Space
-	hosts  []*simHost
-	queue  []simEnvelope
-	steps  int
-	faults bool
+	seed  uint64
+	wrong error // the first broken promise; nothing happens after it
+	rng   *rand.Rand
+	now   time.Duration
+	queue eventQueue
+	seq   uint64
+	hosts []*simHost
+	byID  map[ID]*simHost
+
+	off rule // switched off in all machines
+	// The network and its faults.
+	delay     func() time.Duration
+	loss, dup float64
+	crash     float64 // the chance of a crash at each of the two edges of a write
+	spread    int     // how many hosts hear of a new lease at once
+
+	holders  map[netip.Prefix][]*simHost // who may apply a subnet now
+	steps    int
+	messages int // claims and answers sent
 }
 
+// simHost is a machine, what its owner made durable, and where it is.
 type simHost struct {
-	cfg   Config
-	m     *Machine // nil while crashed
-	disk  []Record
-	group int // hosts of different groups can't reach each other
+	*sim
+	cfg    Config
+	m      *Machine // nil while it is down
+	disk   []Record
+	group  int    // hosts of different groups can't reach each other
+	life   int    // raised at each start, so that timers of an earlier one end
+	told   uint64 // the version of its own record that it has spread
+	holds  netip.Prefix
+	moving bool          // was told to renumber or to leave
+	gone   bool          // for good
+	seen   time.Duration // when it went down
+	done   time.Duration // when it first held a lease
+	sent   int
 }
 
-type simEnvelope struct {
-	from ID
-	Envelope
+type simEvent struct {
+	at  time.Duration
+	seq uint64
+	do  func()
 }
 
-func simID(seed uint64, i int) ID {
-	var id ID
-	rng := rand.New(rand.NewPCG(seed, uint64(i)))
-	binary.BigEndian.PutUint64(id[:8], rng.Uint64())
-	binary.BigEndian.PutUint64(id[8:], rng.Uint64())
-	return id
+type eventQueue []simEvent
+
+func (q eventQueue) Len() int { return len(q) }
+func (q eventQueue) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+}
+func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *eventQueue) Push(x any)   { *q = append(*q, x.(simEvent)) }
+func (q *eventQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
 }
 
-func newSim(t *testing.T, seed uint64, hosts int, space Space) *sim {
-	s := &sim{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), space: space}
-	for i := range hosts {
-		s.hosts = append(s.hosts, &simHost{cfg: Config{
-			Self: simID(seed, i), Name: fmt.Sprintf("h%d", i), Space: space,
-			Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7946),
-		}})
+func newSim(seed uint64, hosts int, space Space) *sim {
+	s := &sim{
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), byID: make(map[ID]*simHost),
+		holders: make(map[netip.Prefix][]*simHost), spread: hosts,
 	}
+	s.delay = func() time.Duration {
+		return 200*time.Microsecond + time.Duration(s.rng.ExpFloat64()*float64(time.Millisecond))
+	}
+	for i := range hosts {
+		var id ID
+		binary.BigEndian.PutUint64(id[:8], s.rng.Uint64())
+		binary.BigEndian.PutUint64(id[8:], s.rng.Uint64())
+		h := &simHost{sim: s, cfg: Config{
+			Self: id, Name: fmt.Sprintf("h%d", i), Space: space,
+			Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7946),
+		}}
+		s.hosts = append(s.hosts, h)
+		s.byID[id] = h
+	}
+	s.hosts[0].cfg.Founder = true
 	return s
 }
 
-// start boots a host from its disk and, as joining does, exchanges tables with
-// one host that it can reach.
-func (s *sim) start(h *simHost) {
-	h.m = NewMachine(h.cfg, h.disk)
-	s.do(h, h.m.Present())
-	s.gossip(h)
+func (s *sim) after(d time.Duration, do func()) {
+	s.seq++
+	heap.Push(&s.queue, simEvent{at: s.now + d, seq: s.seq, do: do})
 }
 
-func (s *sim) host(id ID) *simHost {
-	for _, h := range s.hosts {
-		if h.cfg.Self == id {
-			return h
+// run lets events happen until the time is over or, if it is given, done.
+func (s *sim) run(until time.Duration, done func() bool) {
+	for s.wrong == nil && len(s.queue) > 0 && s.queue[0].at <= until && (done == nil || !done()) {
+		e := heap.Pop(&s.queue).(simEvent)
+		s.now = e.at
+		s.steps++
+		e.do()
+	}
+}
+
+func (s *sim) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
+
+func (s *sim) reach(a, b *simHost) bool { return a.m != nil && b.m != nil && a.group == b.group }
+
+// start boots a host from its disk. It takes part once it has exchanged tables
+// with a host that it can reach; one that held a lease, and was not forgotten
+// meanwhile, goes on without after a while.
+func (h *simHost) start() {
+	if h.m != nil || h.gone {
+		return
+	}
+	h.life++
+	h.told = 0
+	h.m = NewMachine(h.cfg, h.disk)
+	h.m.off, h.m.table.off = h.off, h.off
+	h.join(h.life, 0)
+}
+
+func (h *simHost) join(life, tries int) {
+	if h.m == nil || h.life != life {
+		return
+	}
+	switch peer := h.peer(); {
+	case peer != nil:
+		h.exchange(peer)
+	case h.cfg.Founder && h.m.Own().Version == 0:
+	case !h.m.Holds() || tries < 20 || h.forgotten():
+		h.after(100*time.Millisecond, func() { h.join(life, tries+1) })
+		return
+	}
+	if h.m == nil {
+		return
+	}
+	h.do(h.m.Start())
+	h.tick(life)
+}
+
+// forgotten reports whether anyone has taken the host off the books.
+func (h *simHost) forgotten() bool {
+	for _, other := range h.hosts {
+		for _, r := range other.disk {
+			if r.Host == h.cfg.Self && r.State == Forgotten {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// peer is a host that can be reached, drawn at random.
+func (h *simHost) peer() *simHost {
+	begin := h.rng.IntN(len(h.hosts))
+	for i := range h.hosts {
+		if other := h.hosts[(begin+i)%len(h.hosts)]; other != h && h.reach(h, other) {
+			return other
 		}
 	}
 	return nil
 }
 
-// do plays the owner's part: durable first, then send; a crash in between
-// loses the messages, a crash before it the change as well.
-func (s *sim) do(h *simHost, out Output) {
-	if out.Changed {
-		if s.faults && s.rng.IntN(200) == 0 {
-			h.m = nil
+// tick is what the owner does from time to time: retry, and exchange tables
+// with someone.
+func (h *simHost) tick(life int) {
+	if h.m == nil || h.life != life {
+		return
+	}
+	h.after(200*time.Millisecond+time.Duration(h.rng.Int64N(int64(300*time.Millisecond))), func() {
+		if h.m == nil || h.life != life {
 			return
 		}
-		h.disk = h.m.Table().Records()
+		h.do(h.m.Retry())
+		if peer := h.peer(); h.m != nil && peer != nil && h.rng.IntN(4) == 0 {
+			h.exchange(peer)
+		}
+		h.tick(life)
+	})
+}
+
+func (h *simHost) exchange(peer *simHost) {
+	mine := h.m.Table().Records()
+	h.do(h.m.Merge(peer.m.Table().Records()))
+	if peer.m != nil {
+		peer.do(peer.m.Merge(mine))
 	}
-	if s.faults && s.rng.IntN(200) == 0 {
-		h.m = nil
-		return
+}
+
+// do plays the owner's part: durable first, then out with it. A crash before
+// the write loses the change, one after it the messages.
+func (h *simHost) do(out Output) {
+	if out.Changed {
+		if h.chance(h.crash) {
+			h.stop()
+			return
+		}
+		h.disk = h.m.Table().news()
+		if h.chance(h.crash) {
+			h.stop()
+			return
+		}
+	}
+	h.apply()
+	if own := h.m.Own(); own.State == Held && own.Version != h.told {
+		h.told = own.Version
+		begin := h.rng.IntN(len(h.hosts))
+		for i := range min(h.spread, len(h.hosts)) {
+			h.send(h.hosts[(begin+i)%len(h.hosts)], func(to *simHost) Output { return to.m.Merge([]Record{own}) })
+		}
 	}
 	for _, e := range out.Send {
-		if len(s.queue) < 1000 {
-			s.queue = append(s.queue, simEnvelope{h.cfg.Self, e})
-		}
+		h.messages++
+		h.sent++
+		h.send(h.byID[e.To], func(to *simHost) Output { return to.m.Receive(e.Message) })
 	}
-	s.check(h)
 }
 
-// check is the promise: what one host may apply, no other host may.
-func (s *sim) check(h *simHost) {
-	if h.m == nil || !h.m.Holds() {
+func (h *simHost) send(to *simHost, receive func(*simHost) Output) {
+	if h.chance(h.loss) {
 		return
 	}
-	own, _ := h.m.Own()
-	for _, other := range s.hosts {
-		if other == h || other.m == nil || !other.m.Holds() {
-			continue
-		}
-		if theirs, _ := other.m.Own(); theirs.Subnet == own.Subnet {
-			s.t.Fatalf("seed %d, step %d: %s and %s both hold %s", s.seed, s.steps, own.Name, theirs.Name, own.Subnet)
-		}
+	copies := 1
+	if h.chance(h.dup) {
+		copies = 2
+	}
+	for range copies {
+		h.after(h.delay(), func() {
+			if to != h && to.m != nil && to.group == h.group {
+				to.do(receive(to))
+			}
+		})
 	}
 }
 
-func (s *sim) gossip(h *simHost) {
-	peer := s.hosts[s.rng.IntN(len(s.hosts))]
-	if h.m == nil || peer == h || peer.m == nil || peer.group != h.group {
+func (h *simHost) stop() {
+	h.m = nil
+	h.seen = h.now
+	h.apply()
+}
+
+func (s *sim) breaks(format string, args ...any) {
+	if s.wrong == nil {
+		s.wrong = fmt.Errorf("seed %d: after %s, at step %d: %s", s.seed, s.now, s.steps, fmt.Sprintf(format, args...))
+	}
+}
+
+// apply keeps who may apply what, and checks two promises: no two hosts ever
+// may apply one subnet, and a host keeps its own until it gives it up.
+func (h *simHost) apply() {
+	var holds netip.Prefix
+	if h.m != nil && h.m.active && h.m.Holds() {
+		holds = h.m.Own().Subnet
+		if h.done == 0 {
+			h.done = h.now
+		}
+	}
+	if holds == h.holds {
 		return
 	}
-	mine, theirs := h.m.Table().Records(), peer.m.Table().Records()
-	s.do(h, h.m.Merge(theirs))
-	if peer.m != nil {
-		s.do(peer, peer.m.Merge(mine))
-	}
-}
-
-// step lets one thing happen.
-func (s *sim) step() {
-	s.steps++
-	h := s.hosts[s.rng.IntN(len(s.hosts))]
-	switch dice := s.rng.IntN(100); {
-	case dice < 85 && len(s.queue) > 0:
-		i := s.rng.IntN(min(len(s.queue), 50)) // reordered
-		e := s.queue[i]
-		if !s.faults || s.rng.IntN(20) > 0 { // else it comes again
-			s.queue = append(s.queue[:i], s.queue[i+1:]...)
+	if h.holds.IsValid() {
+		if h.m != nil && !h.moving {
+			h.breaks("%s lost %s and has %s", h.cfg.Name, h.holds, holds)
 		}
-		to, from := s.host(e.To), s.host(e.from)
-		if s.faults && s.rng.IntN(10) == 0 || to.m == nil || to.group != from.group {
-			return // lost
+		h.moving = false
+		others := h.holders[h.holds][:0]
+		for _, other := range h.holders[h.holds] {
+			if other != h {
+				others = append(others, other)
+			}
 		}
-		s.do(to, to.m.Receive(e.Message))
-	case dice < 92:
-		s.gossip(h)
-	case dice < 94 && h.m != nil:
-		s.do(h, h.m.Retry())
-	case h.m == nil:
-		s.start(h)
-	case s.faults && dice == 98:
-		h.m = nil
-	case s.faults && dice == 99:
-		for _, h := range s.hosts {
-			h.group = s.rng.IntN(2) * s.rng.IntN(2)
-		}
+		h.holders[h.holds] = others
 	}
-}
-
-// settle heals everything and waits until every host holds a lease.
-func (s *sim) settle(limit int) {
-	s.faults = false
-	for _, h := range s.hosts {
-		h.group = 0
+	h.holds = holds
+	if !holds.IsValid() {
+		return
 	}
-	for range limit {
-		s.step()
-		if s.settled() {
-			return
-		}
+	for _, other := range h.holders[holds] {
+		h.breaks("%s and %s both hold %s", other.cfg.Name, h.cfg.Name, holds)
 	}
-	for _, h := range s.hosts {
-		if h.m != nil {
-			own, _ := h.m.Own()
-			s.t.Logf("%s: %+v, waiting %+v", h.cfg.Name, own, h.m.Waiting())
-		}
-	}
-	s.t.Fatalf("seed %d: not settled after %d steps", s.seed, s.steps)
+	h.holders[holds] = append(h.holders[holds], h)
 }
 
 func (s *sim) settled() bool {
 	for _, h := range s.hosts {
-		if h.m == nil || !h.m.Holds() {
+		if !h.gone && (h.m == nil || !h.holds.IsValid()) {
 			return false
 		}
 	}
 	return true
 }
 
-func TestNoTwoHostsHoldOneSubnetWhateverHappens(t *testing.T) {
-	schedules := 200
-	if testing.Short() {
-		schedules = 50
-	}
-	for i := range schedules {
-		seed := uint64(i + 1)
-		rng := rand.New(rand.NewPCG(seed, 1))
-		hosts := 5 + rng.IntN(20)
-		// A pool scarcely larger than the mesh, so that claims collide.
-		s := newSim(t, seed, hosts, Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 16 + 5})
-		s.start(s.hosts[0])
-		s.do(s.hosts[0], s.hosts[0].m.Found())
-		s.faults = true
-		for range 3000 {
-			s.step()
+// report says where every host stands.
+func (s *sim) report() string {
+	var b strings.Builder
+	for _, h := range s.hosts {
+		if h.m == nil {
+			fmt.Fprintf(&b, "%s is down, for good: %t\n", h.cfg.Name, h.gone)
+			continue
 		}
-		s.settle(200000)
+		own := h.m.Own()
+		fmt.Fprintf(&b, "%s: %s %s, version %d, age %d; waiting %+v\n", h.cfg.Name, own.State, own.Subnet, own.Version, own.Age, h.m.Waiting())
 	}
+	return b.String()
 }

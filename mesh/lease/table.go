@@ -13,13 +13,17 @@ import (
 // is not usable; see [NewTable].
 type Table struct {
 	records map[ID]Record
+	by      map[netip.Prefix][]ID // the hosts that occupy a subnet
 	digest  uint64
+	age     uint64 // the greatest of all
+	history []Record
+	off     rule // none, but in the test of the simulation
 }
 
 // NewTable returns a table of the given records; of several of one host, the
 // highest version.
 func NewTable(records ...Record) *Table {
-	t := &Table{records: make(map[ID]Record, len(records))}
+	t := &Table{records: make(map[ID]Record, len(records)), by: make(map[netip.Prefix][]ID)}
 	for _, r := range records {
 		t.Merge(r)
 	}
@@ -30,15 +34,35 @@ func NewTable(records ...Record) *Table {
 // reports whether it did.
 func (t *Table) Merge(r Record) bool {
 	old, ok := t.records[r.Host]
-	if ok && old.Version >= r.Version {
+	if ok && (old.Version >= r.Version && t.off != higherVersion || old == r) {
 		return false
 	}
 	if ok {
 		t.digest ^= fingerprint(old)
+		t.index(old, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
 	}
-	t.digest ^= fingerprint(r)
 	t.records[r.Host] = r
+	t.digest ^= fingerprint(r)
+	t.index(r, func(ids []ID) []ID { return append(ids, r.Host) })
+	t.age = max(t.age, r.Age)
+	t.history = append(t.history, r)
+	if len(t.history) > 2*len(t.records)+16 {
+		t.history = t.Records()
+	}
 	return true
+}
+
+func (t *Table) index(r Record, change func([]ID) []ID) {
+	for _, subnet := range []netip.Prefix{r.Subnet, r.Next} {
+		if !r.has(subnet) {
+			continue
+		}
+		if ids := change(t.by[subnet]); len(ids) > 0 {
+			t.by[subnet] = ids
+		} else {
+			delete(t.by, subnet)
+		}
+	}
 }
 
 // Get returns what the table has of a host.
@@ -55,21 +79,24 @@ func (t *Table) Records() []Record {
 	return slices.SortedFunc(t.All(), func(a, b Record) int { return a.Host.Compare(b.Host) })
 }
 
+// news returns records from which a host that merges them knows all that this
+// table knows. It costs nothing: some may be outdated by later ones in it, and
+// the slice is shared, to be read only.
+func (t *Table) news() []Record { return slices.Clip(t.history) }
+
 // Digest is the same for two tables that know the same versions of the same
 // hosts, and almost surely differs otherwise.
 func (t *Table) Digest() uint64 { return t.digest }
 
-// Against returns a record of a host other than self that keeps subnet from
-// being anyone else's, the one with the lowest ID if there are several.
-func (t *Table) Against(self ID, subnet netip.Prefix) (Record, bool) {
-	var found Record
-	for r := range t.All() {
-		if r.Host != self && r.occupies() && r.Subnet.Overlaps(subnet) &&
-			(found.Host.IsZero() || r.Host.Compare(found.Host) < 0) {
-			found = r
+// Occupants yields the records that keep subnet from being anyone else's.
+func (t *Table) Occupants(subnet netip.Prefix) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, id := range t.by[subnet] {
+			if !yield(t.records[id]) {
+				return
+			}
 		}
 	}
-	return found, !found.Host.IsZero()
 }
 
 // Conflict is two leases of one subnet: of a healed partition, a restored disk
@@ -77,40 +104,26 @@ func (t *Table) Against(self ID, subnet netip.Prefix) (Record, bool) {
 type Conflict struct{ Winner, Loser Record }
 
 // Conflicts returns every loser of a conflict with its winner, sorted by the
-// loser's ID. A lease that has itself lost takes none from others.
+// loser's ID.
 func (t *Table) Conflicts() []Conflict {
-	var held []Record
-	for r := range t.All() {
-		if r.State == Held {
-			held = append(held, r)
-		}
-	}
-	slices.SortFunc(held, func(a, b Record) int {
-		if a.Older(b) {
-			return -1
-		}
-		return 1
-	})
-	winners := make(map[netip.Addr]Record, len(held)) // by the first address of their subnet
 	var conflicts []Conflict
-	for _, r := range held {
-		if winner, taken := winners[r.Subnet.Addr()]; taken {
-			conflicts = append(conflicts, Conflict{Winner: winner, Loser: r})
+	for subnet, ids := range t.by {
+		if len(ids) < 2 {
 			continue
 		}
-		winners[r.Subnet.Addr()] = r
+		var held []Record
+		for r := range t.Occupants(subnet) {
+			if r.State == Held && r.Subnet == subnet {
+				held = append(held, r)
+			}
+		}
+		slices.SortFunc(held, Record.compareAge)
+		for i := 1; i < len(held); i++ {
+			conflicts = append(conflicts, Conflict{Winner: held[0], Loser: held[i]})
+		}
 	}
 	slices.SortFunc(conflicts, func(a, b Conflict) int { return a.Loser.Host.Compare(b.Loser.Host) })
 	return conflicts
-}
-
-// nextAge is the age of a lease taken now: greater than any known.
-func (t *Table) nextAge() uint64 {
-	var age uint64
-	for r := range t.All() {
-		age = max(age, r.Age)
-	}
-	return age + 1
 }
 
 // fingerprint stands for one version of one host's record.

@@ -1,0 +1,67 @@
+package lease
+
+import "slices"
+
+// Receive takes a message from another host. It must be valid.
+func (m *Machine) Receive(msg Message) Output {
+	if msg.Claim != nil {
+		return m.receiveClaim(*msg.Claim)
+	}
+	return m.receiveAnswer(*msg.Answer)
+}
+
+// receiveClaim grants a claim unless another host's record stands against it.
+// Merging the claim is the promise, and binds whether or not it weighs.
+func (m *Machine) receiveClaim(c Claim) Output {
+	claimant := c.Record.Host
+	if claimant == m.self || !m.acceptable(c.Record) {
+		return Output{}
+	}
+	var out Output
+	known, _ := m.table.Get(claimant)
+	granted := known.Version <= c.Record.Version && m.grantable(c.Record)
+	if granted && m.table.Merge(c.Record) {
+		out.Changed = true
+		m.heard(c.Record)
+	}
+	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds()}
+	switch {
+	case m.table.Digest() == c.Digest:
+	case answer.Holder:
+		answer.Records = m.table.news()
+	case !granted: // why, so that the claimant turns to another
+		answer.Records = slices.Collect(m.table.Occupants(c.Record.target()))
+	}
+	out.Send = []Envelope{{To: claimant, Message: Message{Answer: answer}}}
+	if out.Changed && m.claim != nil {
+		out.Add(m.decide())
+	}
+	return out
+}
+
+func (m *Machine) grantable(claim Record) bool {
+	for r := range m.table.Occupants(claim.target()) {
+		if r.Host != claim.Host && !m.expired[r.Host] && m.off != oneGrant {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) receiveAnswer(a Answer) Output {
+	version := m.Own().Version
+	out := m.Merge(a.Records)
+	own := m.Own()
+	if m.claim == nil || a.Version != own.Version || version != own.Version {
+		return out
+	}
+	if !a.Granted {
+		m.claim.refused[own.target()] = true
+		return out.with(m.begin(m.claim.refused))
+	}
+	m.claim.answers[a.From] = a.Holder
+	if r, ok := m.table.Get(a.From); ok {
+		m.place(m.claim, r)
+	}
+	return out.with(m.decide())
+}

@@ -1,0 +1,193 @@
+package lease
+
+import (
+	"flag"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+var (
+	schedules = flag.Int("schedules", 300, "how many random schedules the simulation runs")
+	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule; a failure prints its own")
+)
+
+// TestNoTwoHostsHoldOneSubnetWhateverHappens draws schedules of 5 to 50 hosts
+// with delay, loss, repetition, reordering, partitions, crashes that lose what
+// was not durable, restarts, goodbyes, renumbering, and a host that is gone
+// for good and forgotten. After every step no two hosts hold one subnet; a
+// lease changes only when its host gave it up; and once the faults stop, every
+// host holds one.
+func TestNoTwoHostsHoldOneSubnetWhateverHappens(t *testing.T) {
+	n := *schedules
+	if testing.Short() {
+		n = min(n, 50)
+	}
+	if err := runSchedules(*firstSeed, n, none); err != nil {
+		t.Error(err)
+	}
+}
+
+// A simulation that can't fail proves nothing: without any one of the rules it
+// finds a broken promise within the budget of an ordinary run.
+func TestTheSimulationFindsWhatAMissingRuleBreaks(t *testing.T) {
+	for _, off := range []rule{majority, oneGrant, higherVersion} {
+		err := runSchedules(1, 300, off)
+		if err == nil {
+			t.Errorf("without %s nothing breaks", off)
+			continue
+		}
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		t.Logf("without %s: %s", off, first)
+	}
+}
+
+func runSchedules(first uint64, n int, off rule) error {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var failed atomic.Bool
+	for i := range uint64(n) {
+		group.Go(func() error {
+			if failed.Load() {
+				return nil
+			}
+			err := runSchedule(first+i, off)
+			if err != nil {
+				failed.Store(true)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func runSchedule(seed uint64, off rule) error {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	hosts := 5 + rng.IntN(10)
+	if rng.IntN(10) == 0 {
+		hosts = 15 + rng.IntN(36)
+	}
+	// A pool of 64, scarcely larger than the larger meshes: claims collide.
+	s := newSim(seed, hosts, Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 16 + 6})
+	s.off = off
+	s.loss, s.dup, s.crash = 0.2*rng.Float64(), 0.1*rng.Float64(), 0.02*rng.Float64()
+	s.spread = rng.IntN(hosts + 1)
+	spread := time.Duration(rng.ExpFloat64() * float64(20*time.Millisecond))
+	s.delay = func() time.Duration {
+		d := 100*time.Microsecond + time.Duration(s.rng.ExpFloat64()*float64(spread))
+		if s.rng.IntN(50) == 0 {
+			d += time.Duration(s.rng.Int64N(int64(5 * time.Second))) // delayed beyond retries
+		}
+		return d
+	}
+	s.hosts[0].start()
+	s.run(time.Millisecond, nil)
+	for _, h := range s.hosts[1:] {
+		s.after(time.Duration(rng.Int64N(int64(2*time.Second))), func() { h.start() })
+	}
+	const faults = 20 * time.Second
+	s.disturb(faults)
+	s.run(faults, nil)
+
+	s.loss, s.dup, s.crash = 0, 0, 0
+	for _, h := range s.hosts {
+		h.group = 0
+		if h.m == nil && !h.gone {
+			h.start()
+		}
+	}
+	s.run(faults+60*time.Second, s.settled)
+	if s.wrong == nil && !s.settled() {
+		s.breaks("not settled 60 s after the last fault\n%s", s.report())
+	}
+	return s.wrong
+}
+
+// disturb makes something happen to some host now and then.
+func (s *sim) disturb(until time.Duration) {
+	s.after(time.Duration(s.rng.ExpFloat64()*float64(300*time.Millisecond)), func() {
+		if s.now >= until {
+			return
+		}
+		h := s.hosts[s.rng.IntN(len(s.hosts))]
+		switch dice := s.rng.IntN(20); {
+		case h.gone:
+		case h.m == nil:
+			h.start()
+		case dice < 5:
+			h.stop()
+		case dice < 8: // a partition, and its end
+			for _, other := range s.hosts {
+				other.group = s.rng.IntN(2) * s.rng.IntN(2)
+			}
+		case dice < 10:
+			for _, other := range s.hosts {
+				other.group = 0
+			}
+		case dice < 12:
+			out, err := h.m.Renumber(netip.Prefix{})
+			if err == nil {
+				h.moving = true
+				h.do(out)
+			}
+		case dice < 13:
+			h.leave(s.rng.IntN(2) == 0)
+		case dice < 14 && s.rng.IntN(3) == 0 && s.mayGo(h):
+			h.stop()
+			h.gone = true
+			s.after(time.Second, func() { s.forgetSomewhere(h.cfg.Self) })
+		}
+		s.disturb(until)
+	})
+}
+
+// leave hands the table to everyone who can be reached, then goes.
+func (h *simHost) leave(release bool) {
+	h.moving = true
+	out := h.m.Leave(release)
+	if out.Changed {
+		h.disk = h.m.Table().news()
+	}
+	records := h.m.Table().Records()
+	for _, other := range h.hosts {
+		if other != h && h.reach(h, other) {
+			other.do(other.m.Merge(records))
+		}
+	}
+	h.stop()
+}
+
+// mayGo allows one host to be gone for good, as long as a mesh is left.
+func (s *sim) mayGo(h *simHost) bool {
+	holders := 0
+	for _, other := range s.hosts {
+		if other.gone {
+			return false
+		}
+		if other != h && other.holds.IsValid() {
+			holders++
+		}
+	}
+	return holders >= 2
+}
+
+// forgetSomewhere is an operator who asks any host that knows of the other to
+// forget it, and looks again later.
+func (s *sim) forgetSomewhere(id ID) {
+	for _, h := range s.hosts {
+		if h.m == nil || !h.m.active {
+			continue
+		}
+		if out := h.m.Forget(id); out.Changed {
+			h.do(out)
+			break
+		}
+	}
+	s.after(time.Second, func() { s.forgetSomewhere(id) })
+}
