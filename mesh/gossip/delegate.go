@@ -42,7 +42,11 @@ func (d *delegate) MergeRemoteState(buf []byte, _ bool) { d.inbox.put(event{pack
 
 // NotifyJoin implements memberlist.EventDelegate.
 func (d *delegate) NotifyJoin(node *memberlist.Node) {
-	if m, err := d.examine(node); err == nil && m.id != d.self {
+	m, err := d.examine(node)
+	switch {
+	case err != nil: // founded a mesh of its own since it joined, say
+		d.NotifyLeave(node)
+	case m.id != d.self:
 		d.inbox.put(event{joined: m})
 	}
 }

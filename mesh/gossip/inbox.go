@@ -9,12 +9,13 @@ import (
 
 // event is something that memberlist told us. Exactly one field is set.
 type event struct {
-	packet  []byte   // a message, or the state of a push/pull
-	joined  *member  // alive, or alive with something new
-	failed  lease.ID // silent, or gone
-	refused *refusal // not let in
-	twins   *twins   // one ID at two addresses
-	foreign *string  // gossip that can't be read, from this address
+	packet  []byte          // a message, or the state of a push/pull
+	joined  *member         // alive, or alive with something new
+	failed  lease.ID        // silent, or gone
+	refused *refusal        // not let in
+	twins   *twins          // one ID at two addresses
+	twin    *netip.AddrPort // our ID at another address, where it answered
+	foreign *string         // gossip that can't be read, from this address
 }
 
 // member is another host that is alive.

@@ -52,15 +52,19 @@ func (n *Node) meet(ctx context.Context) error {
 		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
 			return &TwinError{ID: n.self, Also: *also}
 		}
-		if err == nil || n.mayStartAlone() {
+		if err == nil {
 			break
 		}
 		if why := refusalIn(err); why != nil {
 			return &RefusedError{Why: why}
 		}
-		why := err.Error()
-		n.silence.Store(&why)
-		n.cfg.Log.Debug("no one could be joined", "err", err)
+		if n.mayStartAlone() {
+			break
+		}
+		why := plainly(err)
+		if last := n.silence.Swap(&why); last == nil || *last != why {
+			n.cfg.Log.Warn("no host could be joined yet", "err", why)
+		}
 		if !wait(ctx, backoff) {
 			return nil
 		}
@@ -120,11 +124,16 @@ func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, e
 // joinAny exchanges state with the seeds and with some of the given hosts. It
 // returns nil as soon as one of them could be joined; the rest goes on, and is
 // waited for when Run returns.
-func (n *Node) joinAny(ctx context.Context, seeds []string, others []netip.AddrPort) error {
+func (n *Node) joinAny(ctx context.Context, seeds []string, others []missing) error {
 	addresses, err := n.resolve(ctx, seeds)
+	// Half of those tried are the last seen, which a partition took away; the
+	// other half are drawn from the rest, which may be a thousand dead hosts.
 	others = slices.Clone(others)
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	addresses = append(addresses, others[:min(len(others), rejoinAtOnce)]...)
+	rest := others[min(len(others), rejoinAtOnce/2):]
+	rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	for _, other := range others[:min(len(others), rejoinAtOnce)] {
+		addresses = append(addresses, other.at)
+	}
 
 	results := make(chan error, len(addresses))
 	for _, address := range addresses {
@@ -150,6 +159,18 @@ func (n *Node) joinAny(ctx context.Context, seeds []string, others []netip.AddrP
 func (n *Node) answers(at netip.AddrPort) bool {
 	_, err := n.list.Ping(n.self.String(), net.UDPAddrFromAddrPort(at))
 	return err == nil
+}
+
+// plainly is an error on one line, without the bullets of memberlist's.
+func plainly(err error) string {
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
+		if line != "" && !strings.HasSuffix(line, "occurred:") && !slices.Contains(parts, line) {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // refusalIn finds in what memberlist says of a failed join that the two hosts

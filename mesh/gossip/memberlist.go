@@ -52,8 +52,7 @@ func (w logWriter) Write(line []byte) (int, error) {
 	text = text[strings.Index(text, "]")+1:]
 	text = strings.TrimPrefix(strings.TrimSpace(text), "memberlist: ")
 	w.n.cfg.Log.Log(context.Background(), slog.LevelDebug, text, "from", "memberlist")
-	if foreignKey(text) {
-		_, from, _ := strings.Cut(text, "from=")
+	if _, from, ok := strings.Cut(text, "from="); ok && foreignKey(text) {
 		host, _, _ := strings.Cut(from, ":")
 		w.n.delegate.inbox.put(event{foreign: &host})
 	}

@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +28,9 @@ type Node struct {
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
 	ready    chan struct{}
-	absent   atomic.Pointer[[]netip.AddrPort] // where hosts should be that are not alive
-	silence  atomic.Pointer[string]           // why no one could be joined
-	outgoing sync.WaitGroup                   // sends and joins under way
+	absent   atomic.Pointer[[]missing] // the last seen first
+	silence  atomic.Pointer[string]    // why no one could be joined
+	outgoing sync.WaitGroup            // sends and joins under way
 
 	// Owned by the goroutine of own.
 	mesh      string

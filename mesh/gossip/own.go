@@ -127,6 +127,8 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.handleRefusal(*e.refused)
 		case e.twins != nil:
 			n.handleTwins(*e.twins)
+		case e.twin != nil:
+			n.handleLivingTwin(*e.twin)
 		case e.foreign != nil:
 			n.handleForeignKey(*e.foreign)
 		}

@@ -117,9 +117,14 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 // for this host. When it returns, those who could be reached know. Run goes on
 // until its context ends, but this host takes no part any more.
 func (n *Node) Leave(ctx context.Context, release bool) error {
-	return n.ask(ctx, func() lease.Output {
+	var wrong error
+	err := n.ask(ctx, func() lease.Output {
 		n.commit(n.machine.Leave(release))
 		n.left = true
+		if n.dirty { // after a restart this host would take its lease for its own
+			wrong = errors.New("the goodbye could not be written to state_dir, so the peers were not told: this host now counts as failed")
+			return lease.Output{}
+		}
 		// With the whole table go the promises that were made here.
 		data := encode(packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
 		for id, m := range n.members {
@@ -131,4 +136,5 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		}
 		return lease.Output{}
 	})
+	return errors.Join(err, wrong)
 }

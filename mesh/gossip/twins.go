@@ -18,13 +18,22 @@ func (n *Node) handleTwins(t twins) {
 	if t.also == n.cfg.Underlay {
 		return
 	}
-	n.sendPacket(n.self, t.also, packet{Mesh: n.mesh, Twin: n.cfg.Underlay, Uptime: n.uptime()})
+	n.outgoing.Go(func() {
+		if n.answers(t.also) { // else it is where this host was before it moved
+			n.delegate.inbox.put(event{twin: &t.also})
+		}
+	})
+}
+
+// handleLivingTwin is called when the other one has answered.
+func (n *Node) handleLivingTwin(also netip.AddrPort) {
+	n.sendPacket(n.self, also, packet{Mesh: n.mesh, Twin: n.cfg.Underlay, Uptime: n.uptime()})
 	problem := mesh.Problem{
-		What: "another host has this host's ID, " + n.self.String() + ", at " + t.also.Addr().String() + ": its disk was cloned",
+		What: "another host has this host's ID, " + n.self.String() + ", at " + also.Addr().String() + ": its disk was cloned",
 		Do:   "on the copy, run `gremesh reset-identity` and start the agent again",
 	}
 	if n.problems.set("twin", problem, unlessAgain) {
-		n.cfg.Log.Error("another host has this host's ID", "host", n.self, "underlay", t.also)
+		n.cfg.Log.Error("another host has this host's ID", "host", n.self, "underlay", also)
 	}
 }
 
@@ -34,8 +43,8 @@ func (n *Node) handleTwin(p packet) error {
 	if p.Twin == n.cfg.Underlay {
 		return nil
 	}
-	n.handleTwins(twins{id: n.self, here: n.cfg.Underlay, also: p.Twin})
 	if p.Uptime == 0 || n.older(p.Twin, p.Uptime) {
+		n.handleTwins(twins{id: n.self, here: n.cfg.Underlay, also: p.Twin})
 		return nil
 	}
 	return &TwinError{ID: n.self, Also: p.Twin}

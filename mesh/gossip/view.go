@@ -3,14 +3,22 @@ package gossip
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// refresh publishes a new view.
+// missing is a host that should be alive and is not.
+type missing struct {
+	at   netip.AddrPort
+	seen time.Time // alive, last
+}
+
+// refresh publishes a new view, and signals if it differs from the last.
 func (n *Node) refresh() {
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
 	own := n.kept
@@ -27,10 +35,10 @@ func (n *Node) refresh() {
 	for _, c := range n.machine.Table().Conflicts() {
 		lost[c.Loser.Host] = c.Winner
 	}
-	absent := []netip.AddrPort{}
+	absent := []missing{}
 	for r := range n.machine.Table().All() {
 		if _, alive := n.members[r.Host]; !alive && r.Host != n.self && (r.State == lease.Held || r.State == lease.Claiming) {
-			absent = append(absent, r.Underlay)
+			absent = append(absent, missing{at: r.Underlay, seen: n.sightings.of(r.Host).Seen})
 		}
 		if r.Host != n.self {
 			view.Peers = append(view.Peers, n.peer(r, lost))
@@ -52,9 +60,11 @@ func (n *Node) refresh() {
 			Do: "take this host out with `gremesh leave --release` and start its agent again: it then takes another subnet",
 		})
 	}
+	slices.SortFunc(absent, func(a, b missing) int { return b.seen.Compare(a.seen) })
 	n.absent.Store(&absent)
-	n.view.Store(&view)
-	notify(n.changed)
+	if old := n.view.Swap(&view); old == nil || !reflect.DeepEqual(*old, view) {
+		notify(n.changed)
+	}
 	if view.Mesh != n.delegate.meta.Load().Mesh { // not before the view has it: announce reads it there
 		notify(n.publish)
 	}
@@ -64,7 +74,10 @@ func (n *Node) refresh() {
 func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	m, alive := n.members[r.Host]
 	host := mesh.Host{
-		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive), Since: n.sightings.update(r, alive).Seen,
+		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
+	}
+	if seen := n.sightings.update(r, alive).Seen; !alive {
+		host.Since = seen
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
@@ -90,7 +103,7 @@ func liveness(r lease.Record, alive bool) mesh.Liveness {
 // waiting says why this host holds no lease.
 func (n *Node) waiting() string {
 	if why := n.silence.Load(); why != nil {
-		return "no host could be joined yet: " + strings.ReplaceAll(*why, "\n", "; ")
+		return "no host could be joined yet: " + *why
 	}
 	w := n.machine.Waiting()
 	switch {

@@ -86,6 +86,9 @@ func decodeMeta(data []byte) (meta, error) {
 	if err := decoding.Unmarshal(data, &m); err != nil {
 		return meta{}, fmt.Errorf("not a gremesh host, or one of another version: %w", err)
 	}
+	if !lease.ValidName(m.Name) {
+		return meta{}, fmt.Errorf("its name %.80q is none: want 1 to %d printable bytes", m.Name, lease.MaxName)
+	}
 	if m.Protocol != protocol {
 		return meta{}, fmt.Errorf("speaks protocol %d, this host %d", m.Protocol, protocol)
 	}

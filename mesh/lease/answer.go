@@ -39,9 +39,17 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	return out
 }
 
+// grantable reports whether nothing that this host knows stands against a
+// claim. A host that comes back to a lease which never ended is not kept from
+// it by someone's mere claim: that can't have stood beside the lease.
 func (m *Machine) grantable(claim Record) bool {
+	known, _ := m.table.Get(claim.Host)
+	comesBack := known.occupies() && known.Age != 0 && known.Age == claim.Age && known.Subnet == claim.target()
 	for r := range m.table.Occupants(claim.target()) {
-		if r.Host != claim.Host && !m.expired[r.Host] && m.off != oneGrant {
+		switch {
+		case r.Host == claim.Host, m.expired[r.Host], m.off == oneGrant:
+		case comesBack && r.State == Claiming && r.Age == 0:
+		default:
 			return false
 		}
 	}

@@ -48,5 +48,5 @@ func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) 
 // mayHave reports whether no one else's record stands against the host's
 // having subnet.
 func (m *Machine) mayHave(subnet netip.Prefix) bool {
-	return m.grantable(Record{Host: m.self, Subnet: subnet})
+	return m.grantable(Record{Host: m.self, Subnet: subnet, Age: m.Own().Age})
 }

@@ -101,7 +101,7 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 // zero, as a new version of the own record: answers to earlier attempts no
 // longer count. A holder keeps what it has meanwhile.
 func (m *Machine) beginAt(subnet netip.Prefix, refused map[netip.Prefix]bool) Output {
-	m.claim = nil
+	m.claim, m.usurped = nil, false
 	ok := subnet.IsValid()
 	if !ok {
 		subnet, ok = m.candidate(refused)
@@ -109,11 +109,9 @@ func (m *Machine) beginAt(subnet netip.Prefix, refused map[netip.Prefix]bool) Ou
 	m.seeks = !m.knowsHolder()
 	own := m.Own()
 	switch {
-	case m.seeks && (own.State == Held || own.State == Forgotten && own.Age > 0) && m.mayHave(own.Subnet):
-		// Forgotten by others while they were forgotten here: there is no
-		// one to ask, and no one to deny it.
-		return m.hold(own.Subnet)
-	case m.seeks && ok && m.cfg.Founder && m.isAlone():
+	case ok && m.isAlone() && (m.cfg.Founder || own.Age > 0 && own.State != Released):
+		// All others are known to have left, or were forgotten here while this
+		// host was forgotten there: there is no one to ask, and no one to deny.
 		return m.hold(subnet)
 	case m.seeks || !ok:
 		return m.abandon()
@@ -137,8 +135,10 @@ func (m *Machine) abandon() Output {
 	switch {
 	case own.State == Held && own.Next.IsValid():
 		own.Next = netip.Prefix{}
+	case own.State == Claiming && own.Age > 0 && m.mayHave(own.Subnet):
+		own.State = Left // comes back to it when there is someone to ask
 	case own.State == Claiming && own.Age > 0:
-		own.State = Forgotten // it had a lease, and may only come back to that
+		own.State = Forgotten // it is another's by now, and this host may take no other by itself
 	case own.State == Claiming:
 		own.State = Released
 	default:
@@ -162,6 +162,10 @@ func (m *Machine) ask(whom map[ID]bool) Output {
 // their promise and weigh nothing; of all others more must have granted than
 // are silent. Electors heard of since the last count are asked.
 func (m *Machine) decide() Output {
+	if own := m.Own(); !m.grantable(own) { // what this host knows itself is as good as a denial
+		m.claim.refused[own.target()] = true
+		return m.begin(m.claim.refused)
+	}
 	granted, silent := len(m.claim.granted), len(m.claim.silent)
 	if granted > silent || m.off == majority && granted > 0 {
 		return m.hold(m.Own().target())
@@ -186,7 +190,7 @@ func (m *Machine) elects(r Record) bool {
 	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.expired[r.Host]
 }
 
-// isAlone reports whether no other host is known that has a lease or may have.
+// isAlone reports whether no other host is known that holds a lease or may.
 func (m *Machine) isAlone() bool {
 	for r := range m.table.All() {
 		if m.elects(r) {

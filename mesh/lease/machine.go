@@ -27,6 +27,7 @@ type Machine struct {
 	active  bool        // takes part: has met others, or has reason to go on without
 	claim   *claim      // nil while none is under way
 	seeks   bool        // would claim, if it knew a holder to ask
+	usurped bool        // the mesh knows a later self, whose promises are forgotten here: ask, and so learn them
 	moves   bool        // may take another subnet than the one it had
 	off     rule        // none, but in the test of the simulation
 }
@@ -61,8 +62,8 @@ func (m *Machine) Holds() bool { return m.Own().State == Held }
 func (m *Machine) Start() Output {
 	m.active = true
 	own := m.Own()
-	if own.State != Held {
-		return m.Retry()
+	if own.State != Held || m.usurped {
+		return m.begin(nil)
 	}
 	var out Output
 	if own.Name != m.cfg.Name || own.Underlay != m.cfg.Underlay || own.Next.IsValid() {
@@ -166,20 +167,17 @@ func (m *Machine) Leave(release bool) Output {
 // Merge takes records that came by gossip. They must be valid.
 func (m *Machine) Merge(records []Record) Output {
 	var out Output
-	usurped := false
 	for _, r := range records {
 		if !m.acceptable(r) || !m.table.Merge(r) {
 			continue
 		}
 		out.Changed = true
-		usurped = usurped || r.Host == m.self
+		m.usurped = m.usurped || r.Host == m.self
 		m.heard(r)
 	}
 	switch {
 	case !m.active || !out.Changed:
-	case usurped:
-		// The mesh knows a later self than this host does, and whatever it
-		// promised meanwhile is forgotten here: ask again, and so learn it.
+	case m.usurped:
 		out.Add(m.begin(nil))
 	case m.seeks && m.knowsHolder():
 		out.Add(m.Retry())

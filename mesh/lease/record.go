@@ -55,7 +55,7 @@ const MaxName = 64
 
 // maxCount bounds versions and ages, so that a hostile record can't make the
 // next one overflow.
-const maxCount = 1 << 62
+const maxCount = 1 << 61
 
 // forgetting raises a version by more than the host itself ever does while it
 // does not know that it was forgotten: of the two records the later one stands.
@@ -91,16 +91,16 @@ func (r Record) Validate() error {
 		return fmt.Errorf("record of %s: %s without a subnet", r.Host, r.State)
 	case r.Next != r.Next.Masked() || r.Next.IsValid() && r.State != Held:
 		return fmt.Errorf("record of %s: %s with next subnet %s", r.Host, r.State, r.Next)
-	case !r.Underlay.Addr().Unmap().Is4() || r.Underlay.Port() == 0:
-		return fmt.Errorf("record of %s: underlay address %s is not IPv4 with a port", r.Host, r.Underlay)
-	case !validName(r.Name):
+	case !r.Underlay.Addr().Is4() || r.Underlay.Addr().IsUnspecified() || r.Underlay.Addr().IsMulticast() || r.Underlay.Port() == 0:
+		return fmt.Errorf("record of %s: underlay address %s is not a host's IPv4 address with a port", r.Host, r.Underlay)
+	case !ValidName(r.Name):
 		return fmt.Errorf("record of %s: name %.80q: want 1 to %d printable bytes", r.Host, r.Name, MaxName)
 	}
 	return nil
 }
 
-// validName keeps names out that could not be printed on a line.
-func validName(name string) bool {
+// ValidName keeps names out that could not be printed on a line.
+func ValidName(name string) bool {
 	for _, b := range []byte(name) {
 		if b <= ' ' || b > '~' {
 			return false

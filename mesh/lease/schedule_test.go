@@ -138,13 +138,28 @@ func (s *sim) disturb(until time.Duration) {
 			}
 		case dice < 13:
 			h.leave(s.rng.IntN(2) == 0)
-		case dice < 14 && s.rng.IntN(3) == 0 && s.mayGo(h):
+		case dice < 14:
+			h.image = h.disk
+		case dice < 15:
+			h.clone()
+		case dice < 17 && s.rng.IntN(3) == 0 && s.mayGo(h):
 			h.stop()
 			h.gone = true
 			s.after(time.Second, func() { s.forgetSomewhere(h.cfg.Self) })
 		}
 		s.disturb(until)
 	})
+}
+
+// clone starts a copy of the host from an image of its disk, perhaps an old
+// one. It meets someone, is told that its ID is in use, and stops, having
+// exchanged tables.
+func (h *simHost) clone() {
+	if peer := h.peer(); peer != nil {
+		twin := NewMachine(h.cfg, h.image)
+		twin.Merge(peer.m.Table().Records())
+		peer.do(peer.m.Merge(h.image))
+	}
 }
 
 // leave hands the table to everyone who can be reached, then goes.

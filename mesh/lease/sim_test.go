@@ -41,8 +41,9 @@ type simHost struct {
 	cfg    Config
 	m      *Machine // nil while it is down
 	disk   []Record
-	group  int // hosts of different groups can't reach each other
-	life   int // raised at each start, so that timers of an earlier one end
+	image  []Record // a copy of the disk that someone made
+	group  int      // hosts of different groups can't reach each other
+	life   int      // raised at each start, so that timers of an earlier one end
 	holds  netip.Prefix
 	moving bool          // was told to renumber or to leave
 	gone   bool          // for good

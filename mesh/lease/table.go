@@ -2,7 +2,6 @@ package lease
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 	"iter"
 	"maps"
 	"net/netip"
@@ -126,9 +125,19 @@ func (t *Table) Conflicts() []Conflict {
 	return conflicts
 }
 
-// fingerprint stands for one version of one host's record.
+// fingerprint stands for one version of one host's record. Fingerprints are
+// combined by exclusive or, so that each must look random: those of two
+// versions must not differ in a way that those of another host's may, too.
 func fingerprint(r Record) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(binary.BigEndian.AppendUint64(r.Host[:], r.Version))
-	return h.Sum64()
+	high, low := binary.BigEndian.Uint64(r.Host[:8]), binary.BigEndian.Uint64(r.Host[8:])
+	return mix(high ^ mix(low^mix(r.Version)))
+}
+
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable
+// Pseudorandom Number Generators, OOPSLA 2014).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
