@@ -8,10 +8,13 @@ import (
 
 // Actual is what the kernel has, as far as a Host is concerned with it.
 type Actual struct {
-	Bridge Link           // Docker's bridge
-	Port   Link           // the OVS bridge's own device
-	Addrs  []netip.Prefix // IPv4 addresses of Bridge, in the kernel's order
-	Routes []Route        // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
+	Bridge Link // Docker's bridge
+	Port   Link // the OVS bridge's own device
+	// Attached are the other devices enslaved to Bridge: containers' ends, in
+	// the kernel's order.
+	Attached []string
+	Addrs    []netip.Prefix // IPv4 addresses of Bridge, in the kernel's order
+	Routes   []Route        // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
 	// Sysctls are the values of ours by path under /proc/sys; a key of a
 	// device that does not exist is missing.
 	Sysctls map[string]string

@@ -68,6 +68,11 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			have.Port = link(l, names)
 		}
 	}
+	for _, l := range links {
+		if bridge != nil && l.Attrs().MasterIndex == bridge.Attrs().Index && l.Attrs().Name != k.cfg.Port {
+			have.Attached = append(have.Attached, l.Attrs().Name)
+		}
+	}
 
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })

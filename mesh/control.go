@@ -12,11 +12,15 @@ import (
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
+//	GET  /v1/leases               []Lease
+//	POST /v1/forget?host=HOST     nothing
+//	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
 //
 // An error is a status of 400 or more with {"error": "..."}.
 type Control struct {
-	Loop  *Loop
-	Leave func(ctx context.Context, release bool) error
+	Loop   *Loop
+	Leases Leases
+	Leave  func(ctx context.Context, release bool) error
 }
 
 // Handler returns the API.
@@ -40,6 +44,9 @@ func (c Control) Handler() http.Handler {
 		}
 		answer(w, http.StatusOK, struct{}{})
 	})
+	mux.HandleFunc("GET /v1/leases", c.getLeases)
+	mux.HandleFunc("POST /v1/forget", c.postForget)
+	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
 	return mux
 }
 

@@ -44,6 +44,7 @@ type View struct {
 	Mesh     string // the mesh's ID; empty before this host founded or joined one
 	Self     Host
 	Waiting  string // what a host without a lease waits for
+	Lost     bool   // another host has this one's subnet: it must renumber to take part again
 	Peers    []Host // all others ever heard of, sorted by ID
 	Problems []Problem
 }

@@ -12,6 +12,17 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
+const renumber = "run `gremesh renumber`, which gives this host another subnet and restarts Docker; " +
+	"it happens by itself once no container is attached to docker0"
+
+// conflictSince is when the conflict was first seen in which this host lost.
+func (n *Node) conflictSince() time.Time {
+	if n.conflict.IsZero() {
+		n.conflict = time.Now()
+	}
+	return n.conflict
+}
+
 // missing is a host that should be alive and is not.
 type missing struct {
 	at   netip.AddrPort
@@ -53,11 +64,23 @@ func (n *Node) refresh() {
 	}
 	view.SortPeers()
 	if winner, cut := lost[n.self]; cut {
-		view.Self.Cut = true
+		view.Self.Cut, view.Lost = true, true
 		view.Problems = append(view.Problems, mesh.Problem{
-			What: fmt.Sprintf("%s is also held by %s (%s at %s), whose lease is older: this host is cut out of the mesh",
-				own.Subnet, winner.Name, winner.Host, winner.Underlay.Addr()),
-			Do: "take this host out with `gremesh leave --release` and start its agent again: it then takes another subnet",
+			What: fmt.Sprintf("conflict since %s: %s is held by this host (%s at %s) and by %s (%s at %s), whose lease is older; "+
+				"this host is cut out of the mesh and its containers run on",
+				n.conflictSince().UTC().Format(time.RFC3339), own.Subnet, n.self, n.cfg.Underlay.Addr(),
+				winner.Name, winner.Host, winner.Underlay.Addr()),
+			Do: renumber,
+		})
+	} else {
+		n.conflict = time.Time{}
+	}
+	if w := n.machine.Waiting(); own.State == lease.Forgotten && w.Exhausted && !n.cfg.Fixed.IsValid() {
+		view.Lost = true
+		view.Problems = append(view.Problems, mesh.Problem{
+			What: fmt.Sprintf("while this host was away it was taken off the books, and %s is now %s; "+
+				"this host is cut out of the mesh and its containers run on", own.Subnet, n.occupants(own.Subnet)),
+			Do: renumber,
 		})
 	}
 	slices.SortFunc(absent, func(a, b missing) int { return b.seen.Compare(a.seen) })
