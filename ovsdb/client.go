@@ -20,7 +20,8 @@ type Config struct {
 type Client struct {
 	config  Config
 	changed chan struct{}
-	writing sync.Mutex // one Apply at a time
+	tried   chan struct{} // closed when the first attempt to connect has ended
+	writing sync.Mutex    // one Apply at a time
 
 	mu   sync.Mutex
 	live *session // nil while there is no connection
@@ -32,6 +33,7 @@ const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
 	patience   = 5 * time.Second // for an answer that takes ovsdb-server no work
+	firstTry   = 2 * time.Second // for the first attempt to connect
 	heartbeat  = 5 * time.Second // between questions whether the server is alive
 	farewell   = time.Second     // for a connection to close
 )
@@ -41,7 +43,8 @@ func New(c Config) *Client {
 	return &Client{
 		config:  c,
 		changed: make(chan struct{}, 1),
-		down:    errors.New("no connection was tried yet"),
+		tried:   make(chan struct{}),
+		down:    errors.New("the first attempt to connect has not ended yet"),
 	}
 }
 
@@ -85,9 +88,25 @@ func (c *Client) publish(s *session, err error) {
 	c.mu.Lock()
 	changed := s != c.live
 	c.live, c.down = s, err
+	select {
+	case <-c.tried:
+	default:
+		close(c.tried)
+	}
 	c.mu.Unlock()
 	if changed {
 		c.wake()
+	}
+}
+
+// firstTried returns when the first attempt to connect has ended, or has taken
+// too long.
+func (c *Client) firstTried(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstTry)
+	defer cancel()
+	select {
+	case <-c.tried:
+	case <-ctx.Done():
 	}
 }
 

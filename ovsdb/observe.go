@@ -13,8 +13,10 @@ import (
 
 // Observe returns what Open vSwitch holds, at least as new as the call. It
 // costs one question to ovsdb-server and a walk over the cache; the error says
-// what was tried and how to start Open vSwitch.
+// what was tried and how to start Open vSwitch. Before the first attempt to
+// connect has ended it waits for that, 2 s at the most.
 func (c *Client) Observe(ctx context.Context) (Actual, error) {
+	c.firstTried(ctx)
 	s, err := c.session()
 	if err != nil {
 		return Actual{}, err

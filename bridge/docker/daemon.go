@@ -21,7 +21,18 @@ type Config struct {
 }
 
 // Daemon is dockerd as far as its configuration file goes.
-type Daemon struct{ cfg Config }
+type Daemon struct {
+	cfg Config
+	// seen are the running dockerds that are not stale, with what the file held
+	// when each was first seen: that is what it has started with.
+	seen map[process]values
+}
+
+// values are bip and mtu as daemon.json has them.
+type values struct {
+	bip string // empty: not set
+	mtu int    // 0: not set
+}
 
 // New returns a Daemon; nothing is touched.
 func New(cfg Config) *Daemon { return &Daemon{cfg: cfg} }
@@ -32,6 +43,10 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err := ctx.Err(); err != nil {
 		return Actual{}, err
 	}
+	running, err := dockerds()
+	if err != nil {
+		return Actual{}, err
+	}
 	b, _, err := d.read()
 	if err != nil {
 		return Actual{}, err
@@ -40,10 +55,6 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err != nil {
 		return Actual{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
-	running, err := dockerds()
-	if err != nil {
-		return Actual{}, err
-	}
 	s, err := d.load()
 	if err != nil {
 		return Actual{}, err
@@ -51,7 +62,23 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	have := Actual{Running: len(running) > 0}
 	have.Bip, have.MTU = f.settings()
 	have.Stale = slices.ContainsFunc(s.Old, func(p process) bool { return slices.Contains(running, p) })
+	d.see(running, s.Old, values{have.Bip, have.MTU})
 	return have, nil
+}
+
+// see renews what is known of the running dockerds.
+func (d *Daemon) see(running, old []process, now values) {
+	seen := make(map[process]values)
+	for _, p := range running {
+		v, known := d.seen[p]
+		switch {
+		case known:
+			seen[p] = v
+		case !slices.Contains(old, p):
+			seen[p] = now
+		}
+	}
+	d.seen = seen
 }
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
@@ -84,14 +111,26 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	if s.Old, err = dockerds(); err != nil {
+	before, err := dockerds()
+	if err != nil {
 		return err
 	}
-	for _, p := range s.Old {
+	for _, p := range before {
 		if err := p.conflict(keys); err != nil {
 			return err
 		}
 	}
+	f, err := parse(is)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.cfg.Path, err)
+	}
+	bip, mtu := f.settings()
+	// Where somebody else took out what we had written, a dockerd that was seen
+	// before that has started with it.
+	s.Old = slices.DeleteFunc(slices.Clone(before), func(p process) bool {
+		v, known := d.seen[p]
+		return known && v == values{bip, mtu}
+	})
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err
@@ -111,10 +150,11 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	if slices.Equal(now, s.Old) {
+	started := slices.DeleteFunc(now, func(p process) bool { return slices.Contains(before, p) })
+	if len(started) == 0 {
 		return nil
 	}
-	s.Old = now
+	s.Old = append(s.Old, started...)
 	return d.store(s)
 }
 

@@ -10,8 +10,8 @@ import (
 type Actual struct {
 	Bip string // as written; empty: not set
 	MTU int    // bytes; 0: not set
-	// Stale says that a dockerd still runs that started before our last
-	// write: it must be restarted to take the new values.
+	// Stale says that a dockerd still runs that started before our last write,
+	// with other values: it must be restarted to take the new ones.
 	Stale   bool
 	Running bool // a dockerd runs in this network namespace
 }

@@ -5,7 +5,9 @@
 // dockerd reads the file only when it starts. A dockerd that ran while the
 // file was written is recorded with the boot, process ID and start time that
 // name it; as long as that very process runs, Docker must be restarted. No
-// clock is involved, and it does not matter who restarts it.
+// clock is involved, and it does not matter who restarts it. A dockerd that is
+// known to have started with the values, which somebody took out of the file
+// since, is not recorded when they are put back.
 //
-// A Daemon's methods must not be called concurrently.
+// A Daemon's methods must not be called concurrently, but for Restart.
 package docker

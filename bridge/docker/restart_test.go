@@ -90,6 +90,41 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 	expect("restarted", false, true)
 }
 
+func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	reach(t, d, want)
+	first := start(t, 0)
+	drop := func() { put(t, d.cfg.Path, "{}\n") }
+	expect := func(when string, want bool) {
+		t.Helper()
+		if stale, _ := observe(t, d); stale != want {
+			t.Errorf("%s: stale %v", when, stale)
+		}
+	}
+	expect("started with our values", false)
+	for range 2 {
+		drop()
+		reach(t, d, want)
+		expect("they were taken out and put back", false)
+	}
+
+	other := Settings{Bip: netip.MustParsePrefix("172.17.43.1/24"), MTU: 1462}
+	reach(t, d, other)
+	expect("other values", true)
+	drop()
+	reach(t, d, other)
+	expect("other values, taken out and put back", true)
+	reach(t, d, want)
+	expect("the values that it started with", false)
+
+	drop()
+	stop(first)
+	start(t, 0) // as the tool that wrote the file does
+	reach(t, d, want)
+	expect("started while they were out", true)
+}
+
 func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)

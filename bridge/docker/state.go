@@ -19,7 +19,8 @@ const (
 type state struct {
 	// Former is what our first write replaced; it is never overwritten.
 	Former *former `json:"former,omitempty"`
-	// Old are the dockerds that ran during our last write.
+	// Old are the dockerds that ran during our last write and had started with
+	// other values.
 	Old []process `json:"old,omitempty"`
 }
 
