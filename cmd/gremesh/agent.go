@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -40,7 +41,9 @@ type agent struct {
 
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
-	left     chan struct{} // closed when the host has left the mesh
+	leaving  atomic.Bool
+	left     chan struct{} // closed when the host has left the mesh, or failed to
+	leaveErr error         // why it failed to; valid once left is closed
 }
 
 // runAgent runs this host until ctx ends or it leaves the mesh. Nothing on the
@@ -72,7 +75,7 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	return a.run(ctx, &http.Server{
-		Handler:           mesh.Control{Loop: a.loop, Leave: a.leave}.Handler(),
+		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Leave: a.leave}.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 	}, listener)
 }
@@ -155,16 +158,18 @@ func (a *agent) run(ctx context.Context, server *http.Server, listener net.Liste
 		return nil
 	})
 	group.Go(func() error {
+		var failed error
 		select {
 		case <-ctx.Done():
 		case <-a.left:
+			failed = a.leaveErr
 		}
 		// Whoever asked to leave gets an answer before the socket goes.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		err := server.Shutdown(grace)
 		stop()
-		return err
+		return errors.Join(failed, err)
 	})
 	err := group.Wait()
 	select {
@@ -189,24 +194,31 @@ func (a *agent) keep(ctx context.Context) error {
 	}
 }
 
-// leave takes this host out of the mesh: it says goodbye, so that the peers
-// drop their ports at once, takes away what gremesh made here, and ends the
-// agent.
-func (a *agent) leave(ctx context.Context, release bool) error {
-	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+// leave takes this host out of the mesh: it takes away what gremesh made here
+// and says goodbye, so that the peers drop their ports at once. The agent ends
+// with it, in any case: having stopped the loop there is no way back. Whoever
+// asked may go away meanwhile.
+func (a *agent) leave(ctx context.Context, release bool) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
+	if !a.leaving.CompareAndSwap(false, true) {
+		return errors.New("this host is leaving already")
+	}
+	defer func() {
+		a.leaveErr = err
+		close(a.left)
+	}()
 	a.stopLoop()
 	select {
 	case <-a.loopDone:
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the last pass to end: %w", ctx.Err())
+		return fmt.Errorf("the last pass has not ended within %s: %w; the agent stops, and the peers see this host as failed", leaveTimeout, ctx.Err())
+	}
+	if err := a.loop.Teardown(ctx); err != nil {
+		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)
 	}
 	if err := a.node.Leave(ctx, release); err != nil {
 		return fmt.Errorf("say goodbye: %w", err)
-	}
-	defer close(a.left) // the peers have been told: there is no way back
-	if err := a.loop.Teardown(ctx); err != nil {
-		return err
 	}
 	a.log.Info("left the mesh", "released", release)
 	return nil

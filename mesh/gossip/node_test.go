@@ -65,6 +65,7 @@ func (tm *testMesh) config(i int) Config {
 		Keys:     [][]byte{bytes.Repeat([]byte{7}, 32)},
 		Settings: testSettings,
 		Dir:      tm.t.TempDir(),
+		Log:      newLog(),
 	}
 	if i == 1 {
 		cfg.Bootstrap = true
@@ -87,12 +88,14 @@ type running struct {
 
 func (tm *testMesh) start(cfg Config) *running {
 	tm.t.Helper()
-	log := &syncBuffer{}
-	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	node, err := New(cfg)
 	if err != nil {
 		tm.t.Fatal(err)
 	}
+	return tm.run(node, cfg.Name)
+}
+
+func (tm *testMesh) run(node *Node, name string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- node.Run(ctx) }()
@@ -101,7 +104,7 @@ func (tm *testMesh) start(cfg Config) *running {
 	tm.t.Cleanup(func() {
 		_ = r.stop()
 		if tm.t.Failed() {
-			tm.t.Logf("%s: %+v\n%s", cfg.Name, node.View(), log)
+			tm.t.Logf("%s: %+v\n%s", name, node.View(), node.cfg.Log.Handler().(logged).buffer)
 		}
 	})
 	return r
@@ -252,6 +255,17 @@ func TestAClonedDiskIsRefusedAndBothAreToldOfEachOther(t *testing.T) {
 	if !whole(h1, h2) {
 		t.Error("the mesh has suffered")
 	}
+}
+
+// logged is a handler and what it has written.
+type logged struct {
+	slog.Handler
+	buffer *syncBuffer
+}
+
+func newLog() *slog.Logger {
+	buffer := &syncBuffer{}
+	return slog.New(logged{slog.NewTextHandler(buffer, &slog.HandlerOptions{Level: slog.LevelDebug}), buffer})
 }
 
 // syncBuffer is a log that may be read while it is written.

@@ -187,9 +187,11 @@ func (m *Machine) Merge(records []Record) Output {
 	return out
 }
 
-// acceptable keeps records of another pool out of the table.
+// acceptable keeps out of the table what is of another pool, and counts so high
+// that a host could not go on from them.
 func (m *Machine) acceptable(r Record) bool {
-	return (!r.occupies() || m.cfg.Space.Contains(r.Subnet)) && (!r.Next.IsValid() || m.cfg.Space.Contains(r.Next))
+	return r.Version < maxCount/2 && r.Age < maxCount/2 &&
+		(!r.occupies() || m.cfg.Space.Contains(r.Subnet)) && (!r.Next.IsValid() || m.cfg.Space.Contains(r.Next))
 }
 
 // write makes the next version of the host's own record. Claims are not spread:
