@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
@@ -58,7 +57,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
-		Problems: slices.Concat([]Problem{}, last.problems),
+		Problems: append(append([]Problem{}, view.Problems...), last.problems...),
 	}
 	if self.Subnet.IsValid() {
 		status.Host.Lease = lease.Held.String()
