@@ -38,6 +38,7 @@ type Loop struct {
 	// Guarded by busy.
 	ready  bool
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
+	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
 	failed map[string]bool        // what the last pass failed with
 }
 

@@ -21,7 +21,8 @@ import (
 func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
-	again = time.Now().Add(resyncEvery)
+	now := time.Now()
+	again = now.Add(resyncEvery)
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {
@@ -63,6 +64,13 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
+	l.silent = silences(now, l.silent, view.Peers, desired.Switch, ports)
+	problems = append(problems, filtered(now, l.silent, desired.Switch, ports)...)
+	for _, since := range l.silent {
+		if limit := since.Add(silenceLimit); limit.After(now) {
+			again = sooner(again, limit)
+		}
+	}
 	settled, more, err := l.keepDocker(ctx, desired.Docker)
 	problems = append(problems, more...)
 	if err != nil {
