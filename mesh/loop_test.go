@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +27,15 @@ type world struct {
 	applied []string // "switch", "docker", "kernel", in order
 
 	docker   docker.Actual
-	restart  func() error
+	restart  func(context.Context) error // runs beside the passes
+	takes    func()                      // what a restart that succeeds changes
 	restarts int
+	made     *Loop
 	kernel   bridge.Actual
+	woken    chan struct{} // by whoever wakes the loop
 
+	hangs    bool // Open vSwitch does not answer
+	observed int  // how often Open vSwitch was
 	reported TunnelCount
 	readied  int
 	log      bytes.Buffer
@@ -38,13 +44,20 @@ type world struct {
 type fakeMembership struct{ *world }
 
 func (f fakeMembership) View() View               { return f.view }
-func (f fakeMembership) Changed() <-chan struct{} { return nil }
+func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
 
 type fakeSwitch struct{ *world }
 
-func (f fakeSwitch) Observe(context.Context) (ovsdb.Actual, error) { return f.ovs, f.ovsErr }
-func (f fakeSwitch) Changed() <-chan struct{}                      { return nil }
+func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.Actual, error) {
+	f.observed++
+	if f.hangs {
+		<-ctx.Done()
+		return ovsdb.Actual{}, ctx.Err()
+	}
+	return f.ovs, f.ovsErr
+}
+func (f fakeSwitch) Changed() <-chan struct{} { return nil }
 func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
 	f.ovs = ovsAsPlanned(f.view)
@@ -70,9 +83,17 @@ func (f fakeDocker) Apply(context.Context, []docker.Change) error {
 	f.docker.Bip, f.docker.MTU, f.docker.Stale = "172.17.42.1/24", 1462, f.docker.Running
 	return nil
 }
-func (f fakeDocker) Restart(context.Context) error {
+func (f fakeDocker) Restart(ctx context.Context) error {
+	f.made.busy.Lock() // the world changes between passes only
 	f.restarts++
-	return f.restart()
+	f.made.busy.Unlock()
+	err := f.restart(ctx)
+	if err == nil {
+		f.made.busy.Lock()
+		defer f.made.busy.Unlock()
+		f.takes()
+	}
+	return err
 }
 
 func ovsAsPlanned(view View) ovsdb.Actual {
@@ -102,19 +123,30 @@ func kernelAsPlanned() bridge.Actual {
 	}
 }
 
+func succeeds(context.Context) error { return nil }
+
 // planned is a world in which nothing differs from the plan.
 func planned(peers ...Host) *world {
-	w := &world{view: testView(peers...), kernel: kernelAsPlanned(), restart: func() error { return nil }}
+	w := &world{view: testView(peers...), kernel: kernelAsPlanned(), restart: succeeds, takes: func() {}}
 	w.ovs = ovsAsPlanned(w.view)
 	w.docker = docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true}
 	return w
 }
 
 func (w *world) loop() *Loop {
-	return NewLoop(LoopConfig{
+	w.made = NewLoop(LoopConfig{
 		Config: testConfig(), Membership: fakeMembership{w}, Switch: fakeSwitch{w}, Kernel: fakeKernel{w}, Docker: fakeDocker{w},
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})
+	return w.made
+}
+
+// pass makes one and waits for the restart of Docker that it may have begun.
+func pass(t *testing.T, l *Loop) bool {
+	t.Helper()
+	ok, _ := l.pass(t.Context())
+	l.restarts.group.Wait()
+	return ok
 }
 
 func (w *world) says(l *Loop, words string) bool {
@@ -130,7 +162,7 @@ func TestAPassOverAnUnchangedWorldWritesAndLogsNothing(t *testing.T) {
 	w := planned(testHost(2), testHost(3))
 	l := w.loop()
 	for range 3 {
-		if !l.pass(t.Context()) {
+		if !pass(t, l) {
 			t.Error("a pass failed")
 		}
 	}
@@ -149,11 +181,11 @@ func TestABareHostIsMadeInOnePass(t *testing.T) {
 	w := planned(testHost(2))
 	w.ovs, w.docker, w.kernel = ovsdb.Actual{}, docker.Actual{}, bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true}}
 	l := w.loop()
-	if !l.pass(t.Context()) || strings.Join(w.applied, " ") != "switch docker kernel" || w.restarts != 0 {
+	if !pass(t, l) || strings.Join(w.applied, " ") != "switch docker kernel" || w.restarts != 0 {
 		t.Errorf("applied %v, %d restarts", w.applied, w.restarts)
 	}
 	w.applied = nil
-	if l.pass(t.Context()); len(w.applied) > 0 {
+	if pass(t, l); len(w.applied) > 0 {
 		t.Errorf("the second pass applied %v", w.applied)
 	}
 }
@@ -163,8 +195,8 @@ func TestWithoutALeaseNothingIsTouched(t *testing.T) {
 	w.view.Self.Subnet = netip.Prefix{}
 	w.kernel, w.docker = bridge.Actual{}, docker.Actual{}
 	l := w.loop()
-	if l.pass(t.Context()); len(w.applied) > 0 {
-		t.Errorf("applied %v", w.applied)
+	if pass(t, l); len(w.applied) > 0 || w.readied > 0 {
+		t.Errorf("applied %v, ready %d times", w.applied, w.readied)
 	}
 	if audit := l.Audit(t.Context()); len(audit.Problems) == 0 {
 		t.Error("the audit should say that it can't tell")
@@ -176,74 +208,8 @@ func TestWithoutOpenVSwitchTheRestIsKept(t *testing.T) {
 	w.ovsErr = errors.New("no Open vSwitch")
 	w.kernel.Routes = nil
 	l := w.loop()
-	if l.pass(t.Context()) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "no Open vSwitch") {
+	if pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "no Open vSwitch") {
 		t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
-	}
-}
-
-func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
-	w := planned(testHost(2))
-	w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
-	w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
-	w.restart = func() error {
-		if w.readied == 0 {
-			t.Error("systemd is not told before Docker is restarted: both would wait for each other")
-		}
-		if w.reported.Up != 1 {
-			t.Error("the tunnels are not told of before Docker is restarted, which may take long")
-		}
-		w.docker.Stale = false
-		w.kernel = kernelAsPlanned()
-		return nil
-	}
-	l := w.loop()
-	l.pass(t.Context())
-	l.pass(t.Context())
-	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker" {
-		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
-	}
-}
-
-func TestARestartThatHangsIsReported(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := planned()
-		w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
-		w.restart = func() error { time.Sleep(passTimeout); return context.DeadlineExceeded }
-		l := w.loop()
-		if l.pass(t.Context()) || !w.says(l, context.DeadlineExceeded.Error()) {
-			t.Errorf("status does not tell of it: %+v", l.Status(t.Context()).Problems)
-		}
-	})
-}
-
-func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t *testing.T) {
-	for name, c := range map[string]struct {
-		restart  func() error
-		restarts int // in 10 minutes
-	}{
-		"never":         {func() error { return docker.ErrNever }, 61},
-		"fails":         {func() error { return errors.New("unit not found") }, 5},
-		"does not help": {func() error { return nil }, 5},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := planned(testHost(2))
-				w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
-				w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
-				w.restart = c.restart
-				l := w.loop()
-				for range 61 {
-					l.pass(t.Context())
-					time.Sleep(10 * time.Second)
-				}
-				if strings.Join(w.applied, " ") != "docker" || w.restarts != c.restarts {
-					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
-				}
-				if !w.says(l, "dockerd still runs with the settings from before") {
-					t.Errorf("status does not say that Docker must be restarted: %+v", l.Status(t.Context()).Problems)
-				}
-			})
-		})
 	}
 }
 
@@ -253,7 +219,7 @@ func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) 
 		peer.Liveness, peer.Since = Failed, time.Now()
 		w := planned(peer)
 		l := w.loop()
-		has := func() bool { l.pass(t.Context()); return len(w.ovs.Ports) == 1 && len(w.applied) == 0 }
+		has := func() bool { pass(t, l); return len(w.ovs.Ports) == 1 && len(w.applied) == 0 }
 
 		time.Sleep(time.Hour)
 		if !has() {
@@ -273,6 +239,68 @@ func TestASilentPeerKeepsItsTunnelWhileBFDIsUpAndForTheGraceAfter(t *testing.T) 
 		time.Sleep(2 * time.Minute)
 		if has() {
 			t.Fatal("its port stays after the grace")
+		}
+	})
+}
+
+func TestTheEndOfAGraceWakesTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := testHost(2)
+		peer.Liveness, peer.Since = Failed, time.Now()
+		w := planned(peer)
+		w.ovs.Ports[0].BFD.State = "down"
+		ctx, stop := context.WithTimeout(t.Context(), testConfig().PeerGrace+time.Second)
+		defer stop()
+		time.Sleep(7 * time.Second) // so that no resync is at the end of the grace
+		if err := w.loop().Run(ctx); err != nil || len(w.applied) == 0 {
+			t.Errorf("%v; applied %v", err, w.applied)
+		}
+	})
+}
+
+func TestAnOpenVSwitchThatHangsKeepsNobodyFromTheirWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := planned(testHost(2))
+		w.hangs = true
+		w.docker, w.kernel.Routes = docker.Actual{}, nil
+		l := w.loop()
+		if pass(t, l) || strings.Join(w.applied, " ") != "docker kernel" || !w.says(l, context.DeadlineExceeded.Error()) {
+			t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
+		}
+	})
+}
+
+func TestEventsDoNotWakeALoopThatFailedAndAFailureIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := planned(testHost(2))
+		w.ovsErr, w.woken = errors.New("no Open vSwitch"), make(chan struct{}, 1)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		var waker sync.WaitGroup
+		waker.Go(func() {
+			for ctx.Err() == nil {
+				select {
+				case w.woken <- struct{}{}:
+				default:
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+		l := w.loop()
+		if err := l.Run(ctx); err != nil || w.observed > 8 {
+			t.Errorf("%d passes in 10 s, %v", w.observed, err)
+		}
+		waker.Wait()
+		logged := func() int { return strings.Count(w.log.String(), "no Open vSwitch") }
+		if logged() != 1 {
+			t.Errorf("log:\n%s", w.log.String())
+		}
+		w.ovsErr = nil
+		pass(t, l)
+		w.ovsErr = errors.New("no Open vSwitch")
+		pass(t, l)
+		if logged() != 2 {
+			t.Errorf("the failure came again. Log:\n%s", w.log.String())
 		}
 	})
 }

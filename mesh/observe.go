@@ -2,8 +2,9 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -56,7 +57,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
-		Problems: slices.Concat([]Problem{}, last.problems),
+		Problems: append(append([]Problem{}, view.Problems...), last.problems...),
 	}
 	if self.Subnet.IsValid() {
 		status.Host.Lease = lease.Held.String()
@@ -70,6 +71,10 @@ func (l *Loop) Status(ctx context.Context) Status {
 			status.Mesh.TunnelsUp += peer.Tunnels.Up
 		case Failed:
 			status.Mesh.Failed++
+		case Left:
+			if !peer.Subnet.IsValid() { // nothing is left of it
+				continue
+			}
 		}
 		status.Peers = append(status.Peers, l.peerStatus(peer, last.ports, traffic))
 	}
@@ -157,18 +162,36 @@ func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 	return found
 }
 
+// teardownTimeout is for the tunnels, and again for the routes.
+const teardownTimeout = 8 * time.Second
+
 // Teardown takes away what gremesh made on this host, but for docker0's
-// address, which its containers need. Run must have ended.
+// address, which its containers need: all that it can, whatever fails. Run must
+// have ended.
 func (l *Loop) Teardown(ctx context.Context) error {
-	ovs, err := l.cfg.Switch.Observe(ctx)
+	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx))
+}
+
+func (l *Loop) dropTunnels(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
+	defer cancel()
+	have, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
 		return fmt.Errorf("take the tunnels away: %w", err)
 	}
-	if changes := ovsdb.Diff(ovsdb.Switch{}, ovs); len(changes) > 0 {
-		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
-			return fmt.Errorf("take the tunnels away: %w", err)
-		}
+	changes := ovsdb.Diff(ovsdb.Switch{}, have)
+	if len(changes) == 0 {
+		return nil
 	}
+	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
+		return fmt.Errorf("take the tunnels away: %w", err)
+	}
+	return nil
+}
+
+func (l *Loop) dropRoutes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
+	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
 		return fmt.Errorf("take the routes away: %w", err)

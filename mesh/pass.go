@@ -14,40 +14,48 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// pass observes, compares and applies once. It reports whether all went well;
-// what did not is among the problems of the outcome.
-func (l *Loop) pass(ctx context.Context) bool {
+// pass observes, compares and applies once. It reports whether all went well, or
+// else what did not is among the problems of the outcome, and by when the next
+// is due. Each part has a time of its own, so that one that hangs does not keep
+// the others from their work.
+func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
-	defer l.beReady()
-	run := ctx // ends when the agent stops, which fails whatever is under way
-	ctx, cancel := context.WithTimeout(run, passTimeout)
-	defer cancel()
-
-	view := l.cfg.Membership.View()
+	now := time.Now()
+	again = now.Add(resyncEvery)
 	var failures []Problem
+	failed := make(map[string]bool)
 	fail := func(err error) {
-		if run.Err() == nil {
-			failures = append(failures, Problem{What: err.Error()})
+		if ctx.Err() != nil { // the agent stops, which fails whatever is under way
+			return
+		}
+		text := err.Error()
+		failures, failed[text] = append(failures, Problem{What: text}), true
+		if !l.failed[text] {
 			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
 		}
 	}
+	defer func() { l.failed = failed }()
 
-	ovs, err := l.cfg.Switch.Observe(ctx)
+	view := l.cfg.Membership.View()
+	ovsCtx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	ovs, err := l.cfg.Switch.Observe(ovsCtx)
 	switchSeen := err == nil
 	if err != nil {
 		fail(err)
 	}
-	keep := l.keep(view, ovs, switchSeen)
+	keep, graceEnd := l.keep(view, ovs, switchSeen)
+	again = sooner(again, graceEnd)
 	desired, problems := Plan(l.cfg.Config, view, keep)
 	if desired == nil {
 		l.cfg.Membership.Report(TunnelCount{})
-		l.last.Store(&outcome{problems: slices.Concat(view.Problems, problems, failures)})
-		return len(failures) == 0
+		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
+		return len(failures) == 0, again
 	}
 
 	if switchSeen {
-		if ovs, err = l.keepSwitch(ctx, desired.Switch, ovs); err != nil {
+		if ovs, err = l.keepSwitch(ovsCtx, desired.Switch, ovs); err != nil {
 			fail(err)
 		}
 		for _, c := range ovsdb.Conflicts(desired.Switch, ovs) {
@@ -55,11 +63,15 @@ func (l *Loop) pass(ctx context.Context) bool {
 		}
 	}
 	ports := ourPorts(ovs)
-	tell := func(more ...Problem) {
-		l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
-		l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(view.Problems, problems, failures, more)})
+	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
+	l.silent = silences(now, l.silent, view.Peers, desired.Switch, ports)
+	problems = append(problems, filtered(now, l.silent, desired.Switch, ports)...)
+	for _, since := range l.silent {
+		if limit := since.Add(silenceLimit); limit.After(now) {
+			again = sooner(again, limit)
+		}
 	}
-	settled, more, err := l.keepDocker(ctx, desired.Docker, tell)
+	settled, more, err := l.keepDocker(ctx, desired.Docker)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
@@ -67,9 +79,9 @@ func (l *Loop) pass(ctx context.Context) bool {
 	if err := l.keepHost(ctx, desired.Host, settled); err != nil {
 		fail(err)
 	}
-
-	tell()
-	return len(failures) == 0
+	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(problems, failures)})
+	l.beReady()
+	return len(failures) == 0, again
 }
 
 // keepSwitch makes Open vSwitch as it should be and returns what it then is.
@@ -90,56 +102,62 @@ func (l *Loop) keepSwitch(ctx context.Context, want ovsdb.Switch, have ovsdb.Act
 }
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
-// that is needed; it tells what the pass has come to before that, as it may
-// take long. It reports whether docker0's address may be touched: not while a
-// dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, want docker.Settings, tell func(...Problem)) (settled bool, problems []Problem, err error) {
-	have, err := l.cfg.Docker.Observe(ctx)
+// that is needed. It reports whether docker0's address may be touched: not while
+// a dockerd is about to change it itself.
+func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bool, problems []Problem, err error) {
+	part, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	have, err := l.cfg.Docker.Observe(part)
 	if err != nil {
 		return false, nil, err
 	}
 	if changes := docker.Diff(want, have); len(changes) > 0 {
 		began := time.Now()
-		if err := l.cfg.Docker.Apply(ctx, changes); err != nil {
+		if err := l.cfg.Docker.Apply(part, changes); err != nil {
 			return false, nil, err
 		}
 		for _, c := range changes {
 			l.record(c.Drift, began)
 		}
-		if have, err = l.cfg.Docker.Observe(ctx); err != nil {
+		if have, err = l.cfg.Docker.Observe(part); err != nil {
 			return false, nil, err
 		}
 	}
+	if have.Stale && l.restarts.due() {
+		l.beReady() // systemd would not restart a unit that waits for this one
+		l.restarts.begin(ctx, l.restartDocker)
+	}
+	if since, yes := l.restarts.underWay(); yes {
+		return false, []Problem{{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}}, nil
+	}
 	if !have.Stale {
-		l.restart = restartBackoff{}
+		l.restarts.helped()
 		return true, nil, nil
 	}
 	problem := Problem{
 		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),
 		Do:   "restart Docker",
 	}
-	if !l.restart.due() {
-		return false, []Problem{problem}, nil
+	if err := l.restarts.failure(); err != nil {
+		problem.What += ": " + err.Error()
 	}
-	tell(problem)
-	l.beReady() // systemd would not restart a unit that waits for this one
-	err = l.cfg.Docker.Restart(ctx)
-	if errors.Is(err, docker.ErrNever) {
-		return false, []Problem{problem}, nil
+	return false, []Problem{problem}, nil
+}
+
+// restartDocker runs beside the passes.
+func (l *Loop) restartDocker(ctx context.Context) error {
+	err := l.cfg.Docker.Restart(ctx)
+	if err != nil && !errors.Is(err, docker.ErrNever) {
+		l.cfg.Log.Warn("docker could not be restarted", "err", err)
 	}
-	l.restart.tried()
-	if err != nil {
-		return false, []Problem{problem}, err
-	}
-	if have, err = l.cfg.Docker.Observe(ctx); err != nil || have.Stale {
-		return false, []Problem{problem}, err
-	}
-	return true, nil, nil
+	return err
 }
 
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone.
 func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool) error {
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
 		return err
@@ -166,16 +184,24 @@ func (l *Loop) record(d drift.Drift, began time.Time) {
 	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "took", time.Since(began))
 }
 
+// sooner is the earlier of two times; the zero time is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // keep tells which silent peers keep their tunnels: as long as their BFD
-// session is up, and for the grace after that. When Open vSwitch can't be
-// seen, all do.
-func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) Keep {
+// session is up, and for the grace after that, the first of which ends at
+// graceEnd. When Open vSwitch can't be seen, all do.
+func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
 	up := make(map[string]bool)
 	for _, port := range ovs.Ports {
 		up[port.Peer.ID] = port.Ours && port.BFD.State == "up"
 	}
-	keep := make(Keep)
+	keep = make(Keep)
 	down := make(map[lease.ID]time.Time)
 	for _, peer := range view.Peers {
 		if peer.Liveness != Failed {
@@ -191,22 +217,15 @@ func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) Keep {
 			since = now
 		}
 		down[peer.ID] = since
-		keep[peer.ID] = since.IsZero() || now.Sub(since) < l.cfg.PeerGrace
+		if since.IsZero() {
+			keep[peer.ID] = true
+			continue
+		}
+		end := since.Add(l.cfg.PeerGrace)
+		if keep[peer.ID] = now.Before(end); keep[peer.ID] {
+			graceEnd = sooner(graceEnd, end)
+		}
 	}
 	l.down = down
-	return keep
-}
-
-// restartBackoff keeps a restart command that does not help from being run
-// again and again: every restart of Docker stops its containers.
-type restartBackoff struct {
-	next time.Time
-	wait time.Duration
-}
-
-func (b restartBackoff) due() bool { return !time.Now().Before(b.next) }
-
-func (b *restartBackoff) tried() {
-	b.wait = min(max(30*time.Second, 2*b.wait), 10*time.Minute)
-	b.next = time.Now().Add(b.wait)
+	return keep, graceEnd
 }

@@ -1,0 +1,93 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge/docker"
+)
+
+const (
+	restartTimeout = 2 * time.Minute // dockerd may take long to stop its containers
+	firstWait      = 30 * time.Second
+	lastWait       = 10 * time.Minute
+	restartMemory  = time.Hour
+)
+
+// restarts are Docker's: one at a time, each in a goroutine of its own, for it
+// takes long and neither a pass nor an audit should wait for it.
+type restarts struct {
+	ended chan struct{} // capacity 1: one has ended
+	group sync.WaitGroup
+
+	mu    sync.Mutex
+	began time.Time     // of the one under way; zero: none is
+	last  time.Time     // when the last one ended
+	wait  time.Duration // from then to the next
+	err   error         // of the last one, until Docker is no longer stale
+}
+
+func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
+
+// begin runs a restart, which outlives ctx: a command that stops Docker and
+// starts it again must not be killed in between. The wait after it grows also
+// when it succeeds: every restart stops containers, and something else may undo
+// what each was for.
+func (r *restarts) begin(ctx context.Context, restart func(context.Context) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began = time.Now()
+	if r.began.Sub(r.last) > restartMemory {
+		r.wait = 0
+	}
+	r.wait = min(max(firstWait, 2*r.wait), lastWait)
+	r.group.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
+		defer cancel()
+		r.end(restart(ctx))
+	})
+}
+
+func (r *restarts) end(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began, r.last, r.err = time.Time{}, time.Now(), err
+	select {
+	case r.ended <- struct{}{}:
+	default:
+	}
+}
+
+// underWay tells whether Docker is being restarted, and since when.
+func (r *restarts) underWay() (since time.Time, yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.began, !r.began.IsZero()
+}
+
+// due tells whether it is time for one: not while another is under way, and
+// not where a person must do it.
+func (r *restarts) due() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && time.Since(r.last) >= r.wait
+}
+
+// failure is why the last one failed; nil where it did not or was not tried.
+func (r *restarts) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(r.err, docker.ErrNever) {
+		return nil
+	}
+	return r.err
+}
+
+// helped forgets the last failure.
+func (r *restarts) helped() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = nil
+}

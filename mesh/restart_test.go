@@ -1,0 +1,174 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge/docker"
+)
+
+func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
+	w := staleDocker()
+	w.restart = func(context.Context) error {
+		if w.readied == 0 {
+			t.Error("systemd is not told before Docker is restarted: both would wait for each other")
+		}
+		if w.reported.Up != 1 {
+			t.Error("the tunnels are not told of before Docker is restarted, which may take long")
+		}
+		return nil
+	}
+	w.takes = func() {
+		w.docker.Stale = false
+		w.kernel = kernelAsPlanned()
+	}
+	l := w.loop()
+	pass(t, l)
+	pass(t, l)
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker" {
+		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
+	}
+}
+
+// staleDocker is a world in which Docker must be restarted for its bip.
+func staleDocker() *world {
+	w := planned(testHost(2))
+	w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
+	w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
+	return w
+}
+
+func TestARestartThatHangsIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := staleDocker()
+		w.restart = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		l := w.loop()
+		pass(t, l)
+		pass(t, l)
+		if !w.says(l, context.DeadlineExceeded.Error()) {
+			t.Errorf("status does not tell of it: %+v", l.Status(t.Context()).Problems)
+		}
+	})
+}
+
+func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := staleDocker()
+		over := make(chan struct{})
+		w.restart = func(context.Context) error { <-over; return nil }
+		w.takes = func() { w.docker.Stale = false }
+		l := w.loop()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		if !w.says(l, "Docker is being restarted (since ") {
+			t.Errorf("status does not tell of it: %+v", l.Status(t.Context()).Problems)
+		}
+		synctest.Wait()
+		began := time.Now()
+		l.Audit(t.Context())
+		l.pass(t.Context())
+		if took := time.Since(began); took > 0 || w.restarts != 1 {
+			t.Errorf("an audit and a pass took %s, %d restarts", took, w.restarts)
+		}
+		if w.kernel.Addrs[0].String() != "172.17.99.1/24" {
+			t.Error("docker0's address was touched under a dockerd that changes it")
+		}
+		close(over)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if w.says(l, "ocker") || w.kernel.Addrs[0].String() != "172.17.42.1/24" {
+			t.Errorf("its end did not wake the loop: %v, %+v", w.kernel.Addrs, l.Status(t.Context()).Problems)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestARestartOutlivesTheLoopThatWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := staleDocker()
+		whole := false
+		w.restart = func(ctx context.Context) error {
+			select {
+			case <-time.After(time.Minute):
+				whole = true
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		if err := w.loop().Run(ctx); err != nil || !whole {
+			t.Errorf("the command was killed, %v", err)
+		}
+	})
+}
+
+func TestARestartThatIsUndoneAgainAndAgainIsNotRepeatedWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := staleDocker()
+		w.takes = func() { w.docker.Stale = false }
+		l := w.loop()
+		spoil := func() { w.docker.Bip = ""; pass(t, l); pass(t, l) }
+		for range 6 * 60 {
+			spoil()
+			time.Sleep(10 * time.Second)
+		}
+		if w.restarts > 10 {
+			t.Errorf("%d restarts in an hour", w.restarts)
+		}
+		time.Sleep(2 * time.Hour)
+		w.restarts = 0
+		for range 6 {
+			spoil()
+			time.Sleep(10 * time.Second)
+		}
+		if w.restarts != 2 {
+			t.Errorf("%d restarts in a minute after two calm hours", w.restarts)
+		}
+	})
+}
+
+func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t *testing.T) {
+	for name, c := range map[string]struct {
+		restart  func(context.Context) error
+		restarts int // in 10 minutes
+	}{
+		"never":         {func(context.Context) error { return docker.ErrNever }, 1},
+		"fails":         {func(context.Context) error { return errors.New("unit not found") }, 5},
+		"does not help": {succeeds, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := staleDocker()
+				w.restart = c.restart
+				l := w.loop()
+				for range 61 {
+					pass(t, l)
+					time.Sleep(10 * time.Second)
+				}
+				if strings.Join(w.applied, " ") != "docker" || w.restarts != c.restarts {
+					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
+				}
+				if !w.says(l, "dockerd still runs with the settings from before") {
+					t.Errorf("status does not say that Docker must be restarted: %+v", l.Status(t.Context()).Problems)
+				}
+				if name == "fails" && !w.says(l, "unit not found") {
+					t.Errorf("status does not say what the command failed with: %+v", l.Status(t.Context()).Problems)
+				}
+				if w.docker.Stale = false; !pass(t, l) || w.says(l, "ocker") {
+					t.Errorf("a person restarted Docker, and status says %+v", l.Status(t.Context()).Problems)
+				}
+			})
+		})
+	}
+}
