@@ -99,8 +99,8 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: space, Tunnel: tunnel},
-		Fixed:    cfg.Bip.Masked(), Prefer: inUse(ctx, space, dockerd, a.kernel),
-		Dir: cfg.StateDir, Log: log,
+		Fixed:    cfg.Bip.Masked(), Prefer: inUse(ctx, cfg, dockerd, a.kernel),
+		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -117,9 +117,10 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 	return a, nil
 }
 
-// inUse is the subnet that docker0 has, or is to have by daemon.json: a host
-// that was set up by hand keeps its addresses.
-func inUse(ctx context.Context, space lease.Space, dockerd *docker.Daemon, kernel *bridge.Kernel) []netip.Prefix {
+// inUse is the subnet that docker0 has, or is to have by daemon.json, or that
+// flannel gave this host: one that was set up otherwise keeps its addresses.
+func inUse(ctx context.Context, cfg Config, dockerd *docker.Daemon, kernel *bridge.Kernel) []netip.Prefix {
+	space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
 	var found []netip.Prefix
 	add := func(bip netip.Prefix) {
 		if subnet := bip.Masked(); space.Contains(subnet) && bip == lease.Bip(subnet) {
@@ -136,6 +137,9 @@ func inUse(ctx context.Context, space lease.Space, dockerd *docker.Daemon, kerne
 		for _, addr := range have.Addrs {
 			add(addr)
 		}
+	}
+	if cfg.Imported.IsValid() {
+		found = append(found, cfg.Imported)
 	}
 	return found
 }

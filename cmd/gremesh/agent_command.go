@@ -18,6 +18,9 @@ daemon.json as they should be until stopped.
 The whole configuration is checked first; what is wrong is reported all at once,
 and nothing on the machine has been changed then. Logs go to standard error.
 
+--join means to join: it overrides mesh.bootstrap, and a first host that has lost
+its state, and has founded a mesh of its own since, gives that up.
+
 SIGTERM and SIGINT stop the agent and nothing else: tunnels and routes stay, and
 containers keep talking. To take this host out of the mesh: gremesh leave.
 

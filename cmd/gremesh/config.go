@@ -19,10 +19,14 @@ type Config struct {
 	OVS       OVSConfig     `mapstructure:"ovs"`
 	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
 	Docker    DockerConfig  `mapstructure:"docker"`
-	StateDir  string        `mapstructure:"state_dir"`  // absolute path
-	Control   string        `mapstructure:"control"`    // absolute path of the unix socket
-	PeerGrace time.Duration `mapstructure:"peer_grace"` // how long a failed peer's port outlives its BFD session
+	StateDir  string        `mapstructure:"state_dir"`    // absolute path
+	Control   string        `mapstructure:"control"`      // absolute path of the unix socket
+	PeerGrace time.Duration `mapstructure:"peer_grace"`   // how long a failed peer's port outlives its BFD session
+	LeaseTTL  time.Duration `mapstructure:"lease_ttl"`    // how long a host may be silent and keep its subnet; 0: for ever
+	Import    string        `mapstructure:"lease_import"` // flannel's subnet.env; empty: none
 	Log       LogConfig     `mapstructure:"log"`
+
+	Imported netip.Prefix `mapstructure:"-"` // the subnet that Import names; zero: none
 }
 
 // NodeConfig is this host as its peers know it.
@@ -116,6 +120,8 @@ func defaults() map[string]any {
 		"state_dir":          "/var/lib/gremesh",
 		"control":            "/run/gremesh/gremesh.sock",
 		"peer_grace":         "10m",
+		"lease_ttl":          "72h",
+		"lease_import":       "",
 		"log.level":          "info",
 		"log.format":         "auto",
 	}

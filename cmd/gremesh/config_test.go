@@ -63,6 +63,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		StateDir:  "/var/lib/gremesh",
 		Control:   "/run/gremesh/gremesh.sock",
 		PeerGrace: 10 * time.Minute,
+		LeaseTTL:  72 * time.Hour,
 		Log:       LogConfig{Level: slog.LevelInfo, Format: "auto"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
@@ -131,12 +132,15 @@ func TestMistakesAreNamed(t *testing.T) {
 		want       string
 	}{
 		{"unknown key", good + "mesh.jion: [10.0.0.1]", nil, `mesh.jion (file FILE): unknown key; there are mesh.bootstrap, mesh.join, mesh.port, mesh.key_file, mesh.insecure`},
-		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, docker, state_dir, control, peer_grace, log`},
+		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
 		{"value for a section", good + "ovs: br0", nil, `ovs: "br0" (file FILE): expected a map or struct, got "string"`},
 		{"number for text", good + "ovs: {bridge: 7}", nil, `ovs.bridge: 7 (file FILE): must be text; put it in quotes`},
 		{"text for a boolean", good + "tunnel: {bfd: yes please}", nil, `tunnel.bfd: "yes please" (file FILE): must be true or false`},
 		{"fraction", good + "prefix: 24.5", nil, `prefix: 24.5 (file FILE): must be a whole number`},
 		{"time without unit", good + "peer_grace: 600", nil, `peer_grace: 600 (file FILE): must be a time with its unit, like 10m or 90s`},
+		{"negative time to live", good + "lease_ttl: -1s", nil, `lease_ttl: "-1s" (file FILE): must not be negative; 0 is for ever`},
+		{"no flannel file", good + "lease_import: /nonexistent/subnet.env", nil, `lease_import: "/nonexistent/subnet.env" (file FILE): cannot be read: open /nonexistent/subnet.env: no such file or directory`},
+		{"flannel file without a lease", good + "lease_import: /dev/null", nil, `lease_import: "/dev/null" (file FILE): has no line FLANNEL_SUBNET=172.17.43.1/24, which flanneld writes`},
 		{"negative time", good + "peer_grace: -1s", nil, `peer_grace: "-1s" (file FILE): must not be negative`},
 		{"log level", good + "log: {level: loud}", nil, `log.level: "loud" (file FILE): must be debug, info, warn or error`},
 		{"log format", good + "log: {format: xml}", nil, `log.format: "xml" (file FILE): must be one of "auto", "text", "json"`},

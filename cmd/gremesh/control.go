@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -36,16 +38,41 @@ func newClient(socket string) *client {
 }
 
 func (c *client) status(ctx context.Context) (status mesh.Status, err error) {
-	return status, c.ask(ctx, http.MethodGet, "/v1/status", &status)
+	err = c.ask(ctx, http.MethodGet, "/v1/status", &status)
+	return status, err
 }
 
 func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
-	return audit, c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
+	err = c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
+	return audit, err
 }
 
 // leave takes the host out of the mesh; with release it gives its subnet up.
 func (c *client) leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)
+}
+
+func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/leases", &leases)
+	return leases, err
+}
+
+// forget takes a host, by name or ID, off the books.
+func (c *client) forget(ctx context.Context, host string) error {
+	return c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}}.Encode(), nil)
+}
+
+// renumber gives this host another subnet, to if it is valid, and returns it.
+func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
+	query := ""
+	if to.IsValid() {
+		query = "?" + url.Values{"to": {to.String()}}.Encode()
+	}
+	var got struct {
+		Subnet netip.Prefix `json:"subnet"`
+	}
+	err := c.ask(ctx, http.MethodPost, "/v1/renumber"+query, &got)
+	return got.Subnet, err
 }
 
 // ask sends a request and decodes its answer into answer, unless that is nil.

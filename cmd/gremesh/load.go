@@ -11,6 +11,8 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 const envPrefix = "GREMESH"
@@ -76,7 +78,20 @@ func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error
 	r := &report{settings: s, bad: map[string]bool{}}
 	s.reportUnknown(r)
 	s.decode(&cfg, r)
+	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
+		cfg.Mesh.Bootstrap = false // told to join: it founds nothing
+	}
 	validate(&cfg, r)
+	if cfg.Import != "" && r.ok("lease_import", "pool", "prefix") {
+		cfg.Imported, err = readFlannelLease(cfg.Import)
+		space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
+		switch {
+		case err != nil:
+			r.add("lease_import", "%w", err)
+		case !space.Contains(cfg.Imported):
+			r.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
+		}
+	}
 	if !cfg.Mesh.Insecure && r.ok(keyFileKey, insecureKey) {
 		cfg.Mesh.Keys, err = readKeys(cfg.Mesh.KeyFile)
 		if err != nil {
@@ -166,11 +181,17 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 	return decodeErrors(errors.Unwrap(err))
 }
 
+// flagged reports whether a key was set by a flag.
+func (s *settings) flagged(key string) bool {
+	f := s.flags[key]
+	return f != nil && f.Changed
+}
+
 // source says where a key's value comes from: a flag, the environment, the
 // file, or the default.
 func (s *settings) source(key string) string {
-	if f := s.flags[key]; f != nil && f.Changed {
-		return "flag --" + f.Name
+	if s.flagged(key) {
+		return "flag --" + s.flags[key].Name
 	}
 	if os.Getenv(envName(key)) != "" {
 		return "environment " + envName(key)

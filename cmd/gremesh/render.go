@@ -21,9 +21,9 @@ func (p paint) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
 		return p.in(text.FgGreen, word)
-	case "failed", "down":
+	case "failed", "down", "lost":
 		return p.in(text.FgRed, word)
-	case "waiting", "claiming", "init", "admin_down":
+	case "waiting", "claiming", "renumbering", "expired", "init", "admin_down":
 		return p.in(text.FgYellow, word)
 	}
 	return word
@@ -34,6 +34,17 @@ func (p paint) in(colour text.Color, word string) string {
 		return word
 	}
 	return colour.EscapeSeq() + word + text.Reset.EscapeSeq()
+}
+
+// newTable is a table without lines, as docker and ip print theirs.
+func newTable() table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.Style{
+		Box:     table.BoxStyle{PaddingRight: "   "},
+		Options: table.OptionsNoBordersAndSeparators,
+	})
+	t.SuppressTrailingSpaces()
+	return t
 }
 
 // renderStatus is `gremesh status` for people.
@@ -73,12 +84,7 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 }
 
 func renderPeers(peers []mesh.PeerStatus, p paint) string {
-	t := table.NewWriter()
-	t.SetStyle(table.Style{
-		Box:     table.BoxStyle{PaddingRight: "   "},
-		Options: table.OptionsNoBordersAndSeparators,
-	})
-	t.SuppressTrailingSpaces()
+	t := newTable()
 	t.SuppressEmptyColumns() // ERROR is there only when there is one
 	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "TUNNEL", "TYPE", "BFD", "RX", "TX", "ERROR"})
 	for _, peer := range peers {

@@ -43,7 +43,11 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newAgentCommand(&file),
 		newStatusCommand(&file),
 		newAuditCommand(&file),
+		newLeasesCommand(&file),
+		newForgetCommand(&file),
+		newRenumberCommand(&file),
 		newLeaveCommand(&file),
+		newResetIdentityCommand(&file),
 		newKeygenCommand(),
 		newVersionCommand(),
 	)

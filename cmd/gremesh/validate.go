@@ -36,6 +36,9 @@ func validate(c *Config, r *report) {
 	if c.PeerGrace < 0 {
 		r.add("peer_grace", "must not be negative")
 	}
+	if c.LeaseTTL < 0 {
+		r.add("lease_ttl", "must not be negative; 0 is for ever")
+	}
 	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
 }
 

@@ -165,6 +165,9 @@ func (s store) write(file string, data []byte) error {
 // the same mesh and holds nothing. No agent may be running with that state.
 func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	s := store{dir}
+	if _, err := os.Stat(s.idFile()); err != nil {
+		return lease.ID{}, lease.ID{}, fmt.Errorf("there is no host's identity to reset in %s: %w", dir, err)
+	}
 	st, err := s.load()
 	if err != nil {
 		return lease.ID{}, lease.ID{}, err

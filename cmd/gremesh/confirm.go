@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// yesFlag gives a command that can't be undone the --yes flag.
+func yesFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("yes", false, "do not ask")
+}
+
+var errNotConfirmed = errors.New("nothing was done")
+
+// confirm says what a command is about to do and asks whether it may, unless
+// yes was given. Without a terminal there is no one to ask.
+func confirm(cmd *cobra.Command, yes bool, what string) error {
+	if yes {
+		return nil
+	}
+	if !isTerminal(cmd.OutOrStdout()) {
+		return exitErr{exitUsage, errors.New("there is no terminal to ask on: give --yes to go ahead without a question")}
+	}
+	return ask(cmd.InOrStdin(), cmd.OutOrStdout(), what)
+}
+
+func ask(in io.Reader, out io.Writer, what string) error {
+	if _, err := fmt.Fprintf(out, "%s\nGo ahead? [y/N] ", what); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errNotConfirmed
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/subosito/gotenv"
+)
+
+// flannelKey is the variable that flanneld writes its host's lease to, as the
+// first address of the subnet with its prefix length.
+const flannelKey = "FLANNEL_SUBNET"
+
+// readFlannelLease reads the subnet that this host has in a flannel network
+// from the file that flanneld writes, /run/flannel/subnet.env.
+func readFlannelLease(path string) (netip.Prefix, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	vars, err := gotenv.StrictParse(f)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("is not a file of variables: %w", err)
+	}
+	text, ok := vars[flannelKey]
+	if !ok {
+		return netip.Prefix{}, errors.New("has no line " + flannelKey + "=172.17.43.1/24, which flanneld writes")
+	}
+	lease, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("has %s=%q, which is not an address with a prefix length", flannelKey, text)
+	}
+	return lease.Masked(), nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+func newLeasesCommand(file *configFile) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "leases",
+		Short: "Show every subnet that is not free, and whose it is",
+		Long: `Ask the running agent for every subnet of the pool that is not free: the host
+that it belongs to, and since when, as seen from this host.
+
+A lease is "held"; "claiming" and "renumbering" while its host asks for it;
+"left" when its host said goodbye and may come back to it; "expired" when its
+host has been silent for longer than lease_ttl, so that anyone may take it.
+"lost" marks a host whose subnet another host has by an older lease.
+
+Exit codes: 0 the agent answered; 1 it did not; 2 the command line or the
+configuration is wrong.`,
+		Example: `  gremesh leases
+
+  # subnets of hosts that have not been seen for a day
+  gremesh leases -o json | jq -r '.[] | select(.host == "failed") | [.subnet, .name, .last_seen] | @tsv'`,
+		Args: cobra.NoArgs,
+	}
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := file.client(cmd)
+		if err != nil {
+			return err
+		}
+		leases, err := c.leases(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return out.print(cmd, leases, func(p paint) string { return renderLeases(leases, time.Now(), p) })
+	}
+	return cmd
+}
+
+// renderLeases is `gremesh leases` for people.
+func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
+	if len(leases) == 0 {
+		return "every subnet is free\n"
+	}
+	t := newTable()
+	t.AppendHeader(table.Row{"SUBNET", "HOST", "UNDERLAY", "LEASE", "HOST IS", "SINCE", "LAST SEEN"})
+	for _, l := range leases {
+		state := p.state(l.State)
+		if l.Lost {
+			state += ", " + p.state("lost")
+		}
+		seen := ago(now, l.LastSeen)
+		if l.Host == string(mesh.Alive) {
+			seen = "now"
+		}
+		t.AppendRow(table.Row{l.Subnet, l.Name, l.Underlay, state, p.state(l.Host), ago(now, l.Since), seen})
+	}
+	return t.Render() + "\n"
+}
+
+// ago is a time as people say it, to the one unit that matters.
+func ago(now, then time.Time) string {
+	d := now.Sub(then)
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if n := int(d / unit.length); n > 0 {
+			return fmt.Sprintf("%d %s%s ago", n, unit.name, strings.Repeat("s", cmp.Compare(n, 1)))
+		}
+	}
+	return "seconds ago"
+}
