@@ -34,11 +34,12 @@ type world struct {
 	kernel   bridge.Actual
 	woken    chan struct{} // by whoever wakes the loop
 
-	hangs    bool // Open vSwitch does not answer
-	observed int  // how often Open vSwitch was
-	reported TunnelCount
-	readied  int
-	log      bytes.Buffer
+	hangs      bool // Open vSwitch does not answer
+	observed   int  // how often Open vSwitch was
+	reported   TunnelCount
+	renumbered int
+	readied    int
+	log        bytes.Buffer
 }
 
 type fakeMembership struct{ *world }
@@ -46,6 +47,11 @@ type fakeMembership struct{ *world }
 func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
+	f.renumbered++
+	f.view.Lost = false
+	return testHost(9).Subnet, nil
+}
 
 type fakeSwitch struct{ *world }
 

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -13,6 +14,7 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
+	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 
 // Switch is Open vSwitch on this host.

@@ -37,6 +37,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	defer func() { l.failed = failed }()
 
+	l.renumber(ctx, l.cfg.Membership.View())
 	view := l.cfg.Membership.View()
 	ovsCtx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
