@@ -36,7 +36,7 @@ func TestRenderLeases(t *testing.T) {
 
 func TestOnlyYesIsYes(t *testing.T) {
 	for answer, want := range map[string]error{
-		"y\n": nil, "yes\n": nil, "Y\n": nil, " yes \n": nil, "yes": nil,
+		"y\n": nil, "yes\n": nil, "Y\n": nil, "yes \n": nil, "yes": nil,
 		"\n": errNotConfirmed, "": errNotConfirmed, "n\n": errNotConfirmed, "yesterday\n": errNotConfirmed,
 	} {
 		var out strings.Builder

@@ -125,10 +125,6 @@ func (r Record) target() netip.Prefix {
 	return r.Subnet
 }
 
-// elects reports whether the host counts among those that are asked: it holds
-// a lease, or may by now.
-func (r Record) elects() bool { return r.State == Held || r.State == Claiming }
-
 // compareAge orders leases by who wins where they overlap: the lower age, then
 // the lower ID. Every host that has both records names the same one.
 func (r Record) compareAge(s Record) int {
