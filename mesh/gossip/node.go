@@ -21,6 +21,7 @@ type Node struct {
 	store    store
 	delegate *delegate
 	list     *memberlist.Memberlist // set by Run before anything else runs
+	wire     memberlist.Transport   // nil for the network; a simulated one in tests
 	started  time.Time
 	requests chan request
 	publish  chan struct{} // what we say of ourselves has changed
