@@ -40,11 +40,11 @@ func TestAHundredHostsKeepDistinctSubnetsThroughLossAndPartition(t *testing.T) {
 
 		m.net.partition(func(at netip.AddrPort) int { return int(at.Addr().As4()[3]) % 3 / 2 })
 		for i := range 5 {
-			m.stop[i*7]()
+			m.stop[i*3]()
 		}
 		m.until("gossip has noticed", 60*time.Second, func() bool { return m.alive(1) < hosts*3/4 })
 		for i := range 5 {
-			m.start(i * 7)
+			m.start(i * 3)
 		}
 		m.net.partition(func(netip.AddrPort) int { return 0 })
 		healed := time.Now()
