@@ -139,7 +139,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"fraction", good + "prefix: 24.5", nil, `prefix: 24.5 (file FILE): must be a whole number`},
 		{"time without unit", good + "peer_grace: 600", nil, `peer_grace: 600 (file FILE): must be a time with its unit, like 10m or 90s`},
 		{"negative time to live", good + "lease_ttl: -1s", nil, `lease_ttl: "-1s" (file FILE): must not be negative; 0 is for ever`},
-		{"no flannel file", good + "lease_import: /nonexistent/subnet.env", nil, `lease_import: "/nonexistent/subnet.env" (file FILE): cannot be read: open /nonexistent/subnet.env: no such file or directory`},
+		{"unreadable flannel file", good + "lease_import: /proc", nil, `lease_import: "/proc" (file FILE): is not a file of variables: read /proc: is a directory`},
 		{"flannel file without a lease", good + "lease_import: /dev/null", nil, `lease_import: "/dev/null" (file FILE): has no line FLANNEL_SUBNET=172.17.43.1/24, which flanneld writes`},
 		{"negative time", good + "peer_grace: -1s", nil, `peer_grace: "-1s" (file FILE): must not be negative`},
 		{"log level", good + "log: {level: loud}", nil, `log.level: "loud" (file FILE): must be debug, info, warn or error`},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 
@@ -14,10 +15,14 @@ import (
 const flannelKey = "FLANNEL_SUBNET"
 
 // readFlannelLease reads the subnet that this host has in a flannel network
-// from the file that flanneld writes, /run/flannel/subnet.env.
+// from the file that flanneld writes, /run/flannel/subnet.env. That is gone
+// after a reboot: then there is nothing to import, and the subnet is zero.
 func readFlannelLease(path string) (netip.Prefix, error) {
 	f, err := os.Open(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return netip.Prefix{}, nil
+	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("cannot be read: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // nothing was written

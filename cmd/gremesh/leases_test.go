@@ -59,6 +59,9 @@ func TestFlannelsLeaseIsImported(t *testing.T) {
 	if want := netip.MustParsePrefix("172.17.43.0/24"); err != nil || cfg.Imported != want {
 		t.Errorf("imported %s, %v, want %s", cfg.Imported, err, want)
 	}
+	if cfg, err := load(t, "lease_import: /nonexistent/subnet.env", "--insecure", "--bootstrap", "--name=h1"); err != nil || cfg.Imported.IsValid() {
+		t.Errorf("after a reboot: %s, %v", cfg.Imported, err)
+	}
 	if _, err := load(t, "pool: 10.1.0.0/16\nlease_import: "+file, "--insecure", "--bootstrap", "--name=h1"); err == nil {
 		t.Error("a subnet outside of the pool is imported")
 	}

@@ -88,7 +88,7 @@ func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error
 		switch {
 		case err != nil:
 			r.add("lease_import", "%w", err)
-		case !space.Contains(cfg.Imported):
+		case cfg.Imported.IsValid() && !space.Contains(cfg.Imported):
 			r.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
 		}
 	}

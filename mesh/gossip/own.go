@@ -9,6 +9,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
+// compareEvery is how often a host compares its table with that of another.
+// Gossip loses messages, and memberlist's own exchange of state, which repairs
+// that, comes once in minutes where there are a hundred hosts.
+const compareEvery = time.Second
+
 // keepEvery is how often what only a clock changes is made durable.
 const keepEvery = 10 * time.Minute
 
@@ -21,6 +26,8 @@ func (n *Node) own(ctx context.Context) error {
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
+	compare := time.NewTicker(compareEvery)
+	defer compare.Stop()
 	for {
 		var out lease.Output
 		var err error
@@ -37,6 +44,8 @@ func (n *Node) own(ctx context.Context) error {
 			retry.Reset(patience())
 		case <-keep.C:
 			n.dirty = true
+		case <-compare.C:
+			n.compareTables()
 		case r := <-n.requests:
 			out = r.do()
 			n.commit(out)
@@ -149,11 +158,29 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Mesh != n.mesh {
 		return lease.Output{}, nil // of a mesh that is not ours, or of none
 	}
+	if p.Sum != nil && p.Sum.Digest != n.machine.Table().Digest() {
+		n.answerSum(p.Sum.From)
+	}
 	out := n.machine.Merge(p.Records)
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))
 	}
 	return out, nil
+}
+
+// compareTables asks one host, drawn at random, whether it knows what this one
+// knows.
+func (n *Node) compareTables() {
+	for id, m := range n.members { // in random order
+		n.sendPacket(id, m.underlay, packet{Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}})
+		return
+	}
+}
+
+func (n *Node) answerSum(to lease.ID) {
+	if m, alive := n.members[to]; alive && !n.dirty {
+		n.sendPacket(to, m.underlay, packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+	}
 }
 
 // adopt makes a host that is of no mesh yet one of the mesh that it has met.

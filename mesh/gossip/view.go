@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -86,6 +87,12 @@ func (n *Node) refresh() {
 			What: fmt.Sprintf("while this host was away it was taken off the books, and %s is now %s; "+
 				"this host is cut out of the mesh and its containers run on", own.Subnet, n.occupants(own.Subnet)),
 			Do: renumber,
+		})
+	}
+	if fixed := n.cfg.Fixed; fixed.IsValid() && own.State == lease.Held && own.Subnet != fixed {
+		view.Problems = append(view.Problems, mesh.Problem{
+			What: fmt.Sprintf("the configured bip lies in %s, which this host can't have: it is %s", fixed, cmp.Or(n.occupants(fixed), "being asked for")),
+			Do:   fmt.Sprintf("change bip, or free the subnet; until then this host keeps %s", own.Subnet),
 		})
 	}
 	slices.SortFunc(absent, func(a, b missing) int { return b.seen.Compare(a.seen) })

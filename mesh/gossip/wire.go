@@ -21,8 +21,16 @@ type packet struct {
 	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty while it has none
 	Records []lease.Record `cbor:"2,keyasint,omitempty"`
 	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
+	Sum     *sum           `cbor:"6,keyasint,omitempty"`
 	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"`  // another host uses the receiver's ID, here
 	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
+}
+
+// sum says what a host knows, in short. Who knows something else answers with
+// all of it.
+type sum struct {
+	From   lease.ID `cbor:"1,keyasint"`
+	Digest uint64   `cbor:"2,keyasint"` // of its table
 }
 
 // meta is what every host says of itself with each sign of life.

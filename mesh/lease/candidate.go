@@ -6,12 +6,14 @@ import (
 )
 
 // only is the one subnet that the host may claim, if there is but one: the
-// operator's, or the one that it had and that its containers have addresses of.
+// operator's, the one that it was told to take, or the one that it had and that its containers have addresses of.
 func (m *Machine) only() netip.Prefix {
 	own := m.Own()
 	switch {
 	case m.cfg.Fixed.IsValid():
 		return m.cfg.Fixed
+	case m.wish.IsValid():
+		return m.wish
 	case own.Age > 0 && own.State != Released && !m.moves:
 		return own.Subnet
 	}

@@ -92,20 +92,12 @@ func (m *Machine) Waiting() Waiting {
 	return w
 }
 
-// begin starts an attempt at the next candidate.
+// begin starts an attempt at the next candidate, as a new version of the own
+// record: answers to earlier attempts no longer count. A holder keeps what it
+// has meanwhile.
 func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
-	return m.beginAt(netip.Prefix{}, refused)
-}
-
-// beginAt starts an attempt at subnet, or at the next candidate if that is
-// zero, as a new version of the own record: answers to earlier attempts no
-// longer count. A holder keeps what it has meanwhile.
-func (m *Machine) beginAt(subnet netip.Prefix, refused map[netip.Prefix]bool) Output {
 	m.claim, m.usurped = nil, false
-	ok := subnet.IsValid()
-	if !ok {
-		subnet, ok = m.candidate(refused)
-	}
+	subnet, ok := m.candidate(refused)
 	m.seeks = !m.knowsHolder()
 	own := m.Own()
 	switch {
@@ -131,6 +123,9 @@ func (m *Machine) beginAt(subnet netip.Prefix, refused map[netip.Prefix]bool) Ou
 
 // abandon makes sure that nothing stays claimed.
 func (m *Machine) abandon() Output {
+	if m.wish.IsValid() { // told to take what can't be had, it takes no other
+		m.wish, m.moves = netip.Prefix{}, false
+	}
 	own := m.Own()
 	switch {
 	case own.State == Held && own.Next.IsValid():

@@ -23,13 +23,14 @@ type Machine struct {
 	cfg     Config
 	self    ID
 	table   *Table
-	expired map[ID]bool // whose leases have run out, by this host's clock
-	active  bool        // takes part: has met others, or has reason to go on without
-	claim   *claim      // nil while none is under way
-	seeks   bool        // would claim, if it knew a holder to ask
-	usurped bool        // the mesh knows a later self, whose promises are forgotten here: ask, and so learn them
-	moves   bool        // may take another subnet than the one it had
-	off     rule        // none, but in the test of the simulation
+	expired map[ID]bool  // whose leases have run out, by this host's clock
+	active  bool         // takes part: has met others, or has reason to go on without
+	claim   *claim       // nil while none is under way
+	seeks   bool         // would claim, if it knew a holder to ask
+	usurped bool         // the mesh knows a later self, whose promises are forgotten here: ask, and so learn them
+	moves   bool         // may take another subnet than the one it had
+	wish    netip.Prefix // the one to take, if it was told which
+	off     rule         // none, but in the test of the simulation
 }
 
 // NewMachine returns the machine of a host that knew the given records when it
@@ -110,8 +111,8 @@ func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
 			}
 		}
 	}
-	m.moves = true
-	return m.beginAt(to, nil), nil
+	m.moves, m.wish = true, to
+	return m.begin(nil), nil
 }
 
 // Forget takes a host that is gone for good off the books: its subnet is free,
@@ -218,7 +219,7 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 	if age == 0 || m.Own().Subnet != subnet {
 		age = m.table.age + 1
 	}
-	m.claim, m.seeks, m.moves = nil, false, false
+	m.claim, m.seeks, m.moves, m.wish = nil, false, false, netip.Prefix{}
 	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
 }
 

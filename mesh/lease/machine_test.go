@@ -241,6 +241,14 @@ func TestRenumberingClaimsFirstAndLetsGoAfter(t *testing.T) {
 	clear(net.cut)
 	net.deliver(m.Retry())
 	wantOwn(t, m, Held, testSubnet(33))
+	// One asks for what another is being granted at the same time, and is denied.
+	net.deliver(net.machines[ID{1}].Merge([]Record{testRecord(7, Claiming, testSubnet(70), 0)}))
+	out, err = m.Renumber(testSubnet(70))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.deliver(out)
+	wantOwn(t, m, Held, testSubnet(33))
 	for _, c := range []struct {
 		to   netip.Prefix
 		says string
