@@ -43,6 +43,7 @@ type Node struct {
 	spread    []lease.Record // to be told by gossip
 	dirty     bool           // what is on disk is out of date
 	conflict  time.Time      // since when this host has lost one; zero: it has not
+	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
 }
 
