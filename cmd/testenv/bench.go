@@ -23,10 +23,14 @@ func benchCommand() *cobra.Command {
 	var runs int
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Time to a full mesh, with gremesh and with the recipe by hand",
+		Short: "Time to a full mesh, with gremesh and with the recipe by hand, and to distinct bips",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return bench(cmd.Context(), cmd.OutOrStdout(), sizes, runs, binary)
+			out := cmd.OutOrStdout()
+			if err := bench(cmd.Context(), out, sizes, runs, binary); err != nil {
+				return err
+			}
+			return benchLeases(cmd.Context(), out, runs, binary)
 		},
 	}
 	cmd.Flags().StringVar(&binary, "gremesh", "bin/gremesh", "the `FILE` that the hosts run as gremesh")

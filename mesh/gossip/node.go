@@ -43,8 +43,8 @@ type Node struct {
 	newcomers []member       // to be told of our lease
 	spread    []lease.Record // to be told by gossip
 	dirty     bool           // what is on disk is out of date
-	none      bool           // there is no lease to be had
 	conflict  time.Time      // since when this host has lost one; zero: it has not
+	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
 }
 

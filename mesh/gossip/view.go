@@ -42,11 +42,11 @@ func (n *Node) refresh() {
 	} else {
 		view.Waiting = n.waiting()
 	}
-	none := own.State != lease.Held && n.machine.Waiting().Exhausted
-	if none && !n.none {
-		n.cfg.Log.Warn("no lease to be had", "err", view.Waiting)
+	stuck := own.State != lease.Held && n.silence.Load() == nil && n.machine.Waiting().Exhausted
+	if stuck && !n.stuck {
+		n.cfg.Log.Warn("there is no subnet for this host; it waits until one is free", "why", view.Waiting)
 	}
-	n.none = none
+	n.stuck = stuck
 
 	lost := make(map[lease.ID]lease.Record) // to whom
 	for _, c := range n.machine.Table().Conflicts() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -57,5 +58,33 @@ func TestAThousandHostsAtOnceSettleWithinTenSecondsWithoutADuplicate(t *testing.
 			t.Fatal(err)
 		}
 		t.Logf("%s; simulated in %s", s.summary(), time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// BenchmarkStampede is how long a host waits for its lease when all start in
+// the same instant, and what it sends, in simulated time over links of a
+// random delay. Each size simulates a thousand hosts in all.
+func BenchmarkStampede(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var all []time.Duration
+			var messages int
+			for b.Loop() {
+				for seed := range uint64(1000 / n) {
+					s, err := stampede(seed+1, n)
+					if err != nil {
+						b.Fatal(err)
+					}
+					all = append(all, s.latencies()...)
+					messages += s.messages
+				}
+			}
+			slices.Sort(all)
+			ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+			b.ReportMetric(ms(all[len(all)/2]), "p50-ms")
+			b.ReportMetric(ms(all[len(all)*99/100]), "p99-ms")
+			b.ReportMetric(float64(messages)/float64(len(all)), "msgs/claim")
+			b.ReportMetric(0, "ns/op") // real time says nothing here
+		})
 	}
 }

@@ -90,18 +90,6 @@ func containersReachEachOther(t *testing.T, l *testenv.Lab) {
 	})
 }
 
-func TestEightHostsStartedInTheSameInstantTakeDistinctSubnets(t *testing.T) {
-	l := startMesh(t, testenv.Config{Hosts: 8}, nil) // Ready tells that they are distinct
-	bips := map[netip.Prefix]string{}
-	for _, h := range l.Hosts() {
-		bip := status(t, h).Host.Bip
-		if bips[bip] != "" {
-			t.Errorf("%s and %s both have %s", bips[bip], h.Name, bip)
-		}
-		bips[bip] = h.Name
-	}
-}
-
 // fourthJoinsThroughTheSecond is run in a lab of four whose first three are
 // in a mesh.
 func fourthJoinsThroughTheSecond(t *testing.T, l *testenv.Lab) {

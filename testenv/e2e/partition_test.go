@@ -103,7 +103,7 @@ func machine(t *testing.T, h *testenv.Host) string {
 	var all strings.Builder
 	for _, argv := range [][]string{
 		{"ovs-vsctl", "show"},
-		{"ip", "-o", "address"},
+		{"ip", "-o", "-4", "address"}, // IPv6 ones come about by themselves
 		{"ip", "-o", "link"},
 		{"ip", "route"},
 		{"sh", "-c", "cd /proc/sys/net/ipv4; grep . ip_forward conf/*/send_redirects"},
