@@ -7,13 +7,15 @@ LINT    := go tool -modfile=tools.mod golangci-lint
 # for two processors.
 TEST_PACKAGES_AT_ONCE := 2
 
-N    ?= 3
-KEEP ?=
+N         ?= 3
+KEEP      ?=
+SCHEDULES ?= 10000
+SEED      ?= 1
 
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check bench demo deps clean
+.PHONY: help build test sim check bench demo deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +25,10 @@ build: ## build bin/gremesh, one static binary
 
 test: deps ## run all tests with the race detector, on real OVS and dockerd (as root)
 	go test -race -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
+	go test -count=1 -v -run 'Thousand|Hundred' ./mesh/lease ./mesh/gossip # too slow under the race detector
+
+sim: ## 10,000 schedules of the lease protocol; SCHEDULES=, SEED=
+	go test -count=1 -timeout 2h -run Whatever -v ./mesh/lease -schedules $(SCHEDULES) -seed $(SEED)
 
 check: ## lint, vet, and see that modules are tidy
 	$(LINT) config verify

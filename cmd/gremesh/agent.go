@@ -27,7 +27,7 @@ const (
 	// What waits for this unit, Docker among it, starts after this time even
 	// though no seed has answered.
 	readyAfter   = 10 * time.Second
-	leaveTimeout = 20 * time.Second
+	leaveTimeout = 150 * time.Second // more than a restart of Docker that is under way
 )
 
 // agent is this host's parts, wired together.

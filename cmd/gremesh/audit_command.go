@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -28,15 +30,12 @@ Exit codes:
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := file.client(cmd)
-		if err != nil {
+		audit, err := show(cmd, file, out, (*client).audit, renderAudit)
+		var usage exitErr
+		switch {
+		case errors.As(err, &usage):
 			return err
-		}
-		audit, err := c.audit(cmd.Context())
-		if err == nil {
-			err = out.print(cmd, audit, func(p paint) string { return renderAudit(audit, p) })
-		}
-		if err != nil {
+		case err != nil:
 			return exitErr{exitUnknown, err}
 		}
 		return auditExit(audit)

@@ -17,9 +17,9 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// askTimeout bounds one question to the agent. Leaving waits for the last
-// transaction of a switch that may be slow.
-const askTimeout = 30 * time.Second
+// askTimeout bounds one question to the agent. Leaving waits for a restart of
+// Docker that is under way.
+const askTimeout = 3 * time.Minute
 
 // client asks a running agent through its control socket: HTTP with JSON.
 type client struct {

@@ -34,15 +34,10 @@ configuration is wrong.`,
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := file.client(cmd)
-		if err != nil {
-			return err
-		}
-		leases, err := c.leases(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return out.print(cmd, leases, func(p paint) string { return renderLeases(leases, time.Now(), p) })
+		_, err := show(cmd, file, out, (*client).leases, func(leases []mesh.Lease, p paint) string {
+			return renderLeases(leases, time.Now(), p)
+		})
+		return err
 	}
 	return cmd
 }

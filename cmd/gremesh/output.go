@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,6 +53,23 @@ func (o *output) print(cmd *cobra.Command, value any, render func(paint) string)
 	}
 	_, err := io.WriteString(w, render(paint(coloured(w))))
 	return err
+}
+
+// show asks the running agent something and prints what it answers.
+func show[T any](
+	cmd *cobra.Command, file *configFile, out *output,
+	get func(*client, context.Context) (T, error), render func(T, paint) string,
+) (T, error) {
+	var nothing T
+	c, err := file.client(cmd)
+	if err != nil {
+		return nothing, err
+	}
+	answer, err := get(c, cmd.Context())
+	if err != nil {
+		return nothing, err
+	}
+	return answer, out.print(cmd, answer, func(p paint) string { return render(answer, p) })
 }
 
 // coloured tells whether w is a terminal whose user has not said otherwise

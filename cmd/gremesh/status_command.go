@@ -24,15 +24,8 @@ Exit codes: 0 the agent answered, be its answer good or bad; 1 it did not;
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := file.client(cmd)
-		if err != nil {
-			return err
-		}
-		status, err := c.status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return out.print(cmd, status, func(p paint) string { return renderStatus(status, p) })
+		_, err := show(cmd, file, out, (*client).status, renderStatus)
+		return err
 	}
 	return cmd
 }

@@ -35,7 +35,7 @@ func (n *Node) memberlistConfig() *memberlist.Config {
 	c.TCPTimeout = tcpTimeout
 	c.Delegate, c.Events, c.Conflict, c.Alive, c.Merge = n.delegate, n.delegate, n.delegate, n.delegate, n.delegate
 	c.Logger = log.New(logWriter{n}, "", 0)
-	c.LogOutput = nil
+	c.Transport = n.wire
 	if len(n.cfg.Keys) > 0 {
 		c.Keyring = must(memberlist.NewKeyring(n.cfg.Keys, n.cfg.Keys[0]))
 	}

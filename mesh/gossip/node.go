@@ -21,6 +21,7 @@ type Node struct {
 	store    store
 	delegate *delegate
 	list     *memberlist.Memberlist // set by Run before anything else runs
+	wire     memberlist.Transport   // nil for the network; a simulated one in tests
 	started  time.Time
 	requests chan request
 	publish  chan struct{} // what we say of ourselves has changed
@@ -42,6 +43,7 @@ type Node struct {
 	newcomers []member       // to be told of our lease
 	spread    []lease.Record // to be told by gossip
 	dirty     bool           // what is on disk is out of date
+	none      bool           // there is no lease to be had
 	conflict  time.Time      // since when this host has lost one; zero: it has not
 	left      bool           // said goodbye, and promises nothing any more
 }

@@ -41,6 +41,11 @@ func (n *Node) refresh() {
 	} else {
 		view.Waiting = n.waiting()
 	}
+	none := own.State != lease.Held && n.machine.Waiting().Exhausted
+	if none && !n.none {
+		n.cfg.Log.Warn("no lease to be had", "err", view.Waiting)
+	}
+	n.none = none
 
 	lost := make(map[lease.ID]lease.Record) // to whom
 	for _, c := range n.machine.Table().Conflicts() {
