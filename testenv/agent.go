@@ -101,8 +101,9 @@ func (l *Lab) linkBinary() error {
 	return os.Symlink(bin, filepath.Join(l.Dir, "gremesh"))
 }
 
-// StartAgent starts `gremesh agent`, and does not wait until it is ready.
-func (h *Host) StartAgent(ctx context.Context) error {
+// StartAgent starts `gremesh agent`, with further arguments, and does not wait
+// until it is ready.
+func (h *Host) StartAgent(ctx context.Context, argv ...string) error {
 	if h.agent != nil {
 		return fmt.Errorf("start the agent of %s: it has been started", h.Name)
 	}
@@ -117,7 +118,8 @@ func (h *Host) StartAgent(ctx context.Context) error {
 	defer func() { _ = log.Close() }()
 	// The agent is stopped by name, not by the end of a context, and not by a
 	// ^C at its owner's terminal.
-	cmd := h.Command(context.WithoutCancel(ctx), bin, "agent", "--config", h.ConfigFile())
+	argv = append([]string{bin, "agent", "--config", h.ConfigFile()}, argv...)
+	cmd := h.Command(context.WithoutCancel(ctx), argv...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

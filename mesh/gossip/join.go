@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
@@ -41,6 +42,7 @@ const (
 	lastBackoff  = 2 * time.Second
 	rejoinEvery  = 3 * time.Second
 	rejoinAtOnce = 8
+	seedsEvery   = 30 * time.Second
 )
 
 // meet joins the seeds and the hosts known from before, and then, for ever,
@@ -74,10 +76,14 @@ func (n *Node) meet(ctx context.Context) error {
 	close(n.ready)
 
 	// A second round with the seeds repairs what gossip lost in the first.
+	asked := time.Now()
 	for seeds := n.cfg.Seeds; wait(ctx, rejoinEvery); {
 		absent := *n.absent.Load()
-		if n.alone() {
+		switch {
+		case n.alone():
 			seeds = n.cfg.Seeds
+		case time.Since(asked) > seedsEvery:
+			asked, seeds = time.Now(), n.silentSeeds(ctx)
 		}
 		if len(seeds) == 0 && len(absent) == 0 {
 			continue
@@ -93,6 +99,23 @@ func (n *Node) meet(ctx context.Context) error {
 // mayStartAlone reports whether this host needs no one to go on: it founds the
 // mesh, or it holds a lease from before.
 func (n *Node) mayStartAlone() bool { return n.cfg.Bootstrap || n.View().Self.Subnet.IsValid() }
+
+// silentSeeds are those that are not alive here. Two halves of a mesh that have
+// forgotten each other find each other again by them alone.
+func (n *Node) silentSeeds(ctx context.Context) []string {
+	alive := make(map[netip.Addr]bool)
+	for _, p := range n.View().Peers {
+		alive[p.Underlay] = alive[p.Underlay] || p.Liveness == mesh.Alive
+	}
+	var silent []string
+	found, _ := n.resolve(ctx, n.cfg.Seeds) // a name that is unknown now may be known the next time
+	for _, at := range found {
+		if !alive[at.Addr()] {
+			silent = append(silent, at.String())
+		}
+	}
+	return silent
+}
 
 // resolve turns host or host:port into addresses; this host's own is left out.
 func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, error) {

@@ -3,6 +3,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,6 +88,7 @@ func hostsFindEachOtherWithoutSeeds(t *testing.T, l *testenv.Lab) {
 	ctx, h2, h3, h4 := t.Context(), l.Host(2), l.Host(3), l.Host(4)
 	run(t, h4, "gremesh", "leave", "--config", h4.ConfigFile())
 	must(t, h4.WaitAgent(ctx))
+	had := []netip.Prefix{status(t, h2).Host.Subnet, status(t, h3).Host.Subnet}
 	for _, h := range l.Hosts()[:3] {
 		must(t, h.StopAgent(ctx, syscall.SIGTERM))
 	}
@@ -94,6 +97,9 @@ func hostsFindEachOtherWithoutSeeds(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return meshed(ctx, h2, h3) })
 	for _, h := range []*testenv.Host{h2, h3} { // still there: its data path is
 		must(t, isFailed(t, h, l.Host(1)))
+	}
+	if has := []netip.Prefix{status(t, h2).Host.Subnet, status(t, h3).Host.Subnet}; !slices.Equal(has, had) {
+		t.Errorf("the second and the third had %s and have %s", had, has)
 	}
 }
 

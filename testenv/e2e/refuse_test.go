@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/gremesh/gremesh/testenv"
@@ -86,7 +87,7 @@ func TestRefusals(t *testing.T) {
 		must(t, os.RemoveAll(h3.Dir+"/state"))
 		must(t, os.CopyFS(h3.Dir+"/state", os.DirFS(h2.Dir+"/state")))
 		must(t, join(h3, h1, nil))
-		refused(t, h3, "in use at "+h2.Addr.String(), "state.json")
+		refused(t, h3, "in use at "+h2.Addr.String(), "gremesh reset-identity")
 		testenv.Eventually(t, soon, func() error { return problem(ctx, h2, h3.Addr.String(), "cloned") })
 		must(t, meshed(ctx, h1, h2))
 		must(t, os.RemoveAll(h3.Dir+"/state"))
@@ -111,6 +112,50 @@ func TestRefusals(t *testing.T) {
 		must(t, h3.StartAgent(ctx))
 		whole(t, l)
 	})
+
+	t.Run("a disk cloned in a partition", func(t *testing.T) { clonedInAPartition(t, l) })
+}
+
+// clonedInAPartition starts a copy of the second host's disk where it can't be
+// told from the original.
+func clonedInAPartition(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2, h3 := t.Context(), l.Host(1), l.Host(2), l.Host(3)
+	run(t, h3, "gremesh", "leave", "--release", "--config", h3.ConfigFile())
+	must(t, h3.WaitAgent(ctx))
+	must(t, os.RemoveAll(h3.Dir+"/state"))
+	must(t, os.CopyFS(h3.Dir+"/state", os.DirFS(h2.Dir+"/state")))
+	original, bips := status(t, h2).Host, written(t, h2)
+
+	must(t, l.Partition(ctx, []*testenv.Host{h3}))
+	must(t, h3.StartAgent(ctx))
+	testenv.Eventually(t, soon, func() error {
+		s, err := h3.Status(ctx)
+		if err == nil && (s.Host.ID != original.ID || s.Host.Subnet != original.Subnet) {
+			err = fmt.Errorf("the copy is %+v", s.Host)
+		}
+		return err
+	})
+	must(t, l.Heal(ctx))
+	ended, cancel := context.WithTimeoutCause(ctx, soon, fmt.Errorf("the copy still runs after %s", soon))
+	defer cancel()
+	if exit := (*exec.ExitError)(nil); !errors.As(h3.WaitAgent(ended), &exit) {
+		t.Fatal("the copy did not end with an error")
+	}
+	must(t, logs(h3, "in use at "+h2.Addr.String(), "gremesh reset-identity"))
+	testenv.Eventually(t, soon, func() error { return meshed(ctx, h1, h2) })
+
+	run(t, h3, "gremesh", "reset-identity", "--yes", "--config", h3.ConfigFile())
+	must(t, h3.StartAgent(ctx))
+	whole(t, l)
+	if now := status(t, h3).Host; now.ID == original.ID || now.Subnet == original.Subnet {
+		t.Errorf("the copy is still %+v", now)
+	}
+	if now := status(t, h2).Host; now.ID != original.ID || !slices.Equal(written(t, h2), bips) {
+		t.Errorf("the original was %+v and is %+v; it has written %s", original, now, written(t, h2))
+	}
+	for _, h := range l.Hosts() {
+		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
+	}
 }
 
 // join writes the configuration of a host that is to join another.

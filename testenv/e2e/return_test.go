@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +20,10 @@ func TestHostsThatComeBack(t *testing.T) {
 	inTurn(t, l,
 		behaviour{"Open vSwitch crashes, and is emptied", openVSwitchCrashes},
 		behaviour{"agents killed while they start", agentsKilledWhileTheyStart},
+		behaviour{"a state file cut short or emptied", stateFileCutShort},
 		behaviour{"a founder that forgot its mesh is told", founderThatForgot},
-		behaviour{"a host made anew takes the place of its silent self", hostMadeAnew},
+		behaviour{"told to join, it takes the place of its silent self", founderToldToJoin},
+		behaviour{"another name", anotherName},
 		behaviour{"another address", anotherAddress},
 	)
 }
@@ -67,6 +70,22 @@ func subnets(t *testing.T, l *testenv.Lab) string {
 	return strings.Join(all, " ")
 }
 
+// stateFileCutShort is what a full disk does: the host learns its lease anew.
+func stateFileCutShort(t *testing.T, l *testenv.Lab) {
+	ctx, h2 := t.Context(), l.Host(2)
+	file, before, bips := h2.Dir+"/state/state.json", subnets(t, l), written(t, h2)
+	for _, size := range []int64{100, 0} {
+		must(t, h2.KillAgent(ctx))
+		must(t, os.Truncate(file, size))
+		must(t, h2.StartAgent(ctx))
+		whole(t, l)
+		must(t, logs(h2, "learn this host's lease anew", file, "damaged"))
+		if now := subnets(t, l); now != before || !slices.Equal(written(t, h2), bips) {
+			t.Errorf("the subnets were %s and are %s", before, now)
+		}
+	}
+}
+
 // founderThatForgot loses the first host's state: it is configured to found a
 // mesh, and founds another one. Nobody takes part in both.
 func founderThatForgot(t *testing.T, l *testenv.Lab) {
@@ -84,13 +103,11 @@ func founderThatForgot(t *testing.T, l *testenv.Lab) {
 	})
 }
 
-// hostMadeAnew goes on where the founder forgot: emptied once more, it joins.
-func hostMadeAnew(t *testing.T, l *testenv.Lab) {
+// founderToldToJoin goes on where the founder forgot. It is a new host.
+func founderToldToJoin(t *testing.T, l *testenv.Lab) {
 	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
-	must(t, h1.KillAgent(ctx))
-	must(t, os.RemoveAll(h1.Dir+"/state"))
-	must(t, join(h1, h2, nil))
-	must(t, h1.StartAgent(ctx))
+	must(t, h1.StopAgent(ctx, syscall.SIGTERM))
+	must(t, h1.StartAgent(ctx, "--join", h2.Addr.String()))
 	whole(t, l)
 	name := port(t, h1)
 	for _, h := range l.Hosts()[1:] {
@@ -100,6 +117,31 @@ func hostMadeAnew(t *testing.T, l *testenv.Lab) {
 		}
 		must(t, auditExit(t, h, 0))
 	}
+}
+
+func anotherName(t *testing.T, l *testenv.Lab) {
+	const name = "renamed"
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	port, before, bips := port(t, h2), subnets(t, l), written(t, h2)
+	restart := func(name string) {
+		must(t, h2.StopAgent(ctx, syscall.SIGTERM))
+		must(t, join(h2, h1, map[string]any{"node.name": name}))
+		must(t, h2.StartAgent(ctx))
+		testenv.Eventually(t, soon, func() error {
+			known, err := h1.Exec(ctx, "ovs-vsctl", "get", "port", port, "external_ids:gremesh-name")
+			if err == nil && strings.TrimSpace(known) != name {
+				err = fmt.Errorf("%s: %s leads to %s, want %s", h1.Name, port, known, name)
+			}
+			return err
+		})
+	}
+	restart(name)
+	whole(t, l)
+	if now := subnets(t, l); now != before || !slices.Equal(written(t, h2), bips) {
+		t.Errorf("the subnets were %s and are %s", before, now)
+	}
+	restart(h2.Name)
+	whole(t, l)
 }
 
 // anotherAddress is the last: the lab does not know of it.
