@@ -36,6 +36,7 @@ type Loop struct {
 	restarts *restarts
 
 	// Guarded by busy.
+	rushed int // passes in a row that ended with the switch
 	ready  bool
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
@@ -50,6 +51,7 @@ type outcome struct {
 }
 
 const (
+	maxRushed    = 5
 	resyncEvery  = 30 * time.Second
 	quiet        = 10 * time.Millisecond  // without a further event, a pass begins
 	impatience   = 100 * time.Millisecond // after the first event, a pass begins anyway

@@ -324,3 +324,21 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestTunnelsComeBeforeDockerWhileTheMeshIsChangingButNotForEver(t *testing.T) {
+	w := planned(testHost(2))
+	w.docker = docker.Actual{}
+	w.woken = make(chan struct{}, 1)
+	l := w.loop()
+	for i := range maxRushed {
+		w.woken <- struct{}{}
+		if _, again := l.pass(t.Context()); time.Until(again) > 0 || len(w.applied) > 0 {
+			t.Fatalf("pass %d: next in %s, applied %v", i, time.Until(again), w.applied)
+		}
+	}
+	w.woken <- struct{}{}
+	l.pass(t.Context())
+	if strings.Join(w.applied, " ") != "docker" || len(w.woken) != 1 {
+		t.Errorf("applied %v; %d signals left, want the last one", w.applied, len(w.woken))
+	}
+}

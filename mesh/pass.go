@@ -59,6 +59,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		if ovs, err = l.keepSwitch(ovsCtx, desired.Switch, ovs); err != nil {
 			fail(err)
 		}
+		if err == nil && l.tunnelsFirst() {
+			return len(failures) == 0, now
+		}
 		for _, c := range ovsdb.Conflicts(desired.Switch, ovs) {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
@@ -83,6 +86,23 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(problems, failures)})
 	l.beReady()
 	return len(failures) == 0, again
+}
+
+// tunnelsFirst reports whether the mesh has changed while the switch was being
+// kept, as it does when many hosts start at once: then the next pass comes at
+// once, and Docker and the kernel, which take longer, after it. That happens a
+// few times in a row at the most.
+func (l *Loop) tunnelsFirst() bool {
+	if l.rushed < maxRushed {
+		select {
+		case <-l.cfg.Membership.Changed():
+			l.rushed++
+			return true
+		default:
+		}
+	}
+	l.rushed = 0
+	return false
 }
 
 // keepSwitch makes Open vSwitch as it should be and returns what it then is.
@@ -124,9 +144,9 @@ func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bo
 			return false, nil, err
 		}
 	}
-	if have.Stale && l.restarts.due() {
+	if have.Stale && l.restarts.due(want) {
 		l.beReady() // systemd would not restart a unit that waits for this one
-		l.restarts.begin(ctx, l.restartDocker)
+		l.restarts.begin(ctx, want, l.restartDocker)
 	}
 	if since, yes := l.restarts.underWay(); yes {
 		return false, []Problem{{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}}, nil

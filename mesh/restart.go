@@ -23,10 +23,11 @@ type restarts struct {
 	group sync.WaitGroup
 
 	mu    sync.Mutex
-	began time.Time     // of the one under way; zero: none is
-	last  time.Time     // when the last one ended
-	wait  time.Duration // from then to the next
-	err   error         // of the last one, until Docker is no longer stale
+	want  docker.Settings // what the last one was for
+	began time.Time       // of the one under way; zero: none is
+	last  time.Time       // when the last one ended
+	wait  time.Duration   // from then to the next
+	err   error           // of the last one, until Docker is no longer stale
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
@@ -35,10 +36,10 @@ func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
 // starts it again must not be killed in between. The wait after it grows also
 // when it succeeds: every restart stops containers, and something else may undo
 // what each was for.
-func (r *restarts) begin(ctx context.Context, restart func(context.Context) error) {
+func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.began = time.Now()
+	r.began, r.want = time.Now(), want
 	if r.began.Sub(r.last) > restartMemory {
 		r.wait = 0
 	}
@@ -67,12 +68,12 @@ func (r *restarts) underWay() (since time.Time, yes bool) {
 	return r.began, !r.began.IsZero()
 }
 
-// due tells whether it is time for one: not while another is under way, and
-// not where a person must do it.
-func (r *restarts) due() bool {
+// due tells whether it is time for one: not while another is under way, not
+// where a person must do it, and not soon after one that was for the same.
+func (r *restarts) due(want docker.Settings) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && time.Since(r.last) >= r.wait
+	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || time.Since(r.last) >= r.wait)
 }
 
 // failure is why the last one failed; nil where it did not or was not tried.

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Until calls f, at growing intervals of 10 to 200 ms, until it returns nil or
+// Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
 // ctx ends. It then returns f's last error.
 func Until(ctx context.Context, f func() error) error {
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := f()
 		if err == nil {
 			return nil

@@ -99,6 +99,8 @@ func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error {
 // memberlist's, which keeps their text only.
 const refusedMark = "refused: "
 
+const otherMesh = "it is of another mesh"
+
 // examine reads what a node says of itself, and refuses it when it can't be of
 // our mesh.
 func (d *delegate) examine(node *memberlist.Node) (*member, error) {
@@ -128,7 +130,7 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 		return m, strings.Join(differences, ", ")
 	}
 	if ours := d.meta.Load().Mesh; ours != "" && theirs.Mesh != "" && ours != theirs.Mesh {
-		return m, fmt.Sprintf("it is of another mesh, %s; this host's is %s", theirs.Mesh, ours)
+		return m, fmt.Sprintf("%s, %s; this host's is %s", otherMesh, theirs.Mesh, ours)
 	}
 	return m, ""
 }

@@ -133,6 +133,9 @@ func (n *Node) handleRefusal(r refusal) {
 		What: "refused host " + r.name + " at " + r.underlay.String() + ": " + r.why,
 		Do:   "make the settings the same on all hosts of the mesh",
 	}
+	if strings.Contains(r.why, otherMesh) {
+		problem.Do = "decide which mesh is to stay, and on a host of the other run `gremesh agent --join` with a host of that one"
+	}
 	if n.problems.set("refused "+r.underlay.String(), problem, unlessAgain) {
 		n.cfg.Log.Warn("refused a host", "host", r.name, "underlay", r.underlay, "err", r.why)
 	}

@@ -99,6 +99,9 @@ func (n *Node) commit(out lease.Output) {
 			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Age)
 		}
 		n.kept = n.machine.Own()
+		if n.kept.State == lease.Held {
+			n.problems.clear("state")
+		}
 	}
 	if n.left {
 		return

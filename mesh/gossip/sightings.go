@@ -61,7 +61,7 @@ func (s sightings) update(r lease.Record, alive bool) *sighting {
 func (n *Node) expire() lease.Output {
 	expired := make(map[lease.ID]bool)
 	for r := range n.machine.Table().All() {
-		if r.Host == n.self {
+		if r.Host == n.self || r.State == lease.Released || r.State == lease.Forgotten {
 			continue
 		}
 		_, alive := n.members[r.Host]

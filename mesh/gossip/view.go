@@ -52,6 +52,9 @@ func (n *Node) refresh() {
 	for _, c := range n.machine.Table().Conflicts() {
 		lost[c.Loser.Host] = c.Winner
 	}
+	if own.Version > 0 {
+		n.sightings.update(own, true)
+	}
 	absent := []missing{}
 	for r := range n.machine.Table().All() {
 		if _, alive := n.members[r.Host]; !alive && r.Host != n.self && (r.State == lease.Held || r.State == lease.Claiming) {

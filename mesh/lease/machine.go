@@ -168,6 +168,7 @@ func (m *Machine) Leave(release bool) Output {
 // Merge takes records that came by gossip. They must be valid.
 func (m *Machine) Merge(records []Record) Output {
 	var out Output
+	before := m.Own()
 	for _, r := range records {
 		if !m.acceptable(r) || !m.table.Merge(r) {
 			continue
@@ -175,6 +176,12 @@ func (m *Machine) Merge(records []Record) Output {
 		out.Changed = true
 		m.usurped = m.usurped || r.Host == m.self
 		m.heard(r)
+	}
+	if own := m.Own(); before.State == Held && own.State == Forgotten && own.Subnet != before.Subnet {
+		// Who forgot this host did not know that it had renumbered. What it
+		// may come back to is what its containers have addresses of.
+		own.Subnet, own.Age = before.Subnet, before.Age
+		out.Add(m.write(own))
 	}
 	switch {
 	case !m.active || !out.Changed:

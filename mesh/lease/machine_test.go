@@ -366,3 +366,21 @@ func TestTheOperatorsNewBipIsClaimedAndTheOldOneKeptUntilThen(t *testing.T) {
 	m := net.boot(3, net.disk(3), func(c *Config) { c.Fixed = testSubnet(44) })
 	wantOwn(t, m, Held, testSubnet(44))
 }
+
+// A host renumbers where only 1 hears of it; 2, cut off, forgets it by the
+// subnet that it had.
+func TestAHostThatRenumberedAndWasForgottenComesBackToItsNewSubnet(t *testing.T) {
+	net := newTestNet(t, 4)
+	m := net.machines[ID{4}]
+	net.cut[ID{3}] = true
+	out, err := m.Renumber(testSubnet(44))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.deliver(out)
+	wantOwn(t, m, Held, testSubnet(44))
+	net.deliver(net.machines[ID{3}].Forget(ID{4}))
+	clear(net.cut)
+	net.meet(m, net.machines[ID{3}])
+	wantOwn(t, m, Held, testSubnet(44))
+}
