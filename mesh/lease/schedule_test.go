@@ -2,6 +2,7 @@ package lease
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -68,6 +69,11 @@ func runSchedules(first uint64, n int, off rule) error {
 }
 
 func runSchedule(seed uint64, off rule) error {
+	_, err := playSchedule(seed, off)
+	return err
+}
+
+func playSchedule(seed uint64, off rule) (*sim, error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	hosts := 5 + rng.IntN(10)
 	if rng.IntN(10) == 0 {
@@ -106,7 +112,7 @@ func runSchedule(seed uint64, off rule) error {
 	if s.wrong == nil && !s.settled() {
 		s.breaks("not settled 60 s after the last fault\n%s", s.report())
 	}
-	return s.wrong
+	return s, s.wrong
 }
 
 // disturb makes something happen to some host now and then.
@@ -205,4 +211,15 @@ func (s *sim) forgetSomewhere(id ID) {
 		}
 	}
 	s.after(time.Second, func() { s.forgetSomewhere(id) })
+}
+
+// A failure prints its seed, which is of use only if it is the same run again.
+func TestOneSeedIsOneRun(t *testing.T) {
+	for seed := range uint64(20) {
+		a, errA := playSchedule(seed, none)
+		b, errB := playSchedule(seed, none)
+		if a.steps != b.steps || a.messages != b.messages || a.now != b.now || a.report() != b.report() || fmt.Sprint(errA) != fmt.Sprint(errB) {
+			t.Errorf("seed %d: %d steps and %d messages, then %d and %d", seed, a.steps, a.messages, b.steps, b.messages)
+		}
+	}
 }
