@@ -75,8 +75,14 @@ type fakeKernel struct{ *world }
 
 func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) { return f.kernel, nil }
 func (f fakeKernel) Changed() <-chan struct{}                       { return nil }
-func (f fakeKernel) Apply(context.Context, []bridge.Change) error {
+func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	f.applied = append(f.applied, "kernel")
+	for _, c := range changes {
+		if c.Object == "link br0 master" && c.Should == "" {
+			f.kernel.Port.Master, f.kernel.Routes = "", nil
+			return nil
+		}
+	}
 	f.kernel = kernelAsPlanned()
 	return nil
 }

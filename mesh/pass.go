@@ -175,7 +175,8 @@ func (l *Loop) restartDocker(ctx context.Context) error {
 }
 
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
-// a docker0 that has another address than the bip is left alone.
+// a docker0 that has another address than the bip is left alone, and out of the
+// mesh: what it has may be another host's by now.
 func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -184,7 +185,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool) err
 		return err
 	}
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
-		return nil
+		want = bridge.Host{}
 	}
 	changes := bridge.Diff(want, have)
 	if len(changes) == 0 {

@@ -30,7 +30,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 	l := w.loop()
 	pass(t, l)
 	pass(t, l)
-	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker" {
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker kernel" {
 		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
 	}
 }
@@ -79,6 +79,9 @@ func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
 		}
 		if w.kernel.Addrs[0].String() != "172.17.99.1/24" {
 			t.Error("docker0's address was touched under a dockerd that changes it")
+		}
+		if w.kernel.Port.Master != "" {
+			t.Error("docker0 is in the mesh with an address that is not this host's")
 		}
 		close(over)
 		time.Sleep(time.Second)
@@ -156,7 +159,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 					pass(t, l)
 					time.Sleep(10 * time.Second)
 				}
-				if strings.Join(w.applied, " ") != "docker" || w.restarts != c.restarts {
+				if strings.Join(w.applied, " ") != "docker kernel" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
 					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
 				}
 				if !w.says(l, "dockerd still runs with the settings from before") {

@@ -69,6 +69,14 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 	})
 	t.Run("gremesh renumber ends it", func(t *testing.T) {
 		run(t, loser, "gremesh", "renumber", "--yes", "--config", loser.ConfigFile())
+		testenv.Eventually(t, 5*time.Second, func() error { // Docker may not be due for a restart yet
+			addr, err := loser.Exec(ctx, "ip", "-o", "-4", "address", "show", "dev", "docker0")
+			link, linkErr := loser.Exec(ctx, "ip", "-o", "link", "show", "br0")
+			if strings.Contains(addr, bip) && strings.Contains(link, " master docker0 ") {
+				err = fmt.Errorf("%s is in the mesh with an address that is the winner's", loser.Name)
+			}
+			return errors.Join(err, linkErr)
+		})
 		whole(t, l) // Docker has its bip, too
 		if now := containerStart(t, winner); now != began[winner] {
 			t.Errorf("the winner's container was started at %s, and again at %s", began[winner], now)
