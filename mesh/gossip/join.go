@@ -77,7 +77,20 @@ func (n *Node) meet(ctx context.Context) error {
 
 	// A second round with the seeds repairs what gossip lost in the first.
 	asked := time.Now()
-	for seeds := n.cfg.Seeds; wait(ctx, rejoinEvery); {
+	seeds := n.cfg.Seeds
+	tick := time.NewTicker(rejoinEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case at := <-n.hails:
+			if err := n.joinAny(ctx, nil, []missing{{at: at}}); err != nil {
+				n.cfg.Log.Debug("a host that called can't be joined", "underlay", at, "err", err)
+			}
+			continue
+		case <-tick.C:
+		}
 		absent := *n.absent.Load()
 		switch {
 		case n.alone():
@@ -93,7 +106,6 @@ func (n *Node) meet(ctx context.Context) error {
 		}
 		seeds = nil
 	}
-	return nil
 }
 
 // mayStartAlone reports whether this host needs no one to go on: it founds the

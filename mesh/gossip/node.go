@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ type Node struct {
 	wire     memberlist.Transport   // nil for the network; a simulated one in tests
 	started  time.Time
 	requests chan request
-	publish  chan struct{} // what we say of ourselves has changed
+	hails    chan netip.AddrPort // hosts that take us for alive, and are not alive here
+	publish  chan struct{}       // what we say of ourselves has changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
@@ -53,7 +55,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
-		requests: make(chan request), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
+		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
 		members: make(map[lease.ID]member), problems: newProblems(),
 	}
 	st, err := n.store.load()

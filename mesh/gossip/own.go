@@ -45,7 +45,9 @@ func (n *Node) own(ctx context.Context) error {
 		case <-keep.C:
 			n.dirty = true
 		case <-compare.C:
-			n.compareTables()
+			if !n.left {
+				n.compareTables()
+			}
 		case r := <-n.requests:
 			out = r.do()
 			n.commit(out)
@@ -161,7 +163,7 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Mesh != n.mesh {
 		return lease.Output{}, nil // of a mesh that is not ours, or of none
 	}
-	if p.Sum != nil && p.Sum.Digest != n.machine.Table().Digest() {
+	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From)) {
 		n.answerSum(p.Sum.From)
 	}
 	out := n.machine.Merge(p.Records)
@@ -180,9 +182,24 @@ func (n *Node) compareTables() {
 	}
 }
 
+func (n *Node) isAlive(id lease.ID) bool {
+	_, alive := n.members[id]
+	return alive
+}
+
+// answerSum hands another host all that is known here. One that is not alive
+// here has not heard yet that it is taken for dead: it is joined again.
 func (n *Node) answerSum(to lease.ID) {
-	if m, alive := n.members[to]; alive && !n.dirty {
-		n.sendPacket(to, m.underlay, packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+	at, known := n.locate(to)
+	switch {
+	case !known || n.dirty:
+	case n.isAlive(to):
+		n.sendPacket(to, at, packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+	default:
+		select {
+		case n.hails <- at:
+		default: // one at a time; it calls again
+		}
 	}
 }
 
