@@ -192,9 +192,9 @@ func (n *Node) isAlive(id lease.ID) bool {
 func (n *Node) answerSum(to lease.ID) {
 	at, known := n.locate(to)
 	switch {
-	case !known || n.dirty:
+	case !known:
 	case n.isAlive(to):
-		n.sendPacket(to, at, packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+		n.sendPacket(to, at, *n.delegate.state.Load()) // what is durable
 	default:
 		select {
 		case n.hails <- at:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -99,6 +100,7 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 			now, kept, claiming = n.machine.Own(), n.kept, n.machine.Claiming()
 			return lease.Output{}
 		}); err != nil {
+			n.withdraw()
 			return netip.Prefix{}, fmt.Errorf("no majority has granted another subnet yet: %w; %s stays this host's", err, before.Subnet)
 		}
 		switch {
@@ -110,6 +112,16 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 		if !wait(ctx, 20*time.Millisecond) {
 			continue // ask says why
 		}
+	}
+}
+
+// withdraw makes sure that a renumbering which was given up does not happen
+// later, when containers may be attached.
+func (n *Node) withdraw() {
+	ctx, cancel := context.WithTimeout(context.Background(), tcpTimeout)
+	defer cancel()
+	if err := n.ask(ctx, n.machine.Withdraw); err != nil {
+		n.cfg.Log.Debug("withdraw the claim", "err", err)
 	}
 }
 
@@ -127,10 +139,11 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		}
 		// With the whole table go the promises that were made here.
 		data := encode(packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+		var goodbyes sync.WaitGroup
 		for id, m := range n.members {
-			n.outgoing.Go(func() { n.sendReliably(id, m.underlay, data) })
+			goodbyes.Go(func() { n.sendReliably(id, m.underlay, data) })
 		}
-		n.outgoing.Wait()
+		goodbyes.Wait()
 		if err := n.list.Leave(tcpTimeout); err != nil {
 			n.cfg.Log.Debug("leave", "err", err) // the peers have our table
 		}

@@ -23,6 +23,11 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	if granted && m.table.Merge(c.Record) {
 		out.Changed = true
 		m.heard(c.Record)
+		for _, r := range slices.Collect(m.table.Occupants(c.Record.target())) {
+			if m.expired[r.Host] && r.Host != claimant { // if it comes back now, it must ask
+				out.Add(m.forget(r))
+			}
+		}
 	}
 	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds()}
 	switch {
@@ -32,7 +37,7 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	case !granted: // why, so that the claimant turns to another
 		answer.Records = slices.Collect(m.table.Occupants(c.Record.target()))
 	}
-	out.Send = []Envelope{{To: claimant, Message: Message{Answer: answer}}}
+	out.Send = append(out.Send, Envelope{To: claimant, Message: Message{Answer: answer}})
 	if out.Changed && m.claim != nil {
 		out.Add(m.decide())
 	}

@@ -185,10 +185,14 @@ func (m *Machine) elects(r Record) bool {
 	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.expired[r.Host]
 }
 
-// isAlone reports whether no other host is known that holds a lease or may.
+// isAlone reports whether no other host is known that holds a lease or may, and
+// none that left with an older one: of all that have left, the oldest begins,
+// for two that began each by itself would not know what the other grants.
 func (m *Machine) isAlone() bool {
+	own := m.Own()
 	for r := range m.table.All() {
-		if m.elects(r) {
+		older := r.Host != m.self && r.State == Left && !m.expired[r.Host] && (own.Age == 0 || r.compareAge(own) < 0)
+		if m.elects(r) || older {
 			return false
 		}
 	}

@@ -115,6 +115,15 @@ func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
 	return m.begin(nil), nil
 }
 
+// Withdraw ends a renumbering that no majority has granted yet.
+func (m *Machine) Withdraw() Output {
+	if m.claim == nil || !m.Holds() {
+		return Output{}
+	}
+	m.claim, m.moves, m.wish = nil, false, netip.Prefix{}
+	return m.abandon()
+}
+
 // Forget takes a host that is gone for good off the books: its subnet is free,
 // and its silence no longer counts. If it comes back all the same, it asks for
 // the subnet that it had, and gets it unless it is taken.

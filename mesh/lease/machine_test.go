@@ -183,14 +183,16 @@ func TestAClaimantAsksAgainWhoHasTakenALeaseSince(t *testing.T) {
 	wantOwn(t, x, Held, testSubnet(5))
 }
 
-func TestTheLastToLeaveComesBackByItself(t *testing.T) {
+func TestOfAllThatHaveLeftTheOldestComesBackByItself(t *testing.T) {
 	net := newTestNet(t, 2)
 	one, two := net.machines[ID{1}], net.machines[ID{2}]
 	one.Leave(false)
 	two.Merge(one.Table().Records())
 	two.Leave(false)
-	wantOwn(t, net.boot(2, net.disk(2)), Held, testSubnet(2))
-	wantOwn(t, net.boot(1, net.disk(1)), Held, testSubnet(1)) // granted by the other
+	wantOwn(t, net.boot(2, net.disk(2)), Left, testSubnet(2)) // the oldest begins
+	wantOwn(t, net.boot(1, append(net.disk(1), net.disk(2)...)), Held, testSubnet(1))
+	net.meet(net.machines[ID{1}], net.machines[ID{2}])
+	wantOwn(t, net.machines[ID{2}], Held, testSubnet(2))
 }
 
 func TestAnOldStateFileTakesUpWhatTheMeshKnows(t *testing.T) {
