@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,12 +14,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/lease"
-	"github.com/gremesh/gremesh/ovsdb"
 )
 
 const (
@@ -32,12 +27,11 @@ const (
 
 // agent is this host's parts, wired together.
 type agent struct {
-	log    *slog.Logger
-	node   *gossip.Node
-	ovs    *ovsdb.Client
-	kernel *bridge.Kernel
-	loop   *mesh.Loop
-	ready  func() // tells systemd, once
+	parts
+	log   *slog.Logger
+	node  *gossip.Node
+	loop  *mesh.Loop
+	ready func() // tells systemd, once
 
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
@@ -81,67 +75,25 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*agent, error) {
-	space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
-	tunnel := mesh.TunnelConfig{Type: cfg.Tunnel.Type, Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD}
 	a := &agent{
-		log: log, loopDone: make(chan struct{}), left: make(chan struct{}),
-		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
-		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
+		log: log, parts: newParts(cfg, at, log), loopDone: make(chan struct{}), left: make(chan struct{}),
 		ready: sync.OnceFunc(func() {
 			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 				log.Warn("tell systemd that the agent is ready", "err", err)
 			}
 		}),
 	}
-	dockerd := docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Log: log})
 	var err error
-	a.node, err = gossip.New(gossip.Config{
-		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
-		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: space, Tunnel: tunnel},
-		Fixed:    cfg.Bip.Masked(), Prefer: inUse(ctx, cfg, dockerd, a.kernel),
-		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
-	})
-	if err != nil {
+	if a.node, err = a.newNode(ctx, cfg, at, log); err != nil {
 		return nil, err
 	}
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
-		Config: mesh.Config{
-			Space: space, Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
-			Tunnel: tunnel, UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
-		},
-		Version: buildVersion(), Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: dockerd,
+		Config: a.config, Version: buildVersion(),
+		Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
 		Log: log, Ready: a.ready,
 	})
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
-}
-
-// inUse is the subnet that docker0 has, or is to have by daemon.json, or that
-// flannel gave this host: one that was set up otherwise keeps its addresses.
-func inUse(ctx context.Context, cfg Config, dockerd *docker.Daemon, kernel *bridge.Kernel) []netip.Prefix {
-	space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
-	var found []netip.Prefix
-	add := func(bip netip.Prefix) {
-		if subnet := bip.Masked(); space.Contains(subnet) && bip == lease.Bip(subnet) {
-			found = append(found, subnet)
-		}
-	}
-	// What can't be read here is reported by the loop, which reads it again.
-	if have, err := dockerd.Observe(ctx); err == nil {
-		if bip, err := netip.ParsePrefix(have.Bip); err == nil {
-			add(bip)
-		}
-	}
-	if have, err := kernel.Observe(ctx); err == nil {
-		for _, addr := range have.Addrs {
-			add(addr)
-		}
-	}
-	if cfg.Imported.IsValid() {
-		found = append(found, cfg.Imported)
-	}
-	return found
 }
 
 func (a *agent) run(ctx context.Context, server *http.Server, listener net.Listener) error {

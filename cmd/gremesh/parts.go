@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// parts are what a command needs to look at this machine and to change it.
+type parts struct {
+	config mesh.Config
+	ovs    *ovsdb.Client
+	kernel *bridge.Kernel
+	docker *docker.Daemon
+}
+
+// newParts starts nothing and touches nothing.
+func newParts(cfg Config, at underlay, log *slog.Logger) parts {
+	return parts{
+		config: mesh.Config{
+			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
+			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+		},
+		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
+		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
+		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Log: log}),
+	}
+}
+
+func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
+
+func (c Config) tunnel() mesh.TunnelConfig {
+	return mesh.TunnelConfig{Type: c.Tunnel.Type, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
+}
+
+// newNode makes this host's part in gossip; a host without a state gets one.
+func (p parts) newNode(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*gossip.Node, error) {
+	return gossip.New(gossip.Config{
+		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
+		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
+		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
+		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
+	})
+}
+
+// inUse is the subnet that docker0 has, or is to have by daemon.json, or that
+// flannel gave this host: one that was set up otherwise keeps its addresses.
+func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
+	var found []netip.Prefix
+	add := func(bip netip.Prefix) {
+		if subnet := bip.Masked(); cfg.space().Contains(subnet) && bip == lease.Bip(subnet) {
+			found = append(found, subnet)
+		}
+	}
+	// What can't be read here is reported by the loop, which reads it again.
+	if have, err := p.docker.Observe(ctx); err == nil {
+		if bip, err := netip.ParsePrefix(have.Bip); err == nil {
+			add(bip)
+		}
+	}
+	if have, err := p.kernel.Observe(ctx); err == nil {
+		for _, addr := range have.Addrs {
+			add(addr)
+		}
+	}
+	if cfg.Imported.IsValid() {
+		found = append(found, cfg.Imported)
+	}
+	return found
+}
