@@ -34,6 +34,7 @@ type Node struct {
 	absent   atomic.Pointer[[]missing] // the last seen first
 	silence  atomic.Pointer[string]    // why no one could be joined
 	outgoing sync.WaitGroup            // sends and joins under way
+	surveys  *surveys
 
 	// Owned by the goroutine of own.
 	mesh      string
@@ -56,7 +57,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
-		members: make(map[lease.ID]member), problems: newProblems(),
+		members: make(map[lease.ID]member), problems: newProblems(), surveys: newSurveys(),
 	}
 	st, err := n.store.load()
 	if err != nil {
@@ -132,6 +133,10 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.own(ctx) })
 	group.Go(func() error { return n.meet(ctx) })
 	group.Go(func() error { return n.announce(ctx) })
+	group.Go(func() error { return n.inquire(ctx) })
+	for range answersAtOnce {
+		group.Go(func() error { return n.answer(ctx) })
+	}
 	return group.Wait()
 }
 
