@@ -26,7 +26,9 @@ type MeshAudit struct {
 	From     string        `json:"from"` // the host that asked
 	Time     time.Time     `json:"time"`
 	Hosts    []MeshHost    `json:"hosts"`    // sorted by underlay address
-	Tunnels  []MeshTunnel  `json:"tunnels"`  // n(n-1), in the order of hosts: all from the first, all from the second
+	Wanted   int           `json:"wanted"`   // tunnels that there should be
+	Up       int           `json:"up"`       // tunnels that are as they should be, and carry packets
+	Tunnels  []MeshTunnel  `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
 	Findings []MeshFinding `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
 }
 
@@ -34,6 +36,8 @@ type MeshAudit struct {
 type MeshHost struct {
 	Row
 	State string `json:"state"` // answers, silent, failed, new
+
+	at int // its place in the matrix
 }
 
 // States of a host in the matrix.
@@ -113,21 +117,38 @@ func Matrix(view View, survey Survey) MeshAudit {
 	m.judgeHosts()
 	for _, from := range m.hosts {
 		for _, to := range m.hosts {
-			if from.ID != to.ID {
+			if from != to {
 				m.judgeTunnel(from, to)
 			}
 		}
 		m.judgeStrays(from)
 	}
 	m.judgePackets()
-	audit := MeshAudit{From: view.Self.Name, Hosts: []MeshHost{}, Tunnels: []MeshTunnel{}, Findings: m.sorted()}
-	for _, host := range m.hosts {
+	return m.audit(view.Self.Name)
+}
+
+// maxWhole is of how many hosts all tunnels are listed: a million of them are of
+// no use to anyone.
+const maxWhole = 100
+
+func (m *matrix) audit(from string) MeshAudit {
+	audit := MeshAudit{From: from, Hosts: []MeshHost{}, Tunnels: []MeshTunnel{}, Findings: m.sorted()}
+	for i, host := range m.hosts {
 		shown := *host
 		shown.Cells = nil // they are among the tunnels
 		audit.Hosts = append(audit.Hosts, shown)
-		for _, to := range m.hosts {
-			if t := m.tunnels[pair{host.ID, to.ID}]; t != nil {
-				audit.Tunnels = append(audit.Tunnels, *t)
+		for j, t := range m.tunnels[i] {
+			if i == j {
+				continue
+			}
+			if t.Desired || t.State == CellMissing {
+				audit.Wanted++
+			}
+			if t.State == CellUp {
+				audit.Up++
+			}
+			if len(m.hosts) <= maxWhole || t.State != CellUp && t.State != CellNone {
+				audit.Tunnels = append(audit.Tunnels, t.MeshTunnel)
 			}
 		}
 	}
@@ -163,14 +184,29 @@ func (a MeshAudit) Passing() bool {
 	})
 }
 
-type pair struct{ from, to lease.ID }
-
 // matrix is one while it is made.
 type matrix struct {
 	hosts    []*MeshHost
-	tunnels  map[pair]*MeshTunnel
-	cause    map[pair]bool // what is wrong with a tunnel has been found
+	index    map[lease.ID]*MeshHost
+	tunnels  [][]tunnel // by the places of from and to
 	findings []located
+}
+
+type tunnel struct {
+	MeshTunnel
+
+	cause bool // what is wrong with it has been found
+}
+
+func (m *matrix) tunnel(from, to *MeshHost) *tunnel { return &m.tunnels[from.at][to.at] }
+
+// leads is the tunnel that a cell is about; nil when it leads out of the mesh.
+func (m *matrix) leads(from *MeshHost, c Cell) *tunnel {
+	to := m.index[c.Peer]
+	if to == nil || to == from {
+		return nil
+	}
+	return m.tunnel(from, to)
 }
 
 // located is a finding with its place in the matrix, to sort by.
@@ -180,7 +216,7 @@ type located struct {
 }
 
 func newMatrix(view View, survey Survey) *matrix {
-	m := &matrix{tunnels: make(map[pair]*MeshTunnel), cause: make(map[pair]bool)}
+	m := &matrix{index: make(map[lease.ID]*MeshHost)}
 	rows, asked := make(map[lease.ID]Row), make(map[lease.ID]bool)
 	for _, id := range append(survey.Asked, view.Self.ID) {
 		asked[id] = true
@@ -212,49 +248,42 @@ func newMatrix(view View, survey Survey) *matrix {
 	slices.SortFunc(m.hosts, func(a, b *MeshHost) int {
 		return cmp.Or(a.Underlay.Compare(b.Underlay), a.ID.Compare(b.ID))
 	})
-	for _, from := range m.hosts {
-		for _, to := range m.hosts {
-			if from.ID != to.ID {
-				m.tunnels[pair{from.ID, to.ID}] = &MeshTunnel{From: from.Name, To: to.Name, State: CellUnknown, Cell: Cell{Peer: to.ID}}
-			}
-		}
+	for i, host := range m.hosts {
+		host.at, m.index[host.ID] = i, host
 	}
 	for _, from := range m.hosts {
-		if from.State != Answers || from.Blind != "" {
-			continue
+		state := CellUnknown
+		if from.State == Answers && from.Blind == "" {
+			state = CellNone
 		}
-		for _, to := range m.hosts {
-			if t := m.tunnels[pair{from.ID, to.ID}]; t != nil {
-				t.State = CellNone
-			}
+		row := make([]tunnel, len(m.hosts))
+		for j, to := range m.hosts {
+			row[j].MeshTunnel = MeshTunnel{From: from.Name, To: to.Name, State: state, Cell: Cell{Peer: to.ID}}
 		}
+		m.tunnels = append(m.tunnels, row)
 		for _, c := range from.Cells {
-			if t := m.tunnels[pair{from.ID, c.Peer}]; t != nil && !c.Foreign {
-				if t.Port == "" || c.Desired { // of two, the one that should be there
-					t.Cell = c
-				}
+			t := m.leads(from, c)
+			if t != nil && !c.Foreign && (t.Port == "" || c.Desired) { // of two, the one that should be there
+				t.Cell = c
 			}
 		}
 	}
 	return m
 }
 
-// at is a host's place in the matrix.
-func (m *matrix) at(host *MeshHost) int { return slices.Index(m.hosts, host) }
-
 // own is a finding about a host.
 func (m *matrix) own(host *MeshHost, kind string, unsure bool, what, do string) {
 	f := MeshFinding{Kind: kind, From: host.Name, What: what, Do: do, Unsure: unsure}
-	m.findings = append(m.findings, located{f, m.at(host), -1})
+	m.findings = append(m.findings, located{f, host.at, -1})
 }
 
 // between is a finding about the tunnel from one host to another, and makes the
 // tunnel what it says of it.
 func (m *matrix) between(from, to *MeshHost, kind string, state CellState, what, do string) {
 	f := MeshFinding{Kind: kind, From: from.Name, To: to.Name, What: what, Do: do}
-	m.findings = append(m.findings, located{f, m.at(from), m.at(to)})
-	m.tunnels[pair{from.ID, to.ID}].State = state
-	m.cause[pair{from.ID, to.ID}] = true
+	m.findings = append(m.findings, located{f, from.at, to.at})
+	t := m.tunnel(from, to)
+	t.State, t.cause = state, true
 }
 
 func (m *matrix) sorted() []MeshFinding {

@@ -76,7 +76,7 @@ func (h *MeshHost) takesPart() bool {
 
 // judgeTunnel finds what is wrong with a tunnel as it is configured.
 func (m *matrix) judgeTunnel(from, to *MeshHost) {
-	t := m.tunnels[pair{from.ID, to.ID}]
+	t := m.tunnel(from, to)
 	if t.State == CellUnknown {
 		return
 	}
@@ -86,7 +86,7 @@ func (m *matrix) judgeTunnel(from, to *MeshHost) {
 		}
 		return
 	}
-	reverse := m.tunnels[pair{to.ID, from.ID}]
+	reverse := m.tunnel(to, from)
 	do := func(commands ...string) string { return "on " + from.Name + ": " + strings.Join(commands, "; ") }
 	switch {
 	case !t.Configured && (t.Desired || from.takesPart() && to.takesPart()):
@@ -134,11 +134,11 @@ func (m *matrix) judgeTunnel(from, to *MeshHost) {
 
 // crossCheck holds a tunnel against what the other end says of itself: what a
 // host wants may be out of date.
-func (m *matrix) crossCheck(from, to *MeshHost, reverse *MeshTunnel, seen map[string]bool, do func(...string) string) {
+func (m *matrix) crossCheck(from, to *MeshHost, reverse *tunnel, seen map[string]bool, do func(...string) string) {
 	if to.State != Answers {
 		return
 	}
-	t := m.tunnels[pair{from.ID, to.ID}]
+	t := m.tunnel(from, to)
 	for _, end := range []struct {
 		column string
 		is     netip.Addr
@@ -155,7 +155,7 @@ func (m *matrix) crossCheck(from, to *MeshHost, reverse *MeshTunnel, seen map[st
 			from.Name, t.Port, to.Name, prefixOr(t.Subnet, "no subnet"), to.Name, prefixOr(to.Subnet, "none")), do("gremesh leases"))
 	}
 	// Said once of the two directions.
-	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && m.at(from) < m.at(to) {
+	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
 		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
 			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "make tunnel.type and tunnel.key the same on all hosts")
 	}
@@ -172,7 +172,7 @@ func prefixOr(p netip.Prefix, none string) string {
 // of others on its bridge.
 func (m *matrix) judgeStrays(from *MeshHost) {
 	for _, c := range from.Cells {
-		leads := m.tunnels[pair{from.ID, c.Peer}]
+		leads := m.leads(from, c)
 		switch {
 		case c.Foreign && !c.Protected:
 			to := m.hostAt(from, c.Remote)
@@ -182,11 +182,11 @@ func (m *matrix) judgeStrays(from *MeshHost) {
 				m.own(from, KindUnprotected, false, what, do)
 				continue
 			}
-			before, cause := m.tunnels[pair{from.ID, to.ID}].State, m.cause[pair{from.ID, to.ID}]
-			m.between(from, to, KindUnprotected, CellUnprotected, what, do)
-			if cause { // that the tunnel itself is not there is worse
-				m.tunnels[pair{from.ID, to.ID}].State = before
+			state := CellUnprotected
+			if t := m.tunnel(from, to); t.cause { // that the tunnel itself is not there is worse
+				state = t.State
 			}
+			m.between(from, to, KindUnprotected, state, what, do)
 		case !c.Foreign && !c.Desired && (leads == nil || leads.Port != c.Port):
 			m.stray(from, nil, c)
 		}
@@ -223,29 +223,29 @@ func (m *matrix) stray(from, to *MeshHost, c Cell) {
 func (m *matrix) judgePackets() {
 	for i, a := range m.hosts {
 		for _, b := range m.hosts[i+1:] {
-			there, back := pair{a.ID, b.ID}, pair{b.ID, a.ID}
-			if m.cause[there] || m.cause[back] {
-				m.showDown(m.tunnels[there])
-				m.showDown(m.tunnels[back])
+			there, back := m.tunnel(a, b), m.tunnel(b, a)
+			if there.cause || back.cause {
+				there.showDown()
+				back.showDown()
 				continue
 			}
-			m.judgeSession(a, b, m.tunnels[there], m.tunnels[back])
+			m.judgeSession(a, b, there, back)
 		}
 	}
 }
 
-func (m *matrix) judgeSession(a, b *MeshHost, there, back *MeshTunnel) {
+func (m *matrix) judgeSession(a, b *MeshHost, there, back *tunnel) {
 	one, other := there.bfd(), back.bfd()
 	if a.State != Answers { // the one who knows is a
 		a, b, there, back, one, other = b, a, back, there, other, one
 	}
 	if a.State != Answers || b.State == string(Failed) || b.State == New {
-		m.showDown(there)
+		there.showDown()
 		return
 	}
 	switch {
 	case one == "":
-		m.showDown(back)
+		back.showDown()
 	case one == "up" && (other == "" || other == "up"):
 	case one == "init" && other != "init" && other != "up":
 		m.oneWay(a, b, back)
@@ -267,7 +267,7 @@ func (m *matrix) judgeSession(a, b *MeshHost, there, back *MeshTunnel) {
 
 // bfd is the state of the session at one end; empty where it is not known, or
 // BFD not enabled.
-func (t *MeshTunnel) bfd() string {
+func (t *tunnel) bfd() string {
 	if !t.Configured {
 		return ""
 	}
@@ -276,15 +276,15 @@ func (t *MeshTunnel) bfd() string {
 
 // showDown shows that a tunnel carries nothing where the reason is another, and
 // has been said.
-func (m *matrix) showDown(t *MeshTunnel) {
+func (t *tunnel) showDown() {
 	if bfd := t.bfd(); t.State == CellUp && bfd != "" && bfd != "up" {
 		t.State = CellDown
 	}
 }
 
 // oneWay is said of the direction in which packets are lost.
-func (m *matrix) oneWay(from, to *MeshHost, back *MeshTunnel) {
-	t := m.tunnels[pair{from.ID, to.ID}]
+func (m *matrix) oneWay(from, to *MeshHost, back *tunnel) {
+	t := m.tunnel(from, to)
 	known := t.State != CellUnknown
 	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
 		from.Name, to.Name, to.Name, from.Name), allow(from, to, t))
@@ -296,7 +296,7 @@ func (m *matrix) oneWay(from, to *MeshHost, back *MeshTunnel) {
 	}
 }
 
-func allow(from, to *MeshHost, t *MeshTunnel) string {
+func allow(from, to *MeshHost, t *tunnel) string {
 	protocol := "IP protocol 47 (GRE)"
 	if t.Type == "vxlan" {
 		protocol = "UDP port 4789 (VXLAN)"
