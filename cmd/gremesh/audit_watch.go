@@ -56,7 +56,7 @@ func writeLook(w, stderr io.Writer, out output, audit mesh.MeshAudit, failed err
 	if failed == nil {
 		frame = renderMesh(audit, paint(coloured(w)))
 	}
-	now := time.Now().Format(time.DateTime)
+	now := time.Now().UTC().Format(time.DateTime + " UTC")
 	if isTerminal(w) {
 		frame = overdraw(now + "\n\n" + frame)
 	} else {
