@@ -137,7 +137,8 @@ func (m *matrix) audit(from string) MeshAudit {
 		shown := *host
 		shown.Cells = nil // they are among the tunnels
 		audit.Hosts = append(audit.Hosts, shown)
-		for j, t := range m.tunnels[i] {
+		for j, to := range m.hosts {
+			t := m.tunnels[i][j]
 			if i == j {
 				continue
 			}
@@ -148,7 +149,9 @@ func (m *matrix) audit(from string) MeshAudit {
 				audit.Up++
 			}
 			if len(m.hosts) <= maxWhole || t.State != CellUp && t.State != CellNone {
-				audit.Tunnels = append(audit.Tunnels, t.MeshTunnel)
+				shown := MeshTunnel{From: host.Name, To: to.Name, State: t.State, Cell: *t.Cell}
+				shown.Peer = to.ID
+				audit.Tunnels = append(audit.Tunnels, shown)
 			}
 		}
 	}
@@ -192,16 +195,18 @@ type matrix struct {
 	findings []located
 }
 
+// tunnel is one while the matrix is made; a million of them must be small.
 type tunnel struct {
-	MeshTunnel
+	*Cell // of the row, or an empty one
 
+	State CellState
 	cause bool // what is wrong with it has been found
 }
 
 func (m *matrix) tunnel(from, to *MeshHost) *tunnel { return &m.tunnels[from.at][to.at] }
 
 // leads is the tunnel that a cell is about; nil when it leads out of the mesh.
-func (m *matrix) leads(from *MeshHost, c Cell) *tunnel {
+func (m *matrix) leads(from *MeshHost, c *Cell) *tunnel {
 	to := m.index[c.Peer]
 	if to == nil || to == from {
 		return nil
@@ -251,17 +256,19 @@ func newMatrix(view View, survey Survey) *matrix {
 	for i, host := range m.hosts {
 		host.at, m.index[host.ID] = i, host
 	}
+	var empty Cell
 	for _, from := range m.hosts {
 		state := CellUnknown
 		if from.State == Answers && from.Blind == "" {
 			state = CellNone
 		}
 		row := make([]tunnel, len(m.hosts))
-		for j, to := range m.hosts {
-			row[j].MeshTunnel = MeshTunnel{From: from.Name, To: to.Name, State: state, Cell: Cell{Peer: to.ID}}
+		for j := range row {
+			row[j] = tunnel{Cell: &empty, State: state}
 		}
 		m.tunnels = append(m.tunnels, row)
-		for _, c := range from.Cells {
+		for i := range from.Cells {
+			c := &from.Cells[i]
 			t := m.leads(from, c)
 			if t != nil && !c.Foreign && (t.Port == "" || c.Desired) { // of two, the one that should be there
 				t.Cell = c

@@ -106,7 +106,7 @@ func (m *matrix) judgeTunnel(from, to *MeshHost) {
 	case !t.Configured:
 		return
 	case !t.Desired:
-		m.stray(from, to, t.Cell)
+		m.stray(from, to, *t.Cell)
 		return
 	}
 	t.State = CellUp
@@ -172,7 +172,7 @@ func prefixOr(p netip.Prefix, none string) string {
 // of others on its bridge.
 func (m *matrix) judgeStrays(from *MeshHost) {
 	for _, c := range from.Cells {
-		leads := m.leads(from, c)
+		leads := m.leads(from, &c)
 		switch {
 		case c.Foreign && !c.Protected:
 			to := m.hostAt(from, c.Remote)
