@@ -31,6 +31,7 @@ type Node struct {
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
 	ready    chan struct{}
+	stopped  chan struct{}             // closed when nobody serves requests any more
 	absent   atomic.Pointer[[]missing] // the last seen first
 	silence  atomic.Pointer[string]    // why no one could be joined
 	outgoing sync.WaitGroup            // sends and joins under way
@@ -56,7 +57,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
-		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
+		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), problems: newProblems(), surveys: newSurveys(),
 	}
 	st, err := n.store.load()
@@ -123,6 +124,7 @@ func (n *Node) Report(count mesh.TunnelCount) {
 func (n *Node) Run(ctx context.Context) error {
 	list, err := memberlist.Create(n.memberlistConfig())
 	if err != nil {
+		close(n.stopped)
 		return fmt.Errorf("listen for gossip on %s: %w", n.cfg.Underlay, err)
 	}
 	n.list = list
@@ -130,7 +132,10 @@ func (n *Node) Run(ctx context.Context) error {
 	defer func() { _ = list.Shutdown() }()
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.own(ctx) })
+	group.Go(func() error {
+		defer close(n.stopped)
+		return n.own(ctx)
+	})
 	group.Go(func() error { return n.meet(ctx) })
 	group.Go(func() error { return n.announce(ctx) })
 	group.Go(func() error { return n.inquire(ctx) })

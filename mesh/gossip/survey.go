@@ -87,6 +87,8 @@ func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	result := make(chan mesh.Survey, 1)
 	select {
 	case n.surveys.inquiry <- inquiry{ctx, hosts, result}:
+	case <-n.stopped:
+		return mesh.Survey{}, errStopped
 	case <-ctx.Done():
 		return mesh.Survey{}, ctx.Err()
 	}
