@@ -50,6 +50,7 @@ type Node struct {
 	conflict  time.Time      // since when this host has lost one; zero: it has not
 	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
+	seniority time.Duration  // over a twin that has been running for as long
 }
 
 // New prepares the membership and starts nothing. It gives a host without an
