@@ -53,8 +53,6 @@ type outcome struct {
 const (
 	maxRushed    = 5
 	resyncEvery  = 30 * time.Second
-	quiet        = 10 * time.Millisecond  // without a further event, a pass begins
-	impatience   = 100 * time.Millisecond // after the first event, a pass begins anyway
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 10 * time.Second
 	partTimeout  = 15 * time.Second // for each of Open vSwitch, daemon.json and the kernel
@@ -68,7 +66,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 }
 
 // Run makes passes until ctx ends: whenever something may have changed, and
-// every 30 s; after one that failed, not before a pause. What it has made stays
+// every 30 s; after one that failed, not before a pause of up to a second. What it has made stays
 // when it ends. It waits for a restart of Docker that is under way.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.restarts.group.Wait()
@@ -79,7 +77,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			backoff = firstBackoff
 			ok = l.sleep(ctx, time.Until(again))
 		} else {
-			ok = rest(ctx, backoff)
+			ok = l.rest(ctx, backoff)
 			backoff = min(2*backoff, lastBackoff)
 		}
 		if !ok {
@@ -93,41 +91,4 @@ func (l *Loop) beReady() {
 		l.cfg.Ready()
 	}
 	l.ready = true
-}
-
-// rest waits whatever happens, for a failure that makes events, as a lost
-// connection does, would else be repeated as fast as they come. It returns false
-// when ctx has ended.
-func rest(ctx context.Context, pause time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(pause):
-		return true
-	}
-}
-
-// sleep returns when there is reason for another pass: an event, with those
-// that follow it closely, or the end of the pause. It returns false when ctx
-// has ended.
-func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	var deadline time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-			return true
-		case <-l.cfg.Membership.Changed():
-		case <-l.cfg.Switch.Changed():
-		case <-l.cfg.Kernel.Changed():
-		case <-l.restarts.ended:
-		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(impatience)
-		}
-		timer.Reset(min(quiet, time.Until(deadline)))
-	}
 }
