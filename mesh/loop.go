@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ type LoopConfig struct {
 	Switch     Switch
 	Kernel     Kernel
 	Docker     Docker
+	History    History
+	Ages       Ages
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a
 	// lease, or before Docker is restarted in it. systemd holds Docker back
@@ -41,6 +44,18 @@ type Loop struct {
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
 	failed map[string]bool        // what the last pass failed with
+	subnet netip.Prefix           // that the last pass saw this host hold
+	taken  bool                   // it has got one since the agent was started
+	fights fights
+	scenes scenes
+}
+
+// scenes are the parts as they were when last they were in order; nil: never
+// yet.
+type scenes struct {
+	ovs    *switchScene
+	docker *dockerScene
+	host   *hostScene
 }
 
 // outcome is what the last pass saw and left.
@@ -60,7 +75,10 @@ const (
 
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
-	l := &Loop{cfg: cfg, started: time.Now(), restarts: newRestarts(), down: make(map[lease.ID]time.Time)}
+	l := &Loop{
+		cfg: cfg, started: time.Now(), restarts: newRestarts(), down: make(map[lease.ID]time.Time), fights: make(fights),
+		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
+	}
 	l.last.Store(&outcome{})
 	return l
 }

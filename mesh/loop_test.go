@@ -14,6 +14,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -43,6 +44,19 @@ type world struct {
 	renumbered int
 	readied    int
 	log        bytes.Buffer
+
+	mu       sync.Mutex
+	history  []history.Change
+	ages     map[string]time.Duration // of processes
+	searched int                      // how often they were looked for
+}
+
+type fakeHistory struct{ *world }
+
+func (f fakeHistory) Append(c history.Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.history = append(f.history, c)
 }
 
 type fakeMembership struct{ *world }
@@ -154,6 +168,7 @@ func planned(peers ...Host) *world {
 func (w *world) loop() *Loop {
 	w.made = NewLoop(LoopConfig{
 		Config: testConfig(), Membership: fakeMembership{w}, Switch: fakeSwitch{w}, Kernel: fakeKernel{w}, Docker: fakeDocker{w},
+		History: fakeHistory{w}, Ages: func(...string) (map[string]time.Duration, error) { w.searched++; return w.ages, nil },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})
 	return w.made
