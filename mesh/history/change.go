@@ -34,7 +34,7 @@ func (c Change) line() ([]byte, error) {
 
 // parse reads lines, and skips those that are damaged.
 func parse(file []byte) []Change {
-	var all []Change
+	all := []Change{}
 	for line := range bytes.Lines(file) {
 		var c Change
 		if json.Unmarshal(line, &c) == nil && c.validate() == nil {
@@ -44,5 +44,10 @@ func parse(file []byte) []Change {
 	return all
 }
 
-// newest are the last n.
-func newest(all []Change, n int) []Change { return slices.Clip(all[max(0, len(all)-n):]) }
+// Newest are the last n.
+func Newest(all []Change, n int) []Change { return all[max(0, len(all)-n):] }
+
+// Since are those that are not older. Times may go back: the clock was set.
+func Since(all []Change, when time.Time) []Change {
+	return slices.DeleteFunc(slices.Clone(all), func(c Change) bool { return c.Time.Before(when) })
+}

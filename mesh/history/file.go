@@ -43,12 +43,12 @@ func New(dir string, log *slog.Logger) *File {
 func Read(dir string) ([]Change, error) {
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return []Change{}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
-	return newest(parse(b), Keep), nil
+	return Newest(parse(b), Keep), nil
 }
 
 // Append adds a change. One that can't be written is lost, and the first of a
@@ -110,7 +110,7 @@ func (f *File) rewrite() error {
 		return err
 	}
 	var kept bytes.Buffer
-	for _, c := range newest(parse(b), Keep) {
+	for _, c := range Newest(parse(b), Keep) {
 		line, err := c.line()
 		if err != nil {
 			return err
