@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/testenv"
 )
@@ -22,9 +23,9 @@ func TestAdoptingWhatWasMadeByHand(t *testing.T) {
 	ctx, h1, h2, h3 := t.Context(), l.Host(1), l.Host(2), l.Host(3)
 	noRaces(t, l)
 	must(t, l.Recipe(ctx))
-	for _, h := range l.Hosts() {
-		bip := h.RecipeBip().Addr().As4()
-		run(t, h, "ip", "link", "set", "docker0", "address", fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", bip[0], bip[1], bip[2], bip[3]))
+	for _, h := range l.Hosts() { // as examples/recipe.md has it
+		run(t, h, "ip", "link", "set", "br0", "mtu", "1462")
+		run(t, h, "ip", "link", "set", "docker0", "address", bridge.MAC(h.RecipeBip().Addr()).String())
 	}
 	renamed(t, h1, h2, h3)
 	renamed(t, h2, h3, h1)
