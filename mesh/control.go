@@ -16,6 +16,8 @@ import (
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
+//	GET  /v1/adopt                Adoption, as it would be
+//	POST /v1/adopt                Adoption, done
 //
 // An error is a status of 400 or more with {"error": "..."}.
 type Control struct {
@@ -50,6 +52,8 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/leases", c.getLeases)
 	mux.HandleFunc("POST /v1/forget", c.postForget)
 	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
+	mux.HandleFunc("GET /v1/adopt", c.getAdopt)
+	mux.HandleFunc("POST /v1/adopt", c.postAdopt)
 	return mux
 }
 

@@ -59,6 +59,18 @@ func (c *client) meshLook(ctx context.Context) (audit mesh.MeshAudit, err error)
 	return audit, err
 }
 
+// adoptable is what adopt would do.
+func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
+	return adoption, err
+}
+
+// adopt takes ports over that were made by hand, and returns which.
+func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
+	return adoption, err
+}
+
 // leave takes the host out of the mesh; with release it gives its subnet up.
 func (c *client) leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)

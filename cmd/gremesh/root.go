@@ -44,6 +44,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newStatusCommand(&file),
 		newAuditCommand(&file),
 		newHistoryCommand(&file),
+		newAdoptCommand(&file),
 		newLeasesCommand(&file),
 		newForgetCommand(&file),
 		newRenumberCommand(&file),
