@@ -123,6 +123,7 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 		case <-l.cfg.Membership.Changed():
 		case <-l.cfg.Switch.Changed():
 		case <-l.cfg.Kernel.Changed():
+		case <-l.cfg.Docker.Changed():
 		case <-l.restarts.ended:
 		}
 		if deadline.IsZero() {

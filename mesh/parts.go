@@ -37,4 +37,5 @@ type Docker interface {
 	Observe(context.Context) (docker.Actual, error)
 	Apply(context.Context, []docker.Change) error
 	Restart(context.Context) error
+	Changed() <-chan struct{}
 }
