@@ -112,7 +112,9 @@ func way(path string) ([]string, error) {
 			continue
 		}
 		entry := filepath.Join(dir, name)
-		entries = append(entries, entry)
+		if !slices.Contains(entries, entry) {
+			entries = append(entries, entry)
+		}
 		to, err := os.Readlink(entry)
 		switch {
 		case errors.Is(err, syscall.EINVAL): // no link
