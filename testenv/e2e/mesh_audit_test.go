@@ -55,7 +55,7 @@ func wholeMeshIsClean(t *testing.T, l *testenv.Lab) {
 	}
 	code, out, err := meshAudit(t, l.Host(2), "-o", "json")
 	must(t, err)
-	var audit mesh.MeshAudit
+	var audit mesh.FullAudit
 	must(t, json.Unmarshal([]byte(out), &audit))
 	if code != 0 || len(audit.Hosts) != 4 || len(audit.Tunnels) != 12 || len(audit.Findings) != 0 || audit.From != "h2" {
 		t.Errorf("ends with %d:\n%s", code, out)
@@ -134,7 +134,7 @@ func watchPrintsLooks(t *testing.T, l *testenv.Lab) {
 		t.Errorf("%d looks in 5 s:\n%s", len(lines), out)
 	}
 	for _, line := range lines {
-		var audit mesh.MeshAudit
+		var audit mesh.FullAudit
 		must(t, json.Unmarshal([]byte(line), &audit))
 		if len(audit.Findings) > 0 || audit.Up != 12 {
 			t.Errorf("a look at a whole mesh found %+v", audit.Findings)
