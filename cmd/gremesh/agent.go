@@ -14,8 +14,10 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/history"
 )
 
 const (
@@ -90,6 +92,7 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
+		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
