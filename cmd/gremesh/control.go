@@ -48,13 +48,13 @@ func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 }
 
 // meshAudit is what two looks at the whole mesh have in common.
-func (c *client) meshAudit(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
 	return audit, err
 }
 
 // meshLook is one look at the whole mesh, changes under way included.
-func (c *client) meshLook(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
 	return audit, err
 }
