@@ -11,6 +11,7 @@ import (
 //
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
+//	GET  /v1/plan                 Preview
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
@@ -31,6 +32,9 @@ func (c Control) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, c.Loop.Audit(r.Context()))
+	})
+	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, c.Loop.Plan(r.Context()))
 	})
 	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {
 		release, err := strconv.ParseBool(r.URL.Query().Get("release"))
