@@ -169,7 +169,7 @@ func renderPlan(p mesh.Preview) string {
 		comment("assumed: %s", what)
 	}
 	for _, problem := range p.Problems {
-		comment("in the way: %s", problem.What)
+		comment("problem: %s", problem.What)
 		if problem.Do != "" {
 			comment("  %s", problem.Do)
 		}

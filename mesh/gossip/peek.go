@@ -61,6 +61,9 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	if view.Self.Subnet.IsValid() {
 		return view, netip.Prefix{}, nil
 	}
-	candidate, _ := machine.Candidate()
+	candidate, free := machine.Candidate()
+	if !free {
+		candidate = netip.Prefix{}
+	}
 	return view, candidate, nil
 }
