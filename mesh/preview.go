@@ -99,7 +99,7 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
 	changes := ovsdb.Diff(want, have)
 	have.Ports = slices.DeleteFunc(slices.Clone(have.Ports), func(p ovsdb.Port) bool {
-		_, wanted := tunnel(want, p.Name)
+		_, wanted := tunnelOf(want, p.Name)
 		return p.Ours && !wanted
 	})
 	known := func(c ovsdb.Change) bool {

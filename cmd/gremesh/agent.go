@@ -71,7 +71,7 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	return a.run(ctx, &http.Server{
-		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Leave: a.leave}.Handler(),
+		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 	}, listener)
 }
@@ -95,6 +95,7 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
+	a.node.AnswerWith(a.loop.Row)
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
