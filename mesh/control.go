@@ -12,6 +12,8 @@ import (
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
 //	GET  /v1/mesh?one=BOOL        FullAudit, of two looks or of one
+//	GET  /v1/plan                 Preview
+//	GET  /v1/mesh?one=BOOL        MeshAudit, of two looks or of one
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
@@ -35,6 +37,9 @@ func (c Control) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, c.Loop.Audit(r.Context()))
+	})
+	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, c.Loop.Plan(r.Context()))
 	})
 	mux.HandleFunc("GET /v1/mesh", c.getMesh)
 	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,9 @@ import (
 // Docker that is under way.
 const askTimeout = 3 * time.Minute
 
+// errNoAgent is that nothing listens on the control socket.
+var errNoAgent = errors.New("no agent answers")
+
 // client asks a running agent through its control socket: HTTP with JSON.
 type client struct {
 	socket string
@@ -45,6 +48,12 @@ func (c *client) status(ctx context.Context) (status mesh.Status, err error) {
 func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
 	return audit, err
+}
+
+// plan asks what the agent would change now.
+func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
+	return preview, err
 }
 
 // meshAudit is what two looks at the whole mesh have in common.
@@ -140,7 +149,7 @@ func (c *client) explain(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no agent answers at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", c.socket)
+		return fmt.Errorf("%w at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", errNoAgent, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("not allowed to ask the agent at %s: become root", c.socket)
 	case errors.As(err, &timeout) && timeout.Timeout():
