@@ -20,7 +20,10 @@ import (
 type Config struct {
 	Bridge string // Docker's bridge: "docker0"
 	Port   string // the OVS bridge's own device: "br0"
-	Log    *slog.Logger
+	// StateDir is where it is kept what was before the first change; made when
+	// missing.
+	StateDir string
+	Log      *slog.Logger
 }
 
 // Kernel is the network stack of this process's network namespace.
@@ -82,6 +85,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		for _, a := range addrs {
 			have.Addrs = append(have.Addrs, prefix(a.IPNet))
 		}
+		if have.LinkLocals, err = linkLocals(bridge); err != nil {
+			return Actual{}, err
+		}
 	}
 
 	routes, err := listRoutes(names)
@@ -97,8 +103,12 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 }
 
 // Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined.
+// the others from being tried; all errors are joined. Before its first change
+// ever it makes durable what there was: if that fails, nothing is changed.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
+	if err := k.remember(ctx, changes); err != nil {
+		return err
+	}
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
@@ -124,6 +134,20 @@ func link(l netlink.Link, names map[int]string) Link {
 		Up:     a.Flags&net.FlagUp != 0,
 		Master: names[a.MasterIndex],
 	}
+}
+
+func linkLocals(l netlink.Link) ([]netip.Prefix, error) {
+	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V6) })
+	if err != nil {
+		return nil, fmt.Errorf("list IPv6 addresses of %s: %w", l.Attrs().Name, err)
+	}
+	var all []netip.Prefix
+	for _, a := range list {
+		if p := prefix(a.IPNet); p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+			all = append(all, p)
+		}
+	}
+	return all, nil
 }
 
 // listRoutes returns the unicast IPv4 routes of the main table.

@@ -33,6 +33,8 @@ type (
 		mtu  int // bytes
 	}
 	setUp     struct{ name string }
+	setDown   struct{ name string }
+	delBridge struct{ name string }
 	setMaster struct{ name, master string } // empty master: none
 	addAddr   struct {
 		name string
@@ -72,6 +74,14 @@ func (s setMTU) apply() error {
 func (s setUp) String() string { return fmt.Sprintf("ip link set dev %s up", s.name) }
 
 func (s setUp) apply() error { return onLink(s.name, netlink.LinkSetUp) }
+
+func (s setDown) String() string { return fmt.Sprintf("ip link set dev %s down", s.name) }
+
+func (s setDown) apply() error { return onLink(s.name, netlink.LinkSetDown) }
+
+func (s delBridge) String() string { return fmt.Sprintf("ip link del dev %s", s.name) }
+
+func (s delBridge) apply() error { return onLink(s.name, netlink.LinkDel) }
 
 func (s setMaster) String() string {
 	if s.master == "" {
