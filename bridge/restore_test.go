@@ -74,7 +74,9 @@ ip link del dev docker0
 		{"docker0 was made by gremesh, and has containers", func(b *Back) { b.Former.Bridge, b.Former.Addrs = FormerLink{}, nil },
 			func(a *Actual) { a.Attached = []string{"veth1"} }, ours + sysctls,
 			[]string{"docker0, which gremesh made, stays: veth1 are attached to it"}},
-		{"forwarding was off", func(b *Back) { b.Former.Sysctls = map[string]string{sysctlForward: "0", sysctlRedirects("docker0"): ""} }, func(a *Actual) {
+		{"forwarding was off", func(b *Back) {
+			b.Former.Sysctls = map[string]string{sysctlForward: "0", sysctlRedirects("docker0"): ""}
+		}, func(a *Actual) {
 			a.Bridge = Link{Name: "docker0"}
 		}, ours + `# sysctl net.ipv4.ip_forward: is 1, should be 0
 sysctl -w net.ipv4.ip_forward=0

@@ -81,7 +81,7 @@ func TestARestartedServer(t *testing.T) {
 
 func TestAServerThatIsNotThere(t *testing.T) {
 	db := "unix:" + filepath.Join(t.TempDir(), "none.sock")
-	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", Log: slog.New(slog.DiscardHandler)})
+	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Observe(ended); err == nil {

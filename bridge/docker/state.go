@@ -19,6 +19,11 @@ const (
 type state struct {
 	// Former is what our first write replaced; it is never overwritten.
 	Former *former `json:"former,omitempty"`
+	// Written is what we have written of our keys last; a key that is not set
+	// there was as it should be already.
+	Written Values `json:"written"`
+	// Interim is the bip that was written for dockerd's next start only.
+	Interim string `json:"interim,omitempty"`
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
 	Old []process `json:"old,omitempty"`
@@ -28,8 +33,8 @@ type state struct {
 type former struct {
 	Path    string `json:"path"`
 	Existed bool   `json:"existed"`
-	Bip     string `json:"bip,omitempty"` // empty: was not set
-	MTU     int    `json:"mtu,omitempty"` // 0: was not set
+	MadeDir bool   `json:"made_dir,omitempty"` // its directory did not exist either
+	Values
 }
 
 func (d *Daemon) load() (state, error) {
