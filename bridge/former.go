@@ -10,21 +10,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/google/renameio/v2"
 )
 
-// formerFile is where in the state directory a Former is kept.
-const formerFile = "host.json"
+// StateFile is where in the state directory a Former is kept.
+const StateFile = "host.json"
 
 // Former is what the kernel had before gremesh's first change.
 type Former struct {
-	Bridge     FormerLink     `json:"bridge"`      // Docker's bridge
-	Port       FormerLink     `json:"port"`        // the OVS bridge's own device
-	Addrs      []netip.Prefix `json:"addresses"`   // IPv4, of Bridge
-	LinkLocals []netip.Prefix `json:"link_locals"` // IPv6, of Bridge
-	Routes     []Route        `json:"routes"`      // of others, directly on Bridge
+	Bridge FormerLink     `json:"bridge"`     // Docker's bridge
+	Port   FormerLink     `json:"port"`       // the OVS bridge's own device
+	Addrs  []netip.Prefix `json:"addresses"`  // IPv4, of Bridge
+	Addrs6 []netip.Prefix `json:"addresses6"` // IPv6, of Bridge
+	Routes []Route        `json:"routes"`     // of others, directly on Bridge
 	// Sysctls are by path under /proc/sys; empty: the device did not exist.
 	Sysctls map[string]string `json:"sysctls"`
 }
@@ -41,7 +40,7 @@ type FormerLink struct {
 func formerOf(have Actual) Former {
 	return Former{
 		Bridge: formerLink(have.Bridge), Port: formerLink(have.Port),
-		Addrs: have.Addrs, LinkLocals: have.LinkLocals,
+		Addrs: have.Addrs, Addrs6: have.Addrs6,
 		Routes: slices.DeleteFunc(slices.Clone(have.Routes), func(r Route) bool {
 			return r.Protocol == RouteProtocol || r.Protocol == protocolKernel || r.Via.IsValid() || r.Link != have.Bridge.Name
 		}),
@@ -58,7 +57,7 @@ func formerLink(l Link) FormerLink {
 
 // Former returns what was before gremesh's first change; nil: there was none.
 func (k *Kernel) Former() (*Former, error) {
-	path := filepath.Join(k.cfg.StateDir, formerFile)
+	path := filepath.Join(k.cfg.StateDir, StateFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -73,48 +72,38 @@ func (k *Kernel) Former() (*Former, error) {
 	return &f, nil
 }
 
-// remember makes durable what the changes are about to replace, unless that
-// has been done. What is there already is never overwritten; a sysctl that an
-// earlier version did not touch is added.
-func (k *Kernel) remember(ctx context.Context, changes []Change) error {
-	if !slices.ContainsFunc(changes, func(c Change) bool { return c.Should != "" }) {
-		return nil // what is only taken away is ours
+// Remember makes durable what there is, before anything on this host is changed
+// for the first time: Docker, too, changes its bridge when it is restarted. What
+// is there already is never overwritten; a sysctl that an earlier version did
+// not touch is added.
+func (k *Kernel) Remember(ctx context.Context) error {
+	if k.remembered.Load() {
+		return nil
 	}
 	f, err := k.Former()
 	if err != nil {
 		return err
 	}
+	have, err := k.Observe(ctx)
+	if err != nil {
+		return err
+	}
 	fresh := f == nil
 	if fresh {
-		have, err := k.Observe(ctx)
-		if err != nil {
-			return err
-		}
 		first := formerOf(have)
 		f = &first
 	}
-	for _, c := range changes {
-		for _, s := range c.steps {
-			sysctl, is := s.(setSysctl)
-			if !is {
-				continue
-			}
-			if _, known := f.Sysctls[sysctl.path]; known {
-				continue
-			}
-			was, err := os.ReadFile(filepath.Join("/proc/sys", sysctl.path))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("read sysctl: %w", err)
-			}
-			f.Sysctls[sysctl.path], fresh = strings.TrimSpace(string(was)), true
+	for _, path := range sysctlPaths(k.cfg.Bridge) {
+		if _, known := f.Sysctls[path]; !known {
+			f.Sysctls[path], fresh = have.Sysctls[path], true
 		}
 	}
-	if !fresh {
-		return nil
+	if fresh {
+		if err := k.keep(*f); err != nil {
+			return fmt.Errorf("keep how this host was before gremesh: %w", err)
+		}
 	}
-	if err := k.keep(*f); err != nil {
-		return fmt.Errorf("keep how this host was before gremesh: %w", err)
-	}
+	k.remembered.Store(true)
 	return nil
 }
 
@@ -126,7 +115,7 @@ func (k *Kernel) keep(f Former) error {
 	if err := os.MkdirAll(k.cfg.StateDir, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(k.cfg.StateDir, formerFile)
+	path := filepath.Join(k.cfg.StateDir, StateFile)
 	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(k.cfg.StateDir)); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -28,8 +29,9 @@ type Config struct {
 
 // Kernel is the network stack of this process's network namespace.
 type Kernel struct {
-	cfg     Config
-	changed chan struct{}
+	cfg        Config
+	changed    chan struct{}
+	remembered atomic.Bool
 }
 
 // New returns a Kernel; nothing is started.
@@ -43,7 +45,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		return Actual{}, err
 	}
 	have := Actual{Sysctls: map[string]string{}}
-	for _, path := range []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(k.cfg.Bridge)} {
+	for _, path := range sysctlPaths(k.cfg.Bridge) {
 		b, err := os.ReadFile(filepath.Join("/proc/sys", path))
 		switch {
 		case err == nil:
@@ -85,7 +87,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		for _, a := range addrs {
 			have.Addrs = append(have.Addrs, prefix(a.IPNet))
 		}
-		if have.LinkLocals, err = linkLocals(bridge); err != nil {
+		if have.Addrs6, err = addrs6(bridge); err != nil {
 			return Actual{}, err
 		}
 	}
@@ -103,12 +105,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 }
 
 // Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined. Before its first change
-// ever it makes durable what there was: if that fails, nothing is changed.
+// the others from being tried; all errors are joined. Remember comes before the
+// first.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
-	if err := k.remember(ctx, changes); err != nil {
-		return err
-	}
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
@@ -136,14 +135,14 @@ func link(l netlink.Link, names map[int]string) Link {
 	}
 }
 
-func linkLocals(l netlink.Link) ([]netip.Prefix, error) {
+func addrs6(l netlink.Link) ([]netip.Prefix, error) {
 	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V6) })
 	if err != nil {
 		return nil, fmt.Errorf("list IPv6 addresses of %s: %w", l.Attrs().Name, err)
 	}
 	var all []netip.Prefix
 	for _, a := range list {
-		if p := prefix(a.IPNet); p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+		if p := prefix(a.IPNet); p.Addr().Is6() { // without IPv6 the kernel lists all
 			all = append(all, p)
 		}
 	}

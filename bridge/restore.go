@@ -52,11 +52,7 @@ func restoreBridge(want Back, have Actual) []Change {
 	}
 	all = append(all, restoreMTU(name, f.Bridge, have.Bridge)...)
 	all = append(all, restoreAddrs(want, have)...)
-	for _, a := range have.LinkLocals {
-		if pinned(a.Addr(), want.Pool) && !slices.Contains(f.LinkLocals, a) {
-			all = append(all, change("address of "+name, a.String(), "", delAddr{name, a}))
-		}
-	}
+	all = append(all, restoreLinkLocal(want, have)...)
 	return append(all, restoreState(name, f.Bridge, have.Bridge)...)
 }
 
@@ -87,6 +83,25 @@ func restoreAddrs(want Back, have Actual) []Change {
 		steps = append(slices.Clone(del), add...)
 	}
 	return []Change{change("address of "+name, strings.Join(is, ", "), strings.Join(should, ", "), steps...)}
+}
+
+// restoreLinkLocal is about the address that the kernel made of a pinned MAC
+// address. Where there was none before, IPv6 is begun anew on the device: the
+// kernel would else take it for set up, and make no address of the former MAC
+// when the next container comes.
+func restoreLinkLocal(want Back, have Actual) []Change {
+	name := have.Bridge.Name
+	for _, a := range have.Addrs6 {
+		switch {
+		case !pinned(a.Addr(), want.Pool) || slices.Contains(want.Former.Addrs6, a):
+		case len(have.Addrs6) == 1:
+			path := sysctlNoIPv6(name)
+			return []Change{change("address of "+name, a.String(), "", setSysctl{path, "1"}, setSysctl{path, "0"})}
+		default:
+			return []Change{change("address of "+name, a.String(), "", delAddr{name, a})}
+		}
+	}
+	return nil
 }
 
 // pinnedMAC tells whether a MAC address is one that gremesh gives a bridge.

@@ -149,7 +149,14 @@ func (r Route) netlink(l netlink.Link, scope netlink.Scope) *netlink.Route {
 
 const sysctlForward = "net/ipv4/ip_forward"
 
+func sysctlNoIPv6(link string) string { return "net/ipv6/conf/" + link + "/disable_ipv6" }
+
 func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/send_redirects" }
+
+// sysctlPaths are all that gremesh touches on a host with this bridge.
+func sysctlPaths(bridge string) []string {
+	return []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(bridge)}
+}
 
 // key is the variable as sysctl(8) writes it: with dots and slashes swapped.
 func (s setSysctl) key() string { return strings.NewReplacer("/", ".", ".", "/").Replace(s.path) }

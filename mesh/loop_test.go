@@ -26,13 +26,14 @@ type world struct {
 	ovsErr  error
 	applied []string // "switch", "docker", "kernel", in order
 
-	docker   docker.Actual
-	restart  func(context.Context) error // runs beside the passes
-	takes    func()                      // what a restart that succeeds changes
-	restarts int
-	made     *Loop
-	kernel   bridge.Actual
-	woken    chan struct{} // by whoever wakes the loop
+	docker    docker.Actual
+	restart   func(context.Context) error // runs beside the passes
+	takes     func()                      // what a restart that succeeds changes
+	restarts  int
+	made      *Loop
+	kernel    bridge.Actual
+	forgetful error         // what was before can't be kept
+	woken     chan struct{} // by whoever wakes the loop
 
 	hangs      bool // Open vSwitch does not answer
 	observed   int  // how often Open vSwitch was
@@ -74,6 +75,7 @@ func (f fakeSwitch) Traffic(context.Context) (map[string]ovsdb.Traffic, error) {
 type fakeKernel struct{ *world }
 
 func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) { return f.kernel, nil }
+func (f fakeKernel) Remember(context.Context) error                 { return f.forgetful }
 func (f fakeKernel) Changed() <-chan struct{}                       { return nil }
 func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	f.applied = append(f.applied, "kernel")

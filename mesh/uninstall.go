@@ -231,13 +231,15 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 		return true, err
 	}
 	settings := docker.Settings{Former: true}
-	if have.Running && !unaware(former, kernel, have) {
+	// An earlier run may have been ended while Docker was being restarted.
+	halfway := have.Interim != "" && have.Bip == have.Interim
+	if have.Running && !unaware(former, kernel, have) || halfway {
 		// dockerd must be started with the address once; see docker.Settings.
 		settings.Interim = interim(former)
 		if have, err = u.write(ctx, settings, have); err != nil {
 			return true, err
 		}
-		if have.Stale {
+		if have.Stale || !have.Running {
 			if have, err = u.restart(ctx, former); err != nil {
 				return true, err
 			}
@@ -262,9 +264,10 @@ func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.A
 		return docker.Actual{}, err
 	}
 	u.Say("restarting Docker …")
-	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
+	// Not to be ended between stop and start.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 	defer cancel()
-	if err := u.Docker.Restart(ctx); err != nil {
+	if err := u.Docker.Restart(whole); err != nil {
 		return docker.Actual{}, fmt.Errorf("%w; restart it, and run this again", err)
 	}
 	have, err := u.Docker.Observe(ctx)

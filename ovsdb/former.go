@@ -14,8 +14,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// formerFile is where in the state directory a Former is kept.
-const formerFile = "switch.json"
+// StateFile is where in the state directory a Former is kept.
+const StateFile = "switch.json"
 
 // Former is what gremesh's first change found of a bridge that is not its own.
 type Former struct {
@@ -26,7 +26,7 @@ type Former struct {
 // Former returns what was before gremesh's first change; nil: no bridge of
 // others has been changed.
 func (c *Client) Former() (*Former, error) {
-	path := filepath.Join(c.config.StateDir, formerFile)
+	path := filepath.Join(c.config.StateDir, StateFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -59,7 +59,7 @@ func (c *Client) remember(ctx context.Context, changes []Change) error {
 		err = os.MkdirAll(c.config.StateDir, 0o700)
 	}
 	if err == nil {
-		err = renameio.WriteFile(filepath.Join(c.config.StateDir, formerFile), append(b, '\n'), 0o600, renameio.WithTempDir(c.config.StateDir))
+		err = renameio.WriteFile(filepath.Join(c.config.StateDir, StateFile), append(b, '\n'), 0o600, renameio.WithTempDir(c.config.StateDir))
 	}
 	if err != nil {
 		return fmt.Errorf("keep how Open vSwitch was before gremesh: %w", err)

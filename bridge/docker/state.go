@@ -68,3 +68,6 @@ func (d *Daemon) keep(name string, b []byte) error {
 	}
 	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600)
 }
+
+// StateFiles are the names of what is kept in the state directory.
+func StateFiles() []string { return []string{stateFile, backupFile} }
