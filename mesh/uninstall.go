@@ -104,10 +104,12 @@ func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Former, kernel
 	plan.Stays = append(plan.Stays, docker.Stays(have)...)
 	address := interim(former)
 	switch {
-	case have.Running && (len(changes) > 0 || have.Stale) && !unaware(former, kernel, have):
+	case have.Running && (have.Stale || len(changes) > 0 && !halfway(have)) && !unaware(former, kernel, have):
 		plan.Changes = append(plan.Changes, drift.Drift{
 			Object: "dockerd", Is: "running with gremesh's bip and mtu", Should: "restarted, which stops its containers",
 		})
+	case halfway(have) && !have.Running:
+		plan.Changes = append(plan.Changes, drift.Drift{Object: "dockerd", Is: "stopped for a restart", Should: "started"})
 	case !have.Running && len(changes) > 0 && have.Former.Bip == "" && address.IsValid():
 		plan.Stays = append(plan.Stays, fmt.Sprintf("dockerd does not run: when it starts it takes %s up again, which it remembers in a database of its own; "+
 			"to prevent that, start it before this, or once with \"bip\": %q in daemon.json", have.Bip, address))
@@ -231,9 +233,7 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 		return true, err
 	}
 	settings := docker.Settings{Former: true}
-	// An earlier run may have been ended while Docker was being restarted.
-	halfway := have.Interim != "" && have.Bip == have.Interim
-	if have.Running && !unaware(former, kernel, have) || halfway {
+	if have.Running && !unaware(former, kernel, have) || halfway(have) {
 		// dockerd must be started with the address once; see docker.Settings.
 		settings.Interim = interim(former)
 		if have, err = u.write(ctx, settings, have); err != nil {
@@ -291,6 +291,9 @@ func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error
 	})
 	return u.Kernel.Apply(ctx, link)
 }
+
+// halfway tells whether an earlier run was ended while it had Docker restarted.
+func halfway(have docker.Actual) bool { return have.Interim != "" && have.Bip == have.Interim }
 
 // interim is the address that docker0 had before gremesh; zero: none.
 func interim(former *bridge.Former) netip.Prefix {

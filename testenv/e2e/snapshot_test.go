@@ -18,9 +18,10 @@ import (
 // snapshot is all of a host that gremesh might change, by what shows it.
 type snapshot map[string][]string
 
-// volatile is what changes by itself: counters, timers, times and conntrack.
+// volatile is what changes by itself: counters, timers, and what a bridge takes
+// from the ports that it has or had.
 var volatile = regexp.MustCompile(`counter packets \d+ bytes \d+|\[\d+:\d+\]|^#.*|` +
-	`"[a-z_]*_timer": *[0-9.]+,?|^net\.netfilter\.nf_conntrack_count.*|` +
+	`"[a-z_]*_timer": *[0-9.]+,?|"tso_max_size": *\d+,?|^net\.netfilter\.nf_conntrack_count.*|` +
 	`^(cur_cfg|next_cfg|statistics|link_resets|status|lldp) +:.*`)
 
 // look takes a snapshot of a host.

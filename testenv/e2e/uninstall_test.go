@@ -46,14 +46,6 @@ func furnish(t *testing.T, l *testenv.Lab) (before []snapshot) {
 	must(t, err)
 	must(t, l.Each(func(h *testenv.Host) error { return h.RestartDocker(ctx) }))
 	must(t, os.Remove(h3.DaemonJSON()))
-	testenv.Eventually(t, soon, func() error {
-		out, err := h2.Exec(ctx, "ip", "-6", "address", "show", "dev", "docker0", "tentative")
-		if out = strings.TrimSpace(out); err == nil && out != "" {
-			err = fmt.Errorf("docker0's link-local address: %s", out)
-		}
-		return err
-	})
-	run(t, h2, "docker", "stop", "c1") // docker0 has had a port before
 	run(t, h3, "ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev",
 		"--", "add-port", "br0", "theirs", "--", "set", "interface", "theirs", "type=internal",
 		"--", "set", "interface", "br0", "mtu_request=1490")
@@ -61,17 +53,27 @@ func furnish(t *testing.T, l *testenv.Lab) (before []snapshot) {
 	run(t, h3, "ip", "link", "add", "other0", "type", "veth", "peer", "other1")
 	run(t, h3, "ip", "link", "set", "other0", "master", "docker0")
 	must(t, l.Form(nil)) // the configurations are among the files
+	testenv.Eventually(t, soon, func() error {
+		return l.Each(func(h *testenv.Host) error {
+			out, err := h.Exec(ctx, "ip", "-6", "address", "show", "tentative")
+			if out = strings.TrimSpace(out); err == nil && out != "" {
+				err = fmt.Errorf("%s: not settled yet: %s", h.Name, out)
+			}
+			return err
+		})
+	})
+	run(t, h2, "docker", "stop", "c1") // docker0 has had a port before
 	for _, h := range l.Hosts() {
 		before = append(before, look(t, h))
 	}
 	return before
 }
 
-// uninstall runs the command and tells what it printed.
+// uninstall runs the command and returns all that it printed.
 func uninstall(t *testing.T, h *testenv.Host, flags ...string) (string, error) {
 	t.Helper()
 	began := time.Now()
-	out, err := h.Gremesh(t.Context(), append([]string{"uninstall", "--yes"}, flags...)...)
+	out, err := h.Exec(t.Context(), "sh", "-c", "exec gremesh uninstall --yes --config "+h.ConfigFile()+" "+strings.Join(flags, " ")+" 2>&1")
 	t.Logf("%s: gremesh uninstall took %s:\n%s", h.Name, time.Since(began).Round(100*time.Millisecond), out)
 	return out, err
 }
@@ -169,10 +171,10 @@ func uninstallInParts(t *testing.T, l *testenv.Lab, before snapshot) {
 // fails tells that an uninstall ends with 1 and says so.
 func fails(t *testing.T, h *testenv.Host, words ...string) {
 	t.Helper()
-	_, err := uninstall(t, h)
+	out, err := uninstall(t, h)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !containsAll(err.Error(), words...) {
-		t.Errorf("%v, want exit code 1 and %q", err, words)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !containsAll(out, words...) {
+		t.Errorf("%v, want exit code 1 and %q:\n%s", err, words, out)
 	}
 }
 
@@ -194,6 +196,7 @@ func uninstallInterrupted(t *testing.T, l *testenv.Lab, before snapshot) {
 		}
 	}
 	gone(t, name, l.Host(1))
+	run(t, h, "docker", "stop", "c1") // which Docker has started anew
 	same(t, h, before)
 }
 
