@@ -87,7 +87,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 	}
 	switch {
 	case u.KeepBip:
-		plan.Stays = append(plan.Stays, "bip and mtu in daemon.json, and docker0 with its address, MAC and MTU (--keep-bip)")
+		plan.Stays = append(plan.Stays, "bip and mtu in daemon.json, and docker0 with its address, MAC and MTU, stay (--keep-bip)")
 	case dockerErr != nil:
 		failed(dockerErr)
 	default:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -19,11 +18,10 @@ const (
 )
 
 // holdState takes the state's lock, so that no agent can start; without a state
-// directory there is nothing to lock. An agent that runs has it: running is true
-// then.
+// there is nothing to lock. An agent that runs has it: running is true then.
 func holdState(dir string) (unlock func(), running bool, err error) {
-	if _, err := os.Stat(dir); err != nil {
-		return func() {}, false, nil //nolint:nilerr // whatever it is, no agent runs with it
+	if !hasState(dir) {
+		return func() {}, false, nil
 	}
 	unlock, err = lockState(dir)
 	if errors.Is(err, errRuns) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -19,6 +20,13 @@ func stateFiles() []string {
 	files := append([]string{}, gossip.StateFiles()...)
 	files = append(files, docker.StateFiles()...)
 	return append(files, ovsdb.StateFile, bridge.StateFile, "lock")
+}
+
+func hasState(dir string) bool {
+	return slices.ContainsFunc(stateFiles(), func(name string) bool {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		return err == nil
+	})
 }
 
 // removeState takes away what gremesh keeps, with what a crash has left of a

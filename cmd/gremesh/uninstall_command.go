@@ -66,14 +66,11 @@ the configuration is wrong, or there is no terminal to ask on.`,
 			if err != nil {
 				return err
 			}
-			if *dryRun {
-				return out.print(cmd, plan, func(p paint) string { return renderUninstall(plan, p) })
-			}
-			if _, err := fmt.Fprintln(cmd.OutOrStdout(), renderUninstall(plan, paint(coloured(cmd.OutOrStdout())))); err != nil {
+			if err := out.print(cmd, plan, func(p paint) string { return renderUninstall(plan, p) }); err != nil {
 				return err
 			}
-			if plan.nothing() {
-				return u.removeState()
+			if *dryRun || plan.nothing() {
+				return nil
 			}
 			if err := confirm(cmd, *yes, "All of this will be done."); err != nil {
 				return err
@@ -119,11 +116,12 @@ type uninstallPlan struct {
 	Goodbye netip.Prefix `json:"goodbye"`           // the subnet that is given up; zero: none
 	Damaged string       `json:"damaged,omitempty"` // why it is not known whether there is one
 	Agent   bool         `json:"agent"`             // an agent runs
+	State   string       `json:"state,omitempty"`   // the directory that is removed
 	mesh.UninstallPlan
 }
 
 func (p uninstallPlan) nothing() bool {
-	return !p.Goodbye.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
+	return p.State == "" && !p.Goodbye.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
 }
 
 func newUninstaller(cmd *cobra.Command, cfg Config, silent error) *uninstaller {
@@ -152,6 +150,9 @@ func (u *uninstaller) plan(ctx context.Context) (plan uninstallPlan, err error) 
 	}
 	unlock()
 	plan.Agent = running
+	if hasState(u.cfg.StateDir) {
+		plan.State = u.cfg.StateDir
+	}
 	if plan.Goodbye, err = gossip.Reserved(u.cfg.StateDir); err != nil {
 		plan.Damaged = err.Error()
 	}
@@ -208,7 +209,7 @@ func (u *uninstaller) removeState() error {
 func renderUninstall(plan uninstallPlan, p paint) string {
 	var b strings.Builder
 	if plan.nothing() {
-		b.WriteString("nothing of gremesh is on this host but, perhaps, its state\n")
+		b.WriteString("nothing of gremesh is on this host\n")
 	}
 	if plan.Goodbye.IsValid() {
 		b.WriteString(p.in(text.FgYellow, fmt.Sprintf("mesh: a goodbye, and %s is given up", plan.Goodbye)) + "\n")
@@ -219,8 +220,11 @@ func renderUninstall(plan uninstallPlan, p paint) string {
 			b.WriteString("  " + c + "\n")
 		}
 	}
+	if plan.State != "" {
+		b.WriteString(p.in(text.FgYellow, "files: "+plan.State+" is removed, when all else is done") + "\n")
+	}
 	for _, stays := range plan.Stays {
-		b.WriteString("stays: " + stays + "\n")
+		b.WriteString(stays + "\n")
 	}
 	for _, problem := range plan.Problems {
 		b.WriteString(p.in(text.FgRed, "!") + " " + problem + "\n")

@@ -151,20 +151,20 @@ func uninstallInParts(t *testing.T, l *testenv.Lab, before snapshot) {
 	ctx, h := t.Context(), l.Host(3)
 	name := port(t, h)
 	must(t, h.KillAgent(ctx))
+	join := []string{l.Host(1).Addr.String()}
+	must(t, h.WriteConfig(map[string]any{"mesh.join": join, "ovs.db": "unix:" + h.Dir + "/none", "docker.restart": "never"}))
+	fails(t, h, "no answer from Open vSwitch", "docker must be restarted", "gremesh uninstall` again")
+	gone(t, name, l.Host(1), l.Host(2))
+	must(t, h.WriteConfig(map[string]any{"mesh.join": join}))
+	must(t, h.RestartDocker(ctx))
 	good, err := os.ReadFile(h.DaemonJSON())
 	must(t, err)
 	must(t, os.WriteFile(h.DaemonJSON(), []byte("{"), 0o644))
 	fails(t, h, "daemon.json: line 1", "gremesh uninstall` again")
-	gone(t, name, l.Host(1), l.Host(2))
 	must(t, os.WriteFile(h.DaemonJSON(), good, 0o644))
 
-	must(t, h.StopDocker(ctx)) // as if it had been ended in the middle of a restart
-	must(t, h.WriteConfig(map[string]any{"mesh.join": []string{l.Host(1).Addr.String()}, "docker.restart": "never"}))
-	must(t, h.StartDocker(ctx))
-	fails(t, h, "docker must be restarted", "run this again")
-	must(t, h.RestartDocker(ctx))
 	must2(uninstall(t, h))(t)
-	must(t, h.WriteConfig(map[string]any{"mesh.join": []string{l.Host(1).Addr.String()}}))
+	must(t, h.WriteConfig(map[string]any{"mesh.join": join}))
 	same(t, h, before)
 }
 
