@@ -63,8 +63,8 @@ func youngerThan(since time.Duration, ages map[string]time.Duration) young {
 // the last pass left in order.
 func (now switchScene) cause(last switchScene, started young, d drift.Drift) string {
 	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
-	was, wanted := tunnel(last.want, name)
-	is, wants := tunnel(now.want, name)
+	was, wanted := tunnelOf(last.want, name)
+	is, wants := tunnelOf(now.want, name)
 	if was != is {
 		id := is.Peer.ID
 		if !wants {
@@ -88,7 +88,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	return unknownCause
 }
 
-func tunnel(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
+func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Name == name })
 	if i < 0 {
 		return ovsdb.Tunnel{}, false

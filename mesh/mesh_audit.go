@@ -25,7 +25,7 @@ func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	audit, err := c.look(r.Context())
-	if err == nil && !one && audit.Passing() && rest(r.Context(), secondLook) {
+	if err == nil && !one && audit.Passing() && wait(r.Context(), secondLook) {
 		first := audit
 		if audit, err = c.look(r.Context()); err == nil {
 			audit = Confirm(first, audit)

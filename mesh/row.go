@@ -103,7 +103,7 @@ var errBusy = errors.New("a pass was under way")
 func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	unseen := func(err error) { r.Unseen = append(r.Unseen, text(err.Error())) }
 	for deadline := time.Now().Add(passPatience); !l.busy.TryLock(); {
-		if time.Now().After(deadline) || !rest(ctx, quiet) {
+		if time.Now().After(deadline) || !wait(ctx, meshQuiet) {
 			unseen(errBusy)
 			return
 		}

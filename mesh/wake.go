@@ -70,10 +70,15 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 // they come.
 func (l *Loop) rest(ctx context.Context, pause time.Duration) bool {
 	deaf := min(pause, longestDeaf)
+	return wait(ctx, deaf) && (pause == deaf || l.sleep(ctx, pause-deaf))
+}
+
+// wait waits whatever happens. It returns false when ctx has ended.
+func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(deaf):
+	case <-time.After(d):
+		return true
 	}
-	return pause == deaf || l.sleep(ctx, pause-deaf)
 }
