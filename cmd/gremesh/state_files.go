@@ -11,13 +11,14 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
 // stateFiles are all that gremesh keeps in its state directory. What a second
 // run needs most goes last.
 func stateFiles() []string {
-	files := append([]string{}, gossip.StateFiles()...)
+	files := append([]string{history.Name}, gossip.StateFiles()...)
 	files = append(files, docker.StateFiles()...)
 	return append(files, ovsdb.StateFile, bridge.StateFile, "lock")
 }
