@@ -78,6 +78,13 @@ func uninstall(t *testing.T, h *testenv.Host, flags ...string) (string, error) {
 	return out, err
 }
 
+// uninstalled is an uninstall that leaves nothing.
+func uninstalled(t *testing.T, h *testenv.Host, flags ...string) {
+	t.Helper()
+	_, err := uninstall(t, h, flags...)
+	must(t, err)
+}
+
 // gone tells that other hosts drop their port to one within 2 s.
 func gone(t *testing.T, name string, others ...*testenv.Host) {
 	t.Helper()
@@ -104,7 +111,7 @@ func uninstallKilled(t *testing.T, l *testenv.Lab, before snapshot) {
 	h := l.Host(3)
 	name := port(t, h)
 	must(t, h.KillAgent(t.Context()))
-	must2(uninstall(t, h))(t)
+	uninstalled(t, h)
 	gone(t, name, l.Host(1), l.Host(2))
 	same(t, h, before)
 	again(t, h)
@@ -117,7 +124,7 @@ func uninstallStopped(t *testing.T, l *testenv.Lab, before snapshot) {
 	name := port(t, h)
 	run(t, h, "docker", "start", "c1")
 	must(t, h.StopAgent(ctx, syscall.SIGTERM))
-	must2(uninstall(t, h))(t)
+	uninstalled(t, h)
 	gone(t, name, l.Host(1))
 	if state := run(t, h, "docker", "inspect", "-f", "{{.State.Status}}", "c1"); state != "running" {
 		t.Errorf("the container is %s", state)
@@ -140,7 +147,7 @@ func uninstallRunning(t *testing.T, l *testenv.Lab, before snapshot) {
 		t.Errorf("the plan is\n%s", plan)
 	}
 	must(t, auditExit(t, h, 0)) // nothing has been done
-	must2(uninstall(t, h))(t)
+	uninstalled(t, h)
 	must(t, h.WaitAgent(t.Context()))
 	same(t, h, before)
 	again(t, h)
@@ -163,7 +170,7 @@ func uninstallInParts(t *testing.T, l *testenv.Lab, before snapshot) {
 	fails(t, h, "daemon.json: line 1", "gremesh uninstall` again")
 	must(t, os.WriteFile(h.DaemonJSON(), good, 0o644))
 
-	must2(uninstall(t, h))(t)
+	uninstalled(t, h)
 	must(t, h.WriteConfig(map[string]any{"mesh.join": join}))
 	same(t, h, before)
 }
@@ -214,7 +221,7 @@ func uninstallKeepingBip(t *testing.T, l *testenv.Lab) {
 	must(t, err)
 	link := indexAndMAC(run(t, h, "ip", "-o", "link", "show", "docker0"))
 	pings, gateway := keepPinging(t, h, "k1", addr), keepPinging(t, h, "k1", bip.Addr())
-	must2(uninstall(t, h, "--keep-bip"))(t)
+	uninstalled(t, h, "--keep-bip")
 	pings.noneLost(t)
 	gateway.noneLost(t)
 	must(t, h.WaitAgent(ctx))
@@ -229,13 +236,5 @@ func uninstallKeepingBip(t *testing.T, l *testenv.Lab) {
 	}
 	if _, err := os.Stat(h.Dir + "/state"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the state: %v", err)
-	}
-}
-
-// must2 is must for what also returns something that is not needed.
-func must2(_ string, err error) func(*testing.T) {
-	return func(t *testing.T) {
-		t.Helper()
-		must(t, err)
 	}
 }
