@@ -390,6 +390,23 @@ func TestUnderlay(t *testing.T) {
 		}
 	}
 
+	self, link, mtu, err := Source(addr)
+	if err != nil || self != addr || link == "lo" || mtu > 1500 {
+		t.Errorf("to itself by %s %s, MTU %d, %v", self, link, mtu, err)
+	}
+	for _, c := range []struct {
+		script string
+		down   bool
+	}{{"true", false}, {"ip link set " + link + " down", true}, {"ip link set " + link + " up", false}} {
+		sh(t, c.script)
+		if down, err := IsDown(addr); err != nil || down != c.down {
+			t.Errorf("%s: IsDown %t, %v", c.script, down, err)
+		}
+	}
+	if down, err := IsDown(netip.MustParseAddr("192.0.2.99")); err != nil || down {
+		t.Errorf("an address that is nowhere: IsDown %t, %v", down, err)
+	}
+
 	routes, err := Routes()
 	if err != nil {
 		t.Fatal(err)
