@@ -73,7 +73,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		}
 		return viewCause(last.view, now.view, id)
 	}
-	_, had := ourPorts(last.have)[name]
+	_, had := ourPorts(last.have)[is.Peer.ID]
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"

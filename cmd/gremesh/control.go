@@ -57,15 +57,27 @@ func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
 }
 
 // meshAudit is what two looks at the whole mesh have in common.
-func (c *client) meshAudit(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
 	return audit, err
 }
 
 // meshLook is one look at the whole mesh, changes under way included.
-func (c *client) meshLook(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
 	return audit, err
+}
+
+// adoptable is what adopt would do.
+func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
+	return adoption, err
+}
+
+// adopt takes ports over that were made by hand, and returns which.
+func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
+	return adoption, err
 }
 
 // leave takes the host out of the mesh; with release it gives its subnet up.

@@ -45,6 +45,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newAuditCommand(&file),
 		newPlanCommand(&file),
 		newHistoryCommand(&file),
+		newAdoptCommand(&file),
 		newLeasesCommand(&file),
 		newForgetCommand(&file),
 		newRenumberCommand(&file),
