@@ -19,6 +19,8 @@ type Config struct {
 	Datapath    string // system, netdev, or empty for OVS's default
 	Bridge      string // Docker's bridge: docker0
 	Tunnel      TunnelConfig
+	PerPeer     bool          // a route to each peer, beside the aggregate one
+	Flood       bool          // one broadcast domain; else hosts keep broadcasts to themselves
 	UnderlayMTU int           // bytes, of the NIC that has the underlay address
 	PeerGrace   time.Duration // how long a silent peer keeps its tunnel after BFD went down
 }
@@ -69,7 +71,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	bip := lease.Bip(view.Self.Subnet)
 	desired := &Desired{
 		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: cfg.MTU(), Mesh: view.Mesh},
-		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool},
+		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
 		Docker: docker.Settings{Bip: bip, MTU: cfg.MTU()},
 	}
 	if view.Self.Cut {
@@ -97,8 +99,12 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			Remote: peer.Underlay, Local: view.Self.Underlay,
 			Peer: ovsdb.Peer{ID: peer.ID.String(), Name: peer.Name, Subnet: peer.Subnet},
 		})
+		if cfg.PerPeer {
+			desired.Host.Peers = append(desired.Host.Peers, bridge.Peer{Bip: lease.Bip(peer.Subnet)})
+		}
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
+	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
 	return desired, problems
 }
 

@@ -18,6 +18,8 @@ type Config struct {
 	Bip       netip.Prefix  `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
 	OVS       OVSConfig     `mapstructure:"ovs"`
 	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
+	Route     string        `mapstructure:"route"` // per-peer or aggregate
+	Flood     string        `mapstructure:"flood"` // on or off: whether broadcasts of containers go to the other hosts
 	Docker    DockerConfig  `mapstructure:"docker"`
 	StateDir  string        `mapstructure:"state_dir"`    // absolute path
 	Control   string        `mapstructure:"control"`      // absolute path of the unix socket
@@ -85,6 +87,12 @@ type Advertise struct {
 // never.
 type Restart []string
 
+// Values of route.
+const (
+	perPeer   = "per-peer"
+	aggregate = "aggregate"
+)
+
 // The file that is read when none is named; it need not exist.
 const defaultFile = "/etc/gremesh/gremesh.yaml"
 
@@ -114,6 +122,8 @@ func defaults() map[string]any {
 		"tunnel.type":        "gre",
 		"tunnel.key":         0,
 		"tunnel.bfd":         true,
+		"route":              perPeer,
+		"flood":              "off",
 		"docker.bridge":      "docker0",
 		"docker.daemon_json": "/etc/docker/daemon.json",
 		"docker.restart":     []string{"systemctl", "restart", "docker"},

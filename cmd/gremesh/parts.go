@@ -27,6 +27,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		config: mesh.Config{
 			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+			PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),

@@ -39,6 +39,11 @@ func validate(c *Config, r *report) {
 	if c.LeaseTTL < 0 {
 		r.add("lease_ttl", "must not be negative; 0 is for ever")
 	}
+	oneOf(r, "route", c.Route, perPeer, aggregate)
+	oneOf(r, "flood", c.Flood, "on", "off")
+	if c.Route == aggregate && c.Flood == "off" && r.source("flood") != defaultSource {
+		r.add("flood", "must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast")
+	}
 	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
 }
 
