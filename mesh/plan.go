@@ -14,15 +14,16 @@ import (
 
 // Config is what the operator decided for this host, checked.
 type Config struct {
-	Space       lease.Space
-	Switch      string // OVS bridge: br0
-	Datapath    string // system, netdev, or empty for OVS's default
-	Bridge      string // Docker's bridge: docker0
-	Tunnel      TunnelConfig
-	PerPeer     bool          // a route to each peer, beside the aggregate one
-	Flood       bool          // one broadcast domain; else hosts keep broadcasts to themselves
-	UnderlayMTU int           // bytes, of the NIC that has the underlay address
-	PeerGrace   time.Duration // how long a silent peer keeps its tunnel after BFD went down
+	Space        lease.Space
+	Switch       string // OVS bridge: br0
+	Datapath     string // system, netdev, or empty for OVS's default
+	Bridge       string // Docker's bridge: docker0
+	Tunnel       TunnelConfig
+	PerPeer      bool          // a route to each peer, beside the aggregate one
+	UnderlayLink string        // the device that has the underlay address
+	Flood        bool          // one broadcast domain; else hosts keep broadcasts to themselves
+	UnderlayMTU  int           // bytes, of the NIC that has the underlay address
+	PeerGrace    time.Duration // how long a silent peer keeps its tunnel after BFD went down
 }
 
 // TunnelConfig is common to all tunnels, and the same on every host.
@@ -100,12 +101,22 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			Peer: ovsdb.Peer{ID: peer.ID.String(), Name: peer.Name, Subnet: peer.Subnet},
 		})
 		if cfg.PerPeer {
-			desired.Host.Peers = append(desired.Host.Peers, bridge.Peer{Bip: lease.Bip(peer.Subnet)})
+			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
 		}
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
 	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
 	return desired, problems
+}
+
+// wayTo is through the tunnel, unless both hosts want to do without and are on
+// one underlay network. Both see the same of each other, and so agree.
+func (c Config) wayTo(self, peer Host) bridge.Peer {
+	way := bridge.Peer{Bip: lease.Bip(peer.Subnet)}
+	if self.Direct.IsValid() && self.Direct == peer.Direct && self.Direct.Contains(peer.Underlay) {
+		way.Via, way.Link = peer.Underlay, c.UnderlayLink
+	}
+	return way
 }
 
 // aliveFirst is a copy in which those that are alive come first, else in the

@@ -49,6 +49,13 @@ func TestPlan(t *testing.T) {
 	vxlan.Tunnel = TunnelConfig{Type: "vxlan", Key: 7}
 	perPeer := testConfig()
 	perPeer.PerPeer, perPeer.Flood = true, false
+	direct := perPeer
+	direct.UnderlayLink = "eth0"
+	onOurs, onAnother := testView(testHost(2), testHost(3), testHost(4)), testHost(3)
+	onOurs.Self.Direct = netip.MustParsePrefix("192.168.248.0/24")
+	onOurs.Peers[0].Direct = onOurs.Self.Direct
+	onAnother.Direct = netip.MustParsePrefix("192.168.249.0/24")
+	onOurs.Peers[1] = onAnother
 	sameUnderlay := testHost(3)
 	sameUnderlay.Underlay = testHost(2).Underlay
 	for name, c := range map[string]struct {
@@ -60,6 +67,7 @@ func TestPlan(t *testing.T) {
 		"key":          {keyed, testView(testHost(2))},
 		"vxlan":        {vxlan, testView(testHost(2))},
 		"per-peer":     {perPeer, testView(testHost(3), testHost(2))},
+		"direct":       {direct, onOurs},
 		"no-lease":     {testConfig(), View{Peers: []Host{testHost(2)}}},
 		"one-underlay": {testConfig(), testView(testHost(2), sameUnderlay)},
 	} {

@@ -18,8 +18,9 @@ type Config struct {
 	Bip       netip.Prefix  `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
 	OVS       OVSConfig     `mapstructure:"ovs"`
 	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
-	Route     string        `mapstructure:"route"` // per-peer or aggregate
-	Flood     string        `mapstructure:"flood"` // on or off: whether broadcasts of containers go to the other hosts
+	Route     string        `mapstructure:"route"`  // per-peer or aggregate
+	Direct    string        `mapstructure:"direct"` // never or same-subnet: peers that need no tunnel
+	Flood     string        `mapstructure:"flood"`  // on or off: whether broadcasts of containers go to the other hosts
 	Docker    DockerConfig  `mapstructure:"docker"`
 	StateDir  string        `mapstructure:"state_dir"`    // absolute path
 	Control   string        `mapstructure:"control"`      // absolute path of the unix socket
@@ -93,6 +94,12 @@ const (
 	aggregate = "aggregate"
 )
 
+// Values of direct.
+const (
+	never      = "never"
+	sameSubnet = "same-subnet"
+)
+
 // The file that is read when none is named; it need not exist.
 const defaultFile = "/etc/gremesh/gremesh.yaml"
 
@@ -123,6 +130,7 @@ func defaults() map[string]any {
 		"tunnel.key":         0,
 		"tunnel.bfd":         true,
 		"route":              perPeer,
+		"direct":             never,
 		"flood":              "off",
 		"docker.bridge":      "docker0",
 		"docker.daemon_json": "/etc/docker/daemon.json",

@@ -59,7 +59,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		Prefix: 24,
 		OVS:    OVSConfig{DB: "unix:/var/run/openvswitch/db.sock", Bridge: "br0"},
 		Tunnel: TunnelConfig{Type: "gre", BFD: true},
-		Route:  "per-peer", Flood: "off",
+		Route:  "per-peer", Direct: "never", Flood: "off",
 		Docker:    DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
 		StateDir:  "/var/lib/gremesh",
 		Control:   "/run/gremesh/gremesh.sock",
@@ -133,7 +133,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		want       string
 	}{
 		{"unknown key", good + "mesh.jion: [10.0.0.1]", nil, `mesh.jion (file FILE): unknown key; there are mesh.bootstrap, mesh.join, mesh.port, mesh.key_file, mesh.insecure`},
-		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, flood, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
+		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
 		{"value for a section", good + "ovs: br0", nil, `ovs: "br0" (file FILE): expected a map or struct, got "string"`},
 		{"number for text", good + "ovs: {bridge: 7}", nil, `ovs.bridge: 7 (file FILE): must be text; put it in quotes`},
 		{"text for a boolean", good + "tunnel: {bfd: yes please}", nil, `tunnel.bfd: "yes please" (file FILE): must be true or false`},
@@ -144,6 +144,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"flannel file without a lease", good + "lease_import: /dev/null", nil, `lease_import: "/dev/null" (file FILE): has no line FLANNEL_SUBNET=172.17.43.1/24, which flanneld writes`},
 		{"negative time", good + "peer_grace: -1s", nil, `peer_grace: "-1s" (file FILE): must not be negative`},
 		{"route", good + "route: direct", nil, `route: "direct" (file FILE): must be one of "per-peer", "aggregate"`},
+		{"direct", good + "direct: always", nil, `direct: "always" (file FILE): must be one of "never", "same-subnet"`},
+		{"direct without routes to peers", good + "route: aggregate\ndirect: same-subnet", nil, `direct: "same-subnet" (file FILE): needs route: per-peer`},
 		{"broadcasts without a way", good + "route: aggregate\nflood: off", nil, `flood: "off" (file FILE): must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast`},
 		{"log level", good + "log: {level: loud}", nil, `log.level: "loud" (file FILE): must be debug, info, warn or error`},
 		{"log format", good + "log: {format: xml}", nil, `log.format: "xml" (file FILE): must be one of "auto", "text", "json"`},

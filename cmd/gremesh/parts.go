@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 
@@ -27,7 +28,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		config: mesh.Config{
 			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
-			PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
+			UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
@@ -43,9 +44,16 @@ func (c Config) tunnel() mesh.TunnelConfig {
 
 // newNode makes this host's part in gossip; a host without a state gets one.
 func (p parts) newNode(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*gossip.Node, error) {
+	var direct netip.Prefix
+	if cfg.Direct == sameSubnet {
+		var err error
+		if direct, err = bridge.Subnet(at.addr); err != nil {
+			return nil, fmt.Errorf("direct: %w", err)
+		}
+	}
 	return gossip.New(gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
-		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
 		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,

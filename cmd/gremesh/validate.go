@@ -40,6 +40,10 @@ func validate(c *Config, r *report) {
 		r.add("lease_ttl", "must not be negative; 0 is for ever")
 	}
 	oneOf(r, "route", c.Route, perPeer, aggregate)
+	oneOf(r, "direct", c.Direct, never, sameSubnet)
+	if c.Route == aggregate && c.Direct == sameSubnet {
+		r.add("direct", "needs route: per-peer")
+	}
 	oneOf(r, "flood", c.Flood, "on", "off")
 	if c.Route == aggregate && c.Flood == "off" && r.source("flood") != defaultSource {
 		r.add("flood", "must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast")

@@ -40,6 +40,7 @@ type Node struct {
 	machine   *lease.Machine
 	kept      lease.Record // the own record as it is on disk: nothing else may be applied
 	members   map[lease.ID]member
+	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
 	sightings sightings
 	problems  *problems
 	newcomers []member       // to be told of our lease
@@ -56,7 +57,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
-		members: make(map[lease.ID]member), problems: newProblems(),
+		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), problems: newProblems(),
 	}
 	st, err := n.store.load()
 	if err != nil {
@@ -88,7 +89,7 @@ func New(cfg Config) (*Node, error) {
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	n.delegate.meta.Store(&meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
-		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key,
+		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key, Direct: cfg.Direct,
 	})
 	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records})
 	n.tunnels.Store(&mesh.TunnelCount{})

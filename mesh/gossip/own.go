@@ -134,6 +134,9 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.members[e.joined.id] = *e.joined
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
+			if m, was := n.members[e.failed]; was {
+				n.direct[e.failed] = m.meta.Direct
+			}
 			delete(n.members, e.failed)
 			n.sightings.lost(e.failed)
 			n.dirty = true

@@ -43,6 +43,7 @@ type meta struct {
 	Type     string           `cbor:"6,keyasint"`
 	Key      uint32           `cbor:"7,keyasint"`
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
+	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"` // see Config
 }
 
 func (m meta) settings() Settings {
