@@ -89,7 +89,7 @@ func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[st
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	port, ok := ports[l.cfg.TunnelName(peer.Subnet)]
+	port, ok := ports[l.cfg.TunnelName(peer)]
 	if !ok || port.Peer.ID != status.ID {
 		return status
 	}

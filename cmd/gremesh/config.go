@@ -58,9 +58,10 @@ type OVSConfig struct {
 
 // TunnelConfig is what all tunnels of a mesh have in common.
 type TunnelConfig struct {
-	Type string `mapstructure:"type"` // gre or vxlan
-	Key  uint32 `mapstructure:"key"`  // GRE key or VXLAN network identifier; 0: none
-	BFD  bool   `mapstructure:"bfd"`
+	Type     string   `mapstructure:"type"`     // gre, vxlan or geneve
+	Fallback []string `mapstructure:"fallback"` // types for pairs that the first does not get through to
+	Key      uint32   `mapstructure:"key"`      // GRE key, VXLAN or Geneve network identifier; 0: none
+	BFD      bool     `mapstructure:"bfd"`
 }
 
 // DockerConfig is the Docker daemon of this host.
@@ -127,6 +128,7 @@ func defaults() map[string]any {
 		"ovs.bridge":         "br0",
 		"ovs.datapath":       "",
 		"tunnel.type":        "gre",
+		"tunnel.fallback":    []string{},
 		"tunnel.key":         0,
 		"tunnel.bfd":         true,
 		"route":              perPeer,

@@ -39,7 +39,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
 
 func (c Config) tunnel() mesh.TunnelConfig {
-	return mesh.TunnelConfig{Type: c.Tunnel.Type, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
+	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
 }
 
 // newNode makes this host's part in gossip; a host without a state gets one.

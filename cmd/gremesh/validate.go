@@ -160,9 +160,23 @@ func validateDevices(c *Config, r *report) {
 }
 
 func validateTunnel(c *Config, r *report) {
-	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan")
-	if c.Tunnel.Type == "vxlan" && c.Tunnel.Key >= 1<<24 {
-		r.add("tunnel.key", "must be 0 to %d for vxlan: a network identifier has 24 bits", 1<<24-1)
+	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
+	used := []string{c.Tunnel.Type}
+	for _, t := range c.Tunnel.Fallback {
+		if slices.Contains(used, t) {
+			r.add("tunnel.fallback", "has %s, which is tried already", t)
+			continue
+		}
+		oneOf(r, "tunnel.fallback", t, "gre", "vxlan", "geneve")
+		used = append(used, t)
+	}
+	if len(used) > 1 && !c.Tunnel.BFD {
+		r.add("tunnel.fallback", "needs tunnel.bfd: true, for BFD tells whether a tunnel gets through")
+	}
+	for _, t := range used {
+		if (t == "vxlan" || t == "geneve") && c.Tunnel.Key >= 1<<24 {
+			r.add("tunnel.key", "must be 0 to %d for %s: a network identifier has 24 bits", 1<<24-1, t)
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ func (s Settings) differences(theirs Settings) []string {
 	differ("pool", s.Space.Pool.String(), theirs.Space.Pool.String())
 	differ("prefix", strconv.Itoa(s.Space.Bits), strconv.Itoa(theirs.Space.Bits))
 	differ("tunnel.type", s.Tunnel.Type, theirs.Tunnel.Type)
+	differ("tunnel.fallback", fmt.Sprint(s.Tunnel.Fallback), fmt.Sprint(theirs.Tunnel.Fallback))
 	differ("tunnel.key", fmt.Sprint(s.Tunnel.Key), fmt.Sprint(theirs.Tunnel.Key))
 	return found
 }

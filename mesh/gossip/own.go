@@ -48,6 +48,9 @@ func (n *Node) own(ctx context.Context) error {
 			if !n.left {
 				n.compareTables()
 			}
+		case <-n.repair:
+			n.tellPairs()
+			continue
 		case r := <-n.requests:
 			out = r.do()
 			n.commit(out)
@@ -138,6 +141,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 				n.direct[e.failed] = m.meta.Direct
 			}
 			delete(n.members, e.failed)
+			delete(n.pairs, e.failed)
 			n.sightings.lost(e.failed)
 			n.dirty = true
 		case e.refused != nil:
@@ -169,6 +173,9 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From)) {
 		n.answerSum(p.Sum.From)
 	}
+	if p.Pair != nil {
+		n.handlePairing(*p.Pair)
+	}
 	out := n.machine.Merge(p.Records)
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))
@@ -180,7 +187,9 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 // knows.
 func (n *Node) compareTables() {
 	for id, m := range n.members { // in random order
-		n.sendPacket(id, m.underlay, packet{Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}})
+		n.sendPacket(id, m.underlay, packet{
+			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}, Pair: n.pairingFor(id),
+		})
 		return
 	}
 }
