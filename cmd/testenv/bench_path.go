@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,15 +181,15 @@ func (w *way) iperf(ctx context.Context, options ...string) (report iperfReport,
 	defer cancel()
 	client := append(slices.Clone(w.in[0]), "iperf3", "-J", "-c", w.to.String(), "-t", strconv.Itoa(pathSeconds))
 	var text string
-	err = testenv.Until(limit, func() error { // until the server listens
-		text, err = w.lab.Host(1).Exec(limit, append(client, options...)...)
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && strings.Contains(text, "refused") {
-			return err
+	var failed error
+	late := testenv.Until(limit, func() error { // until the server listens
+		if text, failed = w.lab.Host(1).Exec(limit, append(client, options...)...); strings.Contains(text, "refused") {
+			return failed
 		}
 		return nil
 	})
-	if err != nil {
-		return report, err
+	if err = cmp.Or(late, failed); err != nil {
+		return report, fmt.Errorf("%w: %s", err, text)
 	}
 	return report, json.Unmarshal([]byte(text), &report)
 }
