@@ -12,10 +12,13 @@ type Actual struct {
 	Port   Link // the OVS bridge's own device
 	// Attached are the other devices enslaved to Bridge: containers' ends, in
 	// the kernel's order.
-	Attached []string
-	Addrs    []netip.Prefix // IPv4 addresses of Bridge, in the kernel's order
-	Addrs6   []netip.Prefix // IPv6 addresses of Bridge
-	Routes   []Route        // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
+	Attached   []string
+	Addrs      []netip.Prefix     // IPv4 addresses of Bridge, in the kernel's order
+	Addrs6     []netip.Prefix     // IPv6 addresses of Bridge
+	Routes     []Route            // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
+	Neighbours []Neighbour        // permanent IPv4 ones of Bridge
+	FDB        []net.HardwareAddr // static entries of Bridge's forwarding database that lead to Port
+	Flood      Flood              // of Port
 	// Sysctls are the values of ours by path under /proc/sys; a key of a
 	// device that does not exist is missing.
 	Sysctls map[string]string
@@ -37,7 +40,8 @@ type Route struct {
 	Dst      netip.Prefix
 	Via      netip.Addr // zero: directly on Link
 	Link     string
-	Protocol int // rtnetlink(7), rtm_protocol
+	Onlink   bool // Via is reached on Link although no address there says so
+	Protocol int  // rtnetlink(7), rtm_protocol
 	Metric   int
 }
 
@@ -48,6 +52,9 @@ func (r Route) String() string {
 		s += " via " + r.Via.String()
 	}
 	s += " dev " + r.Link
+	if r.Onlink {
+		s += " onlink"
+	}
 	if r.Protocol != 0 {
 		s += fmt.Sprintf(" proto %d", r.Protocol)
 	}

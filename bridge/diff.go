@@ -34,7 +34,9 @@ func change(object, is, should string, steps ...step) Change {
 // containers run on it, unless Back says how they were.
 func Diff(want Host, have Actual) []Change {
 	if want.Bridge == "" {
-		all := append(diffRoutes(want, have.Routes), release(want, have)...)
+		all := diffRoutes(want, have.Routes)
+		all = append(all, diffNeighbours(Host{Bridge: have.Bridge.Name}, have.Neighbours)...)
+		all = append(all, release(want, have)...)
 		if want.Back != nil {
 			all = append(all, restore(*want.Back, have)...)
 		}
@@ -45,6 +47,7 @@ func Diff(want Host, have Actual) []Change {
 	all = append(all, diffAddrs(want, have.Addrs)...)
 	all = append(all, diffPort(want, have.Port)...)
 	all = append(all, diffSysctls(want, have.Sysctls)...)
+	all = append(all, diffPeers(want, have)...)
 	// Last, because the kernel refuses a route while the bridge is down or an
 	// address of its own still brings the same one.
 	return append(all, diffRoutes(want, have.Routes)...)
@@ -145,33 +148,6 @@ func diffSysctls(want Host, have map[string]string) []Change {
 		}
 	}
 	return all
-}
-
-// diffRoutes keeps one aggregate route, ours or one made by hand, and no other
-// route of ours.
-func diffRoutes(want Host, have []Route) []Change {
-	aggregate := Route{Dst: want.Pool, Link: want.Bridge, Protocol: RouteProtocol}
-	missing := want.Bridge != ""
-	var before, after []Change
-	for _, r := range have {
-		switch {
-		case r == aggregate:
-			missing = false
-		case r.Protocol == RouteProtocol:
-			c := change("route "+r.Dst.String(), r.String(), "", delRoute{r})
-			if r.Dst == want.Pool { // the kernel refuses a second one beside it
-				before = append(before, c)
-			} else {
-				after = append(after, c)
-			}
-		case r.Dst == want.Pool && r.Link == want.Bridge && !r.Via.IsValid() && r.Protocol != protocolKernel:
-			missing = false
-		}
-	}
-	if missing {
-		before = append(before, change("route "+want.Pool.String(), "", aggregate.String(), addRoute{aggregate}))
-	}
-	return append(before, after...)
 }
 
 // release takes the port out of Docker's bridge, unless it was there before.

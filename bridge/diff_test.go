@@ -17,12 +17,27 @@ var want = Host{
 	Pool:   netip.MustParsePrefix("172.17.0.0/16"),
 }
 
+// peered has a peer behind the switch and one that is reached without a tunnel.
+var peered = Host{
+	Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Quiet: true,
+	Peers: []Peer{
+		{Bip: netip.MustParsePrefix("172.17.43.1/24")},
+		{Bip: netip.MustParsePrefix("172.17.44.1/24"), Via: netip.MustParseAddr("192.0.2.3"), Link: "eth1"},
+	},
+}
+
+func pin(ip string) Neighbour {
+	addr := netip.MustParseAddr(ip)
+	return Neighbour{addr, MAC(addr)}
+}
+
 // clean is what the kernel has when want is met.
 func clean() Actual {
 	return Actual{
 		Bridge: Link{Name: "docker0", Exists: true, MAC: MAC(want.Bip.Addr()), MTU: 1462, Up: true},
 		Port:   Link{Name: "br0", Exists: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}, MTU: 1462, Up: true, Master: "docker0"},
 		Addrs:  prefixes("172.17.42.1/24"),
+		Flood:  floodAll(true),
 		Routes: []Route{
 			{Dst: want.Pool, Link: "docker0", Protocol: RouteProtocol},
 			{Dst: netip.MustParsePrefix("172.17.42.0/24"), Link: "docker0", Protocol: protocolKernel},
@@ -177,14 +192,59 @@ ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
 				route("10.9.0.0/16", "192.0.2.1", "eth0", RouteProtocol, 7),
 			}
 		}, `
-# route 172.17.0.0/16: is 172.17.0.0/16 dev eth1 proto 77, should not exist
-ip route del 172.17.0.0/16 dev eth1 proto 77
-# route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
-ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
+# route 172.17.0.0/16: is 172.17.0.0/16 dev eth1 proto 77, should be 172.17.0.0/16 dev docker0 proto 77
+ip route replace 172.17.0.0/16 dev docker0 proto 77 scope link
 # route 172.18.0.0/16: is 172.18.0.0/16 dev docker0 proto 77, should not exist
 ip route del 172.18.0.0/16 dev docker0 proto 77
 # route 10.9.0.0/16: is 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7, should not exist
 ip route del 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7
+`},
+		{"peers that come, by the switch and straight", peered, func(a *Actual) {}, `
+# neighbour 172.17.43.1: is missing, should be 02:42:ac:11:2b:01
+ip neighbour replace 172.17.43.1 lladdr 02:42:ac:11:2b:01 dev docker0 nud permanent
+# neighbour 172.17.44.1: is missing, should be 02:42:ac:11:2c:01
+ip neighbour replace 172.17.44.1 lladdr 02:42:ac:11:2c:01 dev docker0 nud permanent
+# fdb 02:42:ac:11:2b:01: is missing, should be behind br0
+bridge fdb replace 02:42:ac:11:2b:01 dev br0 master static
+# fdb 02:42:ac:11:2c:01: is missing, should be behind br0
+bridge fdb replace 02:42:ac:11:2c:01 dev br0 master static
+# link br0 flooding: is flood on mcast_flood on bcast_flood on, should be flood off mcast_flood off bcast_flood off
+bridge link set dev br0 flood off mcast_flood off bcast_flood off
+# route 172.17.43.0/24: is missing, should be 172.17.43.0/24 via 172.17.43.1 dev docker0 onlink proto 77
+ip route add 172.17.43.0/24 via 172.17.43.1 dev docker0 onlink proto 77
+# route 172.17.44.0/24: is missing, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+ip route add 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+`},
+		{"peers that went, and one that is reached straight now", Host{
+			Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Peers: peered.Peers[1:],
+		}, func(a *Actual) {
+			a.Neighbours = []Neighbour{pin("172.17.43.1"), pin("172.17.44.1"), pin("10.0.0.9"),
+				{netip.MustParseAddr("172.17.42.7"), net.HardwareAddr{2, 0, 0, 0, 0, 7}}}
+			a.FDB = []net.HardwareAddr{MAC(netip.MustParseAddr("172.17.43.1")), MAC(netip.MustParseAddr("172.17.44.1")),
+				{2, 0, 0, 0, 0, 7}}
+			tunnelled := route("172.17.44.0/24", "172.17.44.1", "docker0", RouteProtocol, 0)
+			tunnelled.Onlink = true
+			a.Routes = append(a.Routes, route("172.17.43.0/24", "172.17.43.1", "docker0", RouteProtocol, 0), tunnelled)
+		}, `
+# neighbour 172.17.43.1: is 02:42:ac:11:2b:01, should not exist
+ip neighbour del 172.17.43.1 dev docker0
+# fdb 02:42:ac:11:2b:01: is behind br0, should not exist
+bridge fdb del 02:42:ac:11:2b:01 dev br0 master
+# route 172.17.44.0/24: is 172.17.44.0/24 via 172.17.44.1 dev docker0 onlink proto 77, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+ip route replace 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+# route 172.17.43.0/24: is 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77, should not exist
+ip route del 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77
+`},
+		{"the switch has left docker0, and with it what it forwarded", Host{
+			Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Quiet: true,
+		}, func(a *Actual) {
+			a.Port.Master = ""
+			a.Flood = Flood{}
+		}, `
+# link br0 master: is missing, should be docker0
+ip link set dev br0 master docker0
+# link br0 flooding: is flood on mcast_flood on bcast_flood on, should be flood off mcast_flood off bcast_flood off
+bridge link set dev br0 flood off mcast_flood off bcast_flood off
 `},
 		{"nothing of ours is wanted", Host{}, func(*Actual) {}, `
 # route 172.17.0.0/16: is 172.17.0.0/16 dev docker0 proto 77, should not exist

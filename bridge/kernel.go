@@ -55,13 +55,13 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
 	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
-	var bridge netlink.Link
+	var bridge, port netlink.Link
 	for _, l := range links {
 		switch l.Attrs().Name {
 		case k.cfg.Bridge:
 			bridge, have.Bridge = l, link(l, names)
 		case k.cfg.Port:
-			have.Port = link(l, names)
+			port, have.Port = l, link(l, names)
 		}
 	}
 	for _, l := range links {
@@ -81,6 +81,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		if have.Addrs6, err = addrs6(bridge); err != nil {
 			return Actual{}, err
 		}
+	}
+	if err := have.observePeers(bridge, port); err != nil {
+		return Actual{}, err
 	}
 
 	routes, err := listRoutes(names)
@@ -162,6 +165,7 @@ func listRoutes(names map[int]string) ([]Route, error) {
 			Dst:      prefix(r.Dst),
 			Via:      via.Unmap(),
 			Link:     names[index],
+			Onlink:   r.Flags&int(netlink.FLAG_ONLINK) != 0,
 			Protocol: int(r.Protocol),
 			Metric:   r.Priority,
 		})

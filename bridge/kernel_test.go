@@ -89,6 +89,10 @@ func reach(t *testing.T, k *Kernel, want Host) {
 	}
 }
 
+// uplink is the way to the peer that is reached without a tunnel.
+const uplink = `
+	ip -br link show eth1 >/dev/null 2>&1 || { tap eth1; ip addr add 192.0.2.1/24 dev eth1; ip link set eth1 up; }`
+
 // starts are states that a host may be found in.
 var starts = map[string]string{
 	"nothing":                "true",
@@ -113,7 +117,9 @@ func TestApplyReachesTheHostAndIsThenSilent(t *testing.T) {
 	for name, script := range starts {
 		t.Run(name, func(t *testing.T) {
 			k := namespace(t)
-			sh(t, script)
+			sh(t, script+uplink)
+			reach(t, k, want)
+			reach(t, k, peered)
 			reach(t, k, want)
 		})
 	}
@@ -122,24 +128,26 @@ func TestApplyReachesTheHostAndIsThenSilent(t *testing.T) {
 func TestPrintedCommandsDoTheSame(t *testing.T) {
 	// What ip(8) shows, but for what differs from one run to the next.
 	const state = `ip -br addr show dev docker0 | tr -s ' '; ip -4 route; ip -d link show docker0 | grep -o 'mtu [0-9]*\|link/ether [0-9a-f:]*'
-		[ ! -e /proc/sys/net/ipv4/conf/br0 ] || ip -br link show master docker0 | cut -d ' ' -f 1
+		ip neigh show dev docker0 nud permanent | sort
+		[ ! -e /proc/sys/net/ipv4/conf/br0 ] || { ip -br link show master docker0 | cut -d ' ' -f 1
+			bridge fdb show dev br0 | grep static | sort; bridge -d link show dev br0 | grep -o '[a-z]*flood [a-z]*'; }
 		ip -4 addr show docker0 | grep -o 'inet .*'`
 	for name, script := range starts {
 		t.Run(name, func(t *testing.T) {
 			var applied string
 			t.Run("apply", func(t *testing.T) {
 				k := namespace(t)
-				sh(t, script)
-				reach(t, k, want)
+				sh(t, script+uplink)
+				reach(t, k, peered)
 				applied = withoutIPv6(sh(t, state))
 			})
 			t.Run("commands", func(t *testing.T) {
 				k := namespace(t)
-				sh(t, script)
-				for _, c := range diff(t, k, want) {
+				sh(t, script+uplink)
+				for _, c := range diff(t, k, peered) {
 					sh(t, strings.Join(c.Commands, "\n"))
 				}
-				if left := render(diff(t, k, want)); left != "" {
+				if left := render(diff(t, k, peered)); left != "" {
 					t.Errorf("left to do:\n%s", left)
 				}
 				if got := withoutIPv6(sh(t, state)); got != applied {
@@ -173,17 +181,22 @@ func TestApplyMendsWhatIsBroken(t *testing.T) {
 		"docker0 is deleted":             "ip link del docker0",
 		"dockerd rewrites the address":   "ip addr flush dev docker0; ip addr add 172.17.0.1/16 dev docker0",
 		"forwarding is turned off":       "sysctl -qw net.ipv4.ip_forward=0",
+		"a peer's route is deleted":      "ip route del 172.17.43.0/24",
+		"a peer's neighbour is deleted":  "ip neigh del 172.17.43.1 dev docker0",
+		"a peer's neighbour is another":  "ip neigh replace 172.17.43.1 lladdr 02:00:00:00:00:07 dev docker0 nud permanent",
+		"a peer's forwarding is deleted": "bridge fdb del 02:42:ac:11:2b:01 dev br0 master",
+		"flooding is turned on":          "bridge link set dev br0 bcast_flood on",
 		"redirects are turned on":        "sysctl -qw net.ipv4.conf.docker0.send_redirects=1 net.ipv4.conf.all.send_redirects=1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := namespace(t)
-			sh(t, "tap br0")
-			reach(t, k, want)
+			sh(t, "tap br0"+uplink)
+			reach(t, k, peered)
 			sh(t, script)
-			if len(diff(t, k, want)) == 0 {
+			if len(diff(t, k, peered)) == 0 {
 				t.Fatal("not noticed")
 			}
-			reach(t, k, want)
+			reach(t, k, peered)
 		})
 	}
 }
@@ -221,8 +234,9 @@ func TestForeignThingsStay(t *testing.T) {
 
 func TestZeroHostRemovesOnlyOurs(t *testing.T) {
 	k := namespace(t)
-	sh(t, "tap br0; tap eth1; ip link set eth1 up; ip route add 10.9.0.0/16 dev eth1 proto 77")
-	reach(t, k, want)
+	sh(t, "tap br0"+uplink+"; ip route add 10.9.0.0/16 dev eth1 proto 77")
+	reach(t, k, peered)
+	sh(t, "ip neigh replace 172.17.42.7 lladdr 02:00:00:00:00:07 dev docker0 nud permanent")
 	reach(t, k, Host{})
 	have, err := k.Observe(t.Context())
 	if err != nil {
@@ -233,6 +247,9 @@ func TestZeroHostRemovesOnlyOurs(t *testing.T) {
 	}
 	if left := sh(t, "ip route show proto 77"); left != "" {
 		t.Errorf("left: %s", left)
+	}
+	if left := sh(t, "ip neigh show nud permanent"); !strings.HasPrefix(left, "172.17.42.7 ") || strings.Count(left, "\n") != 1 {
+		t.Errorf("neighbours left, want the foreign one: %s", left)
 	}
 }
 

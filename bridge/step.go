@@ -44,9 +44,10 @@ type (
 		name string
 		addr netip.Prefix
 	}
-	addRoute  struct{ Route }
-	delRoute  struct{ Route }
-	setSysctl struct{ path, value string } // path under /proc/sys
+	addRoute     struct{ Route }
+	replaceRoute struct{ Route }
+	delRoute     struct{ Route }
+	setSysctl    struct{ path, value string } // path under /proc/sys
 )
 
 func (s addBridge) String() string {
@@ -117,32 +118,55 @@ func (s delAddr) apply() error {
 	})
 }
 
-func (s addRoute) String() string { return "ip route add " + s.Route.String() + " scope link" }
+func (s addRoute) String() string { return "ip route add " + s.Route.String() + s.scope() }
 
 func (s addRoute) apply() error {
-	err := onLink(s.Link, func(l netlink.Link) error { return netlink.RouteAdd(s.netlink(l, netlink.SCOPE_LINK)) })
+	err := onLink(s.Link, func(l netlink.Link) error { return netlink.RouteAdd(s.netlink(l)) })
 	if errors.Is(err, syscall.EEXIST) {
 		return fmt.Errorf("%w: another route to it is in the way, see: ip route show %s", err, s.Dst)
 	}
 	return err
 }
 
+func (s replaceRoute) String() string { return "ip route replace " + s.Route.String() + s.scope() }
+
+func (s replaceRoute) apply() error {
+	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteReplace(s.netlink(l)) })
+}
+
 func (s delRoute) String() string { return "ip route del " + s.Route.String() }
 
 func (s delRoute) apply() error {
-	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteDel(s.netlink(l, netlink.SCOPE_NOWHERE)) })
+	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteDel(s.anyScope(l)) })
 }
 
-func (r Route) netlink(l netlink.Link, scope netlink.Scope) *netlink.Route {
+// scope is that of a route which leads to a device and not to a gateway.
+func (r Route) scope() string {
+	if r.Via.IsValid() {
+		return ""
+	}
+	return " scope link"
+}
+
+func (r Route) anyScope(l netlink.Link) *netlink.Route {
+	out := r.netlink(l)
+	out.Scope = netlink.SCOPE_NOWHERE
+	return out
+}
+
+func (r Route) netlink(l netlink.Link) *netlink.Route {
 	out := &netlink.Route{
 		Dst:       ipNet(r.Dst),
 		LinkIndex: l.Attrs().Index,
 		Protocol:  netlink.RouteProtocol(r.Protocol),
 		Priority:  r.Metric,
-		Scope:     scope,
+		Scope:     netlink.SCOPE_LINK,
 	}
 	if r.Via.IsValid() {
-		out.Gw = r.Via.AsSlice()
+		out.Gw, out.Scope = r.Via.AsSlice(), netlink.SCOPE_UNIVERSE
+	}
+	if r.Onlink {
+		out.SetFlag(netlink.FLAG_ONLINK)
 	}
 	return out
 }

@@ -25,6 +25,8 @@ type Host struct {
 	Name     string
 	Underlay netip.Addr   // where tunnels to it end
 	Subnet   netip.Prefix // zero while it holds no lease
+	Direct   netip.Prefix // the underlay network within which it is reached without a tunnel; zero: never
+	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness
 	Since    time.Time // since when it is so, as seen from here

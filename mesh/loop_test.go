@@ -150,6 +150,7 @@ func kernelAsPlanned() bridge.Actual {
 	return bridge.Actual{
 		Bridge: bridge.Link{Name: "docker0", Exists: true, Up: true, MTU: 1462, MAC: bridge.MAC(bip.Addr())},
 		Port:   bridge.Link{Name: "br0", Exists: true, Up: true, MTU: 1462, Master: "docker0"},
+		Flood:  bridge.Flood{Unicast: true, Multicast: true, Broadcast: true},
 		Addrs:  []netip.Prefix{bip},
 		Routes: []bridge.Route{{Dst: netip.MustParsePrefix("172.17.0.0/16"), Link: "docker0", Protocol: bridge.RouteProtocol}},
 		Sysctls: map[string]string{

@@ -14,13 +14,16 @@ import (
 
 // Config is what the operator decided for this host, checked.
 type Config struct {
-	Space       lease.Space
-	Switch      string // OVS bridge: br0
-	Datapath    string // system, netdev, or empty for OVS's default
-	Bridge      string // Docker's bridge: docker0
-	Tunnel      TunnelConfig
-	UnderlayMTU int           // bytes, of the NIC that has the underlay address
-	PeerGrace   time.Duration // how long a silent peer keeps its tunnel after BFD went down
+	Space        lease.Space
+	Switch       string // OVS bridge: br0
+	Datapath     string // system, netdev, or empty for OVS's default
+	Bridge       string // Docker's bridge: docker0
+	Tunnel       TunnelConfig
+	PerPeer      bool          // a route to each peer, beside the aggregate one
+	UnderlayLink string        // the device that has the underlay address
+	Flood        bool          // one broadcast domain; else hosts keep broadcasts to themselves
+	UnderlayMTU  int           // bytes, of the NIC that has the underlay address
+	PeerGrace    time.Duration // how long a silent peer keeps its tunnel after BFD went down
 
 	// What a preview names for people.
 	DaemonJSON    string   // path
@@ -29,31 +32,54 @@ type Config struct {
 
 // TunnelConfig is common to all tunnels, and the same on every host.
 type TunnelConfig struct {
-	Type string // gre or vxlan
-	Key  uint32 // GRE key or VXLAN network identifier; 0: none
-	BFD  bool
+	Type     string   // gre, vxlan or geneve
+	Fallback []string // types that a pair moves to, in this order, when Type does not get through
+	Key      uint32   // GRE key, VXLAN or Geneve network identifier; 0: none
+	BFD      bool
 }
 
-// Overhead is what a tunnel takes from the underlay's MTU, in bytes: outer
-// IPv4 header 20, inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
-// more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348).
+// ValidTunnelType tells whether a tunnel may be of that type.
+func ValidTunnelType(t string) bool { return t == "gre" || t == "vxlan" || t == "geneve" }
+
+// Types are all that a pair may have, the preferred one first.
+func (t TunnelConfig) Types() []string { return append([]string{t.Type}, t.Fallback...) }
+
+// Overhead is what the tunnels take from the underlay's MTU, in bytes: that of
+// the type which takes most, so that a pair can move to it. It is the outer
+// IPv4 header 20, the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
+// more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348), for Geneve
+// UDP 8 and Geneve without options 8 (RFC 8926).
 func (t TunnelConfig) Overhead() int {
-	switch {
-	case t.Type == "vxlan":
-		return 50
-	case t.Key != 0:
-		return 42
+	most := 0
+	for _, of := range t.Types() {
+		overhead := 50
+		switch {
+		case of == "gre" && t.Key != 0:
+			overhead = 42
+		case of == "gre":
+			overhead = 38
+		}
+		most = max(most, overhead)
 	}
-	return 38
+	return most
 }
 
 // MTU is what fits through the tunnels, in bytes.
 func (c Config) MTU() int { return c.UnderlayMTU - c.Tunnel.Overhead() }
 
-// TunnelName is the port that leads to a subnet: gre43 to 172.17.43.0/24. The
+// TunnelName is the port that leads to a peer: gre43 to 172.17.43.0/24. The
 // number is the subnet's place in the pool.
-func (c Config) TunnelName(subnet netip.Prefix) string {
-	return fmt.Sprintf("%s%d", c.Tunnel.Type, c.Space.Index(subnet))
+func (c Config) TunnelName(peer Host) string {
+	return fmt.Sprintf("%s%d", c.tunnelType(peer), c.Space.Index(peer.Subnet))
+}
+
+// tunnelType is that of the mesh, unless the pair has moved to another of those
+// that are configured.
+func (c Config) tunnelType(peer Host) string {
+	if slices.Contains(c.Tunnel.Fallback, peer.Tunnel) {
+		return peer.Tunnel
+	}
+	return c.Tunnel.Type
 }
 
 // Desired is what this host should have.
@@ -73,7 +99,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	bip := lease.Bip(view.Self.Subnet)
 	desired := &Desired{
 		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: cfg.MTU(), Mesh: view.Mesh},
-		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool},
+		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
 		Docker: docker.Settings{Bip: bip, MTU: cfg.MTU()},
 	}
 	if view.Self.Cut {
@@ -101,13 +127,27 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			id = peer.ID.String()
 		}
 		desired.Switch.Tunnels = append(desired.Switch.Tunnels, ovsdb.Tunnel{
-			Name: cfg.TunnelName(peer.Subnet), Type: cfg.Tunnel.Type, Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
+			Name: cfg.TunnelName(peer), Type: cfg.tunnelType(peer), Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
 			Remote: peer.Underlay, Local: view.Self.Underlay,
 			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
+		if cfg.PerPeer {
+			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
+		}
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
+	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
 	return desired, problems
+}
+
+// wayTo is through the tunnel, unless both hosts want to do without and are on
+// one underlay network. Both see the same of each other, and so agree.
+func (c Config) wayTo(self, peer Host) bridge.Peer {
+	way := bridge.Peer{Bip: lease.Bip(peer.Subnet)}
+	if self.Direct.IsValid() && self.Direct == peer.Direct && self.Direct.Contains(peer.Underlay) {
+		way.Via, way.Link = peer.Underlay, c.UnderlayLink
+	}
+	return way
 }
 
 // aliveFirst is a copy in which those that are alive come first, else in the

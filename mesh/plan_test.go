@@ -24,7 +24,7 @@ func testConfig() Config {
 	return Config{
 		Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 		Switch: "br0", Bridge: "docker0", UnderlayMTU: 1500, PeerGrace: 10 * time.Minute,
-		Tunnel: TunnelConfig{Type: "gre", BFD: true},
+		Tunnel: TunnelConfig{Type: "gre", BFD: true}, Flood: true,
 	}
 }
 
@@ -47,6 +47,15 @@ func TestPlan(t *testing.T) {
 	keyed.Tunnel.Key = 7
 	vxlan := testConfig()
 	vxlan.Tunnel = TunnelConfig{Type: "vxlan", Key: 7}
+	perPeer := testConfig()
+	perPeer.PerPeer, perPeer.Flood = true, false
+	direct := perPeer
+	direct.UnderlayLink = "eth0"
+	onOurs, onAnother := testView(testHost(2), testHost(3), testHost(4)), testHost(3)
+	onOurs.Self.Direct = netip.MustParsePrefix("192.168.248.0/24")
+	onOurs.Peers[0].Direct = onOurs.Self.Direct
+	onAnother.Direct = netip.MustParsePrefix("192.168.249.0/24")
+	onOurs.Peers[1] = onAnother
 	sameUnderlay := testHost(3)
 	sameUnderlay.Underlay = testHost(2).Underlay
 	for name, c := range map[string]struct {
@@ -57,6 +66,8 @@ func TestPlan(t *testing.T) {
 		"three-hosts":  {testConfig(), testView(testHost(3), testHost(2))},
 		"key":          {keyed, testView(testHost(2))},
 		"vxlan":        {vxlan, testView(testHost(2))},
+		"per-peer":     {perPeer, testView(testHost(3), testHost(2))},
+		"direct":       {direct, onOurs},
 		"no-lease":     {testConfig(), View{Peers: []Host{testHost(2)}}},
 		"one-underlay": {testConfig(), testView(testHost(2), sameUnderlay)},
 	} {

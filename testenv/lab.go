@@ -151,6 +151,9 @@ func Open(dir string) (*Lab, error) {
 // Host is host i, counted from 1: Host(1) is h1.
 func (l *Lab) Host(i int) *Host { return l.hosts[i-1] }
 
+// Datapath is that of the hosts' Open vSwitches: netdev or system.
+func (l *Lab) Datapath() string { return l.cfg.Datapath }
+
 // Hosts are all hosts in order.
 func (l *Lab) Hosts() []*Host { return l.hosts }
 

@@ -18,6 +18,9 @@ type Config struct {
 	Bip       netip.Prefix  `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
 	OVS       OVSConfig     `mapstructure:"ovs"`
 	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
+	Route     string        `mapstructure:"route"`  // per-peer or aggregate
+	Direct    string        `mapstructure:"direct"` // never or same-subnet: peers that need no tunnel
+	Flood     string        `mapstructure:"flood"`  // on or off: whether broadcasts of containers go to the other hosts
 	Docker    DockerConfig  `mapstructure:"docker"`
 	StateDir  string        `mapstructure:"state_dir"`    // absolute path
 	Control   string        `mapstructure:"control"`      // absolute path of the unix socket
@@ -55,9 +58,10 @@ type OVSConfig struct {
 
 // TunnelConfig is what all tunnels of a mesh have in common.
 type TunnelConfig struct {
-	Type string `mapstructure:"type"` // gre or vxlan
-	Key  uint32 `mapstructure:"key"`  // GRE key or VXLAN network identifier; 0: none
-	BFD  bool   `mapstructure:"bfd"`
+	Type     string   `mapstructure:"type"`     // gre, vxlan or geneve
+	Fallback []string `mapstructure:"fallback"` // types for pairs that the first does not get through to
+	Key      uint32   `mapstructure:"key"`      // GRE key, VXLAN or Geneve network identifier; 0: none
+	BFD      bool     `mapstructure:"bfd"`
 }
 
 // DockerConfig is the Docker daemon of this host.
@@ -84,6 +88,18 @@ type Advertise struct {
 // Restart is the command that restarts Docker, as a list of its words; empty:
 // never.
 type Restart []string
+
+// Values of route.
+const (
+	perPeer   = "per-peer"
+	aggregate = "aggregate"
+)
+
+// Values of direct.
+const (
+	never      = "never"
+	sameSubnet = "same-subnet"
+)
 
 // The file that is read when none is named; it need not exist.
 const defaultFile = "/etc/gremesh/gremesh.yaml"
@@ -112,8 +128,12 @@ func defaults() map[string]any {
 		"ovs.bridge":         "br0",
 		"ovs.datapath":       "",
 		"tunnel.type":        "gre",
+		"tunnel.fallback":    []string{},
 		"tunnel.key":         0,
 		"tunnel.bfd":         true,
+		"route":              perPeer,
+		"direct":             never,
+		"flood":              "off",
 		"docker.bridge":      "docker0",
 		"docker.daemon_json": "/etc/docker/daemon.json",
 		"docker.restart":     []string{"systemctl", "restart", "docker"},

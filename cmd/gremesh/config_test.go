@@ -53,12 +53,13 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Node:      NodeConfig{Name: "h1"},
-		Mesh:      MeshConfig{Bootstrap: true, Port: 7946, KeyFile: "/etc/gremesh/key", Insecure: true},
-		Pool:      netip.MustParsePrefix("172.17.0.0/16"),
-		Prefix:    24,
-		OVS:       OVSConfig{DB: "unix:/var/run/openvswitch/db.sock", Bridge: "br0"},
-		Tunnel:    TunnelConfig{Type: "gre", BFD: true},
+		Node:   NodeConfig{Name: "h1"},
+		Mesh:   MeshConfig{Bootstrap: true, Port: 7946, KeyFile: "/etc/gremesh/key", Insecure: true},
+		Pool:   netip.MustParsePrefix("172.17.0.0/16"),
+		Prefix: 24,
+		OVS:    OVSConfig{DB: "unix:/var/run/openvswitch/db.sock", Bridge: "br0"},
+		Tunnel: TunnelConfig{Type: "gre", BFD: true},
+		Route:  "per-peer", Direct: "never", Flood: "off",
 		Docker:    DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
 		StateDir:  "/var/lib/gremesh",
 		Control:   "/run/gremesh/gremesh.sock",
@@ -132,7 +133,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		want       string
 	}{
 		{"unknown key", good + "mesh.jion: [10.0.0.1]", nil, `mesh.jion (file FILE): unknown key; there are mesh.bootstrap, mesh.join, mesh.port, mesh.key_file, mesh.insecure`},
-		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
+		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
 		{"value for a section", good + "ovs: br0", nil, `ovs: "br0" (file FILE): expected a map or struct, got "string"`},
 		{"number for text", good + "ovs: {bridge: 7}", nil, `ovs.bridge: 7 (file FILE): must be text; put it in quotes`},
 		{"text for a boolean", good + "tunnel: {bfd: yes please}", nil, `tunnel.bfd: "yes please" (file FILE): must be true or false`},
@@ -142,6 +143,12 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"unreadable flannel file", good + "lease_import: /proc", nil, `lease_import: "/proc" (file FILE): is not a file of variables: read /proc: is a directory`},
 		{"flannel file without a lease", good + "lease_import: /dev/null", nil, `lease_import: "/dev/null" (file FILE): has no line FLANNEL_SUBNET=172.17.43.1/24, which flanneld writes`},
 		{"negative time", good + "peer_grace: -1s", nil, `peer_grace: "-1s" (file FILE): must not be negative`},
+		{"route", good + "route: direct", nil, `route: "direct" (file FILE): must be one of "per-peer", "aggregate"`},
+		{"direct", good + "direct: always", nil, `direct: "always" (file FILE): must be one of "never", "same-subnet"`},
+		{"direct without routes to peers", good + "route: aggregate\ndirect: same-subnet", nil, `direct: "same-subnet" (file FILE): needs route: per-peer`},
+		{"fallback", good + "tunnel: {fallback: [vxlan, ipip, gre], bfd: false}", nil,
+			`tunnel.fallback: [vxlan ipip gre] (file FILE): must be one of "gre", "vxlan", "geneve"`},
+		{"broadcasts without a way", good + "route: aggregate\nflood: off", nil, `flood: "off" (file FILE): must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast`},
 		{"log level", good + "log: {level: loud}", nil, `log.level: "loud" (file FILE): must be debug, info, warn or error`},
 		{"log format", good + "log: {format: xml}", nil, `log.format: "xml" (file FILE): must be one of "auto", "text", "json"`},
 
@@ -178,7 +185,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"datapath", good + "ovs: {datapath: dpdk}", nil, `ovs.datapath: "dpdk" (file FILE): must be one of "", "system", "netdev"`},
 		{"long name", good + "ovs: {bridge: a-very-long-bridge}", nil, `ovs.bridge: "a-very-long-bridge" (file FILE): has 18 bytes; an interface name may have 15`},
 		{"same bridge", good + "ovs: {bridge: docker0}", nil, `ovs.bridge: "docker0" (file FILE): must differ from docker.bridge: the one is Open vSwitch's, the other Docker's`},
-		{"tunnel type", good + "tunnel: {type: geneve}", nil, `tunnel.type: "geneve" (file FILE): must be one of "gre", "vxlan"`},
+		{"tunnel type", good + "tunnel: {type: stt}", nil, `tunnel.type: "stt" (file FILE): must be one of "gre", "vxlan", "geneve"`},
 		{"gre key", good + "tunnel: {key: 4294967296}", nil, `tunnel.key: 4294967296 (file FILE): must be a whole number from 0 to 4294967295`},
 		{"vxlan key", good + "tunnel: {type: vxlan, key: 16777216}", nil, `tunnel.key: 16777216 (file FILE): must be 0 to 16777215 for vxlan: a network identifier has 24 bits`},
 		{"restart empty", good + "docker: {restart: []}", nil, `docker.restart: [] (file FILE): must be a command as a list, like [systemctl, restart, docker], or never`},

@@ -28,6 +28,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
 			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
+			UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
@@ -38,14 +39,18 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
 
 func (c Config) tunnel() mesh.TunnelConfig {
-	return mesh.TunnelConfig{Type: c.Tunnel.Type, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
+	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
 }
 
 // gossip is the configuration of this host's part in gossip.
 func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
+	var direct netip.Prefix
+	if cfg.Direct == sameSubnet {
+		direct, _ = bridge.Subnet(at.addr) // an address that has gone meanwhile is noticed, and then it is another agent's
+	}
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
-		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
 		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,

@@ -39,6 +39,15 @@ func validate(c *Config, r *report) {
 	if c.LeaseTTL < 0 {
 		r.add("lease_ttl", "must not be negative; 0 is for ever")
 	}
+	oneOf(r, "route", c.Route, perPeer, aggregate)
+	oneOf(r, "direct", c.Direct, never, sameSubnet)
+	if c.Route == aggregate && c.Direct == sameSubnet {
+		r.add("direct", "needs route: per-peer")
+	}
+	oneOf(r, "flood", c.Flood, "on", "off")
+	if c.Route == aggregate && c.Flood == "off" && r.source("flood") != defaultSource {
+		r.add("flood", "must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast")
+	}
 	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
 }
 
@@ -151,9 +160,23 @@ func validateDevices(c *Config, r *report) {
 }
 
 func validateTunnel(c *Config, r *report) {
-	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan")
-	if c.Tunnel.Type == "vxlan" && c.Tunnel.Key >= 1<<24 {
-		r.add("tunnel.key", "must be 0 to %d for vxlan: a network identifier has 24 bits", 1<<24-1)
+	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
+	used := []string{c.Tunnel.Type}
+	for _, t := range c.Tunnel.Fallback {
+		if slices.Contains(used, t) {
+			r.add("tunnel.fallback", "has %s, which is tried already", t)
+			continue
+		}
+		oneOf(r, "tunnel.fallback", t, "gre", "vxlan", "geneve")
+		used = append(used, t)
+	}
+	if len(used) > 1 && !c.Tunnel.BFD {
+		r.add("tunnel.fallback", "needs tunnel.bfd: true, for BFD tells whether a tunnel gets through")
+	}
+	for _, t := range used {
+		if (t == "vxlan" || t == "geneve") && c.Tunnel.Key >= 1<<24 {
+			r.add("tunnel.key", "must be 0 to %d for %s: a network identifier has 24 bits", 1<<24-1, t)
+		}
 	}
 }
 

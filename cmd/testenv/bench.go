@@ -30,7 +30,10 @@ func benchCommand() *cobra.Command {
 			if err := bench(cmd.Context(), out, sizes, runs, binary); err != nil {
 				return err
 			}
-			return benchLeases(cmd.Context(), out, runs, binary)
+			if err := benchLeases(cmd.Context(), out, runs, binary); err != nil {
+				return err
+			}
+			return benchPath(cmd.Context(), out, runs, binary)
 		},
 	}
 	cmd.Flags().StringVar(&binary, "gremesh", "bin/gremesh", "the `FILE` that the hosts run as gremesh")

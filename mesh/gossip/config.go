@@ -17,6 +17,7 @@ type Config struct {
 	Underlay  netip.AddrPort // bound and advertised
 	Seeds     []string       // host or host:port
 	Bootstrap bool           // found a mesh if no seed knows one
+	Direct    netip.Prefix   // the underlay network within which peers may do without a tunnel; zero: none
 	Keys      [][]byte       // AES keys of 16, 24 or 32 bytes, the first is primary; none: plain text
 	Settings  Settings
 	Fixed     netip.Prefix   // the only subnet to claim, or zero
@@ -44,6 +45,7 @@ func (s Settings) differences(theirs Settings) []string {
 	differ("pool", s.Space.Pool.String(), theirs.Space.Pool.String())
 	differ("prefix", strconv.Itoa(s.Space.Bits), strconv.Itoa(theirs.Space.Bits))
 	differ("tunnel.type", s.Tunnel.Type, theirs.Tunnel.Type)
+	differ("tunnel.fallback", fmt.Sprint(s.Tunnel.Fallback), fmt.Sprint(theirs.Tunnel.Fallback))
 	differ("tunnel.key", fmt.Sprint(s.Tunnel.Key), fmt.Sprint(theirs.Tunnel.Key))
 	return found
 }

@@ -118,6 +118,9 @@ func (n *Node) tell() {
 // greet tells newcomers of the host's lease: what was spread before they came
 // has not reached them.
 func (n *Node) greet() {
+	if len(n.newcomers) > 0 {
+		n.tellPairs()
+	}
 	own := n.machine.Own()
 	for _, m := range n.newcomers {
 		if own.State == lease.Held {

@@ -25,8 +25,10 @@ type Node struct {
 	wire     memberlist.Transport   // nil for the network; a simulated one in tests
 	started  time.Time
 	requests chan request
-	hails    chan netip.AddrPort // hosts that take us for alive, and are not alive here
-	publish  chan struct{}       // what we say of ourselves has changed
+	hails    chan netip.AddrPort                 // hosts that take us for alive, and are not alive here
+	publish  chan struct{}                       // what we say of ourselves has changed
+	agreed   atomic.Pointer[map[lease.ID]string] // see Agree
+	repair   chan struct{}                       // agreed has changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
@@ -42,6 +44,9 @@ type Node struct {
 	machine   *lease.Machine
 	kept      lease.Record // the own record as it is on disk: nothing else may be applied
 	members   map[lease.ID]member
+	pairs     map[lease.ID]string       // types of tunnels that were told to their other ends
+	told      map[lease.ID]string       // types of tunnels that their other ends decided
+	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
 	sightings sightings
 	problems  *problems
 	newcomers []member       // to be told of our lease
@@ -59,7 +64,8 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
-		members: make(map[lease.ID]member), problems: newProblems(), surveys: newSurveys(),
+		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]string), told: make(map[lease.ID]string),
+		repair: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(),
 	}
 	st, err := n.store.load()
 	if err != nil {
@@ -91,7 +97,7 @@ func New(cfg Config) (*Node, error) {
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	n.delegate.meta.Store(&meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
-		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key,
+		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key, Fallback: cfg.Settings.Tunnel.Fallback, Direct: cfg.Direct,
 	})
 	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records})
 	n.tunnels.Store(&mesh.TunnelCount{})

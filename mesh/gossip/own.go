@@ -48,6 +48,9 @@ func (n *Node) own(ctx context.Context) error {
 			if !n.left {
 				n.compareTables()
 			}
+		case <-n.repair:
+			n.tellPairs()
+			continue
 		case r := <-n.requests:
 			out = r.do()
 			n.commit(out)
@@ -138,7 +141,11 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.members[e.joined.id] = *e.joined
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
+			if m, was := n.members[e.failed]; was {
+				n.direct[e.failed] = m.meta.Direct
+			}
 			delete(n.members, e.failed)
+			delete(n.pairs, e.failed)
 			n.sightings.lost(e.failed)
 			n.dirty = true
 		case e.refused != nil:
@@ -178,6 +185,9 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Tell != nil {
 		n.surveys.deliver(*p.Tell)
 	}
+	if p.Pair != nil {
+		n.handlePairing(*p.Pair)
+	}
 	out := n.merge(p.Records)
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))
@@ -189,7 +199,9 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 // knows.
 func (n *Node) compareTables() {
 	for id, m := range n.members { // in random order
-		n.sendPacket(id, m.underlay, packet{Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}})
+		n.sendPacket(id, m.underlay, packet{
+			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}, Pair: n.pairingFor(id),
+		})
 		return
 	}
 }

@@ -36,6 +36,7 @@ func (n *Node) refresh() {
 	own := n.kept
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
+		Direct: n.cfg.Direct,
 	}
 	if own.State == lease.Held {
 		view.Self.Subnet = own.Subnet
@@ -115,14 +116,15 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
 	}
 	if seen := n.sightings.update(r, alive).Seen; !alive {
-		host.Since = seen
+		host.Since, host.Direct = seen, n.direct[r.Host]
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
 	}
 	if alive {
-		host.Underlay, host.Tunnels = m.underlay.Addr(), m.meta.Tunnels
+		host.Underlay, host.Tunnels, host.Direct = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct
 	}
+	host.Tunnel = n.told[r.Host]
 	_, host.Cut = lost[r.Host]
 	return host
 }

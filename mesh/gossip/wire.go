@@ -22,7 +22,8 @@ type packet struct {
 	Records []lease.Record `cbor:"2,keyasint,omitempty"`
 	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
 	Sum     *sum           `cbor:"6,keyasint,omitempty"`
-	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"`  // another host uses the receiver's ID, here
+	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // another host uses the receiver's ID, here
+	Pair    *pairing       `cbor:"9,keyasint,omitempty"`
 	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
 	Ask     *question      `cbor:"7,keyasint,omitempty"`
 	Tell    *reply         `cbor:"8,keyasint,omitempty"`
@@ -45,12 +46,14 @@ type meta struct {
 	Type     string           `cbor:"6,keyasint"`
 	Key      uint32           `cbor:"7,keyasint"`
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
+	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"` // see Config
+	Fallback []string         `cbor:"10,keyasint,omitempty"`
 }
 
 func (m meta) settings() Settings {
 	return Settings{
 		Space:  lease.Space{Pool: m.Pool, Bits: m.Bits},
-		Tunnel: mesh.TunnelConfig{Type: m.Type, Key: m.Key},
+		Tunnel: mesh.TunnelConfig{Type: m.Type, Fallback: m.Fallback, Key: m.Key},
 	}
 }
 
@@ -93,6 +96,9 @@ func decodePacket(data []byte) (packet, error) {
 	}
 	if p.Tell != nil && (p.Tell.Number == 0 || len(p.Tell.Row) > maxRow) {
 		return packet{}, fmt.Errorf("packet of %d bytes: an answer without a number, or too long", len(data))
+	}
+	if p.Pair != nil && !validPairing(*p.Pair) {
+		return packet{}, fmt.Errorf("packet of %d bytes: a pairing of nobody, or of no type", len(data))
 	}
 	return p, nil
 }

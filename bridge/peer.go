@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Peer is another host's subnet and the way there: through the switch, to its
+// pinned MAC address, or, with Via, straight over the underlay.
+type Peer struct {
+	Bip  netip.Prefix // its docker0: 172.17.43.1/24
+	Via  netip.Addr   // its underlay address, where packets go without a tunnel; zero: through the switch
+	Link string       // the device that leads to Via; empty without it
+}
+
+// Flood says which frames without a known destination leave by a bridge port
+// (bridge(8): flood, mcast_flood, bcast_flood). It holds for what other ports
+// send, not for multicast and broadcast of the bridge itself.
+type Flood struct{ Unicast, Multicast, Broadcast bool }
+
+func (f Flood) String() string {
+	return fmt.Sprintf("flood %s mcast_flood %s bcast_flood %s", onOff(f.Unicast), onOff(f.Multicast), onOff(f.Broadcast))
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+func floodAll(on bool) Flood { return Flood{on, on, on} }
+
+// Neighbour is a permanent entry of the neighbour table, ip-neighbour(8).
+type Neighbour struct {
+	IP  netip.Addr
+	MAC net.HardwareAddr
+}
+
+// pinned tells whether an entry is of the form that gremesh makes.
+func (n Neighbour) pinned() bool { return n.IP.Is4() && n.MAC.String() == MAC(n.IP).String() }
+
+// routes are the host's: the aggregate, which leads what no peer has to an
+// end on docker0, and one to each peer.
+func (h Host) routes() []Route {
+	if h.Bridge == "" {
+		return nil
+	}
+	all := []Route{{Dst: h.Pool, Link: h.Bridge, Protocol: RouteProtocol}}
+	for _, p := range h.Peers {
+		r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
+		if p.Via.IsValid() {
+			r.Via, r.Link, r.Onlink = p.Via, p.Link, false
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// diffRoutes makes the routes what they should be. One that another program
+// made is as good as ours where it does the same, and never taken away.
+func diffRoutes(want Host, have []Route) []Change {
+	missing := make(map[netip.Prefix]Route)
+	for _, r := range want.routes() {
+		missing[r.Dst] = r
+	}
+	replaced := make(map[netip.Prefix]Route)
+	var gone []Change
+	for _, r := range have {
+		w, is := missing[r.Dst]
+		switch {
+		case r.Protocol == RouteProtocol && is && r == w, is && r.serves(w):
+			delete(missing, r.Dst)
+		case r.Protocol != RouteProtocol:
+		case is && r.Metric == w.Metric:
+			replaced[r.Dst] = r
+		default:
+			gone = append(gone, change("route "+r.Dst.String(), r.String(), "", delRoute{r}))
+		}
+	}
+	var changes []Change
+	for _, w := range want.routes() {
+		if _, is := missing[w.Dst]; !is {
+			continue
+		}
+		if old, is := replaced[w.Dst]; is {
+			changes = append(changes, change("route "+w.Dst.String(), old.String(), w.String(), replaceRoute{w}))
+		} else {
+			changes = append(changes, change("route "+w.Dst.String(), "", w.String(), addRoute{w}))
+		}
+	}
+	return append(changes, gone...)
+}
+
+// serves tells whether a route of others does what w would.
+func (r Route) serves(w Route) bool {
+	return r.Protocol != RouteProtocol && r.Protocol != protocolKernel && r.Dst == w.Dst && r.Via == w.Via && r.Link == w.Link
+}
+
+// diffPeers pins the addresses of the peers' docker0s, so that no host asks
+// another for them: IP to MAC on the bridge, and MAC to the switch's port.
+func diffPeers(want Host, have Actual) []Change {
+	return append(diffNeighbours(want, have.Neighbours), diffFDB(want, have)...)
+}
+
+func diffNeighbours(want Host, have []Neighbour) []Change {
+	is := make(map[netip.Addr]Neighbour)
+	for _, n := range have {
+		is[n.IP] = n
+	}
+	wanted := make(map[netip.Addr]bool)
+	var changes []Change
+	for _, p := range want.Peers {
+		n := Neighbour{p.Bip.Addr(), MAC(p.Bip.Addr())}
+		wanted[n.IP] = true
+		if old := is[n.IP]; old.MAC.String() != n.MAC.String() {
+			changes = append(changes, change("neighbour "+n.IP.String(), old.MAC.String(), n.MAC.String(), setNeighbour{want.Bridge, n}))
+		}
+	}
+	for _, n := range have {
+		if n.pinned() && want.owns(n.IP) && !wanted[n.IP] {
+			changes = append(changes, change("neighbour "+n.IP.String(), n.MAC.String(), "", delNeighbour{want.Bridge, n}))
+		}
+	}
+	return changes
+}
+
+// owns tells whether an address may be a docker0's of the mesh. Who wants no
+// pool owns all that have the form.
+func (h Host) owns(ip netip.Addr) bool { return !h.Pool.IsValid() || h.Pool.Contains(ip) }
+
+// diffFDB is silent while the switch's device does not exist. The entries go
+// when it leaves the bridge, and so do its flags.
+func diffFDB(want Host, have Actual) []Change {
+	if !have.Port.Exists {
+		return nil
+	}
+	is, wanted := make(map[string]bool), make(map[string]bool)
+	flood := have.Flood
+	if have.Port.Master == want.Bridge {
+		for _, mac := range have.FDB {
+			is[mac.String()] = true
+		}
+	} else {
+		flood = floodAll(true)
+	}
+	var changes []Change
+	for _, p := range want.Peers {
+		mac := MAC(p.Bip.Addr())
+		wanted[mac.String()] = true
+		if !is[mac.String()] {
+			changes = append(changes, change("fdb "+mac.String(), "", "behind "+want.Port, addFDB{want.Port, mac}))
+		}
+	}
+	for _, mac := range have.FDB {
+		if ip, ok := pinnedIP(mac); ok && is[mac.String()] && want.owns(ip) && !wanted[mac.String()] {
+			changes = append(changes, change("fdb "+mac.String(), "behind "+want.Port, "", delFDB{want.Port, mac}))
+		}
+	}
+	if f := floodAll(!want.Quiet); flood != f {
+		changes = append(changes, change("link "+want.Port+" flooding", flood.String(), f.String(), setFlood{want.Port, f}))
+	}
+	return changes
+}
+
+// pinnedIP is the address that a MAC of ours is made from.
+func pinnedIP(mac net.HardwareAddr) (netip.Addr, bool) {
+	if len(mac) != 6 || mac[0] != 0x02 || mac[1] != 0x42 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte(mac[2:])), true
+}

@@ -1,0 +1,22 @@
+package bridge
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Subnet is the network that an address of this host is of.
+func Subnet(addr netip.Addr) (netip.Prefix, error) {
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if p := prefix(a.IPNet); p.Addr() == addr {
+			return p.Masked(), nil
+		}
+	}
+	return netip.Prefix{}, fmt.Errorf("no device of this host has the IPv4 address %s", addr)
+}

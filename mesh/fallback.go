@@ -1,0 +1,125 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// Times of the move to another tunnel type.
+const (
+	fallbackAfter = 10 * time.Second // a pair's BFD session is down for so long before its type changes
+	trialLimit    = 3 * time.Second  // a first type that is tried again has so long to come up; it takes 2 s at most
+	trialEvery    = time.Hour
+	firstRound    = time.Minute // pause after all types were tried in vain
+	lastRound     = 10 * time.Minute
+)
+
+// fallbacks decides, for pairs in which this host has the lower ID, which of
+// the configured types their tunnel has; the other end follows. It is pure: it
+// is told what is and when.
+type fallbacks struct {
+	types []string // the first one is preferred; no others: nothing is ever decided
+	pairs map[lease.ID]*pair
+}
+
+// pair is the tunnel to one peer.
+type pair struct {
+	at      int       // index into types
+	down    time.Time // since when BFD is not up with that type; zero: it is up, or can't be judged
+	trial   bool      // the first type is being tried again, from was
+	was     int
+	retry   time.Time     // when the first type is tried again; zero: it is in use
+	tried   int           // types in a row that did not come up
+	pause   time.Duration // until the next round
+	resting time.Time     // until when nothing is tried
+}
+
+func newFallbacks(types []string) *fallbacks {
+	return &fallbacks{types: types, pairs: make(map[lease.ID]*pair)}
+}
+
+// sight is what is seen of one pair.
+type sight struct {
+	Type string // of the port that is there; empty: none
+	Up   bool   // its BFD session
+}
+
+// decide returns the type of each pair that is in this host's hands, and by
+// when it must be asked again. Pairs that can't be judged keep what they have.
+func (f *fallbacks) decide(now time.Time, self lease.ID, peers []Host, seen map[lease.ID]sight) (types map[lease.ID]string, again time.Time) {
+	types = make(map[lease.ID]string)
+	if len(f.types) < 2 {
+		return types, again
+	}
+	for _, peer := range peers {
+		if self.Compare(peer.ID) > 0 || !peer.Subnet.IsValid() {
+			continue
+		}
+		p := f.pairs[peer.ID]
+		if p == nil {
+			p = f.resume(now, seen[peer.ID].Type)
+			f.pairs[peer.ID] = p
+		}
+		again = sooner(again, f.step(now, p, peer, seen[peer.ID]))
+		types[peer.ID] = f.types[p.at]
+	}
+	return types, again
+}
+
+// resume takes the port that is there for what was decided before the agent's
+// start.
+func (f *fallbacks) resume(now time.Time, have string) *pair {
+	p := &pair{}
+	for i, t := range f.types {
+		if t == have && i > 0 {
+			p.at, p.retry = i, now.Add(trialEvery)
+		}
+	}
+	return p
+}
+
+// step moves one pair on. It returns by when it must be looked at again.
+func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
+	if peer.Liveness != Alive || peer.Tunnels.Want == 0 || s.Type != f.types[p.at] {
+		p.down = time.Time{} // silent for another reason, or not made yet
+		return p.retry
+	}
+	if s.Up {
+		p.down, p.tried, p.pause = time.Time{}, 0, 0
+		switch {
+		case p.at == 0:
+			p.trial, p.retry = false, time.Time{}
+		case p.retry.IsZero():
+			p.retry = now.Add(trialEvery)
+		case !now.Before(p.retry):
+			p.was, p.at, p.trial = p.at, 0, true
+		}
+		return p.retry
+	}
+	if p.down.IsZero() {
+		p.down = now
+	}
+	limit := p.down.Add(fallbackAfter)
+	if p.trial {
+		limit = p.down.Add(trialLimit)
+	}
+	if p.resting.After(limit) {
+		limit = p.resting
+	}
+	if now.Before(limit) {
+		return limit
+	}
+	p.down = time.Time{}
+	if p.trial {
+		p.at, p.trial, p.retry = p.was, false, now.Add(trialEvery)
+		return p.retry
+	}
+	p.at = (p.at + 1) % len(f.types)
+	p.retry = time.Time{}
+	if p.tried++; p.tried%len(f.types) == 0 {
+		p.pause = min(max(firstRound, 2*p.pause), lastRound)
+		p.resting = now.Add(p.pause)
+	}
+	return now.Add(fallbackAfter)
+}

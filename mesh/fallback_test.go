@@ -1,0 +1,117 @@
+package mesh
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// path is a network between two hosts that lets some types pass.
+type path map[string]bool
+
+// run lets time pass, a second at a time, with a port that is made at once and
+// comes up a second later where the path lets it. It returns what was decided
+// each second.
+func (f *fallbacks) run(start time.Time, seconds int, p path, have string) (types []string) {
+	peer := testHost(2)
+	peer.Tunnels = TunnelCount{Want: 1}
+	madeAt := start
+	for s := range seconds {
+		now := start.Add(time.Duration(s) * time.Second)
+		up := p[have] && now.Sub(madeAt) >= time.Second
+		decided, _ := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: {Type: have, Up: up}})
+		if decided[peer.ID] != have {
+			have, madeAt = decided[peer.ID], now
+		}
+		types = append(types, have)
+	}
+	return types
+}
+
+func count(types []string, of string) (n int) {
+	for _, t := range types {
+		if t == of {
+			n++
+		}
+	}
+	return n
+}
+
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func TestAPairMovesToTheNextTypeAfterTenSecondsAndStays(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	types := f.run(start, 3000, path{"vxlan": true}, "gre")
+	if types[9] != "gre" || types[11] != "vxlan" || count(types, "gre") > 11 {
+		t.Errorf("second 9: %s, second 11: %s, %d s on gre", types[9], types[11], count(types, "gre"))
+	}
+}
+
+func TestTheFirstTypeIsTriedOnceAnHour(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	types := f.run(start, 5*3600, path{"vxlan": true}, "gre")
+	if gre := count(types, "gre") - 11; gre < 4*3 || gre > 5*5 {
+		t.Errorf("gre was tried for %d s in five hours, want 3 s in each", gre)
+	}
+}
+
+func TestAPathThatIsOpenedIsUsedWithinTheHour(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	f.run(start, 60, path{"vxlan": true}, "gre")
+	types := f.run(start.Add(time.Minute), 3700, path{"vxlan": true, "gre": true}, "vxlan")
+	if last := types[len(types)-1]; last != "gre" || count(types, "vxlan") > 3600 {
+		t.Errorf("it ends with %s, after %d s on vxlan", last, count(types, "vxlan"))
+	}
+}
+
+func TestWhereNothingPassesTheTypesAreNotTriedForEver(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan", "geneve"})
+	types := f.run(start, 3600, path{}, "gre")
+	moves := 0
+	for i := 1; i < len(types); i++ {
+		if types[i] != types[i-1] {
+			moves++
+		}
+	}
+	if moves > 40 || moves < 9 {
+		t.Errorf("%d moves in an hour", moves)
+	}
+}
+
+func TestAfterAStartThePortThatIsThereSays(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	if types := f.run(start, 60, path{"vxlan": true}, "vxlan"); count(types, "vxlan") != 60 {
+		t.Errorf("moved: %v", types)
+	}
+}
+
+func TestOnlyTheLowerIDDecides(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	lower := testHost(1)
+	decided, _ := f.decide(start, testHost(2).ID, []Host{lower}, nil)
+	if len(decided) != 0 {
+		t.Errorf("decided %v", decided)
+	}
+}
+
+func TestASilentPeerOrOneWithoutTunnelsIsNotJudged(t *testing.T) {
+	for name, spoil := range map[string]func(*Host){
+		"failed":                        func(h *Host) { h.Liveness = Failed },
+		"has no tunnels of its own yet": func(h *Host) { h.Tunnels.Want = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFallbacks([]string{"gre", "vxlan"})
+			peer := testHost(2)
+			peer.Tunnels.Want = 1
+			spoil(&peer)
+			for s := range 60 {
+				decided, _ := f.decide(start.Add(time.Duration(s)*time.Second), testHost(1).ID, []Host{peer},
+					map[lease.ID]sight{peer.ID: {Type: "gre"}})
+				if decided[peer.ID] != "gre" {
+					t.Fatalf("second %d: %v", s, decided)
+				}
+			}
+		})
+	}
+}
