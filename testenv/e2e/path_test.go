@@ -34,6 +34,7 @@ func TestPathOfPackets(t *testing.T) {
 			reform(t, l, one)
 			broadcast(t, l, "c1")
 			localARPsAreCopied(t, l)
+			sources(t, l)
 		}},
 		behaviour{"aggregate: each host sees half of a flow", halfOfAFlow},
 		behaviour{"flood: one broadcast domain beside the routes", func(t *testing.T, l *testenv.Lab) {
@@ -238,7 +239,7 @@ const times = 100 // that something local is asked for
 func askLocally(t *testing.T, h *testenv.Host, from testenv.End, dev string, who netip.Addr) (asked int, words string) {
 	t.Helper()
 	words = fmt.Sprintf("Request who-has %s ", who)
-	heard := tcpdump(t, h, "-i", "docker0", "arp")
+	heard := tcpdump(t, h, "-i", "docker0", "arp and ether broadcast") // not the probes of what is known
 	script := fmt.Sprintf("for i in $(seq %d); do ip neigh flush to %s dev %s; ping -nq -c1 -W1 %s || exit 1; done", times, who, dev, who)
 	if out, err := from.Command(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s asks for %s: %v\n%s", from.Name, who, err, out)
