@@ -59,14 +59,14 @@ func serve(ctx context.Context, h *testenv.Host) error {
 	return err
 }
 
-// fetch gets the file of one container from another.
-func fetch(ctx context.Context, from, to testenv.End) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+// fetch gets the file of one container from another, within d.
+func fetch(ctx context.Context, from, to testenv.End, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	cmd := from.Command(ctx, "busybox", "wget", "-q", "-O", "-", fmt.Sprintf("http://%s/file", to.Addr))
 	out, err := cmd.Output()
 	if err != nil || len(out) != served {
-		return fmt.Errorf("%s has %d bytes from %s: %w", from.Name, len(out), to.Name, errors.Join(err, context.Cause(ctx)))
+		return fmt.Errorf("%s has %d bytes of %d from %s within %s: %w", from.Name, len(out), served, to.Name, d, errors.Join(err, context.Cause(ctx)))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func dropped(t *testing.T, h *testenv.Host) bool {
 func statefulFirewallsPass(t *testing.T, l *testenv.Lab) {
 	for _, bridged := range []string{"1", "0"} {
 		end := firewall(t, l, bridged)
-		eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to)) })
+		eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
 		for _, h := range l.Hosts() {
 			if dropped(t, h) {
 				t.Errorf("with bridge-nf-call-iptables=%s, %s has dropped packets", bridged, h.Name)
@@ -156,10 +156,10 @@ func statefulFirewallsPass(t *testing.T, l *testenv.Lab) {
 func halfOfAFlow(t *testing.T, l *testenv.Lab) {
 	from, to := container(t, l.Host(1), "c1"), container(t, l.Host(2), "c1")
 	end := firewall(t, l, "1")
-	must(t, fetch(t.Context(), from, to))
+	must(t, fetch(t.Context(), from, to, soon))
 	end()
 	defer firewall(t, l, "0")()
-	if err := fetch(t.Context(), from, to); err == nil {
+	if err := fetch(t.Context(), from, to, 3*time.Second); err == nil {
 		t.Error("TCP passes")
 	}
 	if !dropped(t, l.Host(2)) {
@@ -311,7 +311,7 @@ func sources(t *testing.T, l *testenv.Lab) {
 		defer cancel()
 		got, err := testenv.Source(ctx, from, to)
 		if err != nil || got != want {
-			t.Errorf("%s at %s sees %s (%s) as %s, want %s: %v", to.Name, to.Addr, from.Name, from.Addr, got, want, err)
+			t.Fatalf("%s at %s sees %s (%s) as %s, want %s: %v", to.Name, to.Addr, from.Name, from.Addr, got, want, err)
 		}
 	}
 	for _, h := range l.Hosts()[1:] { // beyond the router, and in the same subnet
@@ -334,7 +334,7 @@ func mixed(t *testing.T, l *testenv.Lab, settings map[string]any) {
 	must(t, h1.WriteConfig(all))
 	restartAgents(t, l, h1)
 	containersReachEachOther(t, l)
-	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to)) })
+	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
 }
 
 // multicastPassesSnooping has one bridge ask who is in which group: all others
