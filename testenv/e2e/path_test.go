@@ -65,8 +65,11 @@ func fetch(ctx context.Context, from, to testenv.End, d time.Duration) error {
 	defer cancel()
 	cmd := from.Command(ctx, "busybox", "wget", "-q", "-O", "-", fmt.Sprintf("http://%s/file", to.Addr))
 	out, err := cmd.Output()
-	if err != nil || len(out) != served {
-		return fmt.Errorf("%s has %d bytes of %d from %s within %s: %w", from.Name, len(out), served, to.Name, d, errors.Join(err, context.Cause(ctx)))
+	if err == nil && len(out) != served {
+		err = fmt.Errorf("%d bytes of %d", len(out), served)
+	}
+	if err != nil {
+		return fmt.Errorf("%s gets the file of %s within %s: %w", from.Name, to.Name, d, errors.Join(err, context.Cause(ctx)))
 	}
 	return nil
 }
@@ -171,7 +174,7 @@ func halfOfAFlow(t *testing.T, l *testenv.Lab) {
 // them; each pair is pinged from both ends.
 func bothWaysAreRoutedAlike(t *testing.T, l *testenv.Lab) {
 	eachPair(t, l, func(from, to testenv.End) {
-		out, err := from.Command(t.Context(), "ping", "-n", "-c1", "-W1", to.Addr.String()).Output()
+		out, err := from.Command(t.Context(), "ping", "-n", "-c1", "-W10", to.Addr.String()).Output()
 		if err != nil || !strings.Contains(string(out), " ttl=62 ") {
 			t.Errorf("from %s to %s: want ttl 62: %v\n%s", from.Name, to.Name, err, out)
 		}
@@ -205,7 +208,7 @@ func (w tunnels) count(t *testing.T, words string) int {
 			if j == i {
 				continue
 			}
-			must(t, h.Ping(t.Context(), "", bip, 0))
+			testenv.Eventually(t, soon, func() error { return h.Ping(t.Context(), "", bip, 0) })
 			testenv.Eventually(t, soon, func() error {
 				if w.sent[i].says(t, fmt.Sprintf("> %s: ICMP echo request", bip)) == 0 {
 					return fmt.Errorf("no ping from %s to %s is captured", h.Name, bip)
