@@ -21,6 +21,8 @@ type Host struct {
 	Dir  string     // its files: configuration, state, sockets, logs
 	Addr netip.Addr // on the underlay
 
+	Second netip.Addr // of its second NIC; invalid where it has none
+
 	lab   *Lab
 	index int
 	agent *agent
@@ -28,13 +30,17 @@ type Host struct {
 
 func newHost(l *Lab, i int) *Host {
 	name := fmt.Sprintf("h%d", i)
-	return &Host{
+	h := &Host{
 		Name:  name,
 		Dir:   filepath.Join(l.Dir, name),
-		Addr:  addrAt(l.cfg.Underlay, i),
 		lab:   l,
 		index: i,
 	}
+	h.Addr = addrAt(h.nics()[0].subnet, i)
+	if l.cfg.Second.IsValid() {
+		h.Second = addrAt(l.cfg.Second, i)
+	}
+	return h
 }
 
 // addrAt is the prefix's address number i.

@@ -19,22 +19,26 @@ import (
 // Config describes a lab. Its zero value, with a number of hosts, is a lab
 // without Docker on the userspace datapath.
 type Config struct {
-	Hosts    int          // 1 to 200
-	Docker   bool         // give each host a dockerd
-	Datapath string       // netdev, or system: OVS in the kernel, the address on the NIC; default $TESTENV_DATAPATH, else netdev
-	Underlay netip.Prefix // default 10.90.0.0/24; host i has address i of it
-	Pool     netip.Prefix // default 172.17.0.0/16
-	Prefix   int          // bits of a host's subnet, default 24
-	Dir      string       // where the lab's folder is made; default os.TempDir(). Keep it short: sockets are in it
-	Binary   string       // gremesh; empty: StartAgent builds it, with the race detector
-	Log      *slog.Logger // default: discard
+	Hosts    int            // 1 to 200
+	Docker   bool           // give each host a dockerd
+	Datapath string         // netdev, or system: OVS in the kernel, the address on the NIC; default $TESTENV_DATAPATH, else netdev
+	Subnets  []netip.Prefix // of the underlay, each a /24 or larger, with a router between; hosts are dealt out to them in turn, host i has address i of its own; default 10.90.0.0/24 alone
+	Second   netip.Prefix   // where valid, a network of its own that all hosts have a second NIC in, eth1, with address i
+	Outside  bool           // a host beyond the router
+	MTU      int            // bytes, of all NICs; default 1500
+	Pool     netip.Prefix   // default 172.17.0.0/16
+	Prefix   int            // bits of a host's subnet, default 24
+	Dir      string         // where the lab's folder is made; default os.TempDir(). Keep it short: sockets are in it
+	Binary   string         // gremesh; empty: StartAgent builds it, with the race detector
+	Log      *slog.Logger   // default: discard
 }
 
 func (c Config) withDefaults() Config {
 	c.Datapath = cmp.Or(c.Datapath, os.Getenv("TESTENV_DATAPATH"), "netdev")
-	if !c.Underlay.IsValid() {
-		c.Underlay = netip.MustParsePrefix("10.90.0.0/24")
+	if len(c.Subnets) == 0 {
+		c.Subnets = []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24")}
 	}
+	c.MTU = cmp.Or(c.MTU, 1500)
 	if !c.Pool.IsValid() {
 		c.Pool = netip.MustParsePrefix("172.17.0.0/16")
 	}
@@ -122,6 +126,9 @@ func (l *Lab) up(ctx context.Context) error {
 		return err
 	}
 	if err := l.makeUnderlay(ctx); err != nil {
+		return err
+	}
+	if err := l.makeRouter(ctx); err != nil {
 		return err
 	}
 	return l.Each(func(h *Host) error { return h.up(ctx) })

@@ -49,26 +49,33 @@ func (h *Host) StartVswitchd(ctx context.Context) error {
 	return err
 }
 
-// addressUp gives the host its underlay address. The userspace datapath takes
-// it from an OVS bridge that holds the NIC: GRE ports find their way by it. Its
+// addressUp gives the host its underlay addresses. The userspace datapath takes
+// one from an OVS bridge that holds the NIC: tunnels find their way by it. Its
 // MAC is fixed, as a restarted ovs-vswitchd would choose another.
 func (h *Host) addressUp(ctx context.Context) error {
-	dev := "eth0"
-	if h.lab.cfg.Datapath == "netdev" {
-		dev = "br-phy"
-		mac := fmt.Sprintf("02:00:00:00:00:%02x", h.index)
-		_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
-			"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
-			"--", "--may-exist", "add-port", dev, "eth0")
-		if err != nil {
-			return err
+	lines := []string{"link set lo up"}
+	for i, n := range h.nics() {
+		dev := n.name
+		if h.lab.cfg.Datapath == "netdev" {
+			dev = n.bridge
+			mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i, h.index)
+			_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
+				"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
+				"--", "set", "interface", dev, fmt.Sprintf("mtu_request=%d", h.lab.cfg.MTU),
+				"--", "--may-exist", "add-port", dev, n.name)
+			if err != nil {
+				return err
+			}
 		}
+		lines = append(lines,
+			"link set "+n.name+" up",
+			fmt.Sprintf("address replace %s/%d dev %s", addrAt(n.subnet, h.index), n.subnet.Bits(), dev),
+			"link set "+dev+" up")
 	}
-	return h.lab.ip(ctx, h.Name,
-		"link set lo up",
-		"link set eth0 up",
-		fmt.Sprintf("address replace %s/%d dev %s", h.Addr, h.lab.cfg.Underlay.Bits(), dev),
-		"link set "+dev+" up")
+	if h.lab.hasRouter() {
+		lines = append(lines, fmt.Sprintf("route replace default via %s", routerAddr(h.nics()[0].subnet)))
+	}
+	return h.lab.ip(ctx, h.Name, lines...)
 }
 
 // StopOVS stops both daemons as a service manager does. The database stays.

@@ -51,12 +51,15 @@ func (l *Lab) diagnose(t testing.TB) {
 }
 
 // Diagnosis is what to look at first when something went wrong on a host: its
-// switch, addresses, routes, and the ends of its logs.
+// switch, addresses, routes, tunnels, flows, and the ends of its logs.
 func (h *Host) Diagnosis(ctx context.Context) string {
 	commands := [][]string{
 		{"ovs-vsctl", "show"},
 		{"ip", "-br", "address"},
 		{"ip", "route"},
+		{"ovs-appctl", "bfd/show"},
+		{"ovs-appctl", "tnl/neigh/show"},
+		{"ovs-appctl", "dpctl/dump-flows"},
 	}
 	for _, tail := range [][]string{
 		{"tail", "-n", "40", h.path("agent.log")},

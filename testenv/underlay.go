@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,26 +18,63 @@ func netnsPath(lab, name string) string { return filepath.Join(netnsDir, lab+"-"
 const switchName = "underlay"
 
 // cutRules drop what goes from a port to a port whose pair is in the set: a
-// cut is silent, to both ends it looks like a packet lost on the way.
+// cut is silent, to both ends it looks like a packet lost on the way. Between
+// subnets, where the router is in between, they go by the addresses.
 const cutRules = `table bridge lab {
 	set cut { type ifname . ifname; }
+	set cutaddr { type ipv4_addr . ipv4_addr; }
+	chain filters { }
 	chain forward {
 		type filter hook forward priority 0
 		iifname . oifname @cut drop
+		ip saddr . ip daddr @cutaddr drop
+		jump filters
 	}
 }`
 
-// makeUnderlay makes the namespaces, the switch, and in each host a NIC with
-// the name eth0 whose other end is the switch's port with the host's name.
+// nic is a host's plug in one of the underlay's switches.
+type nic struct {
+	name   string // on the host
+	port   string // its other end, the port of the switch
+	sw     string // the switch
+	bridge string // the OVS bridge that holds it on the userspace datapath
+	subnet netip.Prefix
+}
+
+func (h *Host) nics() []nic {
+	subnets := h.lab.cfg.Subnets
+	i := (h.index - 1) % len(subnets)
+	all := []nic{{"eth0", h.Name, switchDev(i), "br-phy", subnets[i]}}
+	if second := h.lab.cfg.Second; second.IsValid() {
+		all = append(all, nic{"eth1", h.Name + "-2", "second", "br-phy2", second})
+	}
+	return all
+}
+
+// switchDev is the Linux bridge of underlay subnet i.
+func switchDev(i int) string { return fmt.Sprintf("switch%d", i+1) }
+
+// makeUnderlay makes the namespaces, a switch for each subnet, and in each
+// host a NIC with the name eth0 whose other end is the switch's port with the
+// host's name.
 func (l *Lab) makeUnderlay(ctx context.Context) error {
 	spaces := []string{"netns add " + l.Name + "-" + switchName}
-	ports := []string{"link add switch type bridge mcast_snooping 0", "link set switch up"}
+	var ports []string
+	addSwitch := func(name string) {
+		ports = append(ports, "link add "+name+" type bridge mcast_snooping 0", "link set "+name+" up")
+	}
+	for i := range l.cfg.Subnets {
+		addSwitch(switchDev(i))
+	}
+	if l.cfg.Second.IsValid() {
+		addSwitch("second")
+	}
 	for _, h := range l.hosts {
 		ns := l.Name + "-" + h.Name
 		spaces = append(spaces, "netns add "+ns)
-		ports = append(ports,
-			fmt.Sprintf("link add %s type veth peer name eth0 netns %s", h.Name, ns),
-			fmt.Sprintf("link set %s master switch up", h.Name))
+		for _, n := range h.nics() {
+			ports = append(ports, l.plug(n.port, n.sw, n.name, ns)...)
+		}
 	}
 	if err := l.ip(ctx, "", spaces...); err != nil {
 		return err
@@ -45,6 +83,15 @@ func (l *Lab) makeUnderlay(ctx context.Context) error {
 		return err
 	}
 	return l.nft(ctx, cutRules)
+}
+
+// plug are the commands, in the switches' namespace, that make a port of a
+// switch whose other end is a device elsewhere.
+func (l *Lab) plug(port, sw, dev, ns string) []string {
+	return []string{
+		fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %d netns %s", port, l.cfg.MTU, dev, l.cfg.MTU, ns),
+		fmt.Sprintf("link set %s master %s up", port, sw),
+	}
 }
 
 // ip runs commands of ip(8) in a namespace of the lab, or in the root one to
@@ -78,7 +125,17 @@ func (l *Lab) nft(ctx context.Context, script string) error {
 
 // Cut loses all that goes from one host to another, that way only, until Heal.
 func (l *Lab) Cut(ctx context.Context, from, to *Host) error {
-	return l.nft(ctx, fmt.Sprintf("add element bridge lab cut { %q . %q }", from.Name, to.Name))
+	return l.nft(ctx, cutElements(from, to))
+}
+
+// cutElements are the elements of the sets of cutRules for one way.
+func cutElements(from, to *Host) string {
+	lines := fmt.Sprintf("add element bridge lab cutaddr { %s . %s }\n", from.Addr, to.Addr)
+	there := to.nics()
+	for i, n := range from.nics() {
+		lines += fmt.Sprintf("add element bridge lab cut { %q . %q }\n", n.port, there[i].port)
+	}
+	return lines
 }
 
 // Partition cuts the underlay into groups, in addition to what is cut already.
@@ -87,23 +144,20 @@ func (l *Lab) Partition(ctx context.Context, groups ...[]*Host) error {
 	group := func(h *Host) int {
 		return slices.IndexFunc(groups, func(g []*Host) bool { return slices.Contains(g, h) })
 	}
-	var pairs []string
+	var script strings.Builder
 	for _, a := range l.hosts {
 		for _, b := range l.hosts {
 			if group(a) != group(b) {
-				pairs = append(pairs, fmt.Sprintf("%q . %q", a.Name, b.Name))
+				script.WriteString(cutElements(a, b))
 			}
 		}
 	}
-	if len(pairs) == 0 {
-		return nil
-	}
-	return l.nft(ctx, "add element bridge lab cut { "+strings.Join(pairs, ", ")+" }")
+	return l.nft(ctx, script.String())
 }
 
-// Heal ends all cuts and partitions.
+// Heal ends all cuts, partitions and filters.
 func (l *Lab) Heal(ctx context.Context) error {
-	return l.nft(ctx, "flush set bridge lab cut")
+	return l.nft(ctx, "flush set bridge lab cut\nflush set bridge lab cutaddr\nflush chain bridge lab filters")
 }
 
 // UnderlayDown pulls the host's cable: its NIC loses the carrier.

@@ -17,7 +17,7 @@ import (
 // of each other; Docker has no part in it.
 func TestMeshOfThreeHostsAndAFourth(t *testing.T) {
 	l := start(t, testenv.Config{Hosts: 4})
-	must(t, l.Form(nil))
+	must(t, l.Form(map[string]any{"flood": "on"}))
 	noRaces(t, l)
 	three := l.Hosts()[:3]
 	for _, h := range three {

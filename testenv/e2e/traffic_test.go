@@ -89,13 +89,15 @@ func broadcast(t *testing.T, l *testenv.Lab, container string) {
 // capture is a tcpdump that runs until the end of its test.
 type capture struct{ file string }
 
-// tcpdump starts to capture on a host, and returns when it does.
+// tcpdump starts to capture on a host, and returns when it does. It takes the
+// headers only: its buffer has room for few packets of unknown length, and
+// loses what comes while the machine is busy.
 func tcpdump(t *testing.T, h *testenv.Host, argv ...string) *capture {
 	t.Helper()
 	dir := t.TempDir()
 	c := &capture{filepath.Join(dir, "out")}
 	ready := filepath.Join(dir, "err")
-	background(t, h, c.file, ready, append([]string{"tcpdump", "-n", "-l", "--immediate-mode"}, argv...)...)
+	background(t, h, c.file, ready, append([]string{"tcpdump", "-n", "-l", "--immediate-mode", "-s", "256"}, argv...)...)
 	testenv.Eventually(t, soon, func() error {
 		said, err := os.ReadFile(ready)
 		if err == nil && !bytes.Contains(said, []byte("listening on")) {

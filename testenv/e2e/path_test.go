@@ -1,0 +1,380 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+// TestPathOfPackets has hosts in two subnets with a router between, and an
+// outside. Each step gives the hosts another way for the containers' packets.
+func TestPathOfPackets(t *testing.T) {
+	l := startMesh(t, testenv.Config{
+		Hosts: 3, Docker: true, Outside: true,
+		Subnets: []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24"), netip.MustParsePrefix("10.90.1.0/24")},
+	}, nil)
+	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
+	one := map[string]any{"route": "aggregate", "flood": "on"}
+	inTurn(t, l,
+		behaviour{"per-peer: TCP passes stateful firewalls", statefulFirewallsPass},
+		behaviour{"per-peer: both ways are routed alike", bothWaysAreRoutedAlike},
+		behaviour{"per-peer: what is local stays local", localStaysLocal},
+		behaviour{"per-peer: a host's own ARPs stay local", ownARPsStayLocal},
+		behaviour{"per-peer: who sees which source", sources},
+		behaviour{"one host is still of the recipe", func(t *testing.T, l *testenv.Lab) { mixed(t, l, one) }},
+		behaviour{"aggregate: a broadcast makes a copy per peer", func(t *testing.T, l *testenv.Lab) {
+			reform(t, l, one)
+			broadcast(t, l, "c1")
+			localARPsAreCopied(t, l)
+			sources(t, l)
+		}},
+		behaviour{"aggregate: each host sees half of a flow", halfOfAFlow},
+		behaviour{"flood: one broadcast domain beside the routes", func(t *testing.T, l *testenv.Lab) {
+			reform(t, l, map[string]any{"flood": "on"})
+			statefulFirewallsPass(t, l)
+			localARPsAreCopied(t, l)
+		}},
+		behaviour{"flood: multicast passes IGMP snooping", multicastPassesSnooping},
+	)
+}
+
+const served = 1_000_000 // bytes
+
+// serve runs two containers, of which the first serves a file by HTTP.
+func serve(ctx context.Context, h *testenv.Host) error {
+	for _, name := range []string{"c1", "c2"} {
+		if _, err := h.RunContainer(ctx, name); err != nil {
+			return err
+		}
+	}
+	_, err := h.Exec(ctx, "docker", "exec", "c1", "sh", "-c", fmt.Sprintf("head -c %d /dev/zero >/tmp/file && httpd -h /tmp", served))
+	return err
+}
+
+// fetch gets the file of one container from another, within d.
+func fetch(ctx context.Context, from, to testenv.End, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	cmd := from.Command(ctx, "busybox", "wget", "-q", "-O", "-", fmt.Sprintf("http://%s/file", to.Addr))
+	out, err := cmd.Output()
+	if err == nil && len(out) != served {
+		err = fmt.Errorf("%d bytes of %d", len(out), served)
+	}
+	if err != nil {
+		return fmt.Errorf("%s gets the file of %s within %s: %w", from.Name, to.Name, d, errors.Join(err, context.Cause(ctx)))
+	}
+	return nil
+}
+
+// container is one of a host's running containers.
+func container(t *testing.T, h *testenv.Host, name string) testenv.End {
+	t.Helper()
+	c, err := h.Container(t.Context(), name)
+	must(t, err)
+	return c
+}
+
+// eachPair calls f for the first containers of all pairs of different hosts.
+func eachPair(t *testing.T, l *testenv.Lab, f func(from, to testenv.End)) {
+	t.Helper()
+	for _, a := range l.Hosts() {
+		for _, b := range l.Hosts() {
+			if a != b {
+				f(container(t, a, "c1"), container(t, b, "c1"))
+			}
+		}
+	}
+}
+
+// reform gives all agents other settings.
+func reform(t *testing.T, l *testenv.Lab, settings map[string]any) {
+	t.Helper()
+	must(t, l.Form(settings))
+	restartAgents(t, l, l.Hosts()...)
+}
+
+func restartAgents(t *testing.T, l *testenv.Lab, hosts ...*testenv.Host) {
+	t.Helper()
+	for _, h := range hosts {
+		must(t, h.StopAgent(t.Context(), syscall.SIGTERM))
+	}
+	for _, h := range hosts {
+		must(t, h.StartAgent(t.Context()))
+	}
+	whole(t, l)
+	for _, h := range hosts {
+		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
+	}
+}
+
+// firewall has every host drop what its connection tracking holds for invalid,
+// until the returned function has been called. With bridged, frames that cross
+// a bridge are tracked too: the kernel's default where br_netfilter is loaded.
+func firewall(t *testing.T, l *testenv.Lab, bridged string) (end func()) {
+	t.Helper()
+	const rules = "add table inet strict; add chain inet strict forward { type filter hook forward priority 0; };" +
+		"add rule inet strict forward ct state invalid counter drop"
+	for _, h := range l.Hosts() {
+		run(t, h, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables="+bridged)
+		run(t, h, "nft", rules)
+	}
+	return func() {
+		for _, h := range l.Hosts() {
+			run(t, h, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1")
+			run(t, h, "nft", "delete table inet strict")
+		}
+	}
+}
+
+// dropped tells whether the host's firewall has dropped anything.
+func dropped(t *testing.T, h *testenv.Host) bool {
+	t.Helper()
+	return !strings.Contains(run(t, h, "nft", "list chain inet strict forward"), "counter packets 0 ")
+}
+
+func statefulFirewallsPass(t *testing.T, l *testenv.Lab) {
+	for _, bridged := range []string{"1", "0"} {
+		end := firewall(t, l, bridged)
+		eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
+		for _, h := range l.Hosts() {
+			if dropped(t, h) {
+				t.Errorf("with bridge-nf-call-iptables=%s, %s has dropped packets", bridged, h.Name)
+			}
+		}
+		end()
+	}
+}
+
+// halfOfAFlow is what the aggregate route alone comes to: a packet crosses the
+// bridge of the host that its answer is routed by. Where bridges are not
+// tracked, that host knows nothing of what is answered.
+func halfOfAFlow(t *testing.T, l *testenv.Lab) {
+	from, to := container(t, l.Host(1), "c1"), container(t, l.Host(2), "c1")
+	end := firewall(t, l, "1")
+	must(t, fetch(t.Context(), from, to, soon))
+	end()
+	defer firewall(t, l, "0")()
+	if err := fetch(t.Context(), from, to, 3*time.Second); err == nil {
+		t.Error("TCP passes")
+	}
+	if !dropped(t, l.Host(2)) {
+		t.Error("h2 has dropped nothing")
+	}
+}
+
+// bothWaysAreRoutedAlike sees by the answers' hops that both hosts have routed
+// them; each pair is pinged from both ends.
+func bothWaysAreRoutedAlike(t *testing.T, l *testenv.Lab) {
+	eachPair(t, l, func(from, to testenv.End) {
+		out, err := from.Command(t.Context(), "ping", "-n", "-c1", "-W10", to.Addr.String()).Output()
+		if err != nil || !strings.Contains(string(out), " ttl=62 ") {
+			t.Errorf("from %s to %s: want ttl 62: %v\n%s", from.Name, to.Name, err, out)
+		}
+	})
+}
+
+// tunnels are captures of what hosts send into their tunnels.
+type tunnels struct {
+	lab  *testenv.Lab
+	bips []netip.Addr
+	sent []*capture
+}
+
+func watchTunnels(t *testing.T, l *testenv.Lab) tunnels {
+	t.Helper()
+	w := tunnels{lab: l}
+	for _, h := range l.Hosts() {
+		w.bips = append(w.bips, status(t, h).Host.Bip.Addr())
+		w.sent = append(w.sent, tcpdump(t, h, "-Q", "out", "-i", "eth0", "ip proto 47"))
+	}
+	return w
+}
+
+// count is how many of the frames sent before are described by these words of
+// tcpdump's. Pings from all to all show that the captures have come so far.
+func (w tunnels) count(t *testing.T, words string) int {
+	t.Helper()
+	frames := 0
+	for i, h := range w.lab.Hosts() {
+		for j, bip := range w.bips {
+			if j == i {
+				continue
+			}
+			testenv.Eventually(t, soon, func() error { return h.Ping(t.Context(), "", bip, 0) })
+			testenv.Eventually(t, soon, func() error {
+				if w.sent[i].says(t, fmt.Sprintf("> %s: ICMP echo request", bip)) == 0 {
+					return fmt.Errorf("no ping from %s to %s is captured", h.Name, bip)
+				}
+				return nil
+			})
+		}
+		frames += w.sent[i].says(t, words)
+	}
+	return frames
+}
+
+// says counts the lines with these words.
+func (c *capture) says(t *testing.T, words string) int {
+	t.Helper()
+	text, err := os.ReadFile(c.file)
+	must(t, err)
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, words) {
+			n++
+		}
+	}
+	return n
+}
+
+const times = 100 // that something local is asked for
+
+// askLocally has an end ask so many times who has a local address; someone has
+// it. It returns how often the bridge has heard that.
+func askLocally(t *testing.T, h *testenv.Host, from testenv.End, dev string, who netip.Addr) (asked int, words string) {
+	t.Helper()
+	words = fmt.Sprintf("Request who-has %s ", who)
+	heard := tcpdump(t, h, "-i", "docker0", "arp and ether broadcast") // not the probes of what is known
+	script := fmt.Sprintf("for i in $(seq %d); do ip neigh flush to %s dev %s; ping -nq -c1 -W1 %s || exit 1; done", times, who, dev, who)
+	if out, err := from.Command(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s asks for %s: %v\n%s", from.Name, who, err, out)
+	}
+	testenv.Eventually(t, soon, func() error {
+		if asked = heard.says(t, words); asked < times {
+			return fmt.Errorf("%s has asked %d times", from.Name, asked)
+		}
+		return nil
+	})
+	return asked, words
+}
+
+// localStaysLocal sends what a bridge gives to all its ports: 100 questions,
+// multicast, and packets to a MAC that is nowhere.
+func localStaysLocal(t *testing.T, l *testenv.Lab) {
+	h := l.Host(1)
+	w, c1 := watchTunnels(t, l), container(t, h, "c1")
+	_, arps := askLocally(t, h, c1, "eth0", container(t, h, "c2").Addr)
+
+	group := netip.MustParseAddrPort("239.77.0.1:4711")
+	_, err := c1.Send(t.Context(), group, 10, 0)
+	must(t, err)
+
+	nowhere := netip.AddrFrom4([4]byte{172, 17, c1.Addr.As4()[2], 200})
+	run(t, h, append(inContainer(t, h, "c1"), "ip", "neigh", "replace", nowhere.String(), "lladdr", "02:42:00:00:00:c8", "dev", "eth0")...)
+	_, err = c1.Send(t.Context(), netip.AddrPortFrom(nowhere, 4711), 10, 0)
+	must(t, err)
+
+	for _, words := range []string{arps, fmt.Sprintf("> %s.4711", group.Addr()), fmt.Sprintf("> %s.4711", nowhere)} {
+		if n := w.count(t, words); n != 0 {
+			t.Errorf("%d frames in the tunnels: %s", n, words)
+		}
+	}
+}
+
+// localARPsAreCopied is the price of one broadcast domain.
+func localARPsAreCopied(t *testing.T, l *testenv.Lab) {
+	h := l.Host(1)
+	w := watchTunnels(t, l)
+	asked, arps := askLocally(t, h, container(t, h, "c1"), "eth0", container(t, h, "c2").Addr)
+	if n, want := w.count(t, arps), asked*(len(l.Hosts())-1); n != want {
+		t.Errorf("%d local ARPs make %d frames in the tunnels, want %d", asked, n, want)
+	}
+}
+
+// ownARPsAreKept tells whether gremesh keeps a bridge's own broadcasts out of
+// the tunnels. The kernel sends those by every port, whatever its flags.
+const ownARPsAreKept = false
+
+func ownARPsStayLocal(t *testing.T, l *testenv.Lab) {
+	h := l.Host(1)
+	w := watchTunnels(t, l)
+	asked, arps := askLocally(t, h, h.End(), "docker0", container(t, h, "c1").Addr)
+	n := w.count(t, arps)
+	if ownARPsAreKept && n != 0 || !ownARPsAreKept && n != asked*(len(l.Hosts())-1) {
+		t.Errorf("docker0's %d ARPs for a local container make %d frames in the tunnels", asked, n)
+	}
+}
+
+// sources are those that gremesh and Docker's own rules make.
+func sources(t *testing.T, l *testenv.Lab) {
+	h1 := l.Host(1)
+	c1, host := container(t, h1, "c1"), h1.End()
+	bip := func(h *testenv.Host) netip.Addr { return status(t, h).Host.Bip.Addr() }
+	seen := func(from, to testenv.End, want netip.Addr) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		got, err := testenv.Source(ctx, from, to)
+		if err != nil || got != want {
+			t.Fatalf("%s at %s sees %s (%s) as %s, want %s: %v", to.Name, to.Addr, from.Name, from.Addr, got, want, err)
+		}
+	}
+	for _, h := range l.Hosts()[1:] { // beyond the router, and in the same subnet
+		seen(c1, container(t, h, "c1"), c1.Addr)
+		seen(c1, h.End().At(bip(h)), c1.Addr)
+		seen(c1, h.End(), h1.Addr) // Docker masquerades what leaves by the NIC
+		seen(host, container(t, h, "c1"), bip(h1))
+	}
+	seen(c1, l.Outside(), h1.Addr)
+	seen(host, l.Outside(), h1.Addr)
+}
+
+// mixed has one host with other settings than the rest.
+func mixed(t *testing.T, l *testenv.Lab, settings map[string]any) {
+	h1 := l.Host(1)
+	all := map[string]any{"mesh.bootstrap": true}
+	for key, value := range settings {
+		all[key] = value
+	}
+	must(t, h1.WriteConfig(all))
+	restartAgents(t, l, h1)
+	containersReachEachOther(t, l)
+	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
+}
+
+// multicastPassesSnooping has one bridge ask who is in which group: all others
+// then send only where someone is.
+func multicastPassesSnooping(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2, h3 := t.Context(), l.Host(1), l.Host(2), l.Host(3)
+	// Intervals are in 10 ms. For that of a response after it begins to ask, a
+	// bridge floods.
+	bridge := []string{"ip", "link", "set", "docker0", "type", "bridge"}
+	run(t, h1, append(bridge, "mcast_query_interval", "100", "mcast_startup_query_interval", "100", "mcast_query_response_interval", "10")...)
+	run(t, h1, append(bridge, "mcast_querier", "1")...)
+	group := netip.MustParseAddr("239.77.0.2")
+	listener, err := container(t, h2, "c1").At(group).Listen(ctx)
+	must(t, err)
+	t.Cleanup(func() { must(t, listener.Close()) })
+	testenv.Eventually(t, soon, func() error {
+		mdb, err := h1.Exec(ctx, "bridge", "mdb", "show", "dev", "docker0")
+		if err == nil && !strings.Contains(mdb, "port br0 grp "+group.String()) {
+			err = fmt.Errorf("%s knows of no member beyond br0: %s", h1.Name, mdb)
+		}
+		return err
+	})
+	w, nobodys := watchTunnels(t, l), netip.MustParseAddrPort("239.77.0.3:4711")
+	sent := 0
+	testenv.Eventually(t, soon, func() error {
+		_, err := container(t, h1, "c1").Send(ctx, nobodys, 1, 0)
+		must(t, err)
+		before := sent
+		if sent = w.count(t, fmt.Sprintf("> %s.4711", nobodys.Addr())); sent != before {
+			return fmt.Errorf("what no one wants makes %d frames in the tunnels", sent-before)
+		}
+		return nil
+	})
+	for _, from := range []testenv.End{container(t, h1, "c1"), container(t, h3, "c1")} {
+		echoes, err := from.Send(ctx, listener.Addr, 10, 0)
+		if err != nil || echoes.Sources[from.Addr] != 10 {
+			t.Errorf("from %s: %+v, %v", from.Name, echoes, err)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+)
+
+// filtered are nft expressions (nft(8)) of what firewalls take offence at.
+var filtered = map[string]string{
+	"gre":    "ip protocol gre", // 47
+	"vxlan":  "udp dport 4789",
+	"geneve": "udp dport 6081",
+	"icmp":   "ip protocol icmp",
+}
+
+// Filter loses a protocol (gre, vxlan, geneve or icmp) that goes from one
+// host's underlay address to another's, that way only, until Heal. Neither end
+// hears of it.
+func (l *Lab) Filter(ctx context.Context, from, to *Host, protocol string) error {
+	match, ok := filtered[protocol]
+	if !ok {
+		return fmt.Errorf("filter %q from %s to %s: only gre, vxlan, geneve and icmp are known", protocol, from.Name, to.Name)
+	}
+	script := fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s drop\n", from.Addr, to.Addr, match)
+	if from.Second.IsValid() {
+		script += fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s drop\n", from.Second, to.Second, match)
+	}
+	return l.nft(ctx, script)
+}

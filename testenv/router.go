@@ -1,0 +1,98 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"slices"
+)
+
+// Names of the namespaces of what is beyond the hosts' own subnets.
+const (
+	routerName  = "router"
+	outsideName = "outside"
+)
+
+// outsideNet is a network for documentation (RFC 5737): its address 1 is the
+// outside host, and no host of the lab has one in it.
+var outsideNet = netip.MustParsePrefix("198.51.100.0/24")
+
+// routerAddr is the router's address in a subnet.
+func routerAddr(subnet netip.Prefix) netip.Addr { return addrAt(subnet, 254) }
+
+// hasRouter tells whether there is anything to route to. Hosts then have a
+// default route.
+func (l *Lab) hasRouter() bool { return len(l.cfg.Subnets) > 1 || l.cfg.Outside }
+
+// routerDev is the router's device in underlay subnet i.
+func routerDev(i int) string { return fmt.Sprintf("net%d", i+1) }
+
+// makeRouter makes the router, with a plug in each subnet's switch and one of
+// the outside host's. It knows the underlay and nothing of the pool: answers to
+// a container's own address do not find back.
+func (l *Lab) makeRouter(ctx context.Context) error {
+	if !l.hasRouter() {
+		return nil
+	}
+	router := l.Name + "-" + routerName
+	spaces := []string{"netns add " + router}
+	var plugs []string
+	inside := []string{"link set lo up"}
+	for i, subnet := range l.cfg.Subnets {
+		dev := routerDev(i)
+		plugs = append(plugs, l.plug(fmt.Sprintf("router%d", i+1), switchDev(i), dev, router)...)
+		inside = append(inside,
+			fmt.Sprintf("address add %s/%d dev %s", routerAddr(subnet), subnet.Bits(), dev),
+			"link set "+dev+" up")
+	}
+	var beyond []string
+	if l.cfg.Outside {
+		outside := l.Name + "-" + outsideName
+		spaces = append(spaces, "netns add "+outside)
+		inside = append(inside,
+			fmt.Sprintf("link add %s mtu %d type veth peer name eth0 mtu %d netns %s", outsideName, l.cfg.MTU, l.cfg.MTU, outside),
+			fmt.Sprintf("address add %s/%d dev %s", routerAddr(outsideNet), outsideNet.Bits(), outsideName),
+			"link set "+outsideName+" up")
+		beyond = []string{
+			"link set lo up",
+			fmt.Sprintf("address add %s/%d dev eth0", addrAt(outsideNet, 1), outsideNet.Bits()),
+			"link set eth0 up",
+			fmt.Sprintf("route add default via %s", routerAddr(outsideNet)),
+		}
+	}
+	if err := l.ip(ctx, "", spaces...); err != nil {
+		return err
+	}
+	if err := l.ip(ctx, switchName, plugs...); err != nil {
+		return err
+	}
+	if err := l.ip(ctx, routerName, inside...); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", "--net="+netnsPath(l.Name, routerName), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	if _, err := output(cmd); err != nil {
+		return fmt.Errorf("have the router forward: %w", err)
+	}
+	if len(beyond) == 0 {
+		return nil
+	}
+	return l.ip(ctx, outsideName, beyond...)
+}
+
+// RouterMTU limits, in bytes, what the router sends into a subnet of the
+// underlay; 0 is the lab's MTU again. Of a longer packet that may not be
+// fragmented the sender is told (ICMP type 3, code 4, RFC 1191). What the
+// subnet's hosts send is not limited.
+func (l *Lab) RouterMTU(ctx context.Context, subnet netip.Prefix, bytes int) error {
+	i := slices.Index(l.cfg.Subnets, subnet)
+	if i < 0 || !l.hasRouter() {
+		return fmt.Errorf("limit the router's MTU to %s: it is not there", subnet)
+	}
+	// Not the device's MTU: that would drop, unheard, what comes in by it.
+	route := fmt.Sprintf("route replace %s dev %s proto kernel scope link src %s", subnet, routerDev(i), routerAddr(subnet))
+	if bytes != 0 {
+		route += fmt.Sprintf(" mtu lock %d", bytes)
+	}
+	return l.ip(ctx, routerName, route)
+}
