@@ -32,7 +32,7 @@ func userRule(src, dst string, p Path, target string) string {
 	return fmt.Sprintf("-s %s -d %s -i %s -o %s %s -j %s", src, dst, p.In, p.Out, mark, target)
 }
 
-func ours(rule string) bool { return strings.Contains(rule+" ", " "+mark+" ") }
+func ours(rule string) bool { return strings.Contains(" "+rule+" ", " "+mark+" ") }
 
 // place returns the operator's rules of the chain, and where among them ours
 // belong: behind all of them, so that what they drop stays dropped, but for the
