@@ -113,7 +113,9 @@ iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + "\n"},
 # iptables-nft chain DOCKER-USER: is ` + userReturn + "; " + userAccept + `, should not exist
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + `
 iptables-nft -w 5 -D DOCKER-USER ` + userAccept + "\n"},
-		{"nothing of ours is wanted", Rules{}, func(a *Actual) { a.user(userReturn, "-s 10.0.0.0/8 -m comment --comment gremeshed -j DROP", "-j RETURN") }, `
+		{"nothing of ours is wanted", Rules{}, func(a *Actual) {
+			a.user(userReturn, "-s 10.0.0.0/8 -m comment --comment gremeshed -j DROP", "-j RETURN")
+		}, `
 # nftables table ip gremesh: is non-masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139, should not exist
 nft 'add table ip gremesh; delete table ip gremesh'
 # iptables-nft chain DOCKER-USER: is ` + userReturn + `, should not exist
