@@ -86,9 +86,11 @@ func readFile(path string) (Config, error) {
 
 // The file is read when its directory was left alone for settle, for an editor
 // empties a file before it writes it anew; but at the latest after patience.
+// Without a directory to watch it is looked for every blind.
 const (
 	settle   = 50 * time.Millisecond
 	patience = time.Second
+	blind    = 2 * time.Second
 )
 
 // Run reads the file again whenever something happens in its directory, and
@@ -121,12 +123,15 @@ func (f *File) Run(ctx context.Context) error {
 			event()
 		case <-wake.C:
 			first = time.Time{}
-			// Again and again, for the directory may have come, or be another
-			// one; a second watch of the same is none. Without it the interval
-			// remains.
-			_ = watcher.Add(filepath.Dir(f.path))
+			// Again and again, for the directory may be another one by now; a
+			// second watch of the same is none.
+			unwatched := watcher.Add(filepath.Dir(f.path))
 			f.read()
-			wake.Reset(f.State().Config.resync())
+			next := f.State().Config.resync()
+			if unwatched != nil {
+				next = min(next, blind)
+			}
+			wake.Reset(next)
 		}
 	}
 }

@@ -119,8 +119,8 @@ func TestAConfigMapIsFollowed(t *testing.T) {
 	becomes(t, f, "the new one is read", func(s FileState) bool { return s.Config.MasqLinkLocal })
 }
 
-// TestAFileIsReadAgainWithoutNotice: its folder came after Run had begun.
-func TestAFileIsReadAgainWithoutNotice(t *testing.T) {
+// TestAnotherFolderInItsPlaceIsNoticed: no watch is on it.
+func TestAnotherFolderInItsPlaceIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a", "ip-masq-agent")
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
@@ -134,7 +134,6 @@ func TestAFileIsReadAgainWithoutNotice(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
-	// Another folder in its place: no watch is on it.
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
