@@ -50,17 +50,14 @@ func diffTable(want Rules, have []string) []Change {
 	if slices.Equal(have, should) {
 		return nil
 	}
-	act := transaction{replace(want)}
+	act := transaction{replace(want, have)}
 	const object = "nftables table ip " + tableName
 	switch {
 	case have == nil:
-		return []Change{change(object, "", "non-masquerade "+elements(should), act)}
+		return []Change{change(object, "", "not to masquerade "+destinations(should), act)}
 	case should == nil:
-		return []Change{change(object, "non-masquerade "+elements(have), "", act)}
-	case elements(have) != elements(should):
-		return []Change{change(object, "non-masquerade "+elements(have), "non-masquerade "+elements(should), act)}
+		return []Change{change(object, "not to masquerade "+destinations(have), "", act)}
 	}
-	// Somebody else was at it.
 	is, than := without(have, should), without(should, have)
 	if is+than == "" {
 		is, than = "in another order", "in ours"
@@ -68,13 +65,12 @@ func diffTable(want Rules, have []string) []Change {
 	return []Change{change(object, or(is, "incomplete"), or(than, "without that"), act)}
 }
 
-func elements(lines []string) string {
-	for _, line := range lines {
-		if e, ok := strings.CutPrefix(line, elementsPrefix); ok {
-			return strings.TrimSuffix(e, " }")
-		}
+func destinations(listing []string) string {
+	var all []string
+	for _, p := range (Actual{Table: listing}).NonMasquerade() {
+		all = append(all, network(p))
 	}
-	return "nothing"
+	return or(strings.Join(all, ", "), "nothing")
 }
 
 func without(lines, other []string) string {

@@ -2,6 +2,7 @@ package masq
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,14 +53,15 @@ func render(changes []Change) string {
 const (
 	userReturn = "-s 172.17.42.0/24 -d 172.17.42.0/24 -i docker0 -o docker0 -m comment --comment gremesh -j RETURN"
 	userAccept = "-s 172.17.0.0/16 -d 172.17.0.0/16 -i docker0 -o docker0 -m comment --comment gremesh -j ACCEPT"
-	whole      = `nft 'add table ip gremesh; delete table ip gremesh; add table ip gremesh; ` +
-		`add set ip gremesh nonmasquerade { type ipv4_addr ; flags interval ; }; ` +
-		`add element ip gremesh nonmasquerade { 169.254.0.0/16 }; add element ip gremesh nonmasquerade { 172.17.0.0/16 }; ` +
-		`add element ip gremesh nonmasquerade { 192.168.248.139 }; ` +
-		`add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
+	replaced   = `add table ip gremesh; add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
+		`flush chain ip gremesh postrouting; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.42.0/24 ip daddr 172.17.42.0/24 ct status dnat return; ` +
-		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr @nonmasquerade snat ip prefix to ip saddr map { 172.17.0.0/16 : 172.17.0.0/16 }'
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr'
 `
+	whole = "nft '" + replaced
+	anew  = "nft 'add table ip gremesh; delete table ip gremesh; " + replaced
 )
 
 func TestDiffReadsAsARunbook(t *testing.T) {
@@ -71,26 +73,32 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 	}{
 		{"a host as it should be", wanted(), func(*Actual) {}, ""},
 		{"a host without Docker", wanted(), func(a *Actual) { *a = Actual{} }, `
-# nftables table ip gremesh: is missing, should be non-masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139
+# nftables table ip gremesh: is missing, should be not to masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139
 ` + whole},
 		{"other destinations", wanted(), func(a *Actual) {
 			r := wanted()
-			r.NonMasquerade = prefixes("172.17.0.0/16")
+			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16")
 			a.Table = listing(r)
 		}, `
-# nftables table ip gremesh: is non-masquerade 172.17.0.0/16, should be non-masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr
 ` + whole},
-		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[9] = "ip saddr 172.17.0.0/16 accept" }, `
-# nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr @nonmasquerade snat ip prefix to ip saddr map { 172.17.0.0/16 : 172.17.0.0/16 }
+		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[5] = "ip saddr 172.17.0.0/16 accept" }, `
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr
 ` + whole},
 		{"a rule too many", wanted(), func(a *Actual) {
-			a.Table = append(a.Table[:8:8], append([]string{"accept"}, a.Table[8:]...)...)
+			a.Table = slices.Insert(a.Table, 3, "accept")
 		}, `
 # nftables table ip gremesh: is accept, should be without that
 ` + whole},
-		{"rules in another order", wanted(), func(a *Actual) { a.Table[8], a.Table[9] = a.Table[9], a.Table[8] }, `
+		{"rules in another order", wanted(), func(a *Actual) { a.Table[3], a.Table[4] = a.Table[4], a.Table[3] }, `
 # nftables table ip gremesh: is in another order, should be in ours
 ` + whole},
+		{"a chain of somebody else's", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 1, "chain other {", "}") }, `
+# nftables table ip gremesh: is chain other {, should be without that
+` + anew},
+		{"another hook", wanted(), func(a *Actual) { a.Table[2] = "type nat hook postrouting priority 50; policy accept;" }, `
+# nftables table ip gremesh: is type nat hook postrouting priority 50; policy accept;, should be type nat hook postrouting priority 99; policy accept;
+` + anew},
 		{"Docker has just started", wanted(), func(a *Actual) { a.user("-j RETURN") }, `
 # iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
 iptables-nft -w 5 -I DOCKER-USER 1 ` + userReturn + `
@@ -116,7 +124,7 @@ iptables-nft -w 5 -D DOCKER-USER ` + userAccept + "\n"},
 		{"nothing of ours is wanted", Rules{}, func(a *Actual) {
 			a.user(userReturn, "-s 10.0.0.0/8 -m comment --comment gremeshed -j DROP", "-j RETURN")
 		}, `
-# nftables table ip gremesh: is non-masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139, should not exist
+# nftables table ip gremesh: is not to masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139, should not exist
 nft 'add table ip gremesh; delete table ip gremesh'
 # iptables-nft chain DOCKER-USER: is ` + userReturn + `, should not exist
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + "\n"},

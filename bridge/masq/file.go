@@ -119,7 +119,7 @@ func (f *File) Run(ctx context.Context) error {
 			return nil
 		case <-watcher.Events:
 			event()
-		case <-watcher.Errors: // some events were lost
+		case <-watcher.Errors: //nolint:errcheck // some events were lost
 			event()
 		case <-wake.C:
 			first = time.Time{}

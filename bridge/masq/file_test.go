@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// keep runs the file until the test ends.
-func keep(t *testing.T, f *File) {
+// follow runs the file until the test ends.
+func follow(t *testing.T, f *File) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
@@ -58,7 +58,7 @@ func TestABadFileIsReportedAndTheLastGoodOneStays(t *testing.T) {
 	isGood := func(s FileState) bool { return cmp.Equal(s.Config.NonMasqueradeCIDRs, good, byValue) }
 
 	write("nonMasqueradeCIDRs: [10.0.0.0/8]")
-	keep(t, f)
+	follow(t, f)
 	becomes(t, f, "it is read", func(s FileState) bool { return isGood(s) && s.Err == nil })
 
 	write("nonMasqueradeCIDRs: [10.0.0.0/8\nmasq")
@@ -114,7 +114,7 @@ func TestAConfigMapIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := OpenFile(path)
-	keep(t, f)
+	follow(t, f)
 	version("..2", "masqLinkLocal: true")
 	becomes(t, f, "the new one is read", func(s FileState) bool { return s.Config.MasqLinkLocal })
 }
@@ -130,7 +130,7 @@ func TestAnotherFolderInItsPlaceIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := OpenFile(path)
-	keep(t, f)
+	follow(t, f)
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,9 @@ package masq
 
 import (
 	"context"
+	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -72,10 +75,9 @@ func TestWhatIsBrokenByHandIsSeenAndMended(t *testing.T) {
 			"the ruleset is flushed":         "nft flush ruleset",
 			"our chain is flushed":           "nft flush chain ip gremesh postrouting",
 			"a rule is added":                "nft insert rule ip gremesh postrouting counter accept",
-			"a rule is deleted":              "nft delete rule ip gremesh postrouting handle $(nft -a list table ip gremesh | sed -n 's/.*snat ip prefix.*handle //p')",
-			"a rule is changed":              "nft replace rule ip gremesh postrouting handle $(nft -a list table ip gremesh | sed -n 's/.*snat ip prefix.*handle //p') ip saddr 172.17.0.0/16 accept",
-			"a destination is added":         "nft add element ip gremesh nonmasquerade { 203.0.113.0/24 }",
-			"a destination is deleted":       "nft delete element ip gremesh nonmasquerade { 172.17.0.0/16 }",
+			"a rule is deleted":              "nft delete rule ip gremesh postrouting handle $(nft -a list table ip gremesh | sed -n 's/.*daddr 172.17.0.0.16 snat.*handle //p')",
+			"a rule is changed":              "nft replace rule ip gremesh postrouting handle $(nft -a list table ip gremesh | sed -n 's/.*daddr 172.17.0.0.16 snat.*handle //p') ip saddr 172.17.0.0/16 accept",
+			"a set is added":                 "nft add set ip gremesh s '{ type ipv4_addr; }'",
 			"the table sleeps":               "nft add table ip gremesh '{ flags dormant; }'",
 			"iptables -F":                    "$ipt -w -F",
 			"a rule of ours in DOCKER-USER":  "$ipt -w -D DOCKER-USER 1",
@@ -138,5 +140,24 @@ func await(t *testing.T, c <-chan struct{}, what string) {
 	case <-c:
 	case <-time.After(5 * time.Second):
 		t.Fatalf("not within 5 s: %s", what)
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	if os.Getenv(role) == "" {
+		b.Skip("needs root")
+	}
+	h := New(slog.New(slog.DiscardHandler))
+	out, err := exec.CommandContext(b.Context(), "sh", "-ec", "nft flush ruleset; ipt=iptables-nft"+dockersRules).CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	if err := h.Apply(b.Context(), Diff(meshRules(), Actual{})); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := h.Observe(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -67,8 +67,7 @@ func Keep(want Rules, have Actual) Rules {
 	return want
 }
 
-// minimal sorts, and drops what lies within another: a set of intervals
-// refuses elements that overlap.
+// minimal sorts, and drops what lies within another.
 func minimal(all []netip.Prefix) []netip.Prefix {
 	slices.SortFunc(all, netip.Prefix.Compare)
 	var out []netip.Prefix

@@ -193,7 +193,7 @@ func TestChangesOfTheFileUnderLoad(t *testing.T) {
 		return r
 	}
 	l.reach(want())
-	keep(t, file)
+	follow(t, file)
 
 	loads := make([]func() map[string]int, 3)
 	for i := range loads {
