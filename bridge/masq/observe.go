@@ -89,7 +89,7 @@ func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Without chains the table is none of iptables', but has its name.
+		// Without chains the table is nft's own, and has but its name.
 		if len(f.Chains) > 0 {
 			all = append(all, f)
 		}
@@ -119,6 +119,10 @@ func listFilter(ctx context.Context, tool string) (Filter, error) {
 	out, err := run(ctx, save, "-t", "filter")
 	if err != nil {
 		return Filter{}, err
+	}
+	if bytes.Contains(out, []byte("use 'nft' tool")) {
+		// A table that iptables can't read; it lists empty chains instead.
+		return Filter{}, nil
 	}
 	return Filter{Tool: tool, Chains: parseSave(out)}, nil
 }
