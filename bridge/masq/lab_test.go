@@ -207,16 +207,18 @@ func filters(t *testing.T) *lab {
 	t.Helper()
 	needsRoot(t)
 	l := &lab{t, New(slog.New(slog.DiscardHandler))}
-	clear := func() {
-		l.sh(`nft flush ruleset
-			for table in $(cat /proc/self/net/ip_tables_names 2>/dev/null); do
-				iptables-legacy -w -t $table -F; iptables-legacy -w -t $table -X
-			done
-			! grep -sq filter /proc/self/net/ip_tables_names || iptables-legacy -w -P FORWARD ACCEPT`)
-	}
-	clear()
-	t.Cleanup(clear)
+	l.clear()
+	t.Cleanup(l.clear)
 	return l
+}
+
+// clear takes all filters away; what iptables-legacy once made stays, empty.
+func (l *lab) clear() {
+	l.sh(`nft flush ruleset
+		for table in $(cat /proc/self/net/ip_tables_names 2>/dev/null); do
+			iptables-legacy -w -t $table -F; iptables-legacy -w -t $table -X
+		done
+		! grep -sq filter /proc/self/net/ip_tables_names || iptables-legacy -w -P FORWARD ACCEPT`)
 }
 
 func namespaceOf(who string) string { return fmt.Sprintf("gmq-%d-%s", os.Getpid(), who) }

@@ -107,6 +107,7 @@ func TestConnectionsKeepTheMappingThatTheyBeganWith(t *testing.T) {
 // TestForwarding: what stands in the way of mesh traffic is accepted where
 // that helps, and named where it does not.
 func TestForwarding(t *testing.T) {
+	network := build(t)
 	for _, ipt := range backends {
 		for _, tt := range []struct {
 			name, script string
@@ -133,7 +134,8 @@ func TestForwarding(t *testing.T) {
 				add rule inet firewalld filter_FORWARD ct state established accept; add rule inet firewalld filter_FORWARD iifname { "docker0", "eth0" } ip saddr 172.16.0.0/12 counter accept'`, container, ""},
 		} {
 			t.Run(ipt+" "+tt.name, func(t *testing.T) {
-				l := build(t)
+				l := &lab{t, network.Host}
+				l.clear()
 				l.sh("ipt=" + ipt + dockersRules + "\n" + tt.script)
 				l.reach(wanted())
 				if got := l.askFrom("c", "tcp4", "0", peerContainer); got != tt.seen {
