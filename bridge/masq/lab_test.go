@@ -246,21 +246,26 @@ func build(t *testing.T) *lab {
 		# Only for when nothing is masqueraded: who outside has a route back?
 		ip -n ${ns}o route add 172.17.0.0/16 via ` + hostOutside)
 	l.tunnel()
-	for _, who := range []string{"p", "o"} {
-		cmd := l.in(who, "mirror")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l.mirror("p")
+	l.mirror("o")
 	return l
+}
+
+// mirror starts one in a namespace.
+func (l *lab) mirror(who string) {
+	l.Helper()
+	cmd := l.in(who, "mirror")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		l.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		l.Fatal(err)
+	}
 }
 
 // tunnel routes between the subnets by docker0.

@@ -104,6 +104,21 @@ func TestConnectionsKeepTheMappingThatTheyBeganWith(t *testing.T) {
 	ask("5003", hostUnderlay)
 }
 
+// TestAContainerReachesItselfByAPublishedPort: with Docker's rules for it,
+// which masquerade (daemon.json, userland-proxy: false).
+func TestAContainerReachesItselfByAPublishedPort(t *testing.T) {
+	l := build(t)
+	l.mirror("c")
+	l.sh("ipt=iptables-nft" + dockersRules + `
+		$ipt -t nat -A DOCKER -p tcp --dport ` + mirrorPort + ` -j DNAT --to-destination ` + container + `
+		$ipt -t nat -A POSTROUTING -s ` + container + ` -d ` + container + ` -p tcp --dport ` + mirrorPort + ` -j MASQUERADE
+		ip link set c0 type bridge_slave hairpin on`)
+	l.reach(meshRules())
+	if got := l.askFrom("c", "tcp4", "0", hostUnderlay); got != "172.17.42.1" {
+		t.Errorf("it is seen as %q", got)
+	}
+}
+
 // TestForwarding: what stands in the way of mesh traffic is accepted where
 // that helps, and named where it does not.
 func TestForwarding(t *testing.T) {
