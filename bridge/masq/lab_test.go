@@ -3,6 +3,7 @@ package masq
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // role is what a process of this test binary is, other than the tests in the
@@ -226,6 +228,7 @@ func namespaceOf(who string) string { return fmt.Sprintf("gmq-%d-%s", os.Getpid(
 // build makes the lab's namespaces, and mirrors in the peer and outside.
 func build(t *testing.T) *lab {
 	l := filters(t)
+	l.forget()
 	l.Cleanup(func() {
 		l.sh(`for n in $(ip netns list | cut -d ' ' -f 1 | grep '^` + namespaceOf("") + `'); do ip netns del $n; done
 			for i in docker0 eth0 eth1 c0 p0; do ip link del $i 2>/dev/null || true; done`)
@@ -264,6 +267,26 @@ func (l *lab) mirror(who string) {
 	}
 	l.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// forget empties conntrack's table (IPCTNL_MSG_CT_DELETE): a new connection
+// that has the ports of one of an earlier lab, masqueraded there to a device
+// that is gone, would lose its first packet.
+func (l *lab) forget() {
+	l.Helper()
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written that matters
+	const deleteAll = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
+	request := binary.NativeEndian.AppendUint32(nil, unix.SizeofNlMsghdr+4)
+	request = binary.NativeEndian.AppendUint16(request, deleteAll)
+	request = binary.NativeEndian.AppendUint16(request, unix.NLM_F_REQUEST)
+	request = append(request, make([]byte, 12)...) // sequence, port, nfgenmsg
+	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		l.Fatal(err)
 	}
 }
