@@ -1,0 +1,28 @@
+package masq
+
+// Actual is what the packet filters have, as far as Rules are concerned with
+// it.
+type Actual struct {
+	Table   []string // nft's listing of our table, blanks made single; nil: there is none
+	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
+	Native  []Native // tables of nft's own with a chain that traffic is forwarded through
+}
+
+// Filter is the filter table of one of iptables' two kinds.
+type Filter struct {
+	Tool   string // the command that changes it: "iptables-nft"
+	Chains map[string]Chain
+}
+
+// Chain is a chain in the words of iptables-save(8).
+type Chain struct {
+	Policy string   // "ACCEPT" or "DROP"; "-": not a built-in chain
+	Rules  []string // what follows "-A CHAIN"
+}
+
+// Native is a table of nftables that does not belong to iptables.
+type Native struct {
+	Family, Name string
+	JSON         []byte // libnftables-json(5)
+	Text         string // with handles, for people to read
+}

@@ -1,0 +1,101 @@
+package masq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/knftables"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// Change is a difference and the steps that mend it, in order.
+type Change struct {
+	drift.Drift
+	steps []step
+}
+
+// step is one act on the packet filter; its text is the command that does the
+// same.
+type step interface {
+	fmt.Stringer
+	apply(ctx context.Context) error
+}
+
+func change(object, is, should string, steps ...step) Change {
+	c := Change{Drift: drift.Drift{Object: object, Is: is, Should: should}, steps: steps}
+	for _, s := range steps {
+		c.Commands = append(c.Commands, s.String())
+	}
+	return c
+}
+
+// Diff returns what makes have into want. For the zero Rules that is the
+// removal of what is ours.
+func Diff(want Rules, have Actual) []Change {
+	all := diffTable(want, have.Table)
+	for _, f := range have.Filters {
+		all = append(all, diffUserChain(want, f)...)
+	}
+	return all
+}
+
+func diffTable(want Rules, have []string) []Change {
+	var should []string
+	if want.Pool.IsValid() {
+		should = listing(want)
+	}
+	if slices.Equal(have, should) {
+		return nil
+	}
+	act := transaction{replace(want, have)}
+	const object = "nftables table ip " + tableName
+	switch {
+	case have == nil:
+		return []Change{change(object, "", "not to masquerade "+destinations(should), act)}
+	case should == nil:
+		return []Change{change(object, "not to masquerade "+destinations(have), "", act)}
+	}
+	is, than := without(have, should), without(should, have)
+	if is+than == "" {
+		is, than = "in another order", "in ours"
+	}
+	return []Change{change(object, or(is, "incomplete"), or(than, "without that"), act)}
+}
+
+func destinations(listing []string) string {
+	var all []string
+	for _, p := range (Actual{Table: listing}).NonMasquerade() {
+		all = append(all, network(p))
+	}
+	return or(strings.Join(all, ", "), "nothing")
+}
+
+func without(lines, other []string) string {
+	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(other, l) })
+	return strings.Join(rest, "; ")
+}
+
+func or(s, empty string) string {
+	if s == "" {
+		return empty
+	}
+	return s
+}
+
+type transaction struct{ *knftables.Transaction }
+
+func (t transaction) String() string {
+	lines := strings.Split(strings.TrimSpace(t.Transaction.String()), "\n")
+	return "nft '" + strings.Join(lines, "; ") + "'"
+}
+
+func (t transaction) apply(ctx context.Context) error {
+	nft, err := knftables.New(knftables.IPv4Family, tableName)
+	if err != nil {
+		return err
+	}
+	return nft.Run(ctx, t.Transaction)
+}

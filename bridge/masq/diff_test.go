@@ -1,0 +1,142 @@
+package masq
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func wanted() Rules {
+	return Rules{
+		Pool:          netip.MustParsePrefix("172.17.0.0/16"),
+		Subnet:        netip.MustParsePrefix("172.17.42.0/24"),
+		NonMasquerade: prefixes("169.254.0.0/16", "172.17.0.0/16", "192.168.248.139/32"),
+		Forward:       []Path{{"docker0", "docker0"}},
+	}
+}
+
+// clean is what the packet filters have when wanted is met.
+func clean() Actual {
+	return Actual{
+		Table: listing(wanted()),
+		Filters: []Filter{{Tool: "iptables-nft", Chains: map[string]Chain{
+			"FORWARD": {Policy: "DROP", Rules: []string{
+				"-j DOCKER-USER",
+				"-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+				"-i docker0 -o docker0 -j ACCEPT",
+			}},
+			"DOCKER-USER": {Policy: "-", Rules: append(userRules(wanted()), "-j RETURN")},
+		}}},
+	}
+}
+
+func (a *Actual) user(rules ...string) {
+	a.Filters[0].Chains[userChain] = Chain{Policy: "-", Rules: rules}
+}
+
+// render prints changes as a runbook: the difference as a comment, then the
+// commands.
+func render(changes []Change) string {
+	var b strings.Builder
+	for _, c := range changes {
+		b.WriteString("# " + c.String() + "\n")
+		for _, cmd := range c.Commands {
+			b.WriteString(cmd + "\n")
+		}
+	}
+	return b.String()
+}
+
+const (
+	userReturn = "-s 172.17.42.0/24 -d 172.17.42.0/24 -i docker0 -o docker0 -m comment --comment gremesh -j RETURN"
+	userAccept = "-s 172.17.0.0/16 -d 172.17.0.0/16 -i docker0 -o docker0 -m comment --comment gremesh -j ACCEPT"
+	replaced   = `add table ip gremesh; add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
+		`flush chain ip gremesh postrouting; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.42.0/24 ip daddr 172.17.42.0/24 ct status dnat return; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr; ` +
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr'
+`
+	whole = "nft '" + replaced
+	anew  = "nft 'add table ip gremesh; delete table ip gremesh; " + replaced
+)
+
+func TestDiffReadsAsARunbook(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		want  Rules
+		spoil func(*Actual)
+		plan  string
+	}{
+		{"a host as it should be", wanted(), func(*Actual) {}, ""},
+		{"a host without Docker", wanted(), func(a *Actual) { *a = Actual{} }, `
+# nftables table ip gremesh: is missing, should be not to masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139
+` + whole},
+		{"other destinations", wanted(), func(a *Actual) {
+			r := wanted()
+			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16")
+			a.Table = listing(r)
+		}, `
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr
+` + whole},
+		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[5] = "ip saddr 172.17.0.0/16 accept" }, `
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr
+` + whole},
+		{"a rule too many", wanted(), func(a *Actual) {
+			a.Table = slices.Insert(a.Table, 3, "accept")
+		}, `
+# nftables table ip gremesh: is accept, should be without that
+` + whole},
+		{"rules in another order", wanted(), func(a *Actual) { a.Table[3], a.Table[4] = a.Table[4], a.Table[3] }, `
+# nftables table ip gremesh: is in another order, should be in ours
+` + whole},
+		{"a chain of somebody else's", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 1, "chain other {", "}") }, `
+# nftables table ip gremesh: is chain other {, should be without that
+` + anew},
+		{"another hook", wanted(), func(a *Actual) { a.Table[2] = "type nat hook postrouting priority 50; policy accept;" }, `
+# nftables table ip gremesh: is type nat hook postrouting priority 50; policy accept;, should be type nat hook postrouting priority 99; policy accept;
+` + anew},
+		{"Docker has just started", wanted(), func(a *Actual) { a.user("-j RETURN") }, `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 1 ` + userReturn + `
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + "\n"},
+		{"the operator's rules come first", wanted(), func(a *Actual) { a.user("-s 172.17.42.7/32 -j DROP", "-j RETURN") }, `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userReturn + `
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + "\n"},
+		{"a newer Docker, that ends the chain with no RETURN", wanted(), func(a *Actual) { a.user("-s 172.17.42.7/32 -j DROP") }, `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userReturn + `
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + "\n"},
+		{"ours behind the RETURN", wanted(), func(a *Actual) { a.user("-j RETURN", userReturn, userAccept) }, `
+# iptables-nft chain DOCKER-USER: is our rules at another place, should be our rules behind all others
+iptables-nft -w 5 -D DOCKER-USER ` + userReturn + `
+iptables-nft -w 5 -D DOCKER-USER ` + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 1 ` + userReturn + `
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + "\n"},
+		{"no accepts are wanted", Rules{Pool: wanted().Pool, Subnet: wanted().Subnet, NonMasquerade: wanted().NonMasquerade}, func(*Actual) {}, `
+# iptables-nft chain DOCKER-USER: is ` + userReturn + "; " + userAccept + `, should not exist
+iptables-nft -w 5 -D DOCKER-USER ` + userReturn + `
+iptables-nft -w 5 -D DOCKER-USER ` + userAccept + "\n"},
+		{"nothing of ours is wanted", Rules{}, func(a *Actual) {
+			a.user(userReturn, "-s 10.0.0.0/8 -m comment --comment gremeshed -j DROP", "-j RETURN")
+		}, `
+# nftables table ip gremesh: is not to masquerade 169.254.0.0/16, 172.17.0.0/16, 192.168.248.139, should not exist
+nft 'add table ip gremesh; delete table ip gremesh'
+# iptables-nft chain DOCKER-USER: is ` + userReturn + `, should not exist
+iptables-nft -w 5 -D DOCKER-USER ` + userReturn + "\n"},
+		{"nothing of ours is wanted, and there is nothing", Rules{}, func(a *Actual) { a.Table = nil; a.user("-j RETURN") }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			have := clean()
+			tt.spoil(&have)
+			got := render(Diff(tt.want, have))
+			if d := cmp.Diff(strings.TrimPrefix(tt.plan, "\n"), got); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}

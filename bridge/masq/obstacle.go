@@ -1,0 +1,67 @@
+package masq
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Obstacle is a rule or a policy that drops mesh traffic, where no accept of
+// ours can help.
+type Obstacle struct {
+	Path  Path
+	Chain string // where it is: "iptables-nft chain FORWARD"
+	Rule  string // the rule, or "policy DROP"
+	Fix   string // a command that lets the traffic pass
+	// Unsure: there are rules before it that may accept the traffic, and match
+	// by what is not looked at here.
+	Unsure bool
+}
+
+// String says what is wrong, where, and what to do.
+func (o Obstacle) String() string {
+	drops := "drops"
+	if o.Unsure {
+		drops = "may drop"
+	}
+	return fmt.Sprintf("%s %s mesh traffic from %s to %s: %s; to let it pass: %s", o.Chain, drops, o.Path.In, o.Path.Out, o.Rule, o.Fix)
+}
+
+// Obstacles returns what drops new connections from pool to pool on the ways
+// of want.Forward, once Diff has been applied.
+func Obstacles(want Rules, have Actual) []Obstacle {
+	var all []Obstacle
+	for _, path := range want.Forward {
+		t := traffic{Path: path, src: want.Pool, dst: want.Pool}
+		for _, f := range have.Filters {
+			chains := map[string]judged{}
+			for name, c := range f.Chains {
+				if name == userChain {
+					foreign, at := place(c.Rules)
+					c.Rules = slices.Insert(foreign, at, userRules(want)...)
+				}
+				chains[name] = judgedSave(c, t)
+			}
+			j := judge{chains: chains}
+			if v, by := j.base("FORWARD"); v == drops {
+				all = append(all, Obstacle{
+					Path: path, Chain: f.Tool + " chain " + by.chain, Rule: by.rule, Unsure: j.unsure,
+					Fix: fmt.Sprintf("%s -I FORWARD -s %s -d %s -i %s -o %s -j ACCEPT", f.Tool, t.src, t.dst, path.In, path.Out),
+				})
+			}
+		}
+		for _, n := range have.Native {
+			chains, bases := judgedNative(n, t)
+			for _, base := range bases {
+				j := judge{chains: chains}
+				if v, by := j.base(base); v == drops {
+					all = append(all, Obstacle{
+						Path: path, Chain: fmt.Sprintf("nftables table %s %s chain %s", n.Family, n.Name, by.chain), Rule: by.rule, Unsure: j.unsure,
+						Fix: fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s ip saddr %s ip daddr %s accept",
+							n.Family, n.Name, base, path.In, path.Out, t.src, t.dst),
+					})
+				}
+			}
+		}
+	}
+	return all
+}

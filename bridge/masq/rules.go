@@ -1,0 +1,83 @@
+package masq
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Rules are what this host's packet filter should have. The zero Rules desire
+// nothing of ours at all.
+type Rules struct {
+	Pool   netip.Prefix // the mesh's addresses: 172.17.0.0/16
+	Subnet netip.Prefix // this host's part of it: 172.17.42.0/24
+	// NonMasquerade are destinations that see the pool's own addresses: IPv4,
+	// sorted, none within another.
+	NonMasquerade []netip.Prefix
+	// Forward are the ways that traffic from pool to pool takes through this
+	// host.
+	Forward []Path
+}
+
+// Path is a way through this host: in by one device, out by another or the
+// same.
+type Path struct{ In, Out string }
+
+var (
+	linkLocal = netip.MustParsePrefix("169.254.0.0/16") // RFC 3927
+	// private are the ranges of RFC 1918.
+	private = []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"),
+		netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16"),
+	}
+)
+
+// Compile returns the destinations that c keeps from being masqueraded, as
+// Rules wants them. The pool is always one of them. Without a list of its own,
+// c means the underlays too, as far as they are private (RFC 1918): each is the
+// network that hosts of the mesh are in, or one host's address. Nothing wider,
+// for a machine that has no route back to the pool would no longer be reached.
+func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Prefix {
+	all := []netip.Prefix{pool.Masked()}
+	if !c.MasqLinkLocal {
+		all = append(all, linkLocal)
+	}
+	if c.NonMasqueradeCIDRs == nil {
+		for _, u := range underlays {
+			if slices.ContainsFunc(private, func(r netip.Prefix) bool { return within(u, r) }) {
+				all = append(all, u.Masked())
+			}
+		}
+	}
+	for _, p := range c.NonMasqueradeCIDRs {
+		if p.Addr().Is4() {
+			all = append(all, p.Masked())
+		}
+	}
+	return minimal(all)
+}
+
+// Keep returns want with the destinations that the kernel's table has: for a
+// host whose File has not been good since it started, so that the last good
+// rules outlive a restart. Without a table it is want.
+func Keep(want Rules, have Actual) Rules {
+	if have.Table != nil {
+		want.NonMasquerade = minimal(append(have.NonMasquerade(), want.Pool.Masked()))
+	}
+	return want
+}
+
+// minimal sorts, and drops what lies within another.
+func minimal(all []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(all, netip.Prefix.Compare)
+	var out []netip.Prefix
+	for _, p := range all {
+		// Sorted, a network comes right before those that lie within it.
+		if len(out) == 0 || !within(p, out[len(out)-1]) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func within(p, in netip.Prefix) bool { return p.Bits() >= in.Bits() && in.Contains(p.Addr()) }

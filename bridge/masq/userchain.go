@@ -1,0 +1,88 @@
+package masq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// userChain is where Docker has others put their rules: FORWARD goes through
+// it before Docker's own, and Docker never changes what is in it.
+const userChain = "DOCKER-USER"
+
+// mark is the comment by which our rules in userChain are known.
+const mark = "-m comment --comment gremesh"
+
+// userRules are our rules in userChain, as iptables-save writes them.
+func userRules(want Rules) []string {
+	var all []string
+	for _, p := range want.Forward {
+		if p.In == p.Out {
+			// Containers of one host are Docker's to judge (daemon.json, icc).
+			all = append(all, userRule(want.Subnet.String(), want.Subnet.String(), p, "RETURN"))
+		}
+		all = append(all, userRule(want.Pool.String(), want.Pool.String(), p, "ACCEPT"))
+	}
+	return all
+}
+
+func userRule(src, dst string, p Path, target string) string {
+	return fmt.Sprintf("-s %s -d %s -i %s -o %s %s -j %s", src, dst, p.In, p.Out, mark, target)
+}
+
+func ours(rule string) bool { return strings.Contains(" "+rule+" ", " "+mark+" ") }
+
+// place returns the operator's rules of the chain, and where among them ours
+// belong: behind all of them, so that what they drop stays dropped, but for the
+// RETURN that older Dockers end the chain with.
+func place(rules []string) (foreign []string, at int) {
+	foreign = slices.DeleteFunc(slices.Clone(rules), ours)
+	at = len(foreign)
+	if at > 0 && foreign[at-1] == "-j RETURN" {
+		at--
+	}
+	return foreign, at
+}
+
+// diffUserChain is silent where there is no such chain: Docker makes it.
+func diffUserChain(want Rules, have Filter) []Change {
+	chain, exists := have.Chains[userChain]
+	if !exists {
+		return nil
+	}
+	should := userRules(want)
+	foreign, at := place(chain.Rules)
+	if slices.Equal(chain.Rules, slices.Insert(slices.Clone(foreign), at, should...)) {
+		return nil
+	}
+	var is []string
+	var steps []step
+	for _, r := range chain.Rules {
+		if ours(r) {
+			is = append(is, r)
+			steps = append(steps, iptables{have.Tool, "-D " + userChain + " " + r})
+		}
+	}
+	for i, r := range should {
+		steps = append(steps, iptables{have.Tool, "-I " + userChain + " " + strconv.Itoa(at+1+i) + " " + r})
+	}
+	object := have.Tool + " chain " + userChain
+	if slices.Equal(is, should) {
+		return []Change{change(object, "our rules at another place", "our rules behind all others", steps...)}
+	}
+	return []Change{change(object, strings.Join(is, "; "), strings.Join(should, "; "), steps...)}
+}
+
+// iptables is one call of iptables(8). iptables-legacy has a lock, which
+// whoever holds it gives back within moments; -w waits for it, in seconds.
+// iptables-nft has none.
+type iptables struct{ tool, args string }
+
+func (i iptables) String() string { return i.tool + " -w 5 " + i.args }
+
+func (i iptables) apply(ctx context.Context) error {
+	_, err := run(ctx, i.tool, append([]string{"-w", "5"}, strings.Fields(i.args)...)...)
+	return err
+}

@@ -1,0 +1,114 @@
+package masq
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Changed wakes whoever keeps the Rules: something that Observe reads may have
+// changed. Signals that nobody took are merged into one. iptables-legacy gives
+// none.
+func (h *Host) Changed() <-chan struct{} { return h.changed }
+
+func (h *Host) signal() {
+	select {
+	case h.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run turns nftables' notices (netlink(7), NFNLGRP_NFTABLES) into signals on
+// Changed until ctx is done; it then returns nil. It signals once when it
+// listens. No process is started for it.
+func (h *Host) Run(ctx context.Context) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	socket := os.NewFile(uintptr(fd), "netlink") // whose Close ends a Read
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = socket.Close() })
+	defer func() {
+		if stop() {
+			_ = socket.Close()
+		} else {
+			<-closed
+		}
+	}()
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_NFTABLES - 1)}); err != nil {
+		return fmt.Errorf("subscribe to nftables' notices: %w", err)
+	}
+
+	h.signal()
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := socket.Read(buffer)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			// Notices were lost; the socket goes on.
+			h.log.Debug("nftables notices lost")
+			h.signal()
+		case err != nil:
+			return fmt.Errorf("receive nftables' notices: %w", err)
+		case concerns(buffer[:n]):
+			h.signal()
+		}
+	}
+}
+
+// concerns tells the notices of our table, of chains and tables that come and
+// go, and of rules in FORWARD and in DOCKER-USER from all others: each
+// container that starts makes some.
+func concerns(notices []byte) bool {
+	const header = unix.SizeofNlMsghdr
+	for len(notices) >= header {
+		length := int(binary.NativeEndian.Uint32(notices))
+		if length < header || length > len(notices) {
+			return true // not what we know: look
+		}
+		kind := binary.NativeEndian.Uint16(notices[4:])
+		if kind>>8 == unix.NFNL_SUBSYS_NFTABLES && concernsUs(kind&0xff, notices[header:length]) {
+			return true
+		}
+		notices = notices[min((length+3)&^3, len(notices)):]
+	}
+	return false
+}
+
+func concernsUs(kind uint16, body []byte) bool {
+	switch kind {
+	case unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE, unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN:
+		return true
+	case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE, unix.NFT_MSG_NEWSET, unix.NFT_MSG_DELSET,
+		unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM:
+	default:
+		return false
+	}
+	// The table is the first attribute of each, and the chain a rule's second.
+	const nfgenmsg = 4
+	table, rest := attribute(body[min(nfgenmsg, len(body)):])
+	chain, _ := attribute(rest)
+	return table == tableName || chain == "FORWARD" || chain == userChain
+}
+
+// attribute returns the text of the first netlink attribute, and the others.
+func attribute(b []byte) (text string, rest []byte) {
+	const header = unix.SizeofNlAttr
+	if len(b) < header {
+		return "", nil
+	}
+	length := int(binary.NativeEndian.Uint16(b))
+	if length < header || length > len(b) {
+		return "", nil
+	}
+	value, _, _ := bytes.Cut(b[header:length], []byte{0})
+	return string(value), b[min((length+3)&^3, len(b)):]
+}
