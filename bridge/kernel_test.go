@@ -56,7 +56,7 @@ func namespace(t *testing.T) *Kernel {
 			case $l in all|default|lo|gre0|gretap0|erspan0|tunl0|ip_vti0|sit0) ;; *) ip link del $l 2>/dev/null || true ;; esac
 		done; ip route flush proto 77; ip route flush proto static`)
 	})
-	return New(Config{Bridge: "docker0", Port: "br0", Log: slog.New(slog.DiscardHandler)})
+	return New(Config{Bridge: "docker0", Port: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 }
 
 func sh(t *testing.T, script string) string {
@@ -388,6 +388,23 @@ func TestUnderlay(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("Resolve(%s) = %q, want %q", tt.advertise, got, tt.want)
 		}
+	}
+
+	self, link, mtu, err := Source(addr)
+	if err != nil || self != addr || link == "lo" || mtu > 1500 {
+		t.Errorf("to itself by %s %s, MTU %d, %v", self, link, mtu, err)
+	}
+	for _, c := range []struct {
+		script string
+		down   bool
+	}{{"true", false}, {"ip link set " + link + " down", true}, {"ip link set " + link + " up", false}} {
+		sh(t, c.script)
+		if down, err := IsDown(addr); err != nil || down != c.down {
+			t.Errorf("%s: IsDown %t, %v", c.script, down, err)
+		}
+	}
+	if down, err := IsDown(netip.MustParseAddr("192.0.2.99")); err != nil || down {
+		t.Errorf("an address that is nowhere: IsDown %t, %v", down, err)
 	}
 
 	routes, err := Routes()

@@ -11,8 +11,8 @@ import (
 //
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
-//	GET  /v1/plan                 Preview
 //	GET  /v1/mesh?one=BOOL        FullAudit, of two looks or of one
+//	GET  /v1/plan                 Preview
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing

@@ -104,7 +104,7 @@ func drain(c *ovsdb.Client) {
 
 func TestAServerThatIsNotThere(t *testing.T) {
 	db := "unix:" + filepath.Join(t.TempDir(), "none.sock")
-	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", Log: slog.New(slog.DiscardHandler)})
+	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Observe(ended); err == nil {
@@ -217,6 +217,22 @@ func TestTwoTunnelsSwapTheirRemotes(t *testing.T) {
 		if !strings.Contains(table, line) {
 			t.Errorf("ovs-vswitchd lacks %q:\n%s", line, table)
 		}
+	}
+}
+
+// So it is when one host takes the address that another one has left.
+func TestANewTunnelTakesTheRemoteThatAnotherGivesUp(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	want := mesh(43)
+	reconcile(t, c, want)
+	old := want.Tunnels[0].Remote
+	want = mesh(43, 44)
+	want.Tunnels[0].Remote, want.Tunnels[1].Remote = want.Tunnels[1].Remote, old
+	reconcile(t, c, want)
+	settled(t, c, want)
+	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {
+		t.Errorf("conflicts are %+v", found)
 	}
 }
 
