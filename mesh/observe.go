@@ -2,9 +2,7 @@ package mesh
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -13,12 +11,13 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// ourPorts are the ports that gremesh made, by name.
+// ourPorts are gremesh's ports by the ID of the peer that they lead to. One that
+// was adopted has another name than the plan gives it.
 func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	ports := make(map[string]ovsdb.Port)
 	for _, port := range ovs.Ports {
 		if port.Ours {
-			ports[port.Name] = port
+			ports[port.Peer.ID] = port
 		}
 	}
 	return ports
@@ -38,7 +37,7 @@ func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) 
 			continue
 		}
 		count.Want++
-		port, ok := ports[t.Name]
+		port, ok := ports[t.Peer.ID]
 		if ok && port.OfPort > 0 && port.Error == "" && (!t.BFD || port.BFD.State == "up") {
 			count.Up++
 		}
@@ -89,8 +88,8 @@ func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[st
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	port, ok := ports[l.cfg.TunnelName(peer.Subnet)]
-	if !ok || port.Peer.ID != status.ID {
+	port, ok := ports[status.ID]
+	if !ok {
 		return status
 	}
 	bytes := traffic[port.Name]
@@ -145,6 +144,9 @@ func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
 	for _, c := range ovsdb.Conflicts(want, have) {
 		found = append(found, drift.Drift{Object: c.Object, Is: "in the way: " + c.What, Should: "gremesh's (" + c.Do + ")"})
 	}
+	for _, c := range ovsdb.Loops(want.Bridge, have) {
+		found = append(found, drift.Drift{Object: c.Object, Is: c.What, Should: "protected (" + c.Do + ")"})
+	}
 	return found
 }
 
@@ -160,44 +162,4 @@ func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 		})
 	}
 	return found
-}
-
-// teardownTimeout is for the tunnels, and again for the routes.
-const teardownTimeout = 8 * time.Second
-
-// Teardown takes away what gremesh made on this host, but for docker0's
-// address, which its containers need: all that it can, whatever fails. Run must
-// have ended.
-func (l *Loop) Teardown(ctx context.Context) error {
-	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx))
-}
-
-func (l *Loop) dropTunnels(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
-	defer cancel()
-	have, err := l.cfg.Switch.Observe(ctx)
-	if err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
-	}
-	changes := ovsdb.Diff(ovsdb.Switch{}, have)
-	if len(changes) == 0 {
-		return nil
-	}
-	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
-	}
-	return nil
-}
-
-func (l *Loop) dropRoutes(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
-	defer cancel()
-	have, err := l.cfg.Kernel.Observe(ctx)
-	if err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
-	}
-	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
-	}
-	return nil
 }

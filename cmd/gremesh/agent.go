@@ -51,7 +51,7 @@ func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
-	if a.node, err = a.newNode(ctx, cfg, at, log); err != nil {
+	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
