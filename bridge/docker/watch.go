@@ -82,8 +82,8 @@ func (d *Daemon) watch(ctx context.Context) error {
 			case event.Has(fsnotify.Write):
 				d.signal()
 			}
-		case err := <-w.Errors: // events were lost
-			d.cfg.Log.Debug("watch daemon.json", "err", err)
+		case err := <-w.Errors:
+			d.cfg.Log.Debug("events of Docker's configuration were lost", "err", err)
 			return nil
 		}
 	}
