@@ -27,6 +27,7 @@ type Config struct {
 type Kernel struct {
 	cfg     Config
 	changed chan struct{}
+	litter  litter
 }
 
 // New returns a Kernel; nothing is started.
@@ -74,6 +75,11 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		}
 	}
 
+	for _, name := range k.litter.orphans(bridge, links) {
+		if name != k.cfg.Port {
+			have.Orphans = append(have.Orphans, name)
+		}
+	}
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -196,6 +197,26 @@ func TestDockersMACStaysWhenPortsJoin(t *testing.T) {
 	sh(t, `ip link set veth0 master docker0; ip link set veth0 up`)
 	if d := render(diff(t, k, want)); d != "" {
 		t.Errorf("a port changed docker0:\n%s", d)
+	}
+}
+
+func TestContainersEndsOfADeletedBridgeArePutBack(t *testing.T) {
+	k := namespace(t)
+	sh(t, "tap br0")
+	reach(t, k, want)
+	sh(t, `ip link add veth1 type veth peer name in1; ip link set veth1 master docker0 up
+		ip link add veth2 type veth peer name in2; ip link set veth2 master docker0 up`)
+	reach(t, k, want)
+	sh(t, "ip link set veth2 nomaster; ip link add veth3 type veth peer name in3") // by choice, and never one
+	reach(t, k, want)
+	sh(t, "ip link del docker0")
+	reach(t, k, want)
+	have, err := k.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(have.Attached, []string{"veth1"}) {
+		t.Errorf("docker0 was made anew with the ports %s, want veth1", have.Attached)
 	}
 }
 

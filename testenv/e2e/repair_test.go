@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +34,9 @@ func TestRepair(t *testing.T) {
 	t.Cleanup(pings.Close)
 	for i, fault := range testenv.Faults(true) {
 		strike := testenv.Strike{Fault: fault, Host: l.Host(1 + (i+1)%3), Moment: time.Duration(i*10) * time.Millisecond}
-		t.Run(fault.Name, func(t *testing.T) { repaired(t, l, pings, shapes, strike) })
+		if !t.Run(fault.Name, func(t *testing.T) { repaired(t, l, pings, shapes, strike) }) {
+			return
+		}
 	}
 }
 
@@ -59,8 +59,10 @@ func repaired(t *testing.T, l *testenv.Lab, pings *testenv.Pings, shapes testenv
 	testenv.Eventually(t, soon, func() error { return pings.Answered(whole) })
 	outage, pair := pings.Outage()
 	t.Logf("%s: drift gone after %.2f s, outage %.2f s (%s to %s)", strike.Name, took.Seconds(), outage.Seconds(), pair.From, pair.To)
-	for _, line := range changesOf(t, l)[len(logged):] {
-		t.Log(line)
+	for h, lines := range changesOf(t, l) {
+		for _, line := range lines[len(logged[h]):] {
+			t.Log(h.Name, line)
+		}
 	}
 	if took > limit {
 		t.Errorf("drift was gone after %s, want %s", took, limit)
@@ -70,21 +72,18 @@ func repaired(t *testing.T, l *testenv.Lab, pings *testenv.Pings, shapes testenv
 	}
 }
 
-// changesOf are the lines of all agents' logs that say what was changed.
-func changesOf(t *testing.T, l *testenv.Lab) []string {
+// changesOf are the lines of each agent's log that say what was changed.
+func changesOf(t *testing.T, l *testenv.Lab) map[*testenv.Host][]string {
 	t.Helper()
-	var all []string
+	all := map[*testenv.Host][]string{}
 	for _, h := range l.Hosts() {
 		text, err := h.AgentLog()
 		must(t, err)
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, `"msg":"changed"`) {
-				all = append(all, h.Name+" "+strings.TrimSpace(line))
+				all[h] = append(all[h], strings.TrimSpace(line))
 			}
 		}
 	}
 	return all
 }
-
-var _ = errors.Join
-var _ context.Context
