@@ -21,7 +21,7 @@ func agentFaults() []Fault {
 		{
 			Name: "agent killed while it repairs", Uses: Agent, Takes: true,
 			Break: func(ctx context.Context, s Strike) error {
-				_, err := s.Host.Exec(ctx, "ovs-vsctl", "--if-exists", "del-br", "br0")
+				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-br", "br0")...)
 				<-time.After(s.Moment) // how far it got is the point
 				return errors.Join(err, s.Host.KillAgent(ctx))
 			},

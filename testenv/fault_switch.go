@@ -14,18 +14,21 @@ func switchFaults() []Fault {
 		{Name: "remote_ip changed", Break: onTunnel("set", "interface", "{}", "options:remote_ip=10.90.0.250")},
 		{Name: "BFD switched off", Break: onTunnel("set", "interface", "{}", "bfd:enable=false")},
 		{Name: "our mark taken off a port", Break: onTunnel("remove", "port", "{}", "external_ids", "gremesh-peer")},
-		{Name: "br0 deleted", Takes: true, Break: commands([]string{"ovs-vsctl", "del-br", "br0"})},
+		{Name: "br0 deleted", Takes: true, Break: commands(vsctl("del-br", "br0"))},
 		{
 			Name:  "a foreign port on br0",
-			Break: commands([]string{"ovs-vsctl", "add-port", "br0", "visitor0", "--", "set", "interface", "visitor0", "type=internal"}),
+			Break: commands(vsctl("add-port", "br0", "visitor0", "--", "set", "interface", "visitor0", "type=internal")),
 			// It is still there, or br0 has been deleted meanwhile and it with br0.
 			End: func(ctx context.Context, s Strike) error {
-				_, err := s.Host.Exec(ctx, "ovs-vsctl", "--if-exists", "del-port", "br0", "visitor0")
+				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-port", "br0", "visitor0")...)
 				return err
 			},
 		},
 	}
 }
+
+// vsctl is a change that does not wait for ovs-vswitchd, which may be dead.
+func vsctl(words ...string) []string { return append([]string{"ovs-vsctl", "--no-wait"}, words...) }
 
 // onTunnel runs an ovs-vsctl command on one of the host's tunnels, whose name
 // takes the place of {}.
@@ -36,7 +39,7 @@ func onTunnel(words ...string) func(context.Context, Strike) error {
 			return err
 		}
 		line := strings.ReplaceAll(strings.Join(words, " "), "{}", port)
-		_, err = s.Host.Exec(ctx, append([]string{"ovs-vsctl"}, strings.Fields(line)...)...)
+		_, err = s.Host.Exec(ctx, vsctl(strings.Fields(line)...)...)
 		return err
 	}
 }
