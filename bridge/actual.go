@@ -26,6 +26,7 @@ type Actual struct {
 type Link struct {
 	Name   string
 	Exists bool
+	Index  int // another one: the device was made anew
 	MAC    net.HardwareAddr
 	MTU    int // bytes
 	Up     bool

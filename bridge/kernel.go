@@ -125,6 +125,7 @@ func link(l netlink.Link, names map[int]string) Link {
 	return Link{
 		Name:   a.Name,
 		Exists: true,
+		Index:  a.Index,
 		MAC:    a.HardwareAddr,
 		MTU:    a.MTU,
 		Up:     a.Flags&net.FlagUp != 0,

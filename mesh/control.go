@@ -11,6 +11,7 @@ import (
 //
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
+//	GET  /v1/mesh?one=BOOL        MeshAudit, of two looks or of one
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
@@ -20,6 +21,7 @@ import (
 type Control struct {
 	Loop   *Loop
 	Leases Leases
+	Survey Surveyor
 	Leave  func(ctx context.Context, release bool) error
 }
 
@@ -32,6 +34,7 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, c.Loop.Audit(r.Context()))
 	})
+	mux.HandleFunc("GET /v1/mesh", c.getMesh)
 	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {
 		release, err := strconv.ParseBool(r.URL.Query().Get("release"))
 		if err != nil {

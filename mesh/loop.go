@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ type LoopConfig struct {
 	Switch     Switch
 	Kernel     Kernel
 	Docker     Docker
+	History    History
+	Ages       Ages
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a
 	// lease, or before Docker is restarted in it. systemd holds Docker back
@@ -41,6 +44,18 @@ type Loop struct {
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
 	failed map[string]bool        // what the last pass failed with
+	subnet netip.Prefix           // that the last pass saw this host hold
+	taken  bool                   // it has got one since the agent was started
+	fights fights
+	scenes scenes
+}
+
+// scenes are the parts as they were when last they were in order; nil: never
+// yet.
+type scenes struct {
+	ovs    *switchScene
+	docker *dockerScene
+	host   *hostScene
 }
 
 // outcome is what the last pass saw and left.
@@ -53,8 +68,6 @@ type outcome struct {
 const (
 	maxRushed    = 5
 	resyncEvery  = 30 * time.Second
-	quiet        = 10 * time.Millisecond  // without a further event, a pass begins
-	impatience   = 100 * time.Millisecond // after the first event, a pass begins anyway
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 10 * time.Second
 	partTimeout  = 15 * time.Second // for each of Open vSwitch, daemon.json and the kernel
@@ -62,13 +75,16 @@ const (
 
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
-	l := &Loop{cfg: cfg, started: time.Now(), restarts: newRestarts(), down: make(map[lease.ID]time.Time)}
+	l := &Loop{
+		cfg: cfg, started: time.Now(), restarts: newRestarts(), down: make(map[lease.ID]time.Time), fights: make(fights),
+		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
+	}
 	l.last.Store(&outcome{})
 	return l
 }
 
 // Run makes passes until ctx ends: whenever something may have changed, and
-// every 30 s; after one that failed, not before a pause. What it has made stays
+// every 30 s; after one that failed, not before a pause of up to a second. What it has made stays
 // when it ends. It waits for a restart of Docker that is under way.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.restarts.group.Wait()
@@ -79,7 +95,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			backoff = firstBackoff
 			ok = l.sleep(ctx, time.Until(again))
 		} else {
-			ok = rest(ctx, backoff)
+			ok = l.rest(ctx, backoff)
 			backoff = min(2*backoff, lastBackoff)
 		}
 		if !ok {
@@ -93,41 +109,4 @@ func (l *Loop) beReady() {
 		l.cfg.Ready()
 	}
 	l.ready = true
-}
-
-// rest waits whatever happens, for a failure that makes events, as a lost
-// connection does, would else be repeated as fast as they come. It returns false
-// when ctx has ended.
-func rest(ctx context.Context, pause time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(pause):
-		return true
-	}
-}
-
-// sleep returns when there is reason for another pass: an event, with those
-// that follow it closely, or the end of the pause. It returns false when ctx
-// has ended.
-func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	var deadline time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-			return true
-		case <-l.cfg.Membership.Changed():
-		case <-l.cfg.Switch.Changed():
-		case <-l.cfg.Kernel.Changed():
-		case <-l.restarts.ended:
-		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(impatience)
-		}
-		timer.Reset(min(quiet, time.Until(deadline)))
-	}
 }

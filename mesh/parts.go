@@ -3,9 +3,11 @@ package mesh
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -38,3 +40,12 @@ type Docker interface {
 	Apply(context.Context, []docker.Change) error
 	Restart(context.Context) error
 }
+
+// History is told of every change. It may be told from any goroutine.
+type History interface {
+	Append(history.Change)
+}
+
+// Ages tells how long the youngest process of each name has been running on
+// this host; of a name that no process has, nothing.
+type Ages func(names ...string) (map[string]time.Duration, error)

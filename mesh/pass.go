@@ -39,6 +39,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 
 	l.renumber(ctx, l.cfg.Membership.View())
 	view := l.cfg.Membership.View()
+	l.recordLease(view)
+	l.fights.forget(now)
+	var mends mends
 	ovsCtx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	ovs, err := l.cfg.Switch.Observe(ovsCtx)
@@ -56,7 +59,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 
 	if switchSeen {
-		if ovs, err = l.keepSwitch(ovsCtx, desired.Switch, ovs); err != nil {
+		if ovs, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs}, &mends); err != nil {
 			fail(err)
 		}
 		if err == nil && l.tunnelsFirst() {
@@ -75,17 +78,18 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			again = sooner(again, limit)
 		}
 	}
-	settled, more, err := l.keepDocker(ctx, desired.Docker)
+	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, &mends)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
 	}
-	if err := l.keepHost(ctx, desired.Host, settled); err != nil {
+	if err := l.keepHost(ctx, desired.Host, settled, &mends); err != nil {
 		fail(err)
 	}
+	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(problems, failures)})
 	l.beReady()
-	return len(failures) == 0, again
+	return len(failures) == 0, sooner(again, mends.due)
 }
 
 // tunnelsFirst reports whether the mesh has changed while the switch was being
@@ -106,47 +110,70 @@ func (l *Loop) tunnelsFirst() bool {
 }
 
 // keepSwitch makes Open vSwitch as it should be and returns what it then is.
-func (l *Loop) keepSwitch(ctx context.Context, want ovsdb.Switch, have ovsdb.Actual) (ovsdb.Actual, error) {
-	changes := ovsdb.Diff(want, have)
-	nudges := ovsdb.Hurry(have)
-	if len(changes)+len(nudges) == 0 {
-		return have, nil
+func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (ovsdb.Actual, error) {
+	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
+	nudges := ovsdb.Hurry(now.have)
+	left := now
+	if len(changes)+len(nudges) > 0 {
+		began := time.Now()
+		if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
+			return now.have, err
+		}
+		for _, c := range changes {
+			cause := l.firstCause()
+			if last := l.scenes.ovs; last != nil {
+				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), c.Drift)
+			}
+			if c.Object == "bridge "+now.want.Bridge {
+				mends.remade = cause
+			}
+			l.mended(c.Drift, began, cause)
+		}
+		var err error
+		if left.have, err = l.cfg.Switch.Observe(ctx); err != nil {
+			return left.have, err
+		}
 	}
-	began := time.Now()
-	if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
-		return have, err
+	if whole {
+		l.scenes.ovs = &left
 	}
-	for _, c := range changes {
-		l.record(c.Drift, began)
-	}
-	return l.cfg.Switch.Observe(ctx)
+	return left.have, nil
 }
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
 // that is needed. It reports whether docker0's address may be touched: not while
 // a dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bool, problems []Problem, err error) {
+func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (settled bool, problems []Problem, err error) {
+	want := now.want
 	part, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Docker.Observe(part)
 	if err != nil {
 		return false, nil, err
 	}
-	if changes := docker.Diff(want, have); len(changes) > 0 {
+	changes, whole := due(l, mends, docker.Diff(want, have), func(c docker.Change) drift.Drift { return c.Drift })
+	if len(changes) > 0 {
 		began := time.Now()
 		if err := l.cfg.Docker.Apply(part, changes); err != nil {
 			return false, nil, err
 		}
 		for _, c := range changes {
-			l.record(c.Drift, began)
+			cause := l.firstCause()
+			if last := l.scenes.docker; last != nil {
+				cause = now.cause(*last)
+			}
+			l.mended(c.Drift, began, cause)
 		}
 		if have, err = l.cfg.Docker.Observe(part); err != nil {
 			return false, nil, err
 		}
 	}
+	if whole {
+		l.scenes.docker = &now
+	}
 	if have.Stale && l.restarts.due(want) {
 		l.beReady() // systemd would not restart a unit that waits for this one
-		l.restarts.begin(ctx, want, l.restartDocker)
+		l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) })
 	}
 	if since, yes := l.restarts.underWay(); yes {
 		return false, []Problem{{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}}, nil
@@ -166,9 +193,14 @@ func (l *Loop) keepDocker(ctx context.Context, want docker.Settings) (settled bo
 }
 
 // restartDocker runs beside the passes.
-func (l *Loop) restartDocker(ctx context.Context) error {
+func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
+	began := time.Now()
 	err := l.cfg.Docker.Restart(ctx)
-	if err != nil && !errors.Is(err, docker.ErrNever) {
+	switch {
+	case err == nil:
+		l.record(drift.Drift{Object: dockerd, Is: "running with the settings from before", Should: "restarted"}, began,
+			fmt.Sprintf("daemon.json has bip %s and mtu %d", want.Bip, want.MTU))
+	case !errors.Is(err, docker.ErrNever):
 		l.cfg.Log.Warn("docker could not be restarted", "err", err)
 	}
 	return err
@@ -177,7 +209,7 @@ func (l *Loop) restartDocker(ctx context.Context) error {
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
 // mesh: what it has may be another host's by now.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool) error {
+func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
@@ -187,23 +219,29 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool) err
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
 	}
-	changes := bridge.Diff(want, have)
-	if len(changes) == 0 {
-		return nil
-	}
-	began := time.Now()
-	err = l.cfg.Kernel.Apply(ctx, changes)
-	if err == nil {
+	now := hostScene{time.Now(), want, have}
+	left := now
+	changes, whole := due(l, mends, bridge.Diff(want, have), func(c bridge.Change) drift.Drift { return c.Drift })
+	if len(changes) > 0 {
+		began := time.Now()
+		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
+			return err
+		}
 		for _, c := range changes {
-			l.record(c.Drift, began)
+			cause := l.firstCause()
+			if last := l.scenes.host; last != nil {
+				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Drift)
+			}
+			l.mended(c.Drift, began, cause)
+		}
+		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
+			return err
 		}
 	}
-	return err
-}
-
-// record logs a change that was made.
-func (l *Loop) record(d drift.Drift, began time.Time) {
-	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "took", time.Since(began))
+	if whole {
+		l.scenes.host = &left
+	}
+	return nil
 }
 
 // sooner is the earlier of two times; the zero time is never.

@@ -31,7 +31,7 @@ type Client struct {
 // Times of the connection.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	lastRetry  = time.Second
 	patience   = 5 * time.Second // for an answer that takes ovsdb-server no work
 	firstTry   = 2 * time.Second // for the first attempt to connect
 	heartbeat  = 5 * time.Second // between questions whether the server is alive

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/gremesh/gremesh/bridge/process"
 )
 
 // Config says where Docker's configuration is and how to restart Docker.
@@ -25,7 +27,7 @@ type Daemon struct {
 	cfg Config
 	// seen are the running dockerds that are not stale, with what the file held
 	// when each was first seen: that is what it has started with.
-	seen map[process]values
+	seen map[process.Process]values
 }
 
 // values are bip and mtu as daemon.json has them.
@@ -61,14 +63,14 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	}
 	have := Actual{Running: len(running) > 0}
 	have.Bip, have.MTU = f.settings()
-	have.Stale = slices.ContainsFunc(s.Old, func(p process) bool { return slices.Contains(running, p) })
+	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
 	d.see(running, s.Old, values{have.Bip, have.MTU})
 	return have, nil
 }
 
 // see renews what is known of the running dockerds.
-func (d *Daemon) see(running, old []process, now values) {
-	seen := make(map[process]values)
+func (d *Daemon) see(running, old []process.Process, now values) {
+	seen := make(map[process.Process]values)
 	for _, p := range running {
 		v, known := d.seen[p]
 		switch {
@@ -116,7 +118,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	for _, p := range before {
-		if err := p.conflict(keys); err != nil {
+		if err := conflict(p, keys); err != nil {
 			return err
 		}
 	}
@@ -127,7 +129,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	bip, mtu := f.settings()
 	// Where somebody else took out what we had written, a dockerd that was seen
 	// before that has started with it.
-	s.Old = slices.DeleteFunc(slices.Clone(before), func(p process) bool {
+	s.Old = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool {
 		v, known := d.seen[p]
 		return known && v == values{bip, mtu}
 	})
@@ -150,7 +152,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	started := slices.DeleteFunc(now, func(p process) bool { return slices.Contains(before, p) })
+	started := slices.DeleteFunc(now, func(p process.Process) bool { return slices.Contains(before, p) })
 	if len(started) == 0 {
 		return nil
 	}

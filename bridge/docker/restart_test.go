@@ -158,25 +158,6 @@ func TestAfterARebootNothingIsStale(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	const tail = " 1 2 2 0 -1 4194560 9 0 0 0 0 0 0 0 20 0 1 0 12345 999 1 18446744073709551615 0"
-	for line, ok := range map[string]bool{
-		"7 (dockerd) S" + tail:           true,
-		"7 (dockerd) Z" + tail:           false,
-		"7 (dockerd-proxy) S" + tail:     false,
-		"7 (x) (dockerd) S" + tail:       false,
-		"7 (dockerd) S 1 2":              false,
-		"":                               false,
-		"seven (dockerd) S" + tail:       false,
-		"7 (containerd) S) (x) S" + tail: false,
-	} {
-		p, got := parseStat(line)
-		if got != ok || ok && (p.PID != 7 || p.Start != 12345) {
-			t.Errorf("%q: %v, %v", line, p, got)
-		}
-	}
-}
-
 func TestRestart(t *testing.T) {
 	d := daemon(t)
 	if err := d.Restart(t.Context()); !errors.Is(err, ErrNever) {

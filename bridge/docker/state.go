@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/gremesh/gremesh/bridge/process"
 )
 
 // Files in the state directory.
@@ -21,7 +23,7 @@ type state struct {
 	Former *former `json:"former,omitempty"`
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
-	Old []process `json:"old,omitempty"`
+	Old []process.Process `json:"old,omitempty"`
 }
 
 // former is daemon.json as it was before our first write.

@@ -14,8 +14,10 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/history"
 )
 
 const (
@@ -69,7 +71,7 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	return a.run(ctx, &http.Server{
-		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Leave: a.leave}.Handler(),
+		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 	}, listener)
 }
@@ -90,8 +92,10 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
+		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
+	a.node.AnswerWith(a.loop.Row)
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }

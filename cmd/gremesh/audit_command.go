@@ -11,36 +11,76 @@ import (
 func newAuditCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Compare what should be on this host with what is",
+		Short: "Compare what should be on this host, or in the whole mesh, with what is",
 		Long: `Ask the running agent to compare the switch, docker0, routes, sysctls and
 daemon.json of this host with what they should be. Each difference is a line:
 what is, and what should be. Nothing is changed.
+
+With --mesh the agent asks all hosts, encrypted, for what they want and have, and
+shows the matrix of directed tunnels: the row is the host where a tunnel begins,
+the column where it leads, one sign each. Below it is what is wrong and what to do
+about it: ports that are missing, or of which only one of the two is there;
+tunnels that carry packets one way only; wrong addresses; ports that are not
+protected; subnets or MTUs that differ; hosts that do not answer within 2 s. Where
+something may be a change under way it looks again 2 s later and says only what it
+has seen twice.
+
+--watch looks every 2 s until stopped, and says what it sees at each look. On a
+terminal it draws over the last one; elsewhere it appends, with the time; with
+-o json each look is a line.
 
 Exit codes:
   0  clean
   1  drift, be it that some parts could not be judged
   2  the command line or the configuration is wrong
-  3  can't tell: no drift was found, but parts could not be judged, or the agent
-     does not answer`,
+  3  can't tell: no drift was found, but parts or hosts could not be judged, or
+     the agent does not answer`,
 		Example: `  gremesh audit
 
   # the commands that would mend it
-  gremesh audit -o json | jq -r '.drift[]?.commands[]?'`,
+  gremesh audit -o json | jq -r '.drift[]?.commands[]?'
+
+  # the whole mesh, and then as it changes
+  gremesh audit --mesh
+  gremesh audit --mesh --watch
+
+  # tunnels that carry nothing
+  gremesh audit --mesh -o json | jq -r '.tunnels[]? | select(.state != "up") | [.from, .to, .state] | @tsv'
+
+  # whatever is wrong with the mesh, with the time, to a file
+  gremesh audit --mesh --watch -o json | jq -c --unbuffered '{time, findings}' >> mesh.log`,
 		Args: cobra.NoArgs,
 	}
+	whole := cmd.Flags().Bool("mesh", false, "audit all hosts, and the tunnels between them")
+	watch := cmd.Flags().Bool("watch", false, "with --mesh: look again every 2 s")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		audit, err := show(cmd, file, out, (*client).audit, renderAudit)
-		var usage exitErr
 		switch {
-		case errors.As(err, &usage):
-			return err
-		case err != nil:
-			return exitErr{exitUnknown, err}
+		case *watch && !*whole:
+			return exitErr{exitUsage, errors.New("--watch is for --mesh")}
+		case *watch:
+			return watchMesh(cmd, file, out)
+		case *whole:
+			audit, err := show(cmd, file, out, (*client).meshAudit, renderMesh)
+			return auditEnd(err, meshExit(audit))
 		}
-		return auditExit(audit)
+		audit, err := show(cmd, file, out, (*client).audit, renderAudit)
+		return auditEnd(err, auditExit(audit))
 	}
 	return cmd
+}
+
+// auditEnd is what an audit ends with: that it failed, or its outcome. One that
+// failed can't tell, unless it was asked for in the wrong way.
+func auditEnd(failed, outcome error) error {
+	var usage exitErr
+	switch {
+	case errors.As(failed, &usage):
+		return failed
+	case failed != nil:
+		return exitErr{exitUnknown, failed}
+	}
+	return outcome
 }
 
 // auditExit turns an audit into its exit code.
@@ -49,6 +89,19 @@ func auditExit(audit mesh.Audit) error {
 	case len(audit.Drift) > 0:
 		return exitErr{code: exitDrift}
 	case len(audit.Problems) > 0:
+		return exitErr{code: exitUnknown}
+	}
+	return nil
+}
+
+// meshExit turns an audit of the mesh into its exit code.
+func meshExit(audit mesh.MeshAudit) error {
+	for _, f := range audit.Findings {
+		if !f.Unsure {
+			return exitErr{code: exitDrift}
+		}
+	}
+	if len(audit.Findings) > 0 {
 		return exitErr{code: exitUnknown}
 	}
 	return nil

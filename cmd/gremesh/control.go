@@ -47,6 +47,18 @@ func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 	return audit, err
 }
 
+// meshAudit is what two looks at the whole mesh have in common.
+func (c *client) meshAudit(ctx context.Context) (audit mesh.MeshAudit, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
+	return audit, err
+}
+
+// meshLook is one look at the whole mesh, changes under way included.
+func (c *client) meshLook(ctx context.Context) (audit mesh.MeshAudit, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
+	return audit, err
+}
+
 // leave takes the host out of the mesh; with release it gives its subnet up.
 func (c *client) leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)

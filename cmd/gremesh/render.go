@@ -21,7 +21,7 @@ func (p paint) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
 		return p.in(text.FgGreen, word)
-	case "failed", "down", "lost":
+	case "failed", "down", "lost", "silent", "blind", "cut":
 		return p.in(text.FgRed, word)
 	case "waiting", "claiming", "renumbering", "expired", "init", "admin_down":
 		return p.in(text.FgYellow, word)

@@ -43,6 +43,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newAgentCommand(&file),
 		newStatusCommand(&file),
 		newAuditCommand(&file),
+		newHistoryCommand(&file),
 		newLeasesCommand(&file),
 		newForgetCommand(&file),
 		newRenumberCommand(&file),

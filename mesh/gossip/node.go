@@ -31,9 +31,11 @@ type Node struct {
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
 	ready    chan struct{}
+	stopped  chan struct{}             // closed when nobody serves requests any more
 	absent   atomic.Pointer[[]missing] // the last seen first
 	silence  atomic.Pointer[string]    // why no one could be joined
 	outgoing sync.WaitGroup            // sends and joins under way
+	surveys  *surveys
 
 	// Owned by the goroutine of own.
 	mesh      string
@@ -48,6 +50,7 @@ type Node struct {
 	conflict  time.Time      // since when this host has lost one; zero: it has not
 	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
+	seniority time.Duration  // over a twin that has been running for as long
 }
 
 // New prepares the membership and starts nothing. It gives a host without an
@@ -55,8 +58,8 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
-		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}),
-		members: make(map[lease.ID]member), problems: newProblems(),
+		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
+		members: make(map[lease.ID]member), problems: newProblems(), surveys: newSurveys(),
 	}
 	st, err := n.store.load()
 	if err != nil {
@@ -122,6 +125,7 @@ func (n *Node) Report(count mesh.TunnelCount) {
 func (n *Node) Run(ctx context.Context) error {
 	list, err := memberlist.Create(n.memberlistConfig())
 	if err != nil {
+		close(n.stopped)
 		return fmt.Errorf("listen for gossip on %s: %w", n.cfg.Underlay, err)
 	}
 	n.list = list
@@ -129,9 +133,16 @@ func (n *Node) Run(ctx context.Context) error {
 	defer func() { _ = list.Shutdown() }()
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.own(ctx) })
+	group.Go(func() error {
+		defer close(n.stopped)
+		return n.own(ctx)
+	})
 	group.Go(func() error { return n.meet(ctx) })
 	group.Go(func() error { return n.announce(ctx) })
+	group.Go(func() error { return n.inquire(ctx) })
+	for range answersAtOnce {
+		group.Go(func() error { return n.answer(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -166,6 +166,14 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From)) {
 		n.answerSum(p.Sum.From)
 	}
+	if p.Ask != nil {
+		if at, known := n.locate(p.Ask.From); known {
+			n.surveys.take(*p.Ask, at)
+		}
+	}
+	if p.Tell != nil {
+		n.surveys.deliver(*p.Tell)
+	}
 	out := n.machine.Merge(p.Records)
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))

@@ -19,11 +19,15 @@ type request struct {
 	done chan struct{}
 }
 
+var errStopped = errors.New("this host takes no part in gossip any more; the agent's log says why")
+
 // ask has the owner do something, and waits until it is done.
 func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
 	r := request{do: do, done: make(chan struct{})}
 	select {
-	case n.requests <- r:
+	case n.requests <- r: // and then the owner does it, whatever happens
+	case <-n.stopped:
+		return errStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}

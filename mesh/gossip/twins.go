@@ -50,14 +50,29 @@ func (n *Node) handleTwin(p packet) error {
 	return &TwinError{ID: n.self, Also: p.Twin}
 }
 
-// older reports whether this process has been running for longer than its
-// twin; the address decides where they are equal.
+const (
+	closeCall = time.Second      // more than a message takes
+	clearCut  = 10 * time.Second // is not taken for a close call
+)
+
+// older reports whether this process goes on, for it has been running for longer
+// than its twin, as far as that can be told from a message that took a while.
+// Where there is little between them, the one with the lower address judges for
+// both: if it stays, it says from then on that it has been running for much
+// longer, and if it does not, the other has not stopped.
 func (n *Node) older(twin netip.AddrPort, uptime time.Duration) bool {
-	mine := n.uptime()
-	if difference := mine - uptime; difference.Abs() > time.Second {
-		return difference > 0
+	difference := n.uptime() - uptime
+	switch judges := n.cfg.Underlay.Compare(twin) < 0; {
+	case !judges:
+		return difference > -closeCall // in a close call, until the other one has judged
+	case difference < 0:
+		return false
+	case difference < clearCut:
+		n.seniority += clearCut
 	}
-	return n.cfg.Underlay.Compare(twin) < 0
+	return true
 }
 
-func (n *Node) uptime() time.Duration { return time.Since(n.started) }
+// uptime is for how long this process has been running, and what it has been
+// given over a twin.
+func (n *Node) uptime() time.Duration { return time.Since(n.started) + n.seniority }

@@ -24,6 +24,8 @@ type packet struct {
 	Sum     *sum           `cbor:"6,keyasint,omitempty"`
 	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"`  // another host uses the receiver's ID, here
 	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
+	Ask     *question      `cbor:"7,keyasint,omitempty"`
+	Tell    *reply         `cbor:"8,keyasint,omitempty"`
 }
 
 // sum says what a host knows, in short. Who knows something else answers with
@@ -59,7 +61,7 @@ var (
 	encoding = must(cbor.EncOptions{}.EncMode())
 	decoding = must(cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxArrayElements: maxRecords, MaxMapPairs: 16, MaxNestedLevels: 8,
+		MaxArrayElements: maxRecords, MaxMapPairs: 32, MaxNestedLevels: 8,
 	}.DecMode())
 )
 
@@ -86,7 +88,24 @@ func decodePacket(data []byte) (packet, error) {
 			return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
 		}
 	}
+	if p.Ask != nil && (p.Ask.From.IsZero() || p.Ask.Number == 0) {
+		return packet{}, fmt.Errorf("packet of %d bytes: a question of nobody, or without a number", len(data))
+	}
+	if p.Tell != nil && (p.Tell.Number == 0 || len(p.Tell.Row) > maxRow) {
+		return packet{}, fmt.Errorf("packet of %d bytes: an answer without a number, or too long", len(data))
+	}
 	return p, nil
+}
+
+func decodeRow(data []byte) (mesh.Row, error) {
+	var r mesh.Row
+	if err := decoding.Unmarshal(data, &r); err != nil {
+		return mesh.Row{}, fmt.Errorf("row of %d bytes: %w", len(data), err)
+	}
+	if err := r.Validate(); err != nil {
+		return mesh.Row{}, err
+	}
+	return r, nil
 }
 
 func decodeMeta(data []byte) (meta, error) {

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
@@ -24,7 +26,34 @@ func testPackets() []packet {
 		{Mesh: "4d35", Lease: &lease.Message{Claim: &lease.Claim{Record: claim, Digest: 7}}},
 		{Mesh: "4d35", Lease: &lease.Message{Answer: &lease.Answer{From: lease.ID{2}, Version: 3, Granted: true, Holder: true, Records: []lease.Record{r}}}},
 		{Mesh: "4d35", Sum: &sum{From: lease.ID{3}, Digest: 9}},
+		{Mesh: "4d35", Ask: &question{From: lease.ID{3}, Number: 9}},
+		{Mesh: "4d35", Tell: &reply{Number: 9, Row: encode(testRow())}},
 		{Mesh: "4d35", Twin: netip.MustParseAddrPort("10.0.0.1:7946"), Uptime: 5},
+	}
+}
+
+func testRow() mesh.Row {
+	return mesh.Row{
+		ID: lease.ID{1}, Name: "h1", Underlay: netip.MustParseAddr("10.0.0.1"), Subnet: netip.MustParsePrefix("172.17.42.0/24"),
+		Bip: netip.MustParsePrefix("172.17.42.1/24"), MTU: 1462, Version: "v1", Uptime: 5, Drift: 1, Unseen: []string{"the kernel"},
+		Cells: []mesh.Cell{{
+			Port: "gre43", Peer: lease.ID{2}, Name: "h2", Remote: netip.MustParseAddr("10.0.0.2"), Local: netip.MustParseAddr("10.0.0.1"),
+			Type: "gre", Key: 7, Subnet: netip.MustParsePrefix("172.17.43.0/24"), Desired: true, Configured: true, BFD: "init", RemoteBFD: "down",
+			Drift: []drift.Drift{{Object: "port gre43 protected", Is: "false", Should: "true", Commands: []string{"ovs-vsctl set port gre43 protected=true"}}},
+		}},
+	}
+}
+
+func TestARowIsDecodedAsItWasEncoded(t *testing.T) {
+	if got, err := decodeRow(encode(testRow())); err != nil || !reflect.DeepEqual(got, testRow()) {
+		t.Errorf("it became %+v, %v", got, err)
+	}
+	bad := testRow()
+	bad.Cells[0].Error = "\x1b[2J"
+	for name, data := range map[string][]byte{"nothing": {}, "an escape sequence": encode(bad), "half a row": encode(testRow())[:50]} {
+		if r, err := decodeRow(data); err == nil {
+			t.Errorf("%s is taken for %+v", name, r)
+		}
 	}
 }
 
@@ -60,6 +89,10 @@ func TestGarbageIsRefused(t *testing.T) {
 		"everywhere":           bad(func(r *lease.Record) { r.Underlay = netip.MustParseAddrPort("0.0.0.0:7946") }),
 		"an IPv6 zone":         bad(func(r *lease.Record) { r.Underlay = netip.MustParseAddrPort("[fe80::1%eth0]:7946") }),
 		"held, claims nothing": encode(packet{Lease: &lease.Message{Claim: &lease.Claim{Record: valid.Records[0]}}}),
+		"nobody asks":          encode(packet{Ask: &question{Number: 1}}),
+		"without a number":     encode(packet{Ask: &question{From: lease.ID{1}}}),
+		"an answer to none":    encode(packet{Tell: &reply{Row: []byte{1}}}),
+		"a long answer":        encode(packet{Tell: &reply{Number: 1, Row: make([]byte, maxRow+1)}}),
 		"neither nor":          encode(packet{Lease: &lease.Message{}}),
 	} {
 		if p, err := decodePacket(data); err == nil {
@@ -108,6 +141,28 @@ func FuzzPacket(f *testing.F) {
 		if err := lease.ValidateAll(m.Table().Records()); err != nil {
 			t.Errorf("the table is no longer valid: %v", err)
 		}
+	})
+}
+
+// FuzzRow: what another host says of itself is refused, or can be judged and
+// printed.
+func FuzzRow(f *testing.F) {
+	f.Add(encode(testRow()))
+	f.Add([]byte{0xa1, 0x0f, 0x9a, 0, 1, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r mesh.Row
+		var err error
+		if got, most := allocates(func() { r, err = decodeRow(data) }), uint64(64<<10+1024*len(data)); got > most {
+			t.Errorf("%d bytes made it allocate %d", len(data), got)
+		}
+		if err != nil {
+			return
+		}
+		if again, err := decodeRow(encode(r)); err != nil || !reflect.DeepEqual(again, r) {
+			t.Errorf("%+v is encoded as %+v, %v", r, again, err)
+		}
+		view := mesh.View{Self: mesh.Host{ID: lease.ID{9}, Name: "h9"}, Peers: []mesh.Host{{ID: r.ID, Liveness: mesh.Alive}}}
+		mesh.Matrix(view, mesh.Survey{Rows: []mesh.Row{r}})
 	})
 }
 

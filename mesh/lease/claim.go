@@ -96,6 +96,9 @@ func (m *Machine) Waiting() Waiting {
 // record: answers to earlier attempts no longer count. A holder keeps what it
 // has meanwhile.
 func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
+	if m.usurped { // what a later self had is in its record
+		m.had = Record{}
+	}
 	m.claim, m.usurped = nil, false
 	subnet, ok := m.candidate(refused)
 	m.seeks = !m.knowsHolder()
@@ -115,6 +118,9 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	case own.Subnet == subnet:
 		own.State = Claiming
 	default:
+		if own.Age > 0 && own.State != Released {
+			m.had = own
+		}
 		own = Record{State: Claiming, Subnet: subnet}
 	}
 	m.claim = m.newClaim(refused)
@@ -134,6 +140,9 @@ func (m *Machine) abandon() Output {
 		own.State = Left // comes back to it when there is someone to ask
 	case own.State == Claiming && own.Age > 0:
 		own.State = Forgotten // it is another's by now, and this host may take no other by itself
+	case own.State == Claiming && m.had.Age > 0:
+		// It reserves nothing: meanwhile others could take what this host had.
+		own.State, own.Subnet, own.Age = Forgotten, m.had.Subnet, m.had.Age
 	case own.State == Claiming:
 		own.State = Released
 	default:

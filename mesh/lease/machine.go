@@ -30,6 +30,7 @@ type Machine struct {
 	usurped bool         // the mesh knows a later self, whose promises are forgotten here: ask, and so learn them
 	moves   bool         // may take another subnet than the one it had
 	wish    netip.Prefix // the one to take, if it was told which
+	had     Record       // what it comes back to if it does not get another one; zero: nothing
 	off     rule         // none, but in the test of the simulation
 }
 
@@ -235,7 +236,7 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 	if age == 0 || m.Own().Subnet != subnet {
 		age = m.table.age + 1
 	}
-	m.claim, m.seeks, m.moves, m.wish = nil, false, false, netip.Prefix{}
+	m.claim, m.seeks, m.moves, m.wish, m.had = nil, false, false, netip.Prefix{}, Record{}
 	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
 }
 

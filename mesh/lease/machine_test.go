@@ -312,6 +312,45 @@ func TestAForgottenHostThatComesBackGetsItsSubnetUnlessItIsTaken(t *testing.T) {
 	}
 }
 
+// A host that was forgotten is told to take a subnet, of which it does not know
+// that another host has it.
+func TestAHostWithoutALeaseThatIsDeniedAnotherSubnetComesBackToItsOwn(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		net := newTestNet(t, 3)
+		disk := net.disk(3)
+		delete(net.machines, ID{3})
+		for i := byte(1); i <= 2; i++ {
+			net.deliver(net.machines[ID{i}].Forget(ID{3}))
+		}
+		seen := net.disk(1)
+		net.boot(8, seen)
+		if taken {
+			net.boot(9, seen, func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(3)} })
+			seen = append(seen, net.machines[ID{9}].Own())
+		}
+		back := NewMachine(testConfig(3), disk)
+		net.machines[ID{3}] = back
+		back.Merge(seen)
+		net.cut[ID{1}], net.cut[ID{2}] = true, true // it asks in vain, until it is told
+		net.deliver(back.Start())
+		out, err := back.Renumber(testSubnet(8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(net.cut)
+		net.deliver(out)
+		if own := back.Own(); own.State != Forgotten || own.Subnet != testSubnet(3) || own.Age != 3 {
+			t.Errorf("denied %s, it is %+v", testSubnet(8), own)
+		}
+		net.deliver(back.Retry())
+		if taken {
+			wantOwn(t, back, Forgotten, testSubnet(3))
+		} else {
+			wantOwn(t, back, Held, testSubnet(3))
+		}
+	}
+}
+
 func TestALeaseThatHasRunOutKeepsNoOneFromItsSubnet(t *testing.T) {
 	net := newTestNet(t, 3)
 	delete(net.machines, ID{3})

@@ -137,7 +137,11 @@ func (s *sim) disturb(until time.Duration) {
 				other.group = 0
 			}
 		case dice < 12:
-			out, err := h.m.Renumber(netip.Prefix{})
+			var to netip.Prefix
+			if space := h.m.cfg.Space; s.rng.IntN(2) == 0 {
+				to = space.At(s.rng.IntN(space.Len()))
+			}
+			out, err := h.m.Renumber(to)
 			if err == nil {
 				h.moving = true
 				h.do(out)

@@ -1,0 +1,119 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process names one process for good: no other has the same three.
+type Process struct {
+	Boot  string `json:"boot"` // /proc/sys/kernel/random/boot_id
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks after boot, proc_pid_stat(5)
+}
+
+// tick is the unit of Start: sysconf(_SC_CLK_TCK) is 100 wherever Go runs on
+// Linux.
+const tick = 10 * time.Millisecond
+
+// Find returns the processes that have one of the names (comm of
+// proc_pid_stat(5): 15 bytes at most) in our network namespace, by name.
+func Find(names ...string) (map[string][]Process, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("read the boot ID: %w", err)
+	}
+	self, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("read our network namespace: %w", err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string][]Process)
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if Gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", strings.Join(names, ", "), err)
+		}
+		name, p, ok := parseStat(string(b))
+		if !ok || !slices.Contains(names, name) {
+			continue
+		}
+		ns, err := os.Readlink(filepath.Join(filepath.Dir(path), "ns/net"))
+		if Gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("network namespace of %s %d: %w", name, p.PID, err)
+		}
+		if ns == self {
+			p.Boot = strings.TrimSpace(string(boot))
+			found[name] = append(found[name], p)
+		}
+	}
+	return found, nil
+}
+
+// Ages returns since when the youngest process of each name has been running;
+// of a name that no process has, nothing.
+func Ages(names ...string) (map[string]time.Duration, error) {
+	found, err := Find(names...)
+	if err != nil {
+		return nil, err
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return nil, fmt.Errorf("read the time since boot: %w", err)
+	}
+	ages := make(map[string]time.Duration)
+	for name, processes := range found {
+		for _, p := range processes {
+			age := time.Duration(now.Nano()) - time.Duration(p.Start)*tick
+			if youngest, known := ages[name]; !known || age < youngest {
+				ages[name] = age
+			}
+		}
+	}
+	return ages, nil
+}
+
+// Gone tells whether an error is that a process has ended.
+func Gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
+
+// parseStat reads a line of /proc/PID/stat: "PID (name) state ...", with the
+// start time in field 22. It is not ok for a process that is dead.
+func parseStat(line string) (name string, p Process, ok bool) {
+	pid, rest, _ := strings.Cut(line, " (")
+	end := strings.LastIndex(rest, ") ") // a name may have it, too
+	if end < 0 {
+		return "", Process{}, false
+	}
+	name, rest = rest[:end], rest[end+2:]
+	fields := strings.Fields(rest) // from field 3 on
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return "", Process{}, false
+	}
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return "", Process{}, false
+	}
+	start, err := strconv.ParseUint(fields[19], 10, 64)
+	return name, Process{PID: n, Start: start}, err == nil
+}

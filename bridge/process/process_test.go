@@ -1,0 +1,83 @@
+package process
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// start runs a process that has a name, until the test ends.
+func start(t *testing.T, name string) {
+	t.Helper()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(sleep, path); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+func TestAProcessIsFoundByItsNameAndItsAgeIsThatOfTheYoungest(t *testing.T) {
+	const name = "gm-test-proc"
+	began := time.Now()
+	start(t, name)
+	var first time.Duration
+	for first < 50*time.Millisecond { // it grows
+		ages, err := Ages(name, "gm-no-such")
+		if err != nil {
+			t.Fatal(err)
+		}
+		age, found := ages[name]
+		if !found || age > time.Since(began)+2*tick || len(ages) != 1 {
+			t.Fatalf("ages %v, %s after its start", ages, time.Since(began))
+		}
+		first = age
+	}
+	start(t, name)
+	found, err := Find(name)
+	if err != nil || len(found[name]) != 2 || found[name][0].Boot == "" {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if ages, err := Ages(name); err != nil || ages[name] >= first {
+		t.Errorf("the younger is %s old, the elder was %s; %v", ages[name], first, err)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const tail = " 1 2 2 0 -1 4194560 9 0 0 0 0 0 0 0 20 0 1 0 12345 999 1 18446744073709551615 0"
+	for line, want := range map[string]string{
+		"7 (dockerd) S" + tail:           "dockerd",
+		"7 (dockerd) Z" + tail:           "",
+		"7 (dockerd-proxy) S" + tail:     "dockerd-proxy",
+		"7 (x) (dockerd) S" + tail:       "x) (dockerd",
+		"7 (dockerd) S 1 2":              "",
+		"":                               "",
+		"seven (dockerd) S" + tail:       "",
+		"7 (containerd) S) (x) S" + tail: "containerd) S) (x",
+	} {
+		name, p, ok := parseStat(line)
+		if name != want || ok != (want != "") || ok && (p.PID != 7 || p.Start != 12345) {
+			t.Errorf("%q: %q, %v, %v", line, name, p, ok)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	for b.Loop() {
+		if _, err := Find("ovs-vswitchd", "ovsdb-server", "dockerd"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// sign is how a tunnel is shown in the matrix.
+type sign struct {
+	state  mesh.CellState
+	letter string
+	colour text.Color
+	words  string
+}
+
+func signs() []sign {
+	return []sign{
+		{mesh.CellUp, "+", text.FgGreen, "up"},
+		{mesh.CellNone, "-", text.Reset, "none, and none is wanted"},
+		{mesh.CellUnknown, "?", text.FgYellow, "the host did not tell"},
+		{mesh.CellStarting, "~", text.FgYellow, "coming up"},
+		{mesh.CellDown, "d", text.FgRed, "nothing comes back"},
+		{mesh.CellLost, "x", text.FgRed, "what is sent is lost"},
+		{mesh.CellUnprotected, "U", text.FgRed, "unprotected"},
+		{mesh.CellWrong, "W", text.FgRed, "wrong address or setting"},
+		{mesh.CellStray, "S", text.FgRed, "should not be there"},
+		{mesh.CellError, "E", text.FgRed, "Open vSwitch's error"},
+		{mesh.CellMissing, "M", text.FgRed, "missing"},
+	}
+}
+
+func signOf(state mesh.CellState) sign {
+	all := signs()
+	if i := slices.IndexFunc(all, func(s sign) bool { return s.state == state }); i >= 0 {
+		return all[i]
+	}
+	return sign{state, "?", text.FgYellow, string(state)} // of a newer agent
+}
+
+const (
+	roomyMatrix = 20 // hosts of which more than the name is shown beside it
+	matrixGroup = 10 // columns of a larger one without a space
+)
+
+// renderMesh is `gremesh audit --mesh` for people: a row for each host, with a
+// sign for its tunnel to each other one, and then what is wrong.
+func renderMesh(a mesh.MeshAudit, p paint) string {
+	var b strings.Builder
+	if n := len(a.Hosts); len(a.Tunnels) == n*(n-1) {
+		b.WriteString(matrixTable(a, p) + "\n\n")
+		if words := legend(a, p); words != "" {
+			b.WriteString(words + "\n\n")
+		}
+	}
+	hosts := fmt.Sprintf("%d hosts", len(a.Hosts))
+	if len(a.Hosts) == 1 {
+		hosts = "1 host"
+	}
+	fmt.Fprintf(&b, "%s, %d of %d directed tunnels up, by their own account", hosts, a.Up, a.Wanted)
+	if len(a.Findings) == 0 {
+		b.WriteString(": " + p.in(text.FgGreen, "clean"))
+	}
+	b.WriteString("\n")
+	for i, f := range a.Findings {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		mark := p.in(text.FgRed, "!")
+		if f.Unsure {
+			mark = p.in(text.FgYellow, "?")
+		}
+		fmt.Fprintf(&b, "%s %s\n", mark, f.What)
+		if f.Do != "" {
+			fmt.Fprintf(&b, "  %s\n", f.Do)
+		}
+	}
+	return b.String()
+}
+
+func matrixTable(a mesh.MeshAudit, p paint) string {
+	n := len(a.Hosts)
+	roomy := n <= roomyMatrix
+	t := newTable()
+	t.SuppressEmptyColumns() // STATE is there only when there is one to speak of
+	head := table.Row{"", "HOST"}
+	if roomy {
+		head = append(head, "UNDERLAY", "SUBNET", "MTU")
+	}
+	t.AppendHeader(append(head, "STATE", matrixHead(n)))
+	for i, h := range a.Hosts {
+		row := table.Row{i + 1, h.Name}
+		if roomy {
+			mtu := "-"
+			if h.MTU > 0 {
+				mtu = fmt.Sprint(h.MTU)
+			}
+			row = append(row, addrText(h.Underlay), prefixText(h.Subnet), mtu)
+		}
+		row = append(row, p.state(hostWord(h)), matrixRow(a.Tunnels[i*(n-1):(i+1)*(n-1)], i, p))
+		t.AppendRow(row)
+	}
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 1, Align: text.AlignRight}})
+	return t.Render()
+}
+
+// hostWord is empty for a host of which there is nothing to say.
+func hostWord(h mesh.MeshHost) string {
+	switch {
+	case h.State != mesh.Answers:
+		return h.State
+	case h.Blind != "":
+		return "blind"
+	case h.Cut:
+		return "cut"
+	case !h.Subnet.IsValid():
+		return "waiting"
+	}
+	return ""
+}
+
+// matrixHead numbers the columns; of a large matrix only the first of each
+// group.
+func matrixHead(n int) string {
+	var b strings.Builder
+	if n <= roomyMatrix {
+		for i := range n {
+			fmt.Fprintf(&b, "%2d ", i+1)
+		}
+		return strings.TrimRight(b.String(), " ")
+	}
+	for i := 0; i < n; i += matrixGroup {
+		fmt.Fprintf(&b, "%-*d", matrixGroup+1, i+1)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// matrixRow is the signs of the tunnels from host i, with a dot where it meets
+// itself.
+func matrixRow(tunnels []mesh.MeshTunnel, i int, p paint) string {
+	var letters []string
+	for _, t := range tunnels {
+		s := signOf(t.State)
+		letters = append(letters, p.in(s.colour, s.letter))
+	}
+	letters = slices.Insert(letters, i, ".")
+	if len(letters) <= roomyMatrix {
+		return " " + strings.Join(letters, "  ")
+	}
+	var groups []string
+	for group := range slices.Chunk(letters, matrixGroup) {
+		groups = append(groups, strings.Join(group, ""))
+	}
+	return strings.Join(groups, " ")
+}
+
+// legend explains the signs that are in the matrix.
+func legend(a mesh.MeshAudit, p paint) string {
+	var words []string
+	for _, s := range signs() {
+		if slices.ContainsFunc(a.Tunnels, func(t mesh.MeshTunnel) bool { return t.State == s.state }) {
+			words = append(words, p.in(s.colour, s.letter)+" "+s.words)
+		}
+	}
+	return strings.Join(words, "   ")
+}

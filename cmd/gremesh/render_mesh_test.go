@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// meshOf is the audit of n hosts in which all is well.
+func meshOf(n int) mesh.MeshAudit {
+	a := mesh.MeshAudit{From: "h1", Wanted: n * (n - 1), Up: n * (n - 1)}
+	for i := range n {
+		a.Hosts = append(a.Hosts, mesh.MeshHost{State: mesh.Answers, Row: mesh.Row{
+			Name: fmt.Sprintf("h%d", i+1), MTU: 1462,
+			Underlay: netip.AddrFrom4([4]byte{192, 168, 248, byte(139 + i)}),
+			Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, byte(42 + i), 0}), 24),
+		}})
+		for j := range n {
+			if i != j {
+				a.Tunnels = append(a.Tunnels, mesh.MeshTunnel{
+					From: fmt.Sprintf("h%d", i+1), To: fmt.Sprintf("h%d", j+1), State: mesh.CellUp,
+				})
+			}
+		}
+	}
+	return a
+}
+
+func setCell(a *mesh.MeshAudit, from, to int, state mesh.CellState) {
+	for i, t := range a.Tunnels {
+		if t.From == fmt.Sprintf("h%d", from) && t.To == fmt.Sprintf("h%d", to) {
+			a.Tunnels[i].State = state
+			a.Up--
+		}
+	}
+}
+
+func troubledMesh(n int) mesh.MeshAudit {
+	a := meshOf(n)
+	setCell(&a, 1, 2, mesh.CellLost)
+	setCell(&a, 2, 1, mesh.CellDown)
+	a.Findings = append(a.Findings, mesh.MeshFinding{
+		Kind: mesh.KindOneWay, From: "h1", To: "h2", What: "one way only: what h1 sends to h2 does not arrive, what h2 sends to h1 does",
+		Do: "allow IP protocol 47 (GRE) from 192.168.248.139 to 192.168.248.140 in the firewalls of both and between them",
+	})
+	if n > 3 {
+		setCell(&a, 2, 3, mesh.CellMissing)
+		setCell(&a, 3, 2, mesh.CellUnprotected)
+		for j := 1; j <= n; j++ {
+			setCell(&a, 5, j, mesh.CellUnknown)
+		}
+		a.Hosts[4].State, a.Hosts[4].MTU = mesh.Silent, 0
+		a.Findings = append([]mesh.MeshFinding{{
+			Kind: mesh.KindSilent, From: "h5", Unsure: true,
+			What: "h5 (192.168.248.143) does not answer; gossip finds it alive", Do: "on h5: journalctl -u gremesh",
+		}}, a.Findings...)
+	}
+	return a
+}
+
+func TestTheMatrixReadsWell(t *testing.T) {
+	for name, a := range map[string]mesh.MeshAudit{
+		"mesh_alone.txt":       meshOf(1),
+		"mesh_3.txt":           meshOf(3),
+		"mesh_3_troubled.txt":  troubledMesh(3),
+		"mesh_10_troubled.txt": troubledMesh(10),
+		"mesh_50_troubled.txt": troubledMesh(50),
+		"mesh_many.txt": {
+			From: "h1", Hosts: make([]mesh.MeshHost, 500), Wanted: 249500, Up: 249498,
+			Tunnels: make([]mesh.MeshTunnel, 2), Findings: troubledMesh(3).Findings,
+		},
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, renderMesh(a, false)) })
+	}
+}
+
+func TestTheMatrixKeepsItsColumnsInColour(t *testing.T) {
+	plain, coloured := renderMesh(troubledMesh(10), false), renderMesh(troubledMesh(10), true)
+	if plain == coloured {
+		t.Fatal("there are no colours")
+	}
+	for _, escape := range []string{"\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"} {
+		coloured = strings.ReplaceAll(coloured, escape, "")
+	}
+	if plain != coloured {
+		t.Errorf("plain:\n%s\ncoloured:\n%s", plain, coloured)
+	}
+}
+
+func TestEveryStateHasASign(t *testing.T) {
+	letters := make(map[string]mesh.CellState)
+	for _, s := range signs() {
+		if other, taken := letters[s.letter]; taken {
+			t.Errorf("%s and %s are both %q", other, s.state, s.letter)
+		}
+		letters[s.letter] = s.state
+	}
+	if s := signOf("of a newer agent"); s.letter != "?" {
+		t.Errorf("a state that is not known is %q", s.letter)
+	}
+}
+
+func TestTheOutcomeOfAMeshAudit(t *testing.T) {
+	drift, unsure := mesh.MeshFinding{Kind: mesh.KindMissing}, mesh.MeshFinding{Kind: mesh.KindSilent, Unsure: true}
+	for _, c := range []struct {
+		findings []mesh.MeshFinding
+		want     int
+	}{
+		{nil, exitOK},
+		{[]mesh.MeshFinding{unsure}, exitUnknown},
+		{[]mesh.MeshFinding{unsure, drift}, exitDrift},
+	} {
+		var exit exitErr
+		_ = errors.As(meshExit(mesh.MeshAudit{Findings: c.findings}), &exit)
+		if exit.code != c.want {
+			t.Errorf("%+v ends with %d, want %d", c.findings, exit.code, c.want)
+		}
+	}
+}
+
+func TestLooksAreAppendedAndJSONIsALineEach(t *testing.T) {
+	var table, lines, stderr bytes.Buffer
+	for range 2 {
+		for w, out := range map[*bytes.Buffer]output{&table: asTable, &lines: asJSON} {
+			if err := writeLook(w, &stderr, out, troubledMesh(3), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if text := table.String(); strings.Count(text, "== 2") != 2 || strings.Contains(text, "\x1b") || strings.Count(text, "! one way only") != 2 {
+		t.Errorf("table:\n%s", text)
+	}
+	if n := strings.Count(lines.String(), "\n"); n != 2 || stderr.Len() > 0 {
+		t.Errorf("%d lines of JSON:\n%s%s", n, lines.String(), stderr.String())
+	}
+	if err := writeLook(&lines, &stderr, asJSON, mesh.MeshAudit{}, errors.New("no agent answers")); err != nil || !strings.Contains(stderr.String(), "no agent") {
+		t.Errorf("%v, stderr %q", err, stderr.String())
+	}
+	if frame := overdraw("a\nb\n"); frame != "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J" {
+		t.Errorf("a frame is %q", frame)
+	}
+}

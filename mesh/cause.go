@@ -1,0 +1,223 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// Who else changes the things that we keep, by the names of their processes.
+const (
+	dockerd  = "dockerd"
+	database = "ovsdb-server"
+	vswitchd = "ovs-vswitchd"
+)
+
+const (
+	unknownCause = "changed by another program" // for the desired state is what it was
+	// settling is how long after its start a program may still be changing
+	// things that a pass has seen in order meanwhile.
+	settling = 5 * time.Second
+)
+
+// The scenes are the parts of this host as a pass saw or left them, and what
+// they were to be. What differs between two of them is what causes are found by.
+type (
+	switchScene struct {
+		at   time.Time
+		view View
+		want ovsdb.Switch
+		have ovsdb.Actual
+	}
+	dockerScene struct {
+		at   time.Time
+		want docker.Settings
+	}
+	hostScene struct {
+		at   time.Time
+		want bridge.Host
+		have bridge.Actual
+	}
+)
+
+// young are the names of processes that were started lately.
+type young map[string]bool
+
+// youngerThan tells which processes were started since the last scene.
+func youngerThan(since time.Duration, ages map[string]time.Duration) young {
+	found := make(young)
+	for name, age := range ages {
+		found[name] = age < since+settling
+	}
+	return found
+}
+
+// cause names what made a difference in Open vSwitch, last being the scene that
+// the last pass left in order.
+func (now switchScene) cause(last switchScene, started young, d drift.Drift) string {
+	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
+	was, wanted := tunnelOf(last.want, name)
+	is, wants := tunnelOf(now.want, name)
+	if was != is {
+		id := is.Peer.ID
+		if !wants {
+			id = was.Peer.ID
+		}
+		return viewCause(last.view, now.view, id)
+	}
+	_, had := ourPorts(last.have)[name]
+	switch {
+	case now.want.Mesh != last.want.Mesh:
+		return "this host is in another mesh"
+	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0:
+		return "the database of Open vSwitch was emptied"
+	case started[database]:
+		return database + " was restarted"
+	case !now.have.Bridge.Exists && wanted:
+		return now.want.Bridge + " was deleted"
+	case wanted && !had && d.Is == "":
+		return "nothing is in its way any more"
+	}
+	return unknownCause
+}
+
+func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
+	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Name == name })
+	if i < 0 {
+		return ovsdb.Tunnel{}, false
+	}
+	return s.Tunnels[i], true
+}
+
+// viewCause names what has become of this host, or else of a peer, so that
+// the tunnel to it is to be another.
+func viewCause(last, now View, id string) string {
+	switch {
+	case now.Self.Cut != last.Self.Cut:
+		return "this host has lost its subnet to another"
+	case now.Self.Underlay != last.Self.Underlay:
+		return fmt.Sprintf("this host moved to %s", now.Self.Underlay)
+	}
+	was, knew := find(last.Peers, id)
+	is, knows := find(now.Peers, id)
+	switch {
+	case !knows:
+		return was.Name + " is gone"
+	case is.Liveness == Left:
+		return is.Name + " left"
+	case !is.Subnet.IsValid():
+		return is.Name + " holds no subnet any more"
+	case is.Cut:
+		return is.Name + " has lost its subnet to another host"
+	case !knew, !was.Subnet.IsValid(), was.Liveness == Left:
+		return is.Name + " joined"
+	case is.Subnet != was.Subnet:
+		return is.Name + " has another subnet"
+	case is.Underlay != was.Underlay:
+		return fmt.Sprintf("%s moved to %s", is.Name, is.Underlay)
+	case is.Name != was.Name:
+		return fmt.Sprintf("%s is called %s now", was.Name, is.Name)
+	case is.Liveness == Failed: // and its grace is over
+		return is.Name + " failed"
+	case was.Liveness == Failed:
+		return is.Name + " came back"
+	}
+	return "the mesh has changed"
+}
+
+func find(peers []Host, id string) (Host, bool) {
+	i := slices.IndexFunc(peers, func(h Host) bool { return h.ID.String() == id })
+	if i < 0 {
+		return Host{}, false
+	}
+	return peers[i], true
+}
+
+// cause names what made a key of daemon.json differ.
+func (now dockerScene) cause(last dockerScene) string {
+	switch {
+	case now.want.Bip != last.want.Bip:
+		return "this host has another subnet"
+	case now.want.MTU != last.want.MTU:
+		return "the MTU is to be another"
+	}
+	return unknownCause
+}
+
+// cause names what made a difference in the kernel. remade is why Open vSwitch
+// was given its bridge in this pass; empty: it was not.
+func (now hostScene) cause(last hostScene, started young, remade string, d drift.Drift) string {
+	switch {
+	case now.want.Bridge == "":
+		return "Docker has not been restarted yet, and docker0 has another address than the bip"
+	case last.want.Bridge == "":
+		return dockerd + " has the bip now"
+	case now.want.Bip != last.want.Bip:
+		return "this host has another subnet"
+	case now.want.MTU != last.want.MTU:
+		return "the MTU is to be another"
+	}
+	if why := now.bridgeCause(last, d.Object); why != "" {
+		if started[dockerd] {
+			return dockerd + " was restarted: " + why
+		}
+		return why
+	}
+	if strings.HasPrefix(d.Object, "link "+now.want.Port+" ") {
+		switch anew := now.have.Port.Index != last.have.Port.Index; {
+		case anew && remade != "":
+			return remade
+		case started[vswitchd]:
+			return vswitchd + " was restarted"
+		case anew:
+			return now.want.Port + " was made anew"
+		}
+	}
+	if started[dockerd] && strings.Contains(d.Object, now.want.Bridge) {
+		return dockerd + " was restarted"
+	}
+	return unknownCause
+}
+
+// bridgeCause names what has become of Docker's bridge, as far as an object
+// depends on that.
+func (now hostScene) bridgeCause(last hostScene, object string) string {
+	name := now.want.Bridge
+	if strings.HasPrefix(object, "sysctl ") && !strings.Contains(object, name) {
+		return ""
+	}
+	isPort := strings.HasPrefix(object, "link "+now.want.Port+" ") // its own MTU and state depend on nothing
+	if isPort && !strings.HasSuffix(object, " master") {
+		return ""
+	}
+	isRoute := strings.HasPrefix(object, "route ")
+	switch {
+	case !now.have.Bridge.Exists:
+		return name + " was deleted"
+	case now.have.Bridge.Index != last.have.Bridge.Index:
+		return name + " was made anew"
+	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object == "address of "+name):
+		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, addresses(last.have.Addrs), addresses(now.have.Addrs))
+	case last.have.Bridge.Up && !now.have.Bridge.Up && isRoute:
+		return name + " was taken down"
+	}
+	return ""
+}
+
+func addresses(all []netip.Prefix) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var words []string
+	for _, a := range all {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,153 @@
+package mesh
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// Two programs that put one object to different values would go on for ever, as
+// fast as they can. What was put right fightAfter times within fightWithin, each
+// time to the same, is fought over: it is still put right, with a pause
+// after each time that grows to lastPause.
+const (
+	fightAfter  = 5
+	fightWithin = 30 * time.Second
+	fightOver   = time.Minute // without a difference
+	firstPause  = time.Second
+	lastPause   = 10 * time.Second
+)
+
+// fights are the objects that were put right lately.
+type fights map[string]*fight
+
+// fight is one of them.
+type fight struct {
+	should string      // what it was put to
+	mends  []time.Time // the last fightAfter at the most
+	count  int
+	since  time.Time     // of the first mend
+	seen   time.Time     // when it last differed
+	pause  time.Duration // after the last mend; zero: no fight yet
+}
+
+func (f *fight) until() time.Time { return f.mends[len(f.mends)-1].Add(f.pause) }
+
+// longestPause is short for protected: without it, broadcasts that come in by a
+// tunnel go out by all others, and between three hosts that never ends.
+func longestPause(object string) time.Duration {
+	if strings.HasPrefix(object, "port ") && strings.HasSuffix(object, " protected") {
+		return firstPause
+	}
+	return lastPause
+}
+
+// mended counts differences that were put right. It returns those over which a
+// fight has thereby begun.
+func (f fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift) {
+	for _, d := range what {
+		one := f[d.Object]
+		if one == nil || one.should != d.Should {
+			one = &fight{should: d.Should, since: now}
+			f[d.Object] = one
+		}
+		one.seen = now
+		one.count++
+		one.mends = append(one.mends, now)
+		if len(one.mends) > fightAfter {
+			one.mends = one.mends[1:]
+		}
+		switch {
+		case one.pause > 0:
+			one.pause = min(2*one.pause, longestPause(d.Object))
+		case len(one.mends) == fightAfter && now.Sub(one.mends[0]) <= fightWithin:
+			one.pause = firstPause
+			begun = append(begun, d)
+		}
+	}
+	return begun
+}
+
+// postponed tells which of a part's differences are to be left for now, and when
+// the first of them is due; zero: none is left. What can't succeed before
+// something that is postponed is postponed, too.
+func (f fights) postponed(now time.Time, found []drift.Drift) (left []bool, due time.Time) {
+	left = make([]bool, len(found))
+	for i, d := range found {
+		one := f[d.Object]
+		if one == nil {
+			continue
+		}
+		one.seen = now
+		if one.should == d.Should && now.Before(one.until()) {
+			left[i] = true
+			due = sooner(due, one.until())
+		}
+	}
+	for i, d := range found {
+		if left[i] {
+			for j, other := range found {
+				left[j] = left[j] || needs(other.Object, d)
+			}
+		}
+	}
+	return left, due
+}
+
+// needs tells whether an object can't be made right before a difference of
+// another one is mended: all that is on a device needs it, and a route needs it
+// to be up, with the right address.
+func needs(object string, other drift.Drift) bool {
+	kind, name, _ := strings.Cut(other.Object, " ")
+	switch {
+	case kind == "bridge" && other.Is == "":
+		return true
+	case kind == "link" && other.Is == "" && !strings.Contains(name, " "):
+		return true
+	case kind == "address", kind == "link" && strings.HasSuffix(name, " state"):
+		return strings.HasPrefix(object, "route ")
+	}
+	return false
+}
+
+// forget leaves those alone that have been as they should be for a while.
+func (f fights) forget(now time.Time) {
+	maps.DeleteFunc(f, func(_ string, one *fight) bool { return now.Sub(one.seen) >= fightOver })
+}
+
+// problems tells of each fight, sorted by object.
+func (f fights) problems() []Problem {
+	var problems []Problem
+	for _, object := range slices.Sorted(maps.Keys(f)) {
+		if one := f[object]; one.pause > 0 {
+			should := one.should
+			if should == "" {
+				should = "nothing: it should not exist"
+			}
+			problems = append(problems, Problem{
+				What: fmt.Sprintf("another program keeps changing %s: it was put right %d times since %s, to %s; now with pauses of %s",
+					object, one.count, one.since.Format(time.TimeOnly), should, one.pause),
+				Do: "find the program and stop it: " + whoChanges(object),
+			})
+		}
+	}
+	return problems
+}
+
+// whoChanges says how to find out who changes an object.
+func whoChanges(object string) string {
+	kind, rest, _ := strings.Cut(object, " ")
+	switch kind {
+	case "bridge", "port", "interface":
+		return "`journalctl -t ovs-vsctl` has the commands that were run, `ovsdb-client monitor Interface,Port,Bridge` shows when"
+	case "sysctl":
+		return "`grep -r " + rest + " /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`, and what your configuration management sets"
+	case "daemon.json":
+		return "your configuration management, or `auditctl -w` on the file and then `ausearch -f daemon.json`"
+	}
+	return "`ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` whether systemd-networkd or NetworkManager has docker0 or br0"
+}

@@ -1,0 +1,53 @@
+package history
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Change is one thing that was changed on this host.
+type Change struct {
+	Time    time.Time `json:"time"`
+	Object  string    `json:"object"`  // in the words of the tool that shows it: "port gre43"
+	Was     string    `json:"was"`     // empty: it was missing
+	Is      string    `json:"is"`      // empty: it is gone
+	Cause   string    `json:"cause"`   // what made it necessary, where that is known
+	Seconds float64   `json:"seconds"` // that it took
+}
+
+// validate refuses what no agent writes.
+func (c Change) validate() error {
+	if c.Time.IsZero() || c.Object == "" || c.Seconds < 0 {
+		return errors.New("no time, no object, or a duration below zero")
+	}
+	return nil
+}
+
+// line is the change as the file has it.
+func (c Change) line() ([]byte, error) {
+	b, err := json.Marshal(c)
+	return append(b, '\n'), err
+}
+
+// parse reads lines, and skips those that are damaged.
+func parse(file []byte) []Change {
+	all := []Change{}
+	for line := range bytes.Lines(file) {
+		var c Change
+		if json.Unmarshal(line, &c) == nil && c.validate() == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// Newest are the last n.
+func Newest(all []Change, n int) []Change { return all[max(0, len(all)-n):] }
+
+// Since are those that are not older. Times may go back: the clock was set.
+func Since(all []Change, when time.Time) []Change {
+	return slices.DeleteFunc(slices.Clone(all), func(c Change) bool { return c.Time.Before(when) })
+}

@@ -1,0 +1,121 @@
+package history
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/google/renameio/v2"
+)
+
+const (
+	name = "history.jsonl"
+	// Keep is how many changes are kept.
+	Keep = 1000
+	// most is how many lines the file has before it is written anew with those
+	// that are kept.
+	most = 2 * Keep
+)
+
+// File is the history of a host, to be added to.
+type File struct {
+	path string
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	lines   int  // in the file; less where it could not be written anew
+	counted bool // lines is known
+	failed  bool // the last change could not be written
+}
+
+// New returns the history that is kept in a state directory, which must exist
+// by the time of the first change. Nothing is touched.
+func New(dir string, log *slog.Logger) *File {
+	return &File{path: filepath.Join(dir, name), log: log}
+}
+
+// Read returns the last changes, the oldest first, Keep at the most.
+func Read(dir string) ([]Change, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return []Change{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return Newest(parse(b), Keep), nil
+}
+
+// Append adds a change. One that can't be written is lost, and the first of a
+// row of them is logged.
+func (f *File) Append(c Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.append(c)
+	if err != nil && !f.failed {
+		f.log.Warn("the history can't be written; changes are made all the same", "err", err)
+	}
+	f.failed = err != nil
+}
+
+func (f *File) append(c Change) (err error) {
+	line, err := c.line()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if !f.counted {
+		b, err := os.ReadFile(f.path)
+		if err != nil {
+			return err
+		}
+		f.lines, f.counted = bytes.Count(b, []byte("\n")), true
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if last := make([]byte, 1); size > 0 {
+		if _, err := file.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' { // of an agent that was killed
+			line = append([]byte("\n"), line...)
+		}
+	}
+	if _, err := file.WriteAt(line, size); err != nil {
+		return errors.Join(err, file.Truncate(size)) // no half of it
+	}
+	if f.lines++; f.lines >= most {
+		return f.rewrite()
+	}
+	return nil
+}
+
+// rewrite leaves the changes that are kept, and replaces the file as a whole.
+func (f *File) rewrite() error {
+	f.lines = Keep // where it fails, it is tried again when as many more have come
+	b, err := os.ReadFile(f.path)
+	if err != nil {
+		return err
+	}
+	var kept bytes.Buffer
+	for _, c := range Newest(parse(b), Keep) {
+		line, err := c.line()
+		if err != nil {
+			return err
+		}
+		kept.Write(line)
+	}
+	return renameio.WriteFile(f.path, kept.Bytes(), 0o600, renameio.WithTempDir(filepath.Dir(f.path)))
+}

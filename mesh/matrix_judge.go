@@ -1,0 +1,305 @@
+package mesh
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// judgeHosts finds what is wrong with hosts as such.
+func (m *matrix) judgeHosts() {
+	mtu := m.usualMTU()
+	holders := make(map[netip.Prefix]*MeshHost)
+	for _, h := range m.hosts {
+		switch {
+		case h.State == Silent:
+			m.own(h, KindSilent, true, fmt.Sprintf("%s (%s) does not answer; gossip finds it alive", h.Name, h.Underlay),
+				"on "+h.Name+": journalctl -u gremesh; an agent of an older version does not answer either")
+		case h.State == string(Failed):
+			m.own(h, KindFailed, true, fmt.Sprintf("%s (%s) is not heard of any more", h.Name, h.Underlay),
+				fmt.Sprintf("on %s: systemctl start gremesh; if it is gone for good: gremesh forget %s", h.Name, h.Name))
+		}
+		if h.State != Answers {
+			continue
+		}
+		if h.Blind != "" {
+			m.own(h, KindBlind, true, h.Name+" can't see its Open vSwitch: "+h.Blind, "on "+h.Name+": systemctl status openvswitch-switch")
+		}
+		for _, why := range h.Unseen {
+			m.own(h, KindBlind, true, h.Name+" could not judge all of itself: "+why, "on "+h.Name+": gremesh audit")
+		}
+		if h.Drift > 0 {
+			m.own(h, KindHost, false, fmt.Sprintf("%s has drift beside its tunnels (%d)", h.Name, h.Drift), "on "+h.Name+": gremesh audit")
+		}
+		switch other := holders[h.Subnet]; {
+		case h.Cut:
+			m.own(h, KindCut, false, fmt.Sprintf("%s is cut out of the mesh: another host has its subnet", h.Name), "on "+h.Name+": gremesh renumber")
+			continue
+		case !h.Subnet.IsValid():
+			m.own(h, KindWaiting, true, h.Name+" holds no lease: "+h.Waiting, "on "+h.Name+": gremesh status")
+			continue
+		case other != nil:
+			m.own(h, KindSubnet, false, fmt.Sprintf("%s and %s both have %s", other.Name, h.Name, h.Subnet),
+				"gremesh leases says which of the two has to renumber")
+		}
+		holders[h.Subnet] = h
+		if h.MTU != mtu {
+			m.own(h, KindMTU, false, fmt.Sprintf("%s has MTU %d on docker0, most hosts have %d", h.Name, h.MTU, mtu),
+				"give the underlay the same MTU on all hosts (ip link set DEVICE mtu N), and restart the agent")
+		}
+	}
+}
+
+// usualMTU is what most hosts have; of two that as many have, the larger.
+func (m *matrix) usualMTU() int {
+	count := make(map[int]int)
+	for _, h := range m.hosts {
+		if h.State == Answers && h.Subnet.IsValid() {
+			count[h.MTU]++
+		}
+	}
+	usual := 0
+	for mtu, n := range count {
+		if n > count[usual] || n == count[usual] && mtu > usual {
+			usual = mtu
+		}
+	}
+	return usual
+}
+
+// takesPart reports whether a host should have tunnels, as far as it is known.
+func (h *MeshHost) takesPart() bool {
+	return h.Subnet.IsValid() && !h.Cut && (h.State == Answers || h.State == Silent)
+}
+
+// judgeTunnel finds what is wrong with a tunnel as it is configured.
+func (m *matrix) judgeTunnel(from, to *MeshHost) {
+	t := m.tunnel(from, to)
+	if t.State == CellUnknown {
+		return
+	}
+	if to.State == New {
+		if t.Configured {
+			t.State = CellStarting
+		}
+		return
+	}
+	reverse := m.tunnel(to, from)
+	do := func(commands ...string) string { return "on " + from.Name + ": " + strings.Join(commands, "; ") }
+	switch {
+	case !t.Configured && (t.Desired || from.takesPart() && to.takesPart()):
+		kind, what := KindMissing, fmt.Sprintf("%s has no tunnel to %s", from.Name, to.Name)
+		if reverse.Configured {
+			kind, what = KindReverse, what+", which has one to it"
+		}
+		advice := "gremesh status"
+		for _, d := range t.Drift {
+			advice = strings.Join(d.Commands, "; ")
+		}
+		if t.Error != "" {
+			what, advice = what+": "+t.Error, cmp.Or(t.Do, advice)
+		}
+		m.between(from, to, kind, CellMissing, what, do(advice))
+		return
+	case !t.Configured:
+		return
+	case !t.Desired:
+		m.stray(from, to, *t.Cell)
+		return
+	}
+	t.State = CellUp
+	if t.Error != "" {
+		m.between(from, to, KindError, CellError, fmt.Sprintf("%s's port %s to %s: %s", from.Name, t.Port, to.Name, t.Error),
+			do(cmp.Or(t.Do, "ovs-vsctl list interface "+t.Port)))
+	}
+	seen := make(map[string]bool) // columns that differ from what the host itself wants
+	for _, d := range t.Drift {
+		words := strings.Fields(d.Object)
+		column := words[len(words)-1]
+		seen[column] = true
+		kind, state := KindSetting, CellWrong
+		switch column {
+		case "options:remote_ip", "options:local_ip":
+			kind = KindRemote
+		case "protected":
+			kind, state = KindUnprotected, CellUnprotected
+		}
+		m.between(from, to, kind, state, fmt.Sprintf("%s's port %s to %s: %s is %s, should be %s",
+			from.Name, t.Port, to.Name, column, cmp.Or(d.Is, "not set"), cmp.Or(d.Should, "not set")), do(d.Commands...))
+	}
+	m.crossCheck(from, to, reverse, seen, do)
+}
+
+// crossCheck holds a tunnel against what the other end says of itself: what a
+// host wants may be out of date.
+func (m *matrix) crossCheck(from, to *MeshHost, reverse *tunnel, seen map[string]bool, do func(...string) string) {
+	if to.State != Answers {
+		return
+	}
+	t := m.tunnel(from, to)
+	for _, end := range []struct {
+		column string
+		is     netip.Addr
+		whose  *MeshHost
+	}{{"options:remote_ip", t.Remote, to}, {"options:local_ip", t.Local, from}} {
+		if end.is != end.whose.Underlay && !seen[end.column] {
+			m.between(from, to, KindRemote, CellWrong, fmt.Sprintf("%s's port %s to %s: %s is %s, but %s says that it is at %s",
+				from.Name, t.Port, to.Name, end.column, end.is, end.whose.Name, end.whose.Underlay),
+				do(fmt.Sprintf("ovs-vsctl set interface %s %s=%s", t.Port, end.column, end.whose.Underlay)))
+		}
+	}
+	if t.Subnet != to.Subnet && !seen["external_ids:gremesh-subnet"] {
+		m.between(from, to, KindSubnet, CellWrong, fmt.Sprintf("%s's port %s to %s is for %s, but %s says that it has %s",
+			from.Name, t.Port, to.Name, prefixOr(t.Subnet, "no subnet"), to.Name, prefixOr(to.Subnet, "none")), do("gremesh leases"))
+	}
+	// Said once of the two directions.
+	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
+		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
+			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "make tunnel.type and tunnel.key the same on all hosts")
+	}
+}
+
+func prefixOr(p netip.Prefix, none string) string {
+	if !p.IsValid() {
+		return none
+	}
+	return p.String()
+}
+
+// judgeStrays finds the tunnels of a host that lead out of the mesh, and those
+// of others on its bridge.
+func (m *matrix) judgeStrays(from *MeshHost) {
+	for _, c := range from.Cells {
+		leads := m.leads(from, &c)
+		switch {
+		case c.Foreign && !c.Protected:
+			to := m.hostAt(from, c.Remote)
+			what := fmt.Sprintf("%s's port %s to %s is not gremesh's and not protected: broadcasts go in a loop", from.Name, c.Port, c.Remote)
+			do := fmt.Sprintf("on %s: ovs-vsctl set port %s protected=true", from.Name, c.Port)
+			if to == nil {
+				m.own(from, KindUnprotected, false, what, do)
+				continue
+			}
+			state := CellUnprotected
+			if t := m.tunnel(from, to); t.cause { // that the tunnel itself is not there is worse
+				state = t.State
+			}
+			m.between(from, to, KindUnprotected, state, what, do)
+		case !c.Foreign && !c.Desired && (leads == nil || leads.Port != c.Port):
+			m.stray(from, nil, c)
+		}
+	}
+}
+
+// hostAt is the host at an underlay address, other than from.
+func (m *matrix) hostAt(from *MeshHost, addr netip.Addr) *MeshHost {
+	i := slices.IndexFunc(m.hosts, func(h *MeshHost) bool { return h.Underlay == addr && h.ID != from.ID })
+	if i < 0 {
+		return nil
+	}
+	return m.hosts[i]
+}
+
+// stray is about a port of gremesh's that the host itself wants no more. One
+// that waits for a lease keeps what it has.
+func (m *matrix) stray(from, to *MeshHost, c Cell) {
+	if !from.Subnet.IsValid() {
+		return
+	}
+	what := fmt.Sprintf("%s's port %s to %s should not be there", from.Name, c.Port, cmp.Or(c.Name, c.Remote.String()))
+	do := "on " + from.Name + ": ovs-vsctl del-port " + c.Port
+	if to == nil {
+		m.own(from, KindStray, false, what, do)
+		return
+	}
+	m.between(from, to, KindStray, CellStray, what, do)
+}
+
+// judgePackets finds where packets do not pass although both ends are
+// configured, by the states of the two ends of a BFD session: the end that hears
+// the other and is not heard is in "init" (RFC 5880, section 6.2).
+func (m *matrix) judgePackets() {
+	for i, a := range m.hosts {
+		for _, b := range m.hosts[i+1:] {
+			there, back := m.tunnel(a, b), m.tunnel(b, a)
+			if there.cause || back.cause {
+				there.showDown()
+				back.showDown()
+				continue
+			}
+			m.judgeSession(a, b, there, back)
+		}
+	}
+}
+
+func (m *matrix) judgeSession(a, b *MeshHost, there, back *tunnel) {
+	one, other := there.bfd(), back.bfd()
+	if a.State != Answers { // the one who knows is a
+		a, b, there, back, one, other = b, a, back, there, other, one
+	}
+	if a.State != Answers || b.State == string(Failed) || b.State == New {
+		there.showDown()
+		return
+	}
+	switch {
+	case one == "":
+		back.showDown()
+	case one == "up" && (other == "" || other == "up"):
+	case one == "init" && other != "init" && other != "up":
+		m.oneWay(a, b, back)
+	case one == "down" && (other == "init" || other == "up"):
+		m.oneWay(b, a, there)
+	case other == "down" && one == "up":
+		m.oneWay(a, b, back)
+	case one == "down" && other == "":
+		m.between(a, b, KindDown, CellDown, fmt.Sprintf("nothing arrives at %s by its tunnel from %s, which has not told how it is there", a.Name, b.Name), allow(a, b, there))
+	case one == "down" && other == "down":
+		m.between(a, b, KindDown, CellLost, fmt.Sprintf("nothing passes between %s and %s either way, although their agents answer", a.Name, b.Name), allow(a, b, there))
+		back.State = CellLost
+	default:
+		m.between(a, b, KindStarting, CellStarting, fmt.Sprintf("the tunnel between %s and %s is not up yet: BFD is %s there and %s here", a.Name, b.Name, one, cmp.Or(other, "unknown")),
+			"wait 2 s; then, on both: ovs-appctl bfd/show")
+		back.State = CellStarting
+	}
+}
+
+// bfd is the state of the session at one end; empty where it is not known, or
+// BFD not enabled.
+func (t *tunnel) bfd() string {
+	if !t.Configured {
+		return ""
+	}
+	return t.BFD
+}
+
+// showDown shows that a tunnel carries nothing where the reason is another, and
+// has been said.
+func (t *tunnel) showDown() {
+	if bfd := t.bfd(); t.State == CellUp && bfd != "" && bfd != "up" {
+		t.State = CellDown
+	}
+}
+
+// oneWay is said of the direction in which packets are lost.
+func (m *matrix) oneWay(from, to *MeshHost, back *tunnel) {
+	t := m.tunnel(from, to)
+	known := t.State != CellUnknown
+	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
+		from.Name, to.Name, to.Name, from.Name), allow(from, to, t))
+	if !known { // the finding says it; the host itself has not told
+		t.State = CellUnknown
+	}
+	if back.State == CellUp {
+		back.State = CellDown
+	}
+}
+
+func allow(from, to *MeshHost, t *tunnel) string {
+	protocol := "IP protocol 47 (GRE)"
+	if t.Type == "vxlan" {
+		protocol = "UDP port 4789 (VXLAN)"
+	}
+	return fmt.Sprintf("allow %s from %s to %s in the firewalls of both and between them", protocol, from.Underlay, to.Underlay)
+}

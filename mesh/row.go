@@ -1,0 +1,261 @@
+package mesh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// Row is what a host says of itself and of the tunnels that begin there, when
+// another one asks: its row in the matrix of the mesh.
+type Row struct {
+	ID       lease.ID     `cbor:"1,keyasint" json:"id"`
+	Name     string       `cbor:"2,keyasint" json:"name"`
+	Underlay netip.Addr   `cbor:"3,keyasint" json:"underlay"`
+	Subnet   netip.Prefix `cbor:"4,keyasint,omitzero" json:"subnet"`              // zero while it holds no lease
+	Bip      netip.Prefix `cbor:"5,keyasint,omitzero" json:"bip"`                 // zero while it holds no lease
+	MTU      int          `cbor:"6,keyasint" json:"mtu"`                          // bytes, of docker0
+	Version  string       `cbor:"7,keyasint,omitempty" json:"version"`            // of the agent
+	Uptime   int          `cbor:"8,keyasint" json:"uptime"`                       // seconds, of the agent
+	Cut      bool         `cbor:"9,keyasint,omitempty" json:"cut"`                // out of the mesh: its subnet is another's
+	Waiting  string       `cbor:"10,keyasint,omitempty" json:"waiting,omitempty"` // why it holds no lease
+	Drift    int          `cbor:"11,keyasint,omitempty" json:"drift"`             // differences that are not a tunnel's
+	Problems int          `cbor:"12,keyasint,omitempty" json:"problems"`          // in its status
+	Blind    string       `cbor:"13,keyasint,omitempty" json:"blind,omitempty"`   // why it can't see its Open vSwitch; there are no cells then
+	Unseen   []string     `cbor:"14,keyasint,omitempty" json:"unseen,omitempty"`  // why other parts could not be judged
+	Cells    []Cell       `cbor:"15,keyasint,omitempty" json:"cells,omitempty"`   // sorted by port
+}
+
+// Cell is one tunnel that a host wants or has.
+type Cell struct {
+	Port       string        `cbor:"1,keyasint" json:"port"`
+	Peer       lease.ID      `cbor:"2,keyasint,omitzero" json:"peer"` // where it leads; zero for a port of others
+	Name       string        `cbor:"3,keyasint,omitempty" json:"name"`
+	Remote     netip.Addr    `cbor:"4,keyasint,omitzero" json:"remote"`            // as configured, else as desired
+	Local      netip.Addr    `cbor:"5,keyasint,omitzero" json:"local"`             // the same
+	Type       string        `cbor:"6,keyasint,omitempty" json:"type"`             // gre or vxlan
+	Key        uint32        `cbor:"7,keyasint,omitempty" json:"key"`              // 0: none
+	Subnet     netip.Prefix  `cbor:"8,keyasint,omitzero" json:"subnet"`            // the peer's, as this host knows it
+	Desired    bool          `cbor:"9,keyasint,omitempty" json:"desired"`          // there should be one
+	Configured bool          `cbor:"10,keyasint,omitempty" json:"configured"`      // there is one
+	Foreign    bool          `cbor:"11,keyasint,omitempty" json:"foreign"`         // a tunnel that others made
+	Protected  bool          `cbor:"12,keyasint,omitempty" json:"protected"`       // Port protected
+	BFD        string        `cbor:"13,keyasint,omitempty" json:"bfd"`             // Interface bfd_status:state; empty: not enabled
+	RemoteBFD  string        `cbor:"14,keyasint,omitempty" json:"remote_bfd"`      // Interface bfd_status:remote_state
+	Error      string        `cbor:"15,keyasint,omitempty" json:"error,omitempty"` // Open vSwitch's, or what is in the way
+	Do         string        `cbor:"16,keyasint,omitempty" json:"do,omitempty"`    // about the error
+	Drift      []drift.Drift `cbor:"17,keyasint,omitempty" json:"drift,omitempty"` // from what this host wants
+}
+
+// What a row may hold, so that no host can make another one keep much.
+const (
+	maxCells  = 1 << 14
+	maxText   = 500 // bytes
+	maxDrifts = 16  // of a cell: it has fewer columns
+)
+
+const (
+	rowPatience  = 1500 * time.Millisecond // for Open vSwitch, the kernel and Docker together
+	passPatience = 500 * time.Millisecond  // for a pass that is under way
+)
+
+// Row is this host's row, newly observed. It takes 1.5 s at the most: a part
+// that does not answer, or is being changed by a pass, is said to be unseen.
+func (l *Loop) Row(ctx context.Context) Row {
+	ctx, cancel := context.WithTimeout(ctx, rowPatience)
+	defer cancel()
+	view, last := l.cfg.Membership.View(), l.last.Load()
+	self := view.Self
+	row := Row{
+		ID: self.ID, Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet, MTU: l.cfg.MTU(),
+		Version: text(l.cfg.Version), Uptime: int(time.Since(l.started).Seconds()), Cut: self.Cut,
+		Waiting: text(view.Waiting), Problems: len(view.Problems) + len(last.problems),
+	}
+	var want Desired
+	if desired, _ := Plan(l.cfg.Config, view, last.keep); desired != nil {
+		want, row.Bip = *desired, desired.Docker.Bip
+	}
+	if have, err := l.cfg.Switch.Observe(ctx); err != nil {
+		row.Blind = text(err.Error())
+	} else {
+		row.Cells, row.Drift = cells(want.Switch, have)
+	}
+	if self.Subnet.IsValid() { // else nothing is desired
+		row.judge(ctx, l, want)
+	}
+	return row
+}
+
+var errBusy = errors.New("a pass was under way")
+
+// judge counts the drift of Docker and the kernel, which only one may observe
+// at a time.
+func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
+	unseen := func(err error) { r.Unseen = append(r.Unseen, text(err.Error())) }
+	for deadline := time.Now().Add(passPatience); !l.busy.TryLock(); {
+		if time.Now().After(deadline) || !wait(ctx, meshQuiet) {
+			unseen(errBusy)
+			return
+		}
+	}
+	defer l.busy.Unlock()
+	if have, err := l.cfg.Docker.Observe(ctx); err != nil {
+		unseen(err)
+	} else {
+		r.Drift += len(dockerDrift(want.Docker, have))
+	}
+	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
+		unseen(err)
+	} else {
+		r.Drift += len(bridge.Diff(want.Host, have))
+	}
+}
+
+// cells are the tunnels that a host wants or has, with those of others on the
+// same bridge; others counts the switch's differences that are no tunnel's.
+func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
+	byPort := make(map[string]*Cell)
+	for _, t := range want.Tunnels {
+		c := cellOf(t)
+		c.Desired = true
+		byPort[t.Name] = &c
+	}
+	for _, p := range have.Ports {
+		if p.Ours {
+			c := cellOf(p.Tunnel)
+			if wanted := byPort[p.Name]; wanted != nil {
+				c.Peer, c.Desired = wanted.Peer, true // where it leads is said by its drift
+			}
+			c.Configured, c.Protected = true, p.Protected
+			c.BFD, c.RemoteBFD, c.Error = text(p.BFD.State), text(p.BFD.RemoteState), text(p.Error)
+			if p.OfPort <= 0 {
+				c.Error = cmp.Or(c.Error, "ovs-vswitchd has not set it up")
+			}
+			byPort[p.Name] = &c
+		}
+	}
+	var changes []ovsdb.Change
+	if want.Bridge != "" { // else the host holds no lease, and whatever is there stays
+		changes = ovsdb.Diff(want, have)
+	}
+	for _, c := range changes {
+		cell := byPort[portOf(c.Object)]
+		if cell == nil {
+			others++
+			continue
+		}
+		cell.Drift = append(cell.Drift, drift.Drift{
+			Object: text(c.Object), Is: text(c.Is), Should: text(c.Should), Commands: texts(c.Commands),
+		})
+	}
+	for _, c := range ovsdb.Conflicts(want, have) {
+		if cell := byPort[portOf(c.Object)]; cell != nil {
+			cell.Error, cell.Do = text(c.What), text(c.Do)
+		} else {
+			others++
+		}
+	}
+	for _, c := range byPort {
+		list = append(list, *c)
+	}
+	for _, p := range have.Ports {
+		if !p.Ours && p.Bridge == have.Bridge.Name && p.Remote.IsValid() {
+			c := cellOf(p.Tunnel)
+			c.Foreign, c.Configured, c.Protected, c.BFD = true, true, p.Protected, text(p.BFD.State)
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b Cell) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), compareBool(a.Foreign, b.Foreign))
+	})
+	return list, others
+}
+
+func cellOf(t ovsdb.Tunnel) Cell {
+	id, _ := lease.ParseID(t.Peer.ID) // by hand it may have been made anything
+	return Cell{
+		Port: text(t.Name), Peer: id, Name: text(t.Peer.Name), Remote: t.Remote, Local: t.Local,
+		Type: text(t.Type), Key: t.Key, Subnet: t.Peer.Subnet,
+	}
+}
+
+// portOf is the port that a difference is about: "interface gre43
+// options:remote_ip" is about gre43. Empty for the bridge's.
+func portOf(object string) string {
+	words := strings.Fields(object)
+	if len(words) < 2 || words[0] != "port" && words[0] != "interface" {
+		return ""
+	}
+	return words[1]
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// text makes others' words fit for a line of a terminal.
+func text(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxText)]
+}
+
+func texts(list []string) []string {
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, text(s))
+	}
+	return out
+}
+
+// Validate tells why a row that came from another host is none.
+func (r Row) Validate() error {
+	switch {
+	case r.ID.IsZero():
+		return errors.New("row: it has no host")
+	case !lease.ValidName(r.Name):
+		return fmt.Errorf("row: its name %.80q is none", r.Name)
+	case len(r.Cells) > maxCells || len(r.Unseen) > maxDrifts:
+		return fmt.Errorf("row of %s: it has %d cells and %d complaints", r.Name, len(r.Cells), len(r.Unseen))
+	case r.Drift < 0 || r.Problems < 0 || r.MTU < 0 || r.Uptime < 0:
+		return fmt.Errorf("row of %s: a count is negative", r.Name)
+	case r.Underlay.Zone() != "":
+		return fmt.Errorf("row of %s: its address has a zone", r.Name)
+	}
+	words := append([]string{r.Version, r.Waiting, r.Blind}, r.Unseen...)
+	for _, c := range r.Cells {
+		if len(c.Drift) > maxDrifts || c.Remote.Zone()+c.Local.Zone() != "" {
+			return fmt.Errorf("row of %s: a cell that no host has", r.Name)
+		}
+		words = append(words, c.Port, c.Name, c.Type, c.BFD, c.RemoteBFD, c.Error, c.Do)
+		for _, d := range c.Drift {
+			words = append(append(words, d.Object, d.Is, d.Should), d.Commands...)
+		}
+	}
+	for _, w := range words {
+		if w != text(w) {
+			return fmt.Errorf("row of %s: %.80q is no text", r.Name, w)
+		}
+	}
+	return nil
+}
