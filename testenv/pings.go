@@ -34,6 +34,8 @@ type Pair struct{ From, To string }
 type replies struct {
 	last  time.Time
 	worst time.Duration
+	sent  int // as far as an answer tells
+	lost  int
 }
 
 // end is a container that pings come from and go to.
@@ -169,28 +171,51 @@ func (p *Pings) ping(ctx context.Context, pair Pair, src, dst *life) {
 		case <-ctx.Done():
 		}
 	})
+	last := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.Contains(lines.Text(), " ttl=") {
-			p.answer(pair, time.Now())
+		var number int
+		if _, text, ok := strings.Cut(lines.Text(), " icmp_seq="); ok && strings.Contains(text, " ttl=") {
+			if _, err := fmt.Sscan(text, &number); err == nil {
+				p.answer(pair, time.Now(), number-last)
+				last = number
+			}
 		}
 	}
 	_ = cmd.Wait() // it ends by a signal
 }
 
-func (p *Pings) answer(pair Pair, at time.Time) {
+// answer enters the answer to the last of so many pings.
+func (p *Pings) answer(pair Pair, at time.Time, pings int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.pairs[pair]
+	r.sent += pings
+	r.lost += pings - 1
 	r.worst, r.last = max(r.worst, at.Sub(r.last)), at
 }
 
-// Mark begins a new count of Outage.
+// Mark begins a new count of Outage and Lost.
 func (p *Pings) Mark() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.pairs {
-		r.worst = 0
+		r.worst, r.sent, r.lost = 0, 0, 0
 	}
+}
+
+// Lost tells on which pairs pings were lost since the last Mark, and how many
+// were sent on all.
+func (p *Pings) Lost() (sent int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for pair, r := range p.pairs {
+		sent += r.sent
+		if r.lost > 0 {
+			errs = append(errs, fmt.Errorf("from %s to %s %d of %d pings were lost", pair.From, pair.To, r.lost, r.sent))
+		}
+	}
+	return sent, errors.Join(errs...)
 }
 
 // Outage is the longest time without an answer since the last Mark, on the

@@ -136,9 +136,22 @@ func (l *Lab) Shapes(ctx context.Context) (Shapes, error) {
 	})
 }
 
-// Drift tells what of the lab is not as it was: no audit finds anything, and
+// Repaired waits until the lab is as it was, or until ctx ends. It asks host
+// after host: an audit is work for the agent that is to repair, too.
+func (l *Lab) Repaired(ctx context.Context, was Shapes) error {
+	return Until(ctx, func() error {
+		for _, h := range l.hosts {
+			if err := Until(ctx, func() error { return h.clean(ctx) }); err != nil {
+				return err
+			}
+		}
+		return l.drift(ctx, was)
+	})
+}
+
+// drift tells what of the lab is not as it was: no audit finds anything, and
 // then, as an audit may be wrong, the shapes are compared.
-func (l *Lab) Drift(ctx context.Context, was Shapes) error {
+func (l *Lab) drift(ctx context.Context, was Shapes) error {
 	if err := l.Each(func(h *Host) error { return h.clean(ctx) }); err != nil {
 		return err
 	}

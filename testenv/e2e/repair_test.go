@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,29 @@ const (
 // TestRepair has everything go wrong that the catalogue knows, one fault after
 // the other, while containers ping each other.
 func TestRepair(t *testing.T) {
+	r := startRepair(t)
+	for i, fault := range testenv.Faults(true) {
+		strike := testenv.Strike{Fault: fault, Host: r.lab.Host(1 + (i+1)%3), Moment: time.Duration(i*10) * time.Millisecond}
+		if !t.Run(fault.Name, func(t *testing.T) { r.keepsTheLimit(t, strike) }) {
+			return
+		}
+	}
+	inTurn(t, r.lab,
+		behaviour{"a storm of changes", func(t *testing.T, _ *testenv.Lab) { r.storm(t) }},
+		behaviour{"agents are away", func(t *testing.T, _ *testenv.Lab) { r.away(t) }},
+	)
+}
+
+// repair is what tells that a lab is as it was.
+type repair struct {
+	lab    *testenv.Lab
+	shapes testenv.Shapes
+	pings  *testenv.Pings
+}
+
+// startRepair makes a mesh with containers that ping each other.
+func startRepair(t *testing.T) repair {
+	t.Helper()
 	l := start(t, testenv.Config{Hosts: 3, Docker: true})
 	ctx := t.Context()
 	must(t, l.Form(map[string]any{"node.advertise": l.Host(1).UnderlayDevice()}))
@@ -34,19 +58,7 @@ func TestRepair(t *testing.T) {
 	r.pings, err = l.Pings(ctx, "c1")
 	must(t, err)
 	t.Cleanup(r.pings.Close)
-	for i, fault := range testenv.Faults(true) {
-		strike := testenv.Strike{Fault: fault, Host: l.Host(1 + (i+1)%3), Moment: time.Duration(i*10) * time.Millisecond}
-		if !t.Run(fault.Name, func(t *testing.T) { r.keepsTheLimit(t, strike) }) {
-			return
-		}
-	}
-}
-
-// repair is what tells that a lab is as it was.
-type repair struct {
-	lab    *testenv.Lab
-	shapes testenv.Shapes
-	pings  *testenv.Pings
+	return r
 }
 
 // keepsTheLimit lets a fault happen. The limit is for what the agent alone has
@@ -61,6 +73,14 @@ func (r repair) keepsTheLimit(t *testing.T, strike testenv.Strike) {
 	t.Errorf("drift was gone after %s, want %s, in each of %d tries", took, repairLimit, tries)
 }
 
+// whole waits until the lab is as it was.
+func (r repair) whole(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	must(t, r.lab.Repaired(ctx, r.shapes))
+}
+
 // of lets a fault happen, and measures how long its drift lasts after it.
 func (r repair) of(t *testing.T, strike testenv.Strike) time.Duration {
 	t.Helper()
@@ -73,7 +93,7 @@ func (r repair) of(t *testing.T, strike testenv.Strike) time.Duration {
 		must(t, strike.End(ctx, strike))
 	}
 	ended := time.Now()
-	testenv.Eventually(t, soon, func() error { return r.lab.Drift(ctx, r.shapes) })
+	r.whole(t)
 	took := time.Since(ended)
 	testenv.Eventually(t, soon, func() error { return r.pings.Answered(ended.Add(took)) })
 	outage, pair := r.pings.Outage()
