@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -28,6 +24,7 @@ type Kernel struct {
 	cfg     Config
 	changed chan struct{}
 	litter  litter
+	sysctls sysctls
 }
 
 // New returns a Kernel; nothing is started.
@@ -40,17 +37,11 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	if err := ctx.Err(); err != nil {
 		return Actual{}, err
 	}
-	have := Actual{Sysctls: map[string]string{}}
-	for _, path := range []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(k.cfg.Bridge)} {
-		b, err := os.ReadFile(filepath.Join("/proc/sys", path))
-		switch {
-		case err == nil:
-			have.Sysctls[path] = strings.TrimSpace(string(b))
-		case !errors.Is(err, fs.ErrNotExist):
-			return Actual{}, fmt.Errorf("read sysctl: %w", err)
-		}
+	sysctls, err := k.readSysctls()
+	if err != nil {
+		return Actual{}, err
 	}
-
+	have := Actual{Sysctls: sysctls}
 	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return Actual{}, fmt.Errorf("list links: %w", err)
@@ -117,7 +108,8 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	_, err := k.readSysctls() // what they are now is no news
+	return errors.Join(append(errs, err)...)
 }
 
 func link(l netlink.Link, names map[int]string) Link {

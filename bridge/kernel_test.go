@@ -294,6 +294,13 @@ func TestRunSignalsChangesOfOurs(t *testing.T) {
 		"ip addr add 172.17.9.1/24 dev docker0",
 		"ip link set docker0 address 02:42:00:00:00:07",
 		"ip link set br0 nomaster",
+		"ip neighbour replace 172.17.43.1 lladdr 02:42:ac:11:2b:01 dev docker0 nud permanent",
+		"ip neighbour replace 172.17.43.1 lladdr 02:42:ac:11:2b:02 dev docker0 nud reachable",
+		"ip neighbour replace 172.17.44.1 lladdr 02:42:ac:11:2c:01 dev docker0 nud permanent",
+		"ip neighbour del 172.17.44.1 dev docker0",
+		"sysctl -qw net.ipv4.ip_forward=0",
+		"sysctl -qw net.ipv4.conf.docker0.send_redirects=1",
+		"sysctl -qw net.ipv4.conf.docker0.send_redirects=0",
 		"ip link del br0",
 		"tap br0",
 		"ip link set br0 mtu 1400",
@@ -308,6 +315,9 @@ func TestRunSignalsChangesOfOurs(t *testing.T) {
 	quiet(t, k, 300*time.Millisecond)
 
 	sh(t, `tap eth2; ip addr add 192.0.2.1/24 dev eth2; ip link set eth2 up
+		ip neighbour replace 192.0.2.9 lladdr 02:42:00:00:00:09 dev eth2 nud permanent
+		ip neighbour replace 172.17.42.9 lladdr 02:42:00:00:00:09 dev docker0 nud stale
+		ip neighbour del 172.17.42.9 dev docker0
 		ip route add 10.5.0.0/16 via 192.0.2.9; ip link del eth2`)
 	// A marker of ours, so that what came before it has been judged.
 	quietUntil(t, k, "ip link set docker0 mtu 1300")

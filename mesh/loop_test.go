@@ -115,6 +115,7 @@ func (f fakeDocker) Apply(context.Context, []docker.Change) error {
 	f.docker.Bip, f.docker.MTU, f.docker.Stale = "172.17.42.1/24", 1462, f.docker.Running
 	return nil
 }
+func (f fakeDocker) Changed() <-chan struct{} { return nil }
 func (f fakeDocker) Restart(ctx context.Context) error {
 	f.made.busy.Lock() // the world changes between passes only
 	f.restarts++

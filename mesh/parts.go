@@ -39,6 +39,7 @@ type Docker interface {
 	Observe(context.Context) (docker.Actual, error)
 	Apply(context.Context, []docker.Change) error
 	Restart(context.Context) error
+	Changed() <-chan struct{}
 }
 
 // History is told of every change. It may be told from any goroutine.

@@ -9,9 +9,16 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// applyTimeout bounds an Apply whose context has no earlier deadline. A
-// thousand tunnels take less than one second of it.
-const applyTimeout = 10 * time.Second
+const (
+	// applyTimeout bounds an Apply whose context has no earlier deadline. A
+	// thousand tunnels take less than one second of it.
+	applyTimeout = 10 * time.Second
+	// ovs-vswitchd has so long to act on a transaction, and more where it is a
+	// large one: 5,000 tunnels took 2.2 s. While it is down nothing waits longer,
+	// as the transaction stands, and it acts on that when it comes back.
+	settleTimeout   = 2 * time.Second
+	settlePerChange = time.Millisecond
+)
 
 // Apply commits the changes in one transaction, all or none, and returns when
 // ovs-vswitchd has acted on them: what Observe returns after that has the
@@ -33,6 +40,8 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
+	ctx, cancel = context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
+	defer cancel()
 	if err := s.settle(ctx, nextCfg); err != nil {
 		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; "+
 			"is it running? (systemctl status openvswitch-switch)", len(changes), err)

@@ -29,13 +29,17 @@ type Client struct {
 }
 
 // Times of the connection.
+//
+// A server that hangs holds up every pass for patience, until the heartbeat has
+// noticed and the connection is given up: 4 s after it stopped, at the latest.
 const (
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = time.Second
-	patience   = 5 * time.Second // for an answer that takes ovsdb-server no work
-	firstTry   = 2 * time.Second // for the first attempt to connect
-	heartbeat  = 5 * time.Second // between questions whether the server is alive
-	farewell   = time.Second     // for a connection to close
+	firstRetry  = 100 * time.Millisecond
+	lastRetry   = time.Second     // an attempt that nobody answers costs next to nothing
+	patience    = 2 * time.Second // for an answer that takes ovsdb-server no work
+	dialTimeout = 5 * time.Second // for a connection, with all that the database holds
+	firstTry    = 2 * time.Second // for the first attempt to connect
+	heartbeat   = 2 * time.Second // between questions whether the server is alive
+	farewell    = time.Second     // for a connection to close
 )
 
 // New makes a Client, which does nothing until Run is called.

@@ -72,6 +72,10 @@ func (o *ovs) createDB() {
 		"/usr/share/openvswitch/vswitch.ovsschema"))
 }
 
+// backupDB copies the database as it is, restoreDB puts the copy back.
+func (o *ovs) backupDB()  { o.vsctl("cp " + o.dir + "/conf.db " + o.dir + "/older.db") }
+func (o *ovs) restoreDB() { o.vsctl("cp " + o.dir + "/older.db " + o.dir + "/conf.db") }
+
 func (o *ovs) startServer() {
 	o.t.Helper()
 	o.server = o.daemon(0, "ovsdb-server", filepath.Join(o.dir, "conf.db"),

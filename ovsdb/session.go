@@ -24,11 +24,11 @@ type session struct {
 var errLost = errors.New("ovsdb-server closed the connection")
 
 // dial connects and fills the cache. wake is called when a row changes, and
-// must not block. It takes no longer than patience, whatever becomes of ctx: when
-// the context of one of its calls ends, libovsdb looks at an answer that may
+// must not block. It takes no longer than dialTimeout, whatever becomes of ctx:
+// when the context of one of its calls ends, libovsdb looks at an answer that may
 // just be coming in, which is a data race (v0.7.0).
 func dial(ctx context.Context, db string, wake func()) (*session, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
 	if err != nil {

@@ -44,38 +44,61 @@ func TestChangesWake(t *testing.T) {
 }
 
 func TestARestartedServer(t *testing.T) {
-	for _, emptied := range []bool{false, true} {
-		t.Run(map[bool]string{false: "with its database", true: "with an empty one"}[emptied], func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		down    time.Duration
+		before  func(*ovs) // while it is down
+		changes int        // to be mended afterwards
+	}{
+		{"with its database", 0, func(*ovs) {}, 0},
+		{"with an empty one", 0, (*ovs).createDB, 3},
+		{"with an older one", 0, (*ovs).restoreDB, 1},
+		{"after a while", 3 * time.Second, func(*ovs) {}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			o := startOVS(t)
-			c := connect(t, o)
+			client := connect(t, o)
+			reconcile(t, client, mesh(43))
+			o.backupDB()
 			want := mesh(43, 44)
-			reconcile(t, c, want)
+			reconcile(t, client, want)
 			o.killServer()
 			eventually(t, time.Second, "Observe fails", func() bool {
-				_, err := c.Observe(t.Context())
+				_, err := client.Observe(t.Context())
 				return err != nil && strings.Contains(err.Error(), o.DB)
 			})
-			if emptied {
-				o.createDB()
-			}
+			<-time.After(c.down) // by then the attempts are at their slowest
+			c.before(o)
 			o.startServer()
-			var have ovsdb.Actual
-			eventually(t, 10*time.Second, "Observe answers", func() (ok bool) {
-				var err error
-				have, err = c.Observe(t.Context())
+			began := time.Now()
+			eventually(t, 2*time.Second, "Observe answers", func() bool {
+				_, err := client.Observe(t.Context())
 				return err == nil
 			})
-			if have.Bridge.Exists == emptied {
-				t.Errorf("bridge is there: %v", have.Bridge.Exists)
+			t.Logf("connected %s after the server was back", time.Since(began).Round(time.Millisecond))
+			if n := reconcile(t, client, want); n != c.changes {
+				t.Errorf("%d changes, want %d: is the cache stale?", n, c.changes)
 			}
-			if n := reconcile(t, c, want); (n > 0) != emptied {
-				t.Errorf("%d changes", n)
+			settled(t, client, want)
+			for _, name := range []string{"gre43", "gre44"} {
+				if p := port(t, observe(t, client), name); p.OfPort <= 0 {
+					t.Errorf("port is %+v", p)
+				}
 			}
-			settled(t, c, want)
-			if p := port(t, observe(t, c), "gre43"); p.OfPort <= 0 {
-				t.Errorf("port is %+v", p)
-			}
+			o.vsctl("ovs-vsctl del-port gre43") // and the new connection is monitored
+			eventually(t, 2*time.Second, "the port is missed", func() bool {
+				have, err := client.Observe(t.Context())
+				return err == nil && len(ovsdb.Diff(want, have)) == 1
+			})
 		})
+	}
+}
+
+// drain takes the signal that may be there.
+func drain(c *ovsdb.Client) {
+	select {
+	case <-c.Changed():
+	default:
 	}
 }
 
@@ -148,15 +171,78 @@ func TestAServerThatHangs(t *testing.T) {
 	}
 }
 
-func TestApplyTellsThatSwitchdIsDead(t *testing.T) {
+func TestADeadSwitchdHoldsUpOnePassAndActsWhenItIsBack(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)
+	want := mesh(43)
+	reconcile(t, c, want)
 	o.kill(&o.switchd)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	err := c.Apply(ctx, ovsdb.Diff(mesh(43), observe(t, c)))
+	want = mesh(43, 44)
+	began := time.Now()
+	err := c.Apply(t.Context(), ovsdb.Diff(want, observe(t, c)))
 	if err == nil || !strings.Contains(err.Error(), "ovs-vswitchd has not applied") {
 		t.Errorf("error is %v", err)
 	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("took %s, in which nothing else is mended", took)
+	}
+	settled(t, c, want) // so that no pass waits again
+
+	drain(c)
+	o.startSwitchd()
+	began = time.Now()
+	select {
+	case <-c.Changed():
+	case <-time.After(5 * time.Second):
+		t.Error("no wake-up when ovs-vswitchd is back")
+	}
+	eventually(t, 5*time.Second, "the port is set up", func() bool { return port(t, observe(t, c), "gre44").OfPort > 0 })
+	t.Logf("set up %s after ovs-vswitchd was started", time.Since(began).Round(time.Millisecond))
+}
+
+// Two hosts that take each other's address are one transaction.
+func TestTwoTunnelsSwapTheirRemotes(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	want := mesh(43, 44)
+	reconcile(t, c, want)
+	want.Tunnels[0].Remote, want.Tunnels[1].Remote = want.Tunnels[1].Remote, want.Tunnels[0].Remote
+	reconcile(t, c, want)
+	settled(t, c, want)
+	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {
+		t.Errorf("conflicts are %+v", found)
+	}
+	table := o.vsctl("ovs-appctl -t $OVS_RUNDIR/ovs-vswitchd.*.ctl ofproto/list-tunnels")
+	for _, line := range []string{"gre43 (gre: 192.168.248.42->192.168.248.44,", "gre44 (gre: 192.168.248.42->192.168.248.43,"} {
+		if !strings.Contains(table, line) {
+			t.Errorf("ovs-vswitchd lacks %q:\n%s", line, table)
+		}
+	}
+}
+
+// A server that hangs for a while and goes on.
+func TestAServerThatHangsIsGivenUpAndFoundAgain(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	reconcile(t, c, mesh(43))
+	if err := o.server.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	server := o.server.Process
+	t.Cleanup(func() { _ = server.Signal(syscall.SIGCONT) })
+	began := time.Now()
+	eventually(t, 8*time.Second, "Observe fails at once", func() bool {
+		asked := time.Now()
+		_, err := c.Observe(t.Context())
+		return err != nil && time.Since(asked) < 100*time.Millisecond
+	})
+	t.Logf("given up after %s", time.Since(began).Round(time.Millisecond))
+	if err := server.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Second, "Observe answers", func() bool {
+		_, err := c.Observe(t.Context())
+		return err == nil
+	})
 	settled(t, c, mesh(43))
 }

@@ -27,7 +27,8 @@ type Daemon struct {
 	cfg Config
 	// seen are the running dockerds that are not stale, with what the file held
 	// when each was first seen: that is what it has started with.
-	seen map[process.Process]values
+	seen    map[process.Process]values
+	changed chan struct{} // capacity 1
 }
 
 // values are bip and mtu as daemon.json has them.
@@ -37,7 +38,7 @@ type values struct {
 }
 
 // New returns a Daemon; nothing is touched.
-func New(cfg Config) *Daemon { return &Daemon{cfg: cfg} }
+func New(cfg Config) *Daemon { return &Daemon{cfg: cfg, changed: make(chan struct{}, 1)} }
 
 // Observe reads daemon.json and looks for dockerd. A file that is missing or
 // empty sets nothing; one that is malformed is an error that names the place.

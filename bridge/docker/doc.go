@@ -9,5 +9,6 @@
 // known to have started with the values, which somebody took out of the file
 // since, is not recorded when they are put back.
 //
-// A Daemon's methods must not be called concurrently, but for Restart.
+// A Daemon's methods must not be called concurrently, but for Run, Changed and
+// Restart.
 package docker

@@ -1,0 +1,137 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// watchAgain is the pause after a watch could not be set up.
+const watchAgain = 30 * time.Second
+
+// Changed receives a value when daemon.json may have changed since the last
+// one, by us too. It carries no more than that; Observe tells what is.
+func (d *Daemon) Changed() <-chan struct{} { return d.changed }
+
+// Run watches daemon.json until ctx ends, and then returns nil. The file, its
+// directory and what leads there may come and go. Where the kernel has no watch
+// left (inotify(7), fs.inotify.max_user_watches) it says so once, and tries
+// again every 30 s.
+func (d *Daemon) Run(ctx context.Context) error {
+	warned := false
+	for ctx.Err() == nil {
+		err := d.watch(ctx)
+		if err == nil {
+			warned = false
+			continue
+		}
+		if !warned {
+			d.cfg.Log.Warn("changes of Docker's configuration are not noticed at once", "path", d.cfg.Path, "err", err)
+			warned = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchAgain):
+		}
+	}
+	return nil
+}
+
+// watch signals changes until the way to the file is another one: its watches
+// are made anew then, as they belong to directories and not to their names.
+func (d *Daemon) watch(ctx context.Context) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", d.cfg.Path, err)
+	}
+	defer func() { _ = w.Close() }()
+	entries, err := way(d.cfg.Path)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", d.cfg.Path, err)
+	}
+	for _, entry := range entries {
+		switch err := w.Add(filepath.Dir(entry)); {
+		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+			return nil
+		case err != nil:
+			return fmt.Errorf("watch %s: %w", filepath.Dir(entry), err)
+		}
+	}
+	if now, err := way(d.cfg.Path); err != nil || !slices.Equal(now, entries) {
+		return err
+	}
+	d.signal()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event := <-w.Events:
+			switch {
+			case !slices.Contains(entries, event.Name):
+			case event.Has(fsnotify.Create), event.Has(fsnotify.Remove), event.Has(fsnotify.Rename):
+				return nil
+			case event.Has(fsnotify.Write):
+				d.signal()
+			}
+		case <-w.Errors: // events were lost
+			return nil
+		}
+	}
+}
+
+func (d *Daemon) signal() {
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+// way lists every directory entry that path depends on, links and what they
+// lead to among them, up to the first that is not there. The directory of each
+// is named without links.
+func way(path string) ([]string, error) {
+	var entries []string
+	dir, links := "/", 0
+	for rest := strings.Split(path, "/"); len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			dir = filepath.Dir(dir)
+			continue
+		}
+		entry := filepath.Join(dir, name)
+		if !slices.Contains(entries, entry) {
+			entries = append(entries, entry)
+		}
+		to, err := os.Readlink(entry)
+		switch {
+		case errors.Is(err, syscall.EINVAL): // no link
+			dir = entry
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+			return entries, nil
+		case err != nil:
+			return nil, err
+		default:
+			if links++; links > 40 { // as the kernel, path_resolution(7)
+				return nil, &fs.PathError{Op: "follow", Path: path, Err: syscall.ELOOP}
+			}
+			if filepath.IsAbs(to) {
+				dir = "/"
+			}
+			rest = append(strings.Split(to, "/"), rest...)
+		}
+	}
+	return entries, nil
+}
