@@ -53,9 +53,22 @@ func (h *Host) Shape(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s\n%sdaemon.json bip %v mtu %v\n", strings.Join(rows, "\n"), kernel, keys["bip"], keys["mtu"]), nil
 }
 
+// ours are the keys of a map of OVSDB that gremesh has made: what others have
+// in it is theirs.
+func ours(ids any) string {
+	pairs, _ := ids.([]any)[1].([]any) // ["map", [[key, value], …]], RFC 7047
+	var keep []string
+	for _, pair := range pairs {
+		if text := fmt.Sprint(pair); strings.HasPrefix(text, "[gremesh") {
+			keep = append(keep, text)
+		}
+	}
+	return strings.Join(keep, " ")
+}
+
 var hurried = regexp.MustCompile(`,\["min_tx","[0-9]+"\]`)
 
-// ovsRows are the rows that a request selects, each as a line.
+// ovsRows are the rows of ours that a request selects, each as a line.
 func (h *Host) ovsRows(ctx context.Context, query string) ([]string, error) {
 	var reply struct {
 		Result []struct {
@@ -68,6 +81,11 @@ func (h *Host) ovsRows(ctx context.Context, query string) ([]string, error) {
 	var lines []string
 	for _, result := range reply.Result {
 		for _, row := range result.Rows {
+			if ids, ok := row["external_ids"]; ok {
+				if row["external_ids"] = ours(ids); row["external_ids"] == "" {
+					continue
+				}
+			}
 			line, err := json.Marshal(row)
 			if err != nil {
 				return nil, err
