@@ -23,7 +23,8 @@ const (
 const (
 	unknownCause = "changed by another program" // for the desired state is what it was
 	// settling is how long after its start a program may still be changing
-	// things that a pass has seen in order meanwhile.
+	// things that a pass has seen in order meanwhile. A database is what it is
+	// from its start on.
 	settling = 5 * time.Second
 )
 
@@ -54,7 +55,7 @@ type young map[string]bool
 func youngerThan(since time.Duration, ages map[string]time.Duration) young {
 	found := make(young)
 	for name, age := range ages {
-		found[name] = age < since+settling
+		found[name] = age < since+settling && name != database || age < since
 	}
 	return found
 }
@@ -72,7 +73,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		}
 		return viewCause(last.view, now.view, id)
 	}
-	_, had := ourPorts(last.have)[name]
+	_, had := ourPorts(last.have)[is.Peer.ID]
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"

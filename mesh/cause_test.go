@@ -42,6 +42,10 @@ func TestCauses(t *testing.T) {
 			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Second},
 			map[string]string{"port gre44": "ovsdb-server was restarted"},
 		},
+		"a database that the last pass has seen is no cause": {
+			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Minute + time.Second},
+			map[string]string{"port gre44": unknownCause},
+		},
 		"a restart of long ago is no cause": {
 			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Hour, vswitchd: time.Hour},
 			map[string]string{"port gre44": unknownCause},

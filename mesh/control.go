@@ -11,11 +11,14 @@ import (
 //
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
-//	GET  /v1/mesh?one=BOOL        MeshAudit, of two looks or of one
+//	GET  /v1/mesh?one=BOOL        FullAudit, of two looks or of one
+//	GET  /v1/plan                 Preview
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
+//	GET  /v1/adopt                Adoption, as it would be
+//	POST /v1/adopt                Adoption, done
 //
 // An error is a status of 400 or more with {"error": "..."}.
 type Control struct {
@@ -34,6 +37,9 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, c.Loop.Audit(r.Context()))
 	})
+	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, c.Loop.Plan(r.Context()))
+	})
 	mux.HandleFunc("GET /v1/mesh", c.getMesh)
 	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {
 		release, err := strconv.ParseBool(r.URL.Query().Get("release"))
@@ -50,6 +56,8 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/leases", c.getLeases)
 	mux.HandleFunc("POST /v1/forget", c.postForget)
 	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
+	mux.HandleFunc("GET /v1/adopt", c.getAdopt)
+	mux.HandleFunc("POST /v1/adopt", c.postAdopt)
 	return mux
 }
 

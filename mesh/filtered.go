@@ -21,7 +21,7 @@ func silences(now time.Time, before map[string]time.Time, peers []Host, want ovs
 	}
 	since := make(map[string]time.Time)
 	for _, t := range want.Tunnels {
-		port := ports[t.Name]
+		port := ports[t.Peer.ID]
 		if !t.BFD || !ready[t.Peer.ID] || port.OfPort <= 0 || port.Error != "" || port.BFD.State == "up" {
 			continue
 		}
@@ -46,7 +46,7 @@ func filtered(now time.Time, silent map[string]time.Time, want ovsdb.Switch, por
 			protocol, name = "UDP port 4789", "VXLAN"
 		}
 		direction := "from"
-		if ports[t.Name].BFD.State == "init" { // it is heard, and does not hear us (RFC 5880, section 6.2)
+		if ports[t.Peer.ID].BFD.State == "init" { // it is heard, and does not hear us (RFC 5880, section 6.2)
 			direction = "gets to"
 		}
 		problems = append(problems, Problem{

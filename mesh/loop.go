@@ -60,7 +60,7 @@ type scenes struct {
 
 // outcome is what the last pass saw and left.
 type outcome struct {
-	ports    map[string]ovsdb.Port // ours, by name
+	ports    map[string]ovsdb.Port // ours, by the peer's ID
 	keep     Keep
 	problems []Problem // the pass's own, without those of the view
 }

@@ -20,20 +20,20 @@ type Survey struct {
 	Rows  []Row
 }
 
-// MeshAudit is the matrix of the directed tunnels of a mesh, and what is wrong
+// FullAudit is the matrix of the directed tunnels of a mesh, and what is wrong
 // with them, as `gremesh audit --mesh` prints it.
-type MeshAudit struct {
-	From     string        `json:"from"` // the host that asked
-	Time     time.Time     `json:"time"`
-	Hosts    []MeshHost    `json:"hosts"`    // sorted by underlay address
-	Wanted   int           `json:"wanted"`   // tunnels that there should be
-	Up       int           `json:"up"`       // tunnels that are as they should be, and carry packets
-	Tunnels  []MeshTunnel  `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
-	Findings []MeshFinding `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
+type FullAudit struct {
+	From     string         `json:"from"` // the host that asked
+	Time     time.Time      `json:"time"`
+	Hosts    []MatrixHost   `json:"hosts"`    // sorted by underlay address
+	Wanted   int            `json:"wanted"`   // tunnels that there should be
+	Up       int            `json:"up"`       // tunnels that are as they should be, and carry packets
+	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
+	Findings []Finding      `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
 }
 
-// MeshHost is one host, by its own account where it has answered.
-type MeshHost struct {
+// MatrixHost is one host, by its own account where it has answered.
+type MatrixHost struct {
 	Row
 	State string `json:"state"` // answers, silent, failed, new
 
@@ -47,8 +47,8 @@ const (
 	New     = "new"    // joined while the others were being asked
 )
 
-// MeshTunnel is what there is from one host to another.
-type MeshTunnel struct {
+// MatrixTunnel is what there is from one host to another.
+type MatrixTunnel struct {
 	From  string    `json:"from"`
 	To    string    `json:"to"`
 	State CellState `json:"state"`
@@ -73,8 +73,8 @@ const (
 	CellMissing     CellState = "missing"
 )
 
-// MeshFinding is one thing that is wrong.
-type MeshFinding struct {
+// Finding is one thing that is wrong.
+type Finding struct {
 	Kind   string `json:"kind"`         // see the Kind constants
 	From   string `json:"from"`         // the host whose it is, or where the tunnel begins
 	To     string `json:"to,omitempty"` // where the tunnel leads
@@ -112,7 +112,7 @@ const (
 //
 // Rows are of slightly different times, and hosts hear of a newcomer one after
 // the other: a finding may be about a change under way. See [Confirm].
-func Matrix(view View, survey Survey) MeshAudit {
+func Matrix(view View, survey Survey) FullAudit {
 	m := newMatrix(view, survey)
 	m.judgeHosts()
 	for _, from := range m.hosts {
@@ -131,8 +131,8 @@ func Matrix(view View, survey Survey) MeshAudit {
 // no use to anyone.
 const maxWhole = 100
 
-func (m *matrix) audit(from string) MeshAudit {
-	audit := MeshAudit{From: from, Hosts: []MeshHost{}, Tunnels: []MeshTunnel{}, Findings: m.sorted()}
+func (m *matrix) audit(from string) FullAudit {
+	audit := FullAudit{From: from, Hosts: []MatrixHost{}, Tunnels: []MatrixTunnel{}, Findings: m.sorted()}
 	for i, host := range m.hosts {
 		shown := *host
 		shown.Cells = nil // they are among the tunnels
@@ -149,7 +149,7 @@ func (m *matrix) audit(from string) MeshAudit {
 				audit.Up++
 			}
 			if len(m.hosts) <= maxWhole || t.State != CellUp && t.State != CellNone {
-				shown := MeshTunnel{From: host.Name, To: to.Name, State: t.State, Cell: *t.Cell}
+				shown := MatrixTunnel{From: host.Name, To: to.Name, State: t.State, Cell: *t.Cell}
 				shown.Peer = to.ID
 				audit.Tunnels = append(audit.Tunnels, shown)
 			}
@@ -162,14 +162,14 @@ func (m *matrix) audit(from string) MeshAudit {
 // was mended meanwhile, or came up, is left out, and so is what has just begun.
 // The second look's hosts and tunnels stand. Who could not be judged at the
 // second look could not be judged.
-func Confirm(first, second MeshAudit) MeshAudit {
+func Confirm(first, second FullAudit) FullAudit {
 	type key struct{ kind, from, to string }
 	seen := make(map[key]bool)
 	for _, f := range first.Findings {
 		seen[key{f.Kind, f.From, f.To}] = true
 	}
 	kept := second.Findings
-	second.Findings = []MeshFinding{}
+	second.Findings = []Finding{}
 	for _, f := range kept {
 		if f.Unsure || seen[key{f.Kind, f.From, f.To}] {
 			second.Findings = append(second.Findings, f)
@@ -181,16 +181,16 @@ func Confirm(first, second MeshAudit) MeshAudit {
 // Passing reports whether something that was found may be a change under way,
 // so that another look is worthwhile. A host that does not answer is not asked
 // again for that alone.
-func (a MeshAudit) Passing() bool {
-	return slices.ContainsFunc(a.Findings, func(f MeshFinding) bool {
+func (a FullAudit) Passing() bool {
+	return slices.ContainsFunc(a.Findings, func(f Finding) bool {
 		return f.Kind != KindSilent && f.Kind != KindFailed && f.Kind != KindWaiting
 	})
 }
 
 // matrix is one while it is made.
 type matrix struct {
-	hosts    []*MeshHost
-	index    map[lease.ID]*MeshHost
+	hosts    []*MatrixHost
+	index    map[lease.ID]*MatrixHost
 	tunnels  [][]tunnel // by the places of from and to
 	findings []located
 }
@@ -203,10 +203,10 @@ type tunnel struct {
 	cause bool // what is wrong with it has been found
 }
 
-func (m *matrix) tunnel(from, to *MeshHost) *tunnel { return &m.tunnels[from.at][to.at] }
+func (m *matrix) tunnel(from, to *MatrixHost) *tunnel { return &m.tunnels[from.at][to.at] }
 
 // leads is the tunnel that a cell is about; nil when it leads out of the mesh.
-func (m *matrix) leads(from *MeshHost, c *Cell) *tunnel {
+func (m *matrix) leads(from *MatrixHost, c *Cell) *tunnel {
 	to := m.index[c.Peer]
 	if to == nil || to == from {
 		return nil
@@ -216,12 +216,12 @@ func (m *matrix) leads(from *MeshHost, c *Cell) *tunnel {
 
 // located is a finding with its place in the matrix, to sort by.
 type located struct {
-	MeshFinding
+	Finding
 	from, to int
 }
 
 func newMatrix(view View, survey Survey) *matrix {
-	m := &matrix{index: make(map[lease.ID]*MeshHost)}
+	m := &matrix{index: make(map[lease.ID]*MatrixHost)}
 	rows, asked := make(map[lease.ID]Row), make(map[lease.ID]bool)
 	for _, id := range append(survey.Asked, view.Self.ID) {
 		asked[id] = true
@@ -231,7 +231,7 @@ func newMatrix(view View, survey Survey) *matrix {
 	}
 	for _, h := range append([]Host{view.Self}, view.Peers...) {
 		row, answered := rows[h.ID]
-		host := &MeshHost{Row: row, State: Answers}
+		host := &MatrixHost{Row: row, State: Answers}
 		if !answered {
 			host.Row = Row{ID: h.ID, Name: h.Name, Underlay: h.Underlay, Subnet: h.Subnet, Cut: h.Cut}
 		}
@@ -250,7 +250,7 @@ func newMatrix(view View, survey Survey) *matrix {
 		host.Cut = host.Cut || h.Cut
 		m.hosts = append(m.hosts, host)
 	}
-	slices.SortFunc(m.hosts, func(a, b *MeshHost) int {
+	slices.SortFunc(m.hosts, func(a, b *MatrixHost) int {
 		return cmp.Or(a.Underlay.Compare(b.Underlay), a.ID.Compare(b.ID))
 	})
 	for i, host := range m.hosts {
@@ -279,28 +279,28 @@ func newMatrix(view View, survey Survey) *matrix {
 }
 
 // own is a finding about a host.
-func (m *matrix) own(host *MeshHost, kind string, unsure bool, what, do string) {
-	f := MeshFinding{Kind: kind, From: host.Name, What: what, Do: do, Unsure: unsure}
+func (m *matrix) own(host *MatrixHost, kind string, unsure bool, what, do string) {
+	f := Finding{Kind: kind, From: host.Name, What: what, Do: do, Unsure: unsure}
 	m.findings = append(m.findings, located{f, host.at, -1})
 }
 
 // between is a finding about the tunnel from one host to another, and makes the
 // tunnel what it says of it.
-func (m *matrix) between(from, to *MeshHost, kind string, state CellState, what, do string) {
-	f := MeshFinding{Kind: kind, From: from.Name, To: to.Name, What: what, Do: do}
+func (m *matrix) between(from, to *MatrixHost, kind string, state CellState, what, do string) {
+	f := Finding{Kind: kind, From: from.Name, To: to.Name, What: what, Do: do}
 	m.findings = append(m.findings, located{f, from.at, to.at})
 	t := m.tunnel(from, to)
 	t.State, t.cause = state, true
 }
 
-func (m *matrix) sorted() []MeshFinding {
+func (m *matrix) sorted() []Finding {
 	slices.SortStableFunc(m.findings, func(a, b located) int {
 		own := func(f located) int { return min(f.to, 0) } // -1 for a host's, before those of tunnels
 		return cmp.Or(cmp.Compare(own(a), own(b)), cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 	})
-	found := make([]MeshFinding, 0, len(m.findings))
+	found := make([]Finding, 0, len(m.findings))
 	for _, f := range m.findings {
-		found = append(found, f.MeshFinding)
+		found = append(found, f.Finding)
 	}
 	return found
 }

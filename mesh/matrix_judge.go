@@ -11,7 +11,7 @@ import (
 // judgeHosts finds what is wrong with hosts as such.
 func (m *matrix) judgeHosts() {
 	mtu := m.usualMTU()
-	holders := make(map[netip.Prefix]*MeshHost)
+	holders := make(map[netip.Prefix]*MatrixHost)
 	for _, h := range m.hosts {
 		switch {
 		case h.State == Silent:
@@ -70,12 +70,12 @@ func (m *matrix) usualMTU() int {
 }
 
 // takesPart reports whether a host should have tunnels, as far as it is known.
-func (h *MeshHost) takesPart() bool {
+func (h *MatrixHost) takesPart() bool {
 	return h.Subnet.IsValid() && !h.Cut && (h.State == Answers || h.State == Silent)
 }
 
 // judgeTunnel finds what is wrong with a tunnel as it is configured.
-func (m *matrix) judgeTunnel(from, to *MeshHost) {
+func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 	t := m.tunnel(from, to)
 	if t.State == CellUnknown {
 		return
@@ -134,7 +134,7 @@ func (m *matrix) judgeTunnel(from, to *MeshHost) {
 
 // crossCheck holds a tunnel against what the other end says of itself: what a
 // host wants may be out of date.
-func (m *matrix) crossCheck(from, to *MeshHost, reverse *tunnel, seen map[string]bool, do func(...string) string) {
+func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[string]bool, do func(...string) string) {
 	if to.State != Answers {
 		return
 	}
@@ -142,7 +142,7 @@ func (m *matrix) crossCheck(from, to *MeshHost, reverse *tunnel, seen map[string
 	for _, end := range []struct {
 		column string
 		is     netip.Addr
-		whose  *MeshHost
+		whose  *MatrixHost
 	}{{"options:remote_ip", t.Remote, to}, {"options:local_ip", t.Local, from}} {
 		if end.is != end.whose.Underlay && !seen[end.column] {
 			m.between(from, to, KindRemote, CellWrong, fmt.Sprintf("%s's port %s to %s: %s is %s, but %s says that it is at %s",
@@ -170,7 +170,7 @@ func prefixOr(p netip.Prefix, none string) string {
 
 // judgeStrays finds the tunnels of a host that lead out of the mesh, and those
 // of others on its bridge.
-func (m *matrix) judgeStrays(from *MeshHost) {
+func (m *matrix) judgeStrays(from *MatrixHost) {
 	for _, c := range from.Cells {
 		leads := m.leads(from, &c)
 		switch {
@@ -194,8 +194,8 @@ func (m *matrix) judgeStrays(from *MeshHost) {
 }
 
 // hostAt is the host at an underlay address, other than from.
-func (m *matrix) hostAt(from *MeshHost, addr netip.Addr) *MeshHost {
-	i := slices.IndexFunc(m.hosts, func(h *MeshHost) bool { return h.Underlay == addr && h.ID != from.ID })
+func (m *matrix) hostAt(from *MatrixHost, addr netip.Addr) *MatrixHost {
+	i := slices.IndexFunc(m.hosts, func(h *MatrixHost) bool { return h.Underlay == addr && h.ID != from.ID })
 	if i < 0 {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (m *matrix) hostAt(from *MeshHost, addr netip.Addr) *MeshHost {
 
 // stray is about a port of gremesh's that the host itself wants no more. One
 // that waits for a lease keeps what it has.
-func (m *matrix) stray(from, to *MeshHost, c Cell) {
+func (m *matrix) stray(from, to *MatrixHost, c Cell) {
 	if !from.Subnet.IsValid() {
 		return
 	}
@@ -234,7 +234,7 @@ func (m *matrix) judgePackets() {
 	}
 }
 
-func (m *matrix) judgeSession(a, b *MeshHost, there, back *tunnel) {
+func (m *matrix) judgeSession(a, b *MatrixHost, there, back *tunnel) {
 	one, other := there.bfd(), back.bfd()
 	if a.State != Answers { // the one who knows is a
 		a, b, there, back, one, other = b, a, back, there, other, one
@@ -283,7 +283,7 @@ func (t *tunnel) showDown() {
 }
 
 // oneWay is said of the direction in which packets are lost.
-func (m *matrix) oneWay(from, to *MeshHost, back *tunnel) {
+func (m *matrix) oneWay(from, to *MatrixHost, back *tunnel) {
 	t := m.tunnel(from, to)
 	known := t.State != CellUnknown
 	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
@@ -296,7 +296,7 @@ func (m *matrix) oneWay(from, to *MeshHost, back *tunnel) {
 	}
 }
 
-func allow(from, to *MeshHost, t *tunnel) string {
+func allow(from, to *MatrixHost, t *tunnel) string {
 	protocol := "IP protocol 47 (GRE)"
 	if t.Type == "vxlan" {
 		protocol = "UDP port 4789 (VXLAN)"

@@ -41,7 +41,7 @@ func allWell(n int) *answers {
 }
 
 // audit has the hosts of whom there is a row asked, and those that are silent.
-func (a *answers) audit(silent ...int) MeshAudit {
+func (a *answers) audit(silent ...int) FullAudit {
 	survey := Survey{Rows: a.rows}
 	for _, r := range a.rows {
 		survey.Asked = append(survey.Asked, r.ID)
@@ -86,7 +86,7 @@ func (a *answers) without(i int) {
 	}
 }
 
-func summary(a MeshAudit) []string {
+func summary(a FullAudit) []string {
 	list := []string{}
 	for _, f := range a.Findings {
 		s := strings.TrimSpace(f.Kind + " " + f.From + " " + f.To)
@@ -99,7 +99,7 @@ func summary(a MeshAudit) []string {
 }
 
 // states is the matrix, without the diagonal.
-func states(a MeshAudit) string {
+func states(a FullAudit) string {
 	var list []string
 	for _, t := range a.Tunnels {
 		if t.State != CellUp {
@@ -288,7 +288,7 @@ func TestOnlyWhatIsSeenTwiceIsFound(t *testing.T) {
 	broken.bfd(3, 2, "init")
 	broken.row(1).Drift = 1
 	for name, c := range map[string]struct {
-		first, second MeshAudit
+		first, second FullAudit
 		want          []string
 	}{
 		"came up meanwhile":          {joining.audit(), allWell(3).audit(), []string{}},

@@ -39,13 +39,13 @@ func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 }
 
 // look asks the others, and this host meanwhile.
-func (c Control) look(ctx context.Context) (MeshAudit, error) {
+func (c Control) look(ctx context.Context) (FullAudit, error) {
 	own := make(chan Row, 1)
 	go func() { own <- c.Loop.Row(ctx) }()
 	survey, err := c.Survey.Survey(ctx)
 	row := <-own
 	if err != nil {
-		return MeshAudit{}, err
+		return FullAudit{}, err
 	}
 	survey.Rows = append(slices.Clone(survey.Rows), row)
 	audit := Matrix(c.Loop.cfg.Membership.View(), survey)

@@ -13,12 +13,13 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// ourPorts are the ports that gremesh made, by name.
+// ourPorts are gremesh's ports by the ID of the peer that they lead to. One that
+// was adopted has another name than the plan gives it.
 func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	ports := make(map[string]ovsdb.Port)
 	for _, port := range ovs.Ports {
 		if port.Ours {
-			ports[port.Name] = port
+			ports[port.Peer.ID] = port
 		}
 	}
 	return ports
@@ -38,7 +39,7 @@ func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) 
 			continue
 		}
 		count.Want++
-		port, ok := ports[t.Name]
+		port, ok := ports[t.Peer.ID]
 		if ok && port.OfPort > 0 && port.Error == "" && (!t.BFD || port.BFD.State == "up") {
 			count.Up++
 		}
@@ -89,8 +90,8 @@ func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[st
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	port, ok := ports[l.cfg.TunnelName(peer.Subnet)]
-	if !ok || port.Peer.ID != status.ID {
+	port, ok := ports[status.ID]
+	if !ok {
 		return status
 	}
 	bytes := traffic[port.Name]
@@ -144,6 +145,9 @@ func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
 	}
 	for _, c := range ovsdb.Conflicts(want, have) {
 		found = append(found, drift.Drift{Object: c.Object, Is: "in the way: " + c.What, Should: "gremesh's (" + c.Do + ")"})
+	}
+	for _, c := range ovsdb.Loops(want.Bridge, have) {
+		found = append(found, drift.Drift{Object: c.Object, Is: c.What, Should: "protected (" + c.Do + ")"})
 	}
 	return found
 }

@@ -65,7 +65,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		if err == nil && l.tunnelsFirst() {
 			return len(failures) == 0, now
 		}
-		for _, c := range ovsdb.Conflicts(desired.Switch, ovs) {
+		for _, c := range slices.Concat(ovsdb.Conflicts(desired.Switch, ovs), ovsdb.Loops(desired.Switch.Bridge, ovs)) {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
 	}

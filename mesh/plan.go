@@ -21,6 +21,10 @@ type Config struct {
 	Tunnel      TunnelConfig
 	UnderlayMTU int           // bytes, of the NIC that has the underlay address
 	PeerGrace   time.Duration // how long a silent peer keeps its tunnel after BFD went down
+
+	// What a preview names for people.
+	DaemonJSON    string   // path
+	DockerRestart []string // command; empty: a person restarts Docker
 }
 
 // TunnelConfig is common to all tunnels, and the same on every host.
@@ -92,10 +96,14 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			continue
 		}
 		ends[peer.Underlay] = peer
+		id := ""
+		if !peer.ID.IsZero() { // a peer that is assumed has none
+			id = peer.ID.String()
+		}
 		desired.Switch.Tunnels = append(desired.Switch.Tunnels, ovsdb.Tunnel{
 			Name: cfg.TunnelName(peer.Subnet), Type: cfg.Tunnel.Type, Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
 			Remote: peer.Underlay, Local: view.Self.Underlay,
-			Peer: ovsdb.Peer{ID: peer.ID.String(), Name: peer.Name, Subnet: peer.Subnet},
+			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })

@@ -31,7 +31,9 @@ type Port struct {
 	Interfaces []string // names of its Interfaces, sorted; more than one: a bond
 	Ours       bool     // external_ids has our mark
 	Mesh       string   // external_ids:gremesh
+	Adopted    bool     // external_ids:gremesh-adopted: made by hand, see Adopt
 	Protected  bool
+	Options    []string  // keys of the Interface's options that Tunnel has no place for, sorted
 	OfPort     int       // 0: not set up yet; -1: Open vSwitch could not
 	Error      string    // Interface error: why it could not
 	BFD        BFDStatus // Interface bfd_status
@@ -56,3 +58,9 @@ type BFDStatus struct {
 // local says whether the port is its bridge's own, which comes and goes with
 // the bridge.
 func (p Port) local() bool { return p.Name == p.Bridge }
+
+// tunnel says whether the port leads to other hosts: it has a remote_ip, be it
+// one that OpenFlow sets ("flow").
+func (p Port) tunnel() bool {
+	return p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != ""
+}

@@ -11,6 +11,9 @@ const (
 	markPeer   = "gremesh-peer"
 	markName   = "gremesh-name"
 	markSubnet = "gremesh-subnet"
+	// markAdopted is on a port that was made by hand and taken over, and so has
+	// another name than gremesh's own would.
+	markAdopted = "gremesh-adopted"
 )
 
 // column is one value in a row, as ovs-vsctl(8) names it: protected=true,
@@ -52,13 +55,18 @@ func localColumns(mtu int) []column {
 	return []column{{name: "mtu_request", value: number(mtu)}}
 }
 
-func portColumns(mesh string, protected bool, peer Peer) []column {
+func portColumns(mesh string, protected, adopted bool, peer Peer) []column {
+	var mine any
+	if adopted {
+		mine = "true"
+	}
 	return []column{
 		{name: "protected", value: protected},
 		{name: "external_ids", key: mark, value: mesh},
 		{name: "external_ids", key: markPeer, value: text(peer.ID)},
 		{name: "external_ids", key: markName, value: text(peer.Name)},
 		{name: "external_ids", key: markSubnet, value: prefix(peer.Subnet)},
+		{name: "external_ids", key: markAdopted, value: mine},
 	}
 }
 

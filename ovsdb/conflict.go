@@ -18,7 +18,8 @@ type Conflict struct {
 // Conflicts returns what keeps have from becoming want although Diff has
 // nothing more to say: names and tunnels that others have taken, a bridge of
 // others with another datapath, and what ovs-vswitchd could not set up, in its
-// own words. Sorted by object.
+// own words. Sorted by object. What is a danger and in nobody's way is among
+// Loops.
 func Conflicts(want Switch, have Actual) []Conflict {
 	if want.Bridge == "" {
 		return nil
@@ -45,15 +46,17 @@ func Conflicts(want Switch, have Actual) []Conflict {
 				"unless the datapath is netdev, and what ovs-vswitchd.log says"})
 	}
 
+	ports := matched(want, have)
 	for _, t := range want.Tunnels {
-		if c, blocked := names.obstacle(t); blocked {
+		p := ports[t.Name]
+		if c, blocked := names.obstacle(t, p); blocked {
 			found = append(found, c)
 			continue
 		}
-		if p := names.byName[t.Name]; p.Ours && (p.Error != "" || p.OfPort < 0) {
-			found = append(found, Conflict{"port " + t.Name,
+		if p.Ours && (p.Error != "" || p.OfPort < 0) {
+			found = append(found, Conflict{"port " + p.Name,
 				cmp.Or(p.Error, "Open vSwitch could not set it up (ofport -1)"),
-				"see " + ovsVsctl("list", "interface", t.Name) + " and ovs-vswitchd.log"})
+				"see " + ovsVsctl("list", "interface", p.Name) + " and ovs-vswitchd.log"})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Object, b.Object) })
@@ -87,25 +90,38 @@ func indexPorts(ports []Port) portIndex {
 	return x
 }
 
-// obstacle says which port of others keeps a tunnel from being made.
+// obstacle says which port of others keeps a tunnel from being made, or stands
+// beside the port of ours that it is: the zero Port where there is none.
 //
 // A tunnel of others to the same remote without a local address of its own
 // counts: Open vSwitch would take both, and then hand all that arrives to ours,
 // and broadcasts would go to the peer twice.
-func (x portIndex) obstacle(t Tunnel) (Conflict, bool) {
-	if p, taken := x.byName[t.Name]; taken && !p.Ours {
+func (x portIndex) obstacle(t Tunnel, is Port) (Conflict, bool) {
+	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
+		if !sameTunnel(t, p) {
+			continue
+		}
+		do := ovsVsctl("del-port", p.Bridge, p.Name)
+		if is.Ours {
+			do = "delete it: " + do
+		} else {
+			do = fmt.Sprintf("take it over: gremesh adopt; or delete it, and %s takes its place at once: %s", t.Name, do)
+		}
+		return Conflict{"port " + t.Name,
+			fmt.Sprintf("port %s on %s, which is not gremesh's, is a %s tunnel to %s already",
+				p.Name, p.Bridge, t.Type, t.Remote), do}, true
+	}
+	if p, taken := x.byName[t.Name]; taken && !p.Ours && !is.Ours {
 		return Conflict{"port " + t.Name,
 			fmt.Sprintf("the name is taken by port %s on %s, which is not gremesh's", p.Name, p.Bridge),
 			"delete it if nobody needs it: " + ovsVsctl("del-port", p.Bridge, p.Name)}, true
 	}
-	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
-		if p.Key == t.Key && (p.Local == t.Local || !p.Local.IsValid() || !t.Local.IsValid()) {
-			return Conflict{"port " + t.Name,
-				fmt.Sprintf("port %s on %s, which is not gremesh's, is a %s tunnel to %s already",
-					p.Name, p.Bridge, t.Type, t.Remote),
-				fmt.Sprintf("delete it, and %s takes its place at once: %s",
-					t.Name, ovsVsctl("del-port", p.Bridge, p.Name))}, true
-		}
-	}
 	return Conflict{}, false
+}
+
+// sameTunnel says whether a port of others takes packets that are meant for a
+// tunnel to the same remote: none but those with its key, and unless it has a
+// local address of its own, those to any.
+func sameTunnel(t Tunnel, p Port) bool {
+	return p.Key == t.Key && (p.Local == t.Local || !p.Local.IsValid() || !t.Local.IsValid())
 }

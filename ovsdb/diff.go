@@ -28,17 +28,18 @@ func Diff(want Switch, have Actual) []Change {
 	names := indexPorts(have.Ports)
 	var changes, mends []Change
 
-	wanted := make(map[string]bool, len(want.Tunnels))
-	for _, t := range want.Tunnels {
-		wanted[t.Name] = true
+	ports := matched(want, have)
+	kept := make(map[string]bool, len(ports))
+	for _, p := range ports {
+		kept[p.Name] = true
 	}
 	// Open vSwitch can fail to give a tunnel's identity to a new port in the
 	// transaction that takes it from an old one ("File exists"), and does not
 	// try again. So the new one is left to the next Diff.
-	leaving := make(map[identity]bool)
+	held := make(map[identity]bool)
 	for _, p := range have.Ports {
-		if p.Ours && !wanted[p.Name] {
-			leaving[identityOf(p.Tunnel)] = true
+		if p.Ours {
+			held[identityOf(p.Tunnel)] = true
 		}
 	}
 	if want.Bridge != "" {
@@ -53,13 +54,13 @@ func Diff(want Switch, have Actual) []Change {
 		tunnels := slices.Clone(want.Tunnels)
 		slices.SortFunc(tunnels, func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) })
 		for _, t := range tunnels {
-			p := names.byName[t.Name]
-			switch _, blocked := names.obstacle(t); {
+			p := ports[t.Name]
+			switch _, blocked := names.obstacle(t, p); {
 			case p.Ours && p.Bridge == want.Bridge:
 				mends = append(mends, mendPort(want.Mesh, t, p)...)
 			case p.Ours:
 				changes = append(changes, movePort(want, t, p))
-			case !blocked && !leaving[identityOf(t)]:
+			case !blocked && !held[identityOf(t)]:
 				changes = append(changes, newPort(want, t))
 			}
 		}
@@ -69,7 +70,7 @@ func Diff(want Switch, have Actual) []Change {
 	foreign := make(map[string]bool) // bridges with ports of others
 	for _, p := range have.Ports {
 		switch {
-		case p.Ours && !wanted[p.Name]:
+		case p.Ours && !kept[p.Name]:
 			changes = append(changes, oldPort(p))
 		case !p.Ours && !p.local():
 			foreign[p.Bridge] = true
@@ -140,7 +141,7 @@ func sameDatapath(want, have string) bool {
 }
 
 func newPort(want Switch, t Tunnel) Change {
-	port, iface := portColumns(want.Mesh, true, t.Peer), interfaceColumns(t)
+	port, iface := portColumns(want.Mesh, true, false, t.Peer), interfaceColumns(t)
 	p, i := id(tablePort, t.Name), id(tableInterface, t.Name)
 	return Change{
 		Drift: drift.Drift{Object: "port " + t.Name, Should: t.String() + " on " + want.Bridge,
@@ -183,8 +184,8 @@ func oldBridge(b Bridge) Change {
 func mendPort(mesh string, t Tunnel, p Port) []Change {
 	return append(
 		mend("port", tablePort, p.Name, p.uuid,
-			portColumns(mesh, true, t.Peer),
-			p.unread(portColumns(p.Mesh, p.Protected, p.Peer))),
+			portColumns(mesh, true, p.Name != t.Name, t.Peer),
+			p.unread(portColumns(p.Mesh, p.Protected, p.Adopted, p.Peer))),
 		mend("interface", tableInterface, p.Name, p.iface,
 			interfaceColumns(t),
 			p.unread(interfaceColumns(p.Tunnel)))...)

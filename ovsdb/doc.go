@@ -7,14 +7,15 @@
 //     date. It never answers from a cache that may be stale.
 //   - [Diff] is pure and says which rows differ from the [Switch] that should
 //     be, each difference with the ovs-vsctl command that mends it. [Conflicts]
-//     says what Diff may not mend.
+//     says what Diff may not mend, and [Loops] which ports of others are a danger.
+//   - [Adopt] says what makes ports of others ours that lead where ours should.
 //   - [Client.Apply] commits differences in one transaction and waits until
 //     ovs-vswitchd has acted on it.
 //
 // Ownership: a bridge or port is ours if its external_ids have the key
 // "gremesh", whatever the value. Nothing else is ever deleted or changed, but
-// for the ports that we add to a bridge of others and the mtu_request of that
-// bridge's own port.
+// for the ports that we add to a bridge of others, the mtu_request of that
+// bridge's own port, and what an operator has adopted.
 //
 // Every tunnel has protected=true (ovs-vswitchd.conf.db(5), Port), from the
 // transaction that makes it: a full mesh of tunnels on one learning bridge is a

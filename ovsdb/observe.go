@@ -122,6 +122,7 @@ func portOf(bridge string, row *portRow) Port {
 	p.Ours = p.Ours && !p.local()
 	if p.Ours {
 		p.Peer.ID, p.Peer.Name = row.ExternalIDs[markPeer], row.ExternalIDs[markName]
+		p.Adopted = row.ExternalIDs[markAdopted] == "true"
 		p.Peer.Subnet = read(&p, "external_ids:"+markSubnet, row.ExternalIDs[markSubnet], netip.ParsePrefix)
 	}
 	return p
@@ -135,6 +136,12 @@ func (p *Port) join(row *interfaceRow) {
 		n, err := strconv.ParseUint(s, 0, 32)
 		return uint32(n), err
 	})
+	for key := range row.Options {
+		if key != "remote_ip" && key != "local_ip" && key != "key" {
+			p.Options = append(p.Options, key)
+		}
+	}
+	slices.Sort(p.Options)
 	p.Tunnel.BFD = row.BFD["enable"] == "true"
 	p.MinTx = row.BFD["min_tx"]
 	p.BFD = BFDStatus{

@@ -86,7 +86,7 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 		}),
 	}
 	var err error
-	if a.node, err = a.newNode(ctx, cfg, at, log); err != nil {
+	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
 	a.loop = mesh.NewLoop(mesh.LoopConfig{

@@ -95,7 +95,7 @@ func auditExit(audit mesh.Audit) error {
 }
 
 // meshExit turns an audit of the mesh into its exit code.
-func meshExit(audit mesh.MeshAudit) error {
+func meshExit(audit mesh.FullAudit) error {
 	for _, f := range audit.Findings {
 		if !f.Unsure {
 			return exitErr{code: exitDrift}

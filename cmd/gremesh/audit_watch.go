@@ -44,7 +44,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 }
 
 // writeLook writes one look, or why there was none.
-func writeLook(w, stderr io.Writer, out output, audit mesh.MeshAudit, failed error) error {
+func writeLook(w, stderr io.Writer, out output, audit mesh.FullAudit, failed error) error {
 	if out == asJSON {
 		if failed != nil {
 			_, err := fmt.Fprintln(stderr, "gremesh:", failed)

@@ -21,6 +21,9 @@ import (
 // Docker that is under way.
 const askTimeout = 3 * time.Minute
 
+// errNoAgent is that nothing listens on the control socket.
+var errNoAgent = errors.New("no agent answers")
+
 // client asks a running agent through its control socket: HTTP with JSON.
 type client struct {
 	socket string
@@ -47,16 +50,34 @@ func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 	return audit, err
 }
 
+// plan asks what the agent would change now.
+func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
+	return preview, err
+}
+
 // meshAudit is what two looks at the whole mesh have in common.
-func (c *client) meshAudit(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
 	return audit, err
 }
 
 // meshLook is one look at the whole mesh, changes under way included.
-func (c *client) meshLook(ctx context.Context) (audit mesh.MeshAudit, err error) {
+func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
 	return audit, err
+}
+
+// adoptable is what adopt would do.
+func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
+	return adoption, err
+}
+
+// adopt takes ports over that were made by hand, and returns which.
+func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
+	return adoption, err
 }
 
 // leave takes the host out of the mesh; with release it gives its subnet up.
@@ -128,7 +149,7 @@ func (c *client) explain(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no agent answers at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", c.socket)
+		return fmt.Errorf("%w at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", errNoAgent, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("not allowed to ask the agent at %s: become root", c.socket)
 	case errors.As(err, &timeout) && timeout.Timeout():

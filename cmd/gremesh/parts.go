@@ -27,6 +27,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		config: mesh.Config{
 			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
@@ -40,15 +41,15 @@ func (c Config) tunnel() mesh.TunnelConfig {
 	return mesh.TunnelConfig{Type: c.Tunnel.Type, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
 }
 
-// newNode makes this host's part in gossip; a host without a state gets one.
-func (p parts) newNode(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*gossip.Node, error) {
-	return gossip.New(gossip.Config{
+// gossip is the configuration of this host's part in gossip.
+func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
+	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
 		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
-	})
+	}
 }
 
 // inUse is the subnet that docker0 has, or is to have by daemon.json, or that

@@ -50,7 +50,7 @@ const (
 
 // renderMesh is `gremesh audit --mesh` for people: a row for each host, with a
 // sign for its tunnel to each other one, and then what is wrong.
-func renderMesh(a mesh.MeshAudit, p paint) string {
+func renderMesh(a mesh.FullAudit, p paint) string {
 	var b strings.Builder
 	if n := len(a.Hosts); len(a.Tunnels) == n*(n-1) {
 		b.WriteString(matrixTable(a, p) + "\n\n")
@@ -83,7 +83,7 @@ func renderMesh(a mesh.MeshAudit, p paint) string {
 	return b.String()
 }
 
-func matrixTable(a mesh.MeshAudit, p paint) string {
+func matrixTable(a mesh.FullAudit, p paint) string {
 	n := len(a.Hosts)
 	roomy := n <= roomyMatrix
 	t := newTable()
@@ -110,7 +110,7 @@ func matrixTable(a mesh.MeshAudit, p paint) string {
 }
 
 // hostWord is empty for a host of which there is nothing to say.
-func hostWord(h mesh.MeshHost) string {
+func hostWord(h mesh.MatrixHost) string {
 	switch {
 	case h.State != mesh.Answers:
 		return h.State
@@ -142,7 +142,7 @@ func matrixHead(n int) string {
 
 // matrixRow is the signs of the tunnels from host i, with a dot where it meets
 // itself.
-func matrixRow(tunnels []mesh.MeshTunnel, i int, p paint) string {
+func matrixRow(tunnels []mesh.MatrixTunnel, i int, p paint) string {
 	var letters []string
 	for _, t := range tunnels {
 		s := signOf(t.State)
@@ -160,10 +160,10 @@ func matrixRow(tunnels []mesh.MeshTunnel, i int, p paint) string {
 }
 
 // legend explains the signs that are in the matrix.
-func legend(a mesh.MeshAudit, p paint) string {
+func legend(a mesh.FullAudit, p paint) string {
 	var words []string
 	for _, s := range signs() {
-		if slices.ContainsFunc(a.Tunnels, func(t mesh.MeshTunnel) bool { return t.State == s.state }) {
+		if slices.ContainsFunc(a.Tunnels, func(t mesh.MatrixTunnel) bool { return t.State == s.state }) {
 			words = append(words, p.in(s.colour, s.letter)+" "+s.words)
 		}
 	}

@@ -12,17 +12,17 @@ import (
 )
 
 // meshOf is the audit of n hosts in which all is well.
-func meshOf(n int) mesh.MeshAudit {
-	a := mesh.MeshAudit{From: "h1", Wanted: n * (n - 1), Up: n * (n - 1)}
+func meshOf(n int) mesh.FullAudit {
+	a := mesh.FullAudit{From: "h1", Wanted: n * (n - 1), Up: n * (n - 1)}
 	for i := range n {
-		a.Hosts = append(a.Hosts, mesh.MeshHost{State: mesh.Answers, Row: mesh.Row{
+		a.Hosts = append(a.Hosts, mesh.MatrixHost{State: mesh.Answers, Row: mesh.Row{
 			Name: fmt.Sprintf("h%d", i+1), MTU: 1462,
 			Underlay: netip.AddrFrom4([4]byte{192, 168, 248, byte(139 + i)}),
 			Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, byte(42 + i), 0}), 24),
 		}})
 		for j := range n {
 			if i != j {
-				a.Tunnels = append(a.Tunnels, mesh.MeshTunnel{
+				a.Tunnels = append(a.Tunnels, mesh.MatrixTunnel{
 					From: fmt.Sprintf("h%d", i+1), To: fmt.Sprintf("h%d", j+1), State: mesh.CellUp,
 				})
 			}
@@ -31,7 +31,7 @@ func meshOf(n int) mesh.MeshAudit {
 	return a
 }
 
-func setCell(a *mesh.MeshAudit, from, to int, state mesh.CellState) {
+func setCell(a *mesh.FullAudit, from, to int, state mesh.CellState) {
 	for i, t := range a.Tunnels {
 		if t.From == fmt.Sprintf("h%d", from) && t.To == fmt.Sprintf("h%d", to) {
 			a.Tunnels[i].State = state
@@ -40,11 +40,11 @@ func setCell(a *mesh.MeshAudit, from, to int, state mesh.CellState) {
 	}
 }
 
-func troubledMesh(n int) mesh.MeshAudit {
+func troubledMesh(n int) mesh.FullAudit {
 	a := meshOf(n)
 	setCell(&a, 1, 2, mesh.CellLost)
 	setCell(&a, 2, 1, mesh.CellDown)
-	a.Findings = append(a.Findings, mesh.MeshFinding{
+	a.Findings = append(a.Findings, mesh.Finding{
 		Kind: mesh.KindOneWay, From: "h1", To: "h2", What: "one way only: what h1 sends to h2 does not arrive, what h2 sends to h1 does",
 		Do: "allow IP protocol 47 (GRE) from 192.168.248.139 to 192.168.248.140 in the firewalls of both and between them",
 	})
@@ -55,7 +55,7 @@ func troubledMesh(n int) mesh.MeshAudit {
 			setCell(&a, 5, j, mesh.CellUnknown)
 		}
 		a.Hosts[4].State, a.Hosts[4].MTU = mesh.Silent, 0
-		a.Findings = append([]mesh.MeshFinding{{
+		a.Findings = append([]mesh.Finding{{
 			Kind: mesh.KindSilent, From: "h5", Unsure: true,
 			What: "h5 (192.168.248.143) does not answer; gossip finds it alive", Do: "on h5: journalctl -u gremesh",
 		}}, a.Findings...)
@@ -64,15 +64,15 @@ func troubledMesh(n int) mesh.MeshAudit {
 }
 
 func TestTheMatrixReadsWell(t *testing.T) {
-	for name, a := range map[string]mesh.MeshAudit{
+	for name, a := range map[string]mesh.FullAudit{
 		"mesh_alone.txt":       meshOf(1),
 		"mesh_3.txt":           meshOf(3),
 		"mesh_3_troubled.txt":  troubledMesh(3),
 		"mesh_10_troubled.txt": troubledMesh(10),
 		"mesh_50_troubled.txt": troubledMesh(50),
 		"mesh_many.txt": {
-			From: "h1", Hosts: make([]mesh.MeshHost, 500), Wanted: 249500, Up: 249498,
-			Tunnels: make([]mesh.MeshTunnel, 2), Findings: troubledMesh(3).Findings,
+			From: "h1", Hosts: make([]mesh.MatrixHost, 500), Wanted: 249500, Up: 249498,
+			Tunnels: make([]mesh.MatrixTunnel, 2), Findings: troubledMesh(3).Findings,
 		},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, renderMesh(a, false)) })
@@ -106,17 +106,17 @@ func TestEveryStateHasASign(t *testing.T) {
 }
 
 func TestTheOutcomeOfAMeshAudit(t *testing.T) {
-	drift, unsure := mesh.MeshFinding{Kind: mesh.KindMissing}, mesh.MeshFinding{Kind: mesh.KindSilent, Unsure: true}
+	drift, unsure := mesh.Finding{Kind: mesh.KindMissing}, mesh.Finding{Kind: mesh.KindSilent, Unsure: true}
 	for _, c := range []struct {
-		findings []mesh.MeshFinding
+		findings []mesh.Finding
 		want     int
 	}{
 		{nil, exitOK},
-		{[]mesh.MeshFinding{unsure}, exitUnknown},
-		{[]mesh.MeshFinding{unsure, drift}, exitDrift},
+		{[]mesh.Finding{unsure}, exitUnknown},
+		{[]mesh.Finding{unsure, drift}, exitDrift},
 	} {
 		var exit exitErr
-		_ = errors.As(meshExit(mesh.MeshAudit{Findings: c.findings}), &exit)
+		_ = errors.As(meshExit(mesh.FullAudit{Findings: c.findings}), &exit)
 		if exit.code != c.want {
 			t.Errorf("%+v ends with %d, want %d", c.findings, exit.code, c.want)
 		}
@@ -138,7 +138,7 @@ func TestLooksAreAppendedAndJSONIsALineEach(t *testing.T) {
 	if n := strings.Count(lines.String(), "\n"); n != 2 || stderr.Len() > 0 {
 		t.Errorf("%d lines of JSON:\n%s%s", n, lines.String(), stderr.String())
 	}
-	if err := writeLook(&lines, &stderr, asJSON, mesh.MeshAudit{}, errors.New("no agent answers")); err != nil || !strings.Contains(stderr.String(), "no agent") {
+	if err := writeLook(&lines, &stderr, asJSON, mesh.FullAudit{}, errors.New("no agent answers")); err != nil || !strings.Contains(stderr.String(), "no agent") {
 		t.Errorf("%v, stderr %q", err, stderr.String())
 	}
 	if frame := overdraw("a\nb\n"); frame != "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J" {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND...  run a command that must end with the code
 //	answers SOCKET DIR     be an agent whose answers are the files of DIR,
-//	                       named status, audit and leave
+//	                       named status, audit, leave and adopt
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),

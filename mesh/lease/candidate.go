@@ -20,6 +20,10 @@ func (m *Machine) only() netip.Prefix {
 	return netip.Prefix{}
 }
 
+// Candidate is the subnet that the host would claim first, as far as it knows the
+// others. It reports false when none is left.
+func (m *Machine) Candidate() (netip.Prefix, bool) { return m.candidate(nil) }
+
 // candidate picks the subnet to claim next: the only one, else the first of
 // the preferred ones that is free, else a free one found by hashing the host's
 // ID, so that hosts that start together rarely try the same. Subnets in refused

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+func newAdoptCommand(file *configFile) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "adopt",
+		Short: "Take over tunnel ports that were made by hand",
+		Long: `Ask the running agent which tunnel ports on the OVS bridge were made by hand and
+lead where gremesh's own would; show them, with the commands that make them
+gremesh's, and those that are left as they are, with the reason; and take the
+former over after a question.
+
+A port that is taken over is protected, gets BFD and keeps its name. Its packets
+go on all the while. From then on it is gremesh's: kept as it should be, and
+deleted when its peer, or this host, leaves. BFD comes up when the port at the
+other end is gremesh's, too.
+
+Exit codes: 0 all that can be is taken over, or there is nothing; 1 failed, or
+the answer was no; 2 the command line or the configuration is wrong, or there is
+no terminal to ask on.`,
+		Example: `  # on one host after the other
+  gremesh adopt
+
+  # in a script
+  gremesh adopt --yes -o json`,
+		Args: cobra.NoArgs,
+	}
+	yes, out := yesFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := file.client(cmd)
+		if err != nil {
+			return err
+		}
+		adoption, err := c.adoptable(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if len(adoption.Ports) == 0 {
+			return out.print(cmd, adoption, func(p paint) string { return renderAdoptable(adoption, p) })
+		}
+		if *out == asTable {
+			if err := out.print(cmd, adoption, func(p paint) string { return renderAdoptable(adoption, p) + "\n" }); err != nil {
+				return err
+			}
+		}
+		if err := confirm(cmd, *yes, "These ports become gremesh's."); err != nil {
+			return err
+		}
+		if adoption, err = c.adopt(cmd.Context()); err != nil {
+			return err
+		}
+		return out.print(cmd, adoption, func(paint) string { return renderAdopted(adoption) })
+	}
+	return cmd
+}
+
+// renderAdoptable is what would become of the ports, for people.
+func renderAdoptable(a mesh.Adoption, p paint) string {
+	var b strings.Builder
+	if len(a.Ports) == 0 {
+		b.WriteString("nothing to adopt: no tunnel port that was made by hand leads where one of gremesh's should\n")
+	}
+	for _, port := range a.Ports {
+		fmt.Fprintf(&b, "%s\n", p.in(text.FgYellow, port.String()))
+		for _, command := range port.Commands {
+			fmt.Fprintf(&b, "  %s\n", command)
+		}
+	}
+	renderProblems(&b, a.Left, p)
+	return b.String()
+}
+
+// renderAdopted is what has become of them.
+func renderAdopted(a mesh.Adoption) string {
+	var b strings.Builder
+	for _, port := range a.Ports {
+		fmt.Fprintf(&b, "%s is gremesh's now\n", port.Object)
+	}
+	return b.String()
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// peerEntry is a host of a mesh that does not exist yet; examples/peers.yaml
+// has some.
+type peerEntry struct {
+	Name     string `yaml:"name"`
+	Underlay string `yaml:"underlay"`
+	Subnet   string `yaml:"subnet"`
+}
+
+// readPeers reads a list of hosts, in YAML or JSON. Each wrong entry is an error
+// of its own.
+func readPeers(path string, space lease.Space) ([]mesh.Host, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	var entries []peerEntry
+	decoder := yaml.NewDecoder(file)
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&entries); err != nil {
+		return nil, fmt.Errorf("%s: want a list of hosts with name, underlay and subnet: %w", path, err)
+	}
+	var hosts []mesh.Host
+	var errs []error
+	seen := make(map[string]int) // names, addresses and subnets, by the entry that had them first
+	for i, entry := range entries {
+		host, err := entry.host(space)
+		for _, key := range []string{entry.Name, entry.Underlay, entry.Subnet} {
+			if first, twice := seen[key]; twice && err == nil {
+				err = fmt.Errorf("%s is entry %d's already", key, first)
+			}
+			seen[key] = i + 1
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: entry %d (%s): %w", path, i+1, entry.Name, err))
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, errors.Join(errs...)
+}
+
+func (e peerEntry) host(space lease.Space) (mesh.Host, error) {
+	if !hostChars(e.Name) || len(e.Name) > maxNameLen {
+		return mesh.Host{}, fmt.Errorf("name %q: must be 1 to %d letters, digits, dots, dashes or underscores", e.Name, maxNameLen)
+	}
+	underlay, err := netip.ParseAddr(e.Underlay)
+	if err == nil {
+		err = usableAddr(underlay)
+	} else {
+		err = errors.New("must be an IPv4 address")
+	}
+	if err == nil && space.Pool.Contains(underlay) {
+		err = fmt.Errorf("is inside the pool %s", space.Pool)
+	}
+	if err != nil {
+		return mesh.Host{}, fmt.Errorf("underlay %q: %w", e.Underlay, err)
+	}
+	subnet, err := netip.ParsePrefix(e.Subnet)
+	if err != nil || !space.Contains(subnet) {
+		return mesh.Host{}, fmt.Errorf("subnet %q: must be one of the /%d of the pool %s", e.Subnet, space.Bits, space.Pool)
+	}
+	return mesh.Host{Name: e.Name, Underlay: underlay, Subnet: subnet, Liveness: mesh.Alive}, nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/gossip"
+)
+
+func newPlanCommand(file *configFile) *cobra.Command {
+	var peers string
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what the agent would change now, as commands",
+		Long: `Show what the agent would change on this host now, as ordinary ovs-vsctl, ip and
+sysctl commands. Nothing is done. It is a script: a shell that runs it brings the
+host to where the agent would. What it can't do is a comment: keys of
+daemon.json, and Docker's restart, which ends containers.
+
+A running agent is asked. Without one, the machine is looked at here, with what
+state_dir has of the mesh; a host that was never in one is taken to get the
+subnet that it would ask for first. That is an assumption, and the script says
+so.
+
+Exit codes: 0 shown, be it that nothing would be changed; 1 failed, or a part of
+the machine could not be looked at; 2 the command line or the configuration is
+wrong.`,
+		Example: `  gremesh plan
+
+  # do it by hand
+  gremesh plan | sh
+
+  # before the first start, with the other hosts as they will be
+  gremesh plan --assume-peers peers.yaml`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&peers, "assume-peers", "", "a list of hosts, as YAML or JSON, for a mesh that does not exist yet: `FILE` like examples/peers.yaml")
+	// The flag exists: it was made above.
+	_ = cmd.MarkFlagFilename("assume-peers", "yaml", "yml", "json")
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := file.client(cmd)
+		if err != nil {
+			return err
+		}
+		preview, err := c.plan(cmd.Context())
+		switch {
+		case errors.Is(err, errNoAgent):
+			cfg, err := file.load(cmd)
+			if err != nil {
+				return err
+			}
+			if preview, err = planAlone(cmd.Context(), cfg, peers); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case peers != "":
+			return errKnowsItsPeers
+		}
+		if len(preview.Unseen) > 0 {
+			return errors.New(strings.Join(preview.Unseen, "\n"))
+		}
+		return out.print(cmd, preview, func(paint) string { return renderPlan(preview) })
+	}
+	return cmd
+}
+
+var errKnowsItsPeers = errors.New("this host is in a mesh and knows its peers: --assume-peers is for one that does not exist yet")
+
+// planAlone looks at this machine without an agent, and touches nothing.
+func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview, error) {
+	var peers []mesh.Host
+	var err error
+	if peersFile != "" {
+		if peers, err = readPeers(peersFile, cfg.space()); err != nil {
+			return mesh.Preview{}, exitErr{exitUsage, fmt.Errorf("--assume-peers: %w", err)}
+		}
+	}
+	at, err := findUnderlay(cfg)
+	if err != nil {
+		return mesh.Preview{}, err
+	}
+	if err := checkPool(cfg, at.addr); err != nil {
+		return mesh.Preview{}, err
+	}
+	silent := slog.New(slog.DiscardHandler)
+	p := newParts(cfg, at, silent)
+	view, assumed, err := p.peek(ctx, cfg, at, peers)
+	if err != nil {
+		return mesh.Preview{}, err
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	var connection sync.WaitGroup
+	connection.Go(func() { _ = p.ovs.Run(ctx) }) // that it ends is no error
+	defer connection.Wait()
+	defer stop()
+	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker}.Preview(ctx, view, nil)
+	preview.Assumed = assumed
+	return preview, nil
+}
+
+// peek is the mesh as far as it is known without an agent, and what of that is
+// assumed.
+func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.Host) (view mesh.View, assumed []string, err error) {
+	self := slices.IndexFunc(peers, func(h mesh.Host) bool { return h.Underlay == at.addr })
+	var said netip.Prefix // what the file says of this host itself
+	if self >= 0 {
+		said = peers[self].Subnet
+		peers = slices.Delete(peers, self, self+1)
+	}
+	gossipConfig := p.gossip(ctx, cfg, at, slog.New(slog.DiscardHandler))
+	view, candidate, err := gossip.Peek(gossipConfig, peers...)
+	switch {
+	case err != nil:
+		return view, nil, err
+	case view.Self.Subnet.IsValid() && (self >= 0 || len(peers) > 0):
+		return view, nil, errKnowsItsPeers
+	case view.Self.Subnet.IsValid():
+		return view, []string{"all hosts that hold a lease are alive, for no agent runs here that would know"}, nil
+	case said.IsValid():
+		view.Self.Subnet = said
+		assumed = append(assumed, fmt.Sprintf("this host gets %s: the file says so", said))
+	case !candidate.IsValid():
+		view.Waiting = "no subnet is free"
+		return view, nil, nil
+	default:
+		view.Self.Subnet = candidate
+		why := "it is the first that is free; which one it asks for is decided by the ID that it gets at its first start"
+		switch {
+		case cfg.Bip.Masked() == candidate:
+			why = "its bip is configured"
+		case slices.Contains(gossipConfig.Prefer, candidate):
+			why = "it uses it already"
+		}
+		assumed = append(assumed, fmt.Sprintf("this host gets %s: %s", candidate, why))
+	}
+	if len(peers) > 0 {
+		assumed = append(assumed, "the peers are those of the file")
+	}
+	if view.Mesh == "" {
+		assumed = append(assumed, "the mesh has no ID yet: the agent writes that, and the peers' IDs, into external_ids later")
+	}
+	return view, assumed, nil
+}
+
+// renderPlan is `gremesh plan` for people and shells: commands, and in comments
+// what each of them changes.
+func renderPlan(p mesh.Preview) string {
+	var b strings.Builder
+	comment := func(format string, args ...any) {
+		for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+			b.WriteString("# " + strings.TrimSuffix(line, "\n") + "\n")
+		}
+	}
+	comment("%s, %s", p.Host, prefixText(p.Subnet))
+	for _, what := range p.Assumed {
+		comment("assumed: %s", what)
+	}
+	for _, problem := range p.Problems {
+		comment("problem: %s", problem.What)
+		if problem.Do != "" {
+			comment("  %s", problem.Do)
+		}
+	}
+	switch {
+	case !p.Subnet.IsValid():
+		comment("nothing would be changed, for this host holds no lease: %s", p.Waiting)
+		return b.String()
+	case len(p.Drift) == 0:
+		comment("nothing would be changed")
+		return b.String()
+	}
+	b.WriteString("set -e\n")
+	for _, d := range p.Drift {
+		b.WriteString("\n")
+		comment("%s", change(d))
+		if key, ok := strings.CutPrefix(d.Object, "daemon.json "); ok {
+			comment("to be done by hand, in %s: %s", p.DaemonJSON, jsonKey(key, d.Should))
+		} else if len(d.Commands) == 0 {
+			comment("to be done by hand")
+		}
+		for _, command := range d.Commands {
+			b.WriteString(command + "\n")
+		}
+	}
+	return b.String()
+}
+
+// change is a difference as it is to be: what was, and what will be.
+func change(d drift.Drift) string {
+	switch {
+	case d.Is == "":
+		return fmt.Sprintf("%s: missing -> %s", d.Object, d.Should)
+	case d.Should == "":
+		return fmt.Sprintf("%s: %s -> gone", d.Object, d.Is)
+	}
+	return fmt.Sprintf("%s: %s -> %s", d.Object, d.Is, d.Should)
+}
+
+// jsonKey is a key as daemon.json has it: the bip is a string, the MTU a number.
+func jsonKey(key, value string) string {
+	if strings.Trim(value, "0123456789") != "" {
+		value = fmt.Sprintf("%q", value)
+	}
+	return fmt.Sprintf("%q: %s", key, value)
+}

@@ -1,0 +1,86 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// Adoption is what becomes of the tunnel ports that others made on this host's
+// switch.
+type Adoption struct {
+	Ports []drift.Drift `json:"ports"` // taken over, or to be
+	Left  []Problem     `json:"left"`  // not to be, each with the reason
+}
+
+// Adoptable returns what Adopt would take over now, and changes nothing.
+func (l *Loop) Adoptable(ctx context.Context) (Adoption, error) {
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	adoption, _, err := l.adoptable(ctx)
+	return adoption, err
+}
+
+// Adopt takes over the tunnel ports that were made by hand and lead where
+// gremesh's own would, without a pause of their traffic.
+func (l *Loop) Adopt(ctx context.Context) (Adoption, error) {
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	adoption, changes, err := l.adoptable(ctx)
+	if err != nil || len(changes) == 0 {
+		return adoption, err
+	}
+	began := time.Now()
+	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
+		return Adoption{}, fmt.Errorf("adopt: %w", err)
+	}
+	for _, c := range changes {
+		l.record(c.Drift, began, "gremesh adopt")
+	}
+	return adoption, nil
+}
+
+func (l *Loop) adoptable(ctx context.Context) (Adoption, []ovsdb.Change, error) {
+	adoption := Adoption{Ports: []drift.Drift{}, Left: []Problem{}}
+	view := l.cfg.Membership.View()
+	desired, _ := Plan(l.cfg.Config, view, l.last.Load().keep)
+	if desired == nil {
+		return adoption, nil, errors.New("this host holds no lease yet, so it is not known which tunnels it should have: " + view.Waiting)
+	}
+	have, err := l.cfg.Switch.Observe(ctx)
+	if err != nil {
+		return adoption, nil, err
+	}
+	changes, left := ovsdb.Adopt(desired.Switch, have)
+	for _, c := range changes {
+		adoption.Ports = append(adoption.Ports, c.Drift)
+	}
+	for _, c := range left {
+		adoption.Left = append(adoption.Left, Problem{What: c.Object + " is left as it is: " + c.What, Do: c.Do})
+	}
+	return adoption, changes, nil
+}
+
+func (c Control) getAdopt(w http.ResponseWriter, r *http.Request) {
+	c.answerAdoption(w, r, c.Loop.Adoptable)
+}
+
+func (c Control) postAdopt(w http.ResponseWriter, r *http.Request) {
+	c.answerAdoption(w, r, c.Loop.Adopt)
+}
+
+func (c Control) answerAdoption(w http.ResponseWriter, r *http.Request, adopt func(context.Context) (Adoption, error)) {
+	adoption, err := adopt(r.Context())
+	if err != nil {
+		refuse(w, http.StatusConflict, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, adoption)
+}

@@ -1,0 +1,69 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// Peek is the mesh as a host knows it whose agent does not run, and, where it
+// holds no lease, the subnet that it would ask for first; zero if none is free.
+// Hosts that are said to be there, beside those that are known, hold theirs. Of
+// a host it is not known whether it is alive: those that hold a lease are taken
+// to be. Nothing is created.
+func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
+	s := store{cfg.Dir}
+	st, err := s.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, idErr := s.loadID(); !errors.Is(idErr, fs.ErrNotExist) {
+			return mesh.View{}, netip.Prefix{}, errors.Join(fmt.Errorf("this host has lost its state, and must learn it from its peers: %w", err), idErr)
+		}
+	} else if err != nil {
+		return mesh.View{}, netip.Prefix{}, fmt.Errorf("read the host's state: %w", err)
+	}
+
+	view := mesh.View{
+		Mesh: st.Mesh,
+		Self: mesh.Host{ID: st.Host, Name: cfg.Name, Underlay: cfg.Underlay.Addr(), Liveness: mesh.Alive},
+	}
+	records := st.Records
+	for i, h := range others {
+		view.Peers = append(view.Peers, h)
+		var id lease.ID // any that is nobody's: a record needs one
+		binary.BigEndian.PutUint64(id[8:], uint64(i)+1)
+		records = append(records, lease.Record{Host: id, Version: 1, State: lease.Held, Subnet: h.Subnet, Age: 1, Name: h.Name,
+			Underlay: netip.AddrPortFrom(h.Underlay, cfg.Underlay.Port())})
+	}
+	machine := lease.NewMachine(lease.Config{
+		Self: st.Host, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space, Fixed: cfg.Fixed, Prefer: cfg.Prefer,
+	}, records)
+	lost := make(map[lease.ID]bool)
+	for _, c := range machine.Table().Conflicts() {
+		lost[c.Loser.Host] = true
+	}
+	for _, r := range st.Records {
+		h := mesh.Host{ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, r.State == lease.Held), Cut: lost[r.Host]}
+		if r.State == lease.Held {
+			h.Subnet = r.Subnet
+		}
+		if r.Host == st.Host {
+			view.Self.Subnet, view.Self.Cut = h.Subnet, h.Cut
+		} else {
+			view.Peers = append(view.Peers, h)
+		}
+	}
+	view.SortPeers()
+	if view.Self.Subnet.IsValid() {
+		return view, netip.Prefix{}, nil
+	}
+	candidate, free := machine.Candidate()
+	if !free {
+		candidate = netip.Prefix{}
+	}
+	return view, candidate, nil
+}

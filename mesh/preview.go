@@ -1,0 +1,137 @@
+package mesh
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// Preview is what a Loop would change now.
+type Preview struct {
+	Host    string       `json:"host"`
+	Subnet  netip.Prefix `json:"subnet"`            // zero while the host holds no lease: nothing is changed then
+	Assumed []string     `json:"assumed,omitempty"` // what is not known yet, and was taken to be so
+	Waiting string       `json:"waiting,omitempty"` // what a host without a lease waits for
+	// Drift is in the order in which it would be mended. The shell that runs all
+	// of its commands brings the host to where the Loop would. The keys of
+	// daemon.json have none, nor has Docker's restart, which ends containers.
+	Drift      []drift.Drift `json:"drift"`
+	DaemonJSON string        `json:"daemon_json"`      // the path of the file
+	Problems   []Problem     `json:"problems"`         // what keeps things from being changed
+	Unseen     []string      `json:"unseen,omitempty"` // parts that could not be looked at, and why: then nothing is told of the others
+}
+
+// Plan tells what a pass would change now, and changes nothing.
+func (l *Loop) Plan(ctx context.Context) Preview {
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	return l.cfg.Preview(ctx, l.cfg.Membership.View(), l.last.Load().keep)
+}
+
+// Preview tells what a Loop would change in its first pass, given the mesh. Of the
+// parts it uses Switch, Kernel and Docker.
+func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
+	p := Preview{
+		Host: view.Self.Name, Subnet: view.Self.Subnet, Waiting: view.Waiting, DaemonJSON: c.DaemonJSON,
+		Drift: []drift.Drift{}, Problems: []Problem{},
+	}
+	desired, problems := Plan(c.Config, view, keep)
+	p.Problems = append(p.Problems, problems...)
+	if desired == nil {
+		return p
+	}
+	var here machine
+	var err error
+	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
+		p.Unseen = append(p.Unseen, err.Error())
+	}
+	if here.docker, err = c.Docker.Observe(ctx); err != nil {
+		p.Unseen = append(p.Unseen, err.Error())
+	}
+	if here.host, err = c.Kernel.Observe(ctx); err != nil {
+		p.Unseen = append(p.Unseen, err.Error())
+	}
+	if len(p.Unseen) > 0 {
+		return p
+	}
+	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
+	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
+		p.Problems = append(p.Problems, Problem{What: conflict.Object + ": " + conflict.What, Do: conflict.Do})
+	}
+	return p
+}
+
+// machine is all of a host as it was observed.
+type machine struct {
+	ovs    ovsdb.Actual
+	docker docker.Actual
+	host   bridge.Actual
+}
+
+// drift is all that makes the machine into what is desired, in order.
+func (m machine) drift(desired Desired, restart []string) []drift.Drift {
+	found := []drift.Drift{}
+	for _, c := range switchChanges(desired.Switch, m.ovs) {
+		found = append(found, c.Drift)
+	}
+	for _, c := range docker.Diff(desired.Docker, m.docker) {
+		found = append(found, c.Drift)
+	}
+	if m.restarts(desired) {
+		by := cmp.Or(strings.Join(restart, " "), "you")
+		found = append(found, drift.Drift{Object: dockerd, Is: "running with the settings from before", Should: "restarted by " + by})
+	}
+	for _, c := range bridge.Diff(desired.Host, m.hostThen(desired)) {
+		found = append(found, c.Drift)
+	}
+	return found
+}
+
+// switchChanges are those of the passes that are needed: Diff leaves a new port
+// to the next one where another port has its tunnel's identity still.
+func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
+	changes := ovsdb.Diff(want, have)
+	have.Ports = slices.DeleteFunc(slices.Clone(have.Ports), func(p ovsdb.Port) bool {
+		_, wanted := tunnelOf(want, p.Name)
+		return p.Ours && !wanted
+	})
+	known := func(c ovsdb.Change) bool {
+		return slices.ContainsFunc(changes, func(old ovsdb.Change) bool { return old.Object == c.Object })
+	}
+	for _, c := range ovsdb.Diff(want, have) {
+		if !known(c) {
+			changes = append(changes, c)
+		}
+	}
+	return changes
+}
+
+// hostThen is what the kernel will have when Open vSwitch and Docker have been
+// dealt with: the bridge's own device, of which the diff is silent while there
+// is none, and what a restart of Docker makes of docker0.
+func (m machine) hostThen(desired Desired) bridge.Actual {
+	have, want := m.host, desired.Host
+	made := slices.ContainsFunc(ovsdb.Diff(desired.Switch, m.ovs), func(c ovsdb.Change) bool {
+		return c.Object == "bridge "+desired.Switch.Bridge && c.Is == ""
+	})
+	if made {
+		have.Port = bridge.Link{Name: want.Port, Exists: true, MTU: want.MTU} // by mtu_request
+	}
+	if m.restarts(desired) && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
+		have.Addrs = []netip.Prefix{want.Bip} // rewritten in place, which loses the routes
+		have.Routes = slices.DeleteFunc(slices.Clone(have.Routes), func(r bridge.Route) bool { return r.Link == want.Bridge })
+	}
+	return have
+}
+
+// restarts tells whether Docker would have to be restarted.
+func (m machine) restarts(desired Desired) bool {
+	return m.docker.Running && (m.docker.Stale || len(docker.Diff(desired.Docker, m.docker)) > 0)
+}

@@ -1,0 +1,35 @@
+package ovsdb
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Loops returns the tunnel ports of others on a bridge that are not protected
+// (ovs-vswitchd.conf.db(5), Port) and so let through what another tunnel brings.
+// Of a full mesh of such bridges the tunnels are a loop. A bridge with fewer
+// than two tunnels has nothing to pass on. Sorted by object.
+func Loops(bridge string, have Actual) []Conflict {
+	var found []Conflict
+	tunnels := 0
+	for _, p := range have.Ports {
+		if p.Bridge != bridge || !p.tunnel() {
+			continue
+		}
+		tunnels++
+		if p.Ours || p.Protected { // Diff protects what is ours
+			continue
+		}
+		protect := column{name: "protected", value: true}
+		found = append(found, Conflict{"port " + p.Name,
+			fmt.Sprintf("not protected, and not gremesh's: what this %s tunnel to %s brings, %s passes on to the other tunnels; "+
+				"with three hosts that do so a broadcast circles for ever", p.Type, p.remote(), bridge),
+			"protect it: " + setColumn("port", p.Name, protect)})
+	}
+	if tunnels < 2 {
+		return nil
+	}
+	slices.SortFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Object, b.Object) })
+	return found
+}

@@ -1,0 +1,63 @@
+package ovsdb_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// byHand is a port as the recipe makes it.
+func byHand(name, remote string) ovsdb.Port {
+	p := foreign("br0", name, "gre")
+	p.Remote = netip.MustParseAddr(remote)
+	return p
+}
+
+func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
+	protected := byHand("gre2", "192.168.248.44")
+	protected.Protected = true
+	elsewhere := byHand("gre3", "192.168.248.44")
+	elsewhere.Bridge = "br1"
+	geneve := byHand("gnv0", "192.168.248.9")
+	geneve.Type = "geneve"
+	byFlow := foreign("br0", "vx0", "vxlan")
+	byFlow.Unreadable = map[string]string{"options:remote_ip": "flow"}
+	ours := has(mesh(45)).Ports[1]
+
+	for name, tc := range map[string]struct {
+		ports []ovsdb.Port
+		want  []string // objects
+	}{
+		"alone on its bridge":      {[]ovsdb.Port{byHand("gre1", "192.168.248.43"), foreign("br0", "tap0", "internal")}, nil},
+		"another on its bridge":    {[]ovsdb.Port{byHand("gre1", "192.168.248.43"), geneve}, []string{"port gnv0", "port gre1"}},
+		"beside a protected one":   {[]ovsdb.Port{byHand("gre1", "192.168.248.43"), protected}, []string{"port gre1"}},
+		"beside one of gremesh's":  {[]ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}, []string{"port gre1"}},
+		"beside one elsewhere":     {[]ovsdb.Port{byHand("gre1", "192.168.248.43"), elsewhere}, nil},
+		"remote set by OpenFlow":   {[]ovsdb.Port{byFlow, ours}, []string{"port vx0"}},
+		"protected, and gremesh's": {[]ovsdb.Port{protected, ours}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, c := range ovsdb.Loops("br0", ovsdb.Actual{Ports: tc.ports}) {
+				got = append(got, c.Object)
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+
+	got := ovsdb.Loops("br0", ovsdb.Actual{Ports: []ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}})
+	want := []ovsdb.Conflict{{
+		Object: "port gre1",
+		What: "not protected, and not gremesh's: what this gre tunnel to 192.168.248.43 brings, br0 passes on to the other tunnels; " +
+			"with three hosts that do so a broadcast circles for ever",
+		Do: "protect it: ovs-vsctl set port gre1 protected=true",
+	}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
