@@ -108,7 +108,8 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 			}
 		}
 	}
-	_, err := k.readSysctls() // what they are now is no news
+	now, err := k.lookAtSysctls()
+	k.sysctls.swap(now) // what they are now is no news
 	return errors.Join(append(errs, err)...)
 }
 

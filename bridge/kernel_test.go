@@ -361,6 +361,16 @@ func quietUntil(t *testing.T, k *Kernel, script string) {
 	woken(t, k, script)
 }
 
+// An audit mends nothing, so what it was the first to see is still to be
+// signalled.
+func TestASysctlThatAnAuditSawFirstIsSignalled(t *testing.T) {
+	k := namespace(t)
+	reach(t, k, want)
+	sh(t, "sysctl -qw net.ipv4.ip_forward=0")
+	diff(t, k, want)
+	woken(t, k, "a sysctl that was read meanwhile")
+}
+
 func TestRunSurvivesLostNotices(t *testing.T) {
 	k := namespace(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -409,6 +419,23 @@ func TestUnderlay(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("Resolve(%s) = %q, want %q", tt.advertise, got, tt.want)
 		}
+	}
+
+	self, link, mtu, err := Source(addr)
+	if err != nil || self != addr || link == "lo" || mtu > 1500 {
+		t.Errorf("to itself by %s %s, MTU %d, %v", self, link, mtu, err)
+	}
+	for _, c := range []struct {
+		script string
+		down   bool
+	}{{"true", false}, {"ip link set " + link + " down", true}, {"ip link set " + link + " up", false}} {
+		sh(t, c.script)
+		if down, err := IsDown(addr); err != nil || down != c.down {
+			t.Errorf("%s: IsDown %t, %v", c.script, down, err)
+		}
+	}
+	if down, err := IsDown(netip.MustParseAddr("192.0.2.99")); err != nil || down {
+		t.Errorf("an address that is nowhere: IsDown %t, %v", down, err)
 	}
 
 	routes, err := Routes()

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 )
 
 // Source returns the address that this host sends from to reach dst, and the
-// device that it leaves by with its MTU in bytes.
+// device that it leaves by with its MTU in bytes. Where dst is this host itself,
+// it is the device that has the address.
 func Source(dst netip.Addr) (addr netip.Addr, link string, mtu int, err error) {
 	routes, err := netlink.RouteGet(dst.AsSlice())
 	if err != nil {
@@ -21,6 +23,9 @@ func Source(dst netip.Addr) (addr netip.Addr, link string, mtu int, err error) {
 			l, err := netlink.LinkByIndex(r.LinkIndex)
 			if err != nil {
 				return addr, "", 0, fmt.Errorf("device of the route to %s: %w", dst, err)
+			}
+			if l.Attrs().Flags&net.FlagLoopback != 0 && !src.IsLoopback() {
+				return Resolve(src.Unmap().String())
 			}
 			return src.Unmap(), l.Attrs().Name, l.Attrs().MTU, nil
 		}
@@ -74,6 +79,26 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 		err = fmt.Errorf("device %s has no global IPv4 address", advertise)
 	}
 	return addr, "", 0, err
+}
+
+// IsDown reports whether the device of this host that has the address is down.
+// It is no error that none has it.
+func IsDown(addr netip.Addr) (bool, error) {
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	if err != nil {
+		return false, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if prefix(a.IPNet).Addr() != addr {
+			continue
+		}
+		l, err := netlink.LinkByIndex(a.LinkIndex)
+		if err != nil {
+			return false, fmt.Errorf("device of %s: %w", addr, err)
+		}
+		return l.Attrs().Flags&net.FlagUp == 0, nil
+	}
+	return false, nil
 }
 
 // Routes returns where this host's IPv4 traffic goes but for default routes:

@@ -220,6 +220,22 @@ func TestTwoTunnelsSwapTheirRemotes(t *testing.T) {
 	}
 }
 
+// So it is when one host takes the address that another one has left.
+func TestANewTunnelTakesTheRemoteThatAnotherGivesUp(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	want := mesh(43)
+	reconcile(t, c, want)
+	old := want.Tunnels[0].Remote
+	want = mesh(43, 44)
+	want.Tunnels[0].Remote, want.Tunnels[1].Remote = want.Tunnels[1].Remote, old
+	reconcile(t, c, want)
+	settled(t, c, want)
+	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {
+		t.Errorf("conflicts are %+v", found)
+	}
+}
+
 // A server that hangs for a while and goes on.
 func TestAServerThatHangsIsGivenUpAndFoundAgain(t *testing.T) {
 	o := startOVS(t)

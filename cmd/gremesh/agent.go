@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gremesh/gremesh/bridge/process"
@@ -27,63 +24,31 @@ const (
 	leaveTimeout = 150 * time.Second // more than a restart of Docker that is under way
 )
 
-// agent is this host's parts, wired together.
+// agent is this host's parts, wired together for one underlay address.
 type agent struct {
 	parts
-	log   *slog.Logger
-	node  *gossip.Node
-	loop  *mesh.Loop
-	ready func() // tells systemd, once
+	at      underlay
+	log     *slog.Logger
+	node    *gossip.Node
+	loop    *mesh.Loop
+	control http.Handler
+	ready   func() // tells systemd
 
+	life     context.Context // ends with run, and with it what is asked of the agent
+	end      context.CancelFunc
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
-	leaving  atomic.Bool
+	ending   atomic.Bool   // leaves, or gives way to its successor
 	left     chan struct{} // closed when the host has left the mesh, or failed to
 	leaveErr error         // why it failed to; valid once left is closed
 }
 
-// runAgent runs this host until ctx ends or it leaves the mesh. Nothing on the
-// machine is touched before the configuration has been held against it.
-func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if cfg.Mesh.Insecure {
-		log.Warn("mesh.insecure: gossip is not encrypted, and whoever reaches its port can join and redirect container traffic")
-	}
-	underlay, err := findUnderlay(cfg)
-	if err != nil {
-		return err
-	}
-	if err := checkPool(cfg, underlay.addr); err != nil {
-		return err
-	}
-	unlock, err := lockState(cfg.StateDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	listener, err := listenControl(ctx, cfg.Control)
-	if err != nil {
-		return err
-	}
-	defer listener.Close() //nolint:errcheck // closed by the server, but for an early return
-
-	a, err := newAgent(ctx, cfg, underlay, log)
-	if err != nil {
-		return err
-	}
-	return a.run(ctx, &http.Server{
-		Handler:           mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-	}, listener)
-}
-
-func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*agent, error) {
+// newAgent starts nothing. ready is called when systemd may go on.
+func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready func()) (*agent, error) {
+	log := look.log
 	a := &agent{
-		log: log, parts: newParts(cfg, at, log), loopDone: make(chan struct{}), left: make(chan struct{}),
-		ready: sync.OnceFunc(func() {
-			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-				log.Warn("tell systemd that the agent is ready", "err", err)
-			}
-		}),
+		parts: newParts(cfg, at, log), at: at, log: log, ready: ready,
+		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
 	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
@@ -91,53 +56,52 @@ func newAgent(ctx context.Context, cfg Config, at underlay, log *slog.Logger) (*
 	}
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
-		Membership: a.node, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
+		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
 		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
+	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
+	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
 
-func (a *agent) run(ctx context.Context, server *http.Server, listener net.Listener) error {
+// run keeps this host until ctx ends, it leaves the mesh, or it has another
+// underlay, which it then returns. Tunnels and routes stay as they are.
+func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err error) {
+	defer a.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	context.AfterFunc(ctx, a.end) // at the first error
 	loopCtx, stopLoop := context.WithCancel(ctx)
 	a.stopLoop = stopLoop
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.ovs.Run(ctx) })
 	group.Go(func() error { return a.kernel.Run(ctx) })
+	group.Go(func() error { return a.docker.Run(ctx) })
 	group.Go(func() error { return a.keep(loopCtx) })
 	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("control socket: %w", err)
+		now, moved := look.moved(ctx, a.at)
+		if moved && a.ending.CompareAndSwap(false, true) {
+			next = now
+			stop()
 		}
 		return nil
 	})
 	group.Go(func() error {
-		var failed error
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-a.left:
-			failed = a.leaveErr
+			stop()
+			return a.leaveErr
 		}
-		// Whoever asked to leave gets an answer before the socket goes.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		err := server.Shutdown(grace)
-		stop()
-		return errors.Join(failed, err)
 	})
-	err := group.Wait()
-	select {
-	case <-a.left: // what became of the tunnels has been said
-	default:
-		a.log.Info("stopped; tunnels and routes stay as they are")
-	}
-	return err
+	err = group.Wait()
+	return next, err
 }
 
 // keep runs the loop, once this host has met the others or has reason to go on
@@ -161,8 +125,8 @@ func (a *agent) keep(ctx context.Context) error {
 func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if !a.leaving.CompareAndSwap(false, true) {
-		return errors.New("this host is leaving already")
+	if !a.ending.CompareAndSwap(false, true) {
+		return errors.New("this host is leaving already, or taking another underlay address: try again")
 	}
 	defer func() {
 		a.leaveErr = err

@@ -16,43 +16,6 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 )
 
-// underlay is this host on the network that carries the tunnels.
-type underlay struct {
-	addr netip.Addr
-	link string
-	mtu  int // bytes
-}
-
-// findUnderlay takes the configured address or interface, else the address
-// from which the first seed is reached. The first host has no seed: then it is
-// the address from which the rest of the world is reached.
-func findUnderlay(cfg Config) (underlay, error) {
-	advertise := cfg.Node.Advertise.Interface
-	if cfg.Node.Advertise.Addr.IsValid() {
-		advertise = cfg.Node.Advertise.Addr.String()
-	}
-	if advertise != "" {
-		addr, link, mtu, err := bridge.Resolve(advertise)
-		if err != nil {
-			return underlay{}, fmt.Errorf("node.advertise: %w", err)
-		}
-		return underlay{addr, link, mtu}, nil
-	}
-	toward := netip.AddrFrom4([4]byte{192, 0, 2, 1}) // documentation (RFC 5737): takes the default route
-	if len(cfg.Mesh.Join) > 0 {
-		seed, err := net.ResolveUDPAddr("udp4", cfg.Mesh.Join[0])
-		if err != nil {
-			return underlay{}, fmt.Errorf("mesh.join: %w", err)
-		}
-		toward = seed.AddrPort().Addr().Unmap()
-	}
-	addr, link, mtu, err := bridge.Source(toward)
-	if err != nil {
-		return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
-	}
-	return underlay{addr, link, mtu}, nil
-}
-
 // checkPool refuses a pool that other traffic of this host needs.
 func checkPool(cfg Config, at netip.Addr) error {
 	routes, err := bridge.Routes()

@@ -174,7 +174,7 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Tell != nil {
 		n.surveys.deliver(*p.Tell)
 	}
-	out := n.machine.Merge(p.Records)
+	out := n.merge(p.Records)
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))
 	}

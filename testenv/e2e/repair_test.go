@@ -101,6 +101,9 @@ func (r repair) of(t *testing.T, strike testenv.Strike) time.Duration {
 	for h, lines := range changesOf(t, r.lab) {
 		for _, line := range lines[len(logged[h]):] {
 			t.Log(h.Name, line)
+			if !strings.Contains(line, `"cause":"`) || strings.Contains(line, `"cause":""`) {
+				t.Errorf("%s changed something without a cause: %s", h.Name, line)
+			}
 		}
 	}
 	if outage > outageLimit {

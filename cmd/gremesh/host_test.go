@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// agentNamed is an agent that says its name, or waits for the request's end.
+func agentNamed(ctx context.Context, name string) *agent {
+	a := &agent{control: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			<-r.Context().Done()
+		}
+		_, _ = fmt.Fprint(w, name)
+	})}
+	a.life, a.end = context.WithCancel(ctx)
+	return a
+}
+
+func (h *host) ask(path string) string {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Body.String()
+}
+
+func TestTheControlSocketAnswersWhileOneAgentFollowsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := new(host)
+		first, second := agentNamed(t.Context(), "first"), agentNamed(t.Context(), "second")
+		inOffice := &office{first, make(chan struct{})}
+		h.current.Store(inOffice)
+		if got := h.ask("/"); got != "first" {
+			t.Errorf("got %q", got)
+		}
+
+		underWay := make(chan string)
+		go func() { underWay <- h.ask("/wait") }()
+		synctest.Wait()
+		first.end()
+		if got := <-underWay; got != "first" { // and did not hang
+			t.Errorf("got %q", got)
+		}
+
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			h.current.Store(&office{second, make(chan struct{})})
+			close(inOffice.replaced)
+		}()
+		if got := h.ask("/"); got != "second" || time.Since(began) != time.Second {
+			t.Errorf("got %q after %s", got, time.Since(began))
+		}
+
+		second.end()
+		began = time.Now()
+		if got := h.ask("/"); got != "second" || time.Since(began) != succession {
+			t.Errorf("without a successor: got %q after %s", got, time.Since(began))
+		}
+	})
+}
+
+func TestAnAgentEndsInOneWay(t *testing.T) {
+	a := agentNamed(t.Context(), "moving")
+	a.ending.Store(true)
+	if err := a.leave(t.Context(), false); err == nil {
+		t.Error("an agent that gives way to another one leaves the mesh")
+	}
+}

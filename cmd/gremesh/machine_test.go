@@ -1,0 +1,82 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestASocketThatAKilledAgentLeftIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "gremesh.sock")
+	left, err := listenControl(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenControl(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another agent answers at "+path) {
+		t.Errorf("two agents with one socket: %v", err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := left.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := listenControl(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v", info.Mode(), err)
+	}
+}
+
+// flock(1) stands for an agent that is killed between its lock and its socket.
+func TestTheLockOfAKilledAgentIsFree(t *testing.T) {
+	dir := t.TempDir()
+	agent := exec.CommandContext(t.Context(), "flock", "--close", filepath.Join(dir, "lock"), "cat")
+	if _, err := agent.StdinPipe(); err != nil { // what cat waits for
+		t.Fatal(err)
+	}
+	if err := agent.Start(); err != nil {
+		t.Skip(err)
+	}
+	locked := func(want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			unlock, err := lockState(dir)
+			if err == nil {
+				unlock()
+			}
+			if is := err != nil && strings.Contains(err.Error(), "another gremesh agent"); is == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("locked should be %t: %v", want, err)
+			}
+		}
+	}
+	locked(true)
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = agent.Wait() // it was killed
+	locked(false)
+}
+
+func TestAStateThatCannotBeWrittenIsAnErrorThatNamesTheKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"/proc/gremesh", file, filepath.Join(file, "below")} { // procfs takes no files, from root either
+		if _, err := lockState(dir); err == nil || !strings.HasPrefix(err.Error(), "state_dir: ") {
+			t.Errorf("%s: error is %v", dir, err)
+		}
+		if _, err := listenControl(t.Context(), filepath.Join(dir, "gremesh.sock")); err == nil || !strings.HasPrefix(err.Error(), "control: ") {
+			t.Errorf("%s: error is %v", dir, err)
+		}
+	}
+}

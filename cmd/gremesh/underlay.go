@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
+)
+
+// underlay is this host on the network that carries the tunnels.
+type underlay struct {
+	addr netip.Addr
+	link string
+	mtu  int // bytes
+}
+
+// findUnderlay takes the configured address or interface, else the address
+// from which the first seed is reached. The first host has no seed: then it is
+// the address from which the rest of the world is reached.
+func findUnderlay(cfg Config) (underlay, error) {
+	toward, err := destination(cfg)
+	if err != nil {
+		return underlay{}, err
+	}
+	return underlayToward(cfg, toward)
+}
+
+// destination is what the underlay leads to.
+func destination(cfg Config) (netip.Addr, error) {
+	if len(cfg.Mesh.Join) == 0 || cfg.Node.Advertise != (Advertise{}) {
+		return netip.AddrFrom4([4]byte{192, 0, 2, 1}), nil // documentation (RFC 5737): takes the default route
+	}
+	seed, err := net.ResolveUDPAddr("udp4", cfg.Mesh.Join[0])
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("mesh.join: %w", err)
+	}
+	return seed.AddrPort().Addr().Unmap(), nil
+}
+
+func underlayToward(cfg Config, toward netip.Addr) (at underlay, err error) {
+	advertise := cfg.Node.Advertise.Interface
+	if cfg.Node.Advertise.Addr.IsValid() {
+		advertise = cfg.Node.Advertise.Addr.String()
+	}
+	if advertise != "" {
+		if at.addr, at.link, at.mtu, err = bridge.Resolve(advertise); err != nil {
+			return underlay{}, fmt.Errorf("node.advertise: %w", err)
+		}
+		return at, nil
+	}
+	if at.addr, at.link, at.mtu, err = bridge.Source(toward); err != nil {
+		return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
+	}
+	return at, nil
+}
+
+const (
+	lookQuiet = 200 * time.Millisecond // an address that is taken away and given anew is one change
+	lookAgain = 30 * time.Second
+)
+
+// lookout notices when this host's underlay is another one.
+type lookout struct {
+	cfg     Config
+	toward  netip.Addr // is not asked for again: names may not be resolved while the network is down
+	log     *slog.Logger
+	woken   chan struct{} // capacity 1
+	trouble atomic.Pointer[mesh.Problem]
+}
+
+func newLookout(cfg Config, log *slog.Logger) (*lookout, error) {
+	toward, err := destination(cfg)
+	return &lookout{cfg: cfg, toward: toward, log: log, woken: make(chan struct{}, 1)}, err
+}
+
+// Run listens to the kernel until ctx ends.
+func (l *lookout) Run(ctx context.Context) error {
+	return bridge.Notices(ctx, func() {
+		select {
+		case l.woken <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// moved returns when the underlay differs from at, in what the agent is made
+// for; false when ctx has ended.
+func (l *lookout) moved(ctx context.Context, at underlay) (underlay, bool) {
+	for {
+		now, err := l.find(at)
+		l.report(at, err)
+		if err == nil && (now.addr != at.addr || now.mtu != at.mtu) {
+			return now, true
+		}
+		select {
+		case <-ctx.Done():
+			return underlay{}, false
+		case <-l.woken:
+		case <-time.After(lookAgain):
+		}
+		select {
+		case <-ctx.Done():
+			return underlay{}, false
+		case <-time.After(lookQuiet):
+		}
+	}
+}
+
+// find is findUnderlay, but that a device which is down keeps its address: it
+// will come up again, and until then another one may lead to the seeds.
+func (l *lookout) find(at underlay) (underlay, error) {
+	now, err := underlayToward(l.cfg, l.toward)
+	if err != nil || now.addr == at.addr {
+		return now, err
+	}
+	if down, err := bridge.IsDown(at.addr); err == nil && down {
+		return at, nil
+	}
+	return now, checkPool(l.cfg, now.addr)
+}
+
+// report has status say why there is no underlay, or no longer.
+func (l *lookout) report(at underlay, err error) {
+	if err == nil {
+		l.trouble.Store(nil)
+		return
+	}
+	problem := mesh.Problem{
+		What: fmt.Sprintf("the underlay address %s: %s", at.addr, err),
+		Do:   "give the address back to its device; or set node.advertise to the one that it has now, and restart the agent",
+	}
+	if last := l.trouble.Swap(&problem); last == nil || *last != problem {
+		l.log.Warn("no underlay address; gossip and tunnels stay as they are", "underlay", at.addr, "err", err)
+	}
+}
+
+// located is gossip, with what is wrong with the underlay among its problems.
+type located struct {
+	*gossip.Node
+	look *lookout
+}
+
+// View implements mesh.Membership.
+func (l located) View() mesh.View {
+	view := l.Node.View()
+	if trouble := l.look.trouble.Load(); trouble != nil {
+		view.Problems = append([]mesh.Problem{*trouble}, view.Problems...)
+	}
+	return view
+}
