@@ -24,7 +24,7 @@ func dockerFaults() []Fault {
 		{
 			Name: "dockerd restarted with another bip", Uses: Docker,
 			Break: func(ctx context.Context, s Strike) error {
-				err := s.Host.editDaemonJSON(func(keys map[string]any) { keys["bip"] = "172.17.250.1/24" })
+				err := s.Host.editDaemonJSON(func(keys map[string]any) { keys["bip"] = "172.17.0.1/16" })
 				return errors.Join(err, restart(ctx, s))
 			},
 		},

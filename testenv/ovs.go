@@ -63,6 +63,11 @@ func (h *Host) addressUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// What comes in by the NIC also reaches the kernel, which would answer
+		// for the bridge's address with the NIC's MAC: no tunnel ends there.
+		if _, err := h.Exec(ctx, "sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=8"); err != nil {
+			return err
+		}
 	}
 	return h.lab.ip(ctx, h.Name,
 		"link set lo up",
