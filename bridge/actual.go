@@ -16,6 +16,7 @@ type Actual struct {
 	// the kernel's order.
 	Attached []string
 	Addrs    []netip.Prefix // IPv4 addresses of Bridge, in the kernel's order
+	Addrs6   []netip.Prefix // IPv6 addresses of Bridge
 	Routes   []Route        // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
 	// Sysctls are the values of ours by path under /proc/sys; a key of a
 	// device that does not exist is missing.

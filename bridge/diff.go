@@ -29,12 +29,16 @@ func change(object, is, should string, steps ...step) Change {
 }
 
 // Diff returns what makes have into want, in the order in which it must be
-// applied. For the zero Host that is the removal of what is ours: routes and
-// the port's enslavement; Docker's bridge and its address stay, for containers
-// run on it.
+// applied. For a Host without Bridge that is the removal of what is ours: routes
+// and the port's enslavement. Docker's bridge and its address stay, for
+// containers run on it, unless Back says how they were.
 func Diff(want Host, have Actual) []Change {
 	if want.Bridge == "" {
-		return append(diffRoutes(want, have.Routes), release(have)...)
+		all := append(diffRoutes(want, have.Routes), release(want, have)...)
+		if want.Back != nil {
+			all = append(all, restore(*want.Back, have)...)
+		}
+		return all
 	}
 	var all []Change
 	all = append(all, diffBridge(want, have.Bridge)...)
@@ -173,9 +177,10 @@ func diffRoutes(want Host, have []Route) []Change {
 	return append(before, after...)
 }
 
-// release takes the port out of Docker's bridge.
-func release(have Actual) []Change {
-	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name {
+// release takes the port out of Docker's bridge, unless it was there before.
+func release(want Host, have Actual) []Change {
+	before := want.Back != nil && want.Back.Former.Port.Master == have.Port.Master
+	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name || before {
 		return nil
 	}
 	return []Change{change("link "+have.Port.Name+" master", have.Port.Master, "", setMaster{have.Port.Name, ""})}

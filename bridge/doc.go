@@ -3,7 +3,10 @@
 // aggregate route and three sysctls. It is the only importer of netlink.
 //
 // A Kernel observes; Diff compares, purely; Apply carries out what Diff found.
-// Only what is ours is ever deleted: routes of RouteProtocol, the enslavement
+// Before the first change of all, Remember keeps what there is in host.json of the
+// state directory, and a Diff against nothing that is told so ([Back]) puts it back. A
+// MAC address is put back as a fixed one: whether it had been set before can not
+// be known. Only what is ours is ever deleted: routes of RouteProtocol, the enslavement
 // of the OVS bridge's device, and addresses of Docker's bridge that lie in the
 // pool without being the bip. Everything works on the network namespace of the
 // calling process.

@@ -14,6 +14,8 @@ type Host struct {
 	Bip    netip.Prefix // Bridge's address within the host's subnet: 172.17.42.1/24
 	MTU    int          // bytes, of Bridge and Port
 	Pool   netip.Prefix // the aggregate route's destination: 172.17.0.0/16
+
+	Back *Back // without Bridge: what to put back; nil: nothing
 }
 
 // RouteProtocol is the protocol number (rtnetlink(7), rtm_protocol) of every

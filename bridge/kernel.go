@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -16,15 +17,19 @@ import (
 type Config struct {
 	Bridge string // Docker's bridge: "docker0"
 	Port   string // the OVS bridge's own device: "br0"
-	Log    *slog.Logger
+	// StateDir is where it is kept what was before the first change; made when
+	// missing.
+	StateDir string
+	Log      *slog.Logger
 }
 
 // Kernel is the network stack of this process's network namespace.
 type Kernel struct {
-	cfg     Config
-	changed chan struct{}
-	litter  litter
-	sysctls sysctls
+	cfg        Config
+	changed    chan struct{}
+	sysctls    sysctls
+	litter     litter
+	remembered atomic.Bool
 }
 
 // New returns a Kernel; nothing is started.
@@ -79,6 +84,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		for _, a := range addrs {
 			have.Addrs = append(have.Addrs, prefix(a.IPNet))
 		}
+		if have.Addrs6, err = addrs6(bridge); err != nil {
+			return Actual{}, err
+		}
 	}
 
 	routes, err := listRoutes(names)
@@ -94,7 +102,8 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 }
 
 // Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined.
+// the others from being tried; all errors are joined. Remember comes before the
+// first.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 	var errs []error
 	for _, c := range changes {
@@ -124,6 +133,20 @@ func link(l netlink.Link, names map[int]string) Link {
 		Up:     a.Flags&net.FlagUp != 0,
 		Master: names[a.MasterIndex],
 	}
+}
+
+func addrs6(l netlink.Link) ([]netip.Prefix, error) {
+	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V6) })
+	if err != nil {
+		return nil, fmt.Errorf("list IPv6 addresses of %s: %w", l.Attrs().Name, err)
+	}
+	var all []netip.Prefix
+	for _, a := range list {
+		if p := prefix(a.IPNet); p.Addr().Is6() { // without IPv6 the kernel lists all
+			all = append(all, p)
+		}
+	}
+	return all, nil
 }
 
 // listRoutes returns the unicast IPv4 routes of the main table.

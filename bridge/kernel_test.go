@@ -57,7 +57,7 @@ func namespace(t *testing.T) *Kernel {
 			case $l in all|default|lo|gre0|gretap0|erspan0|tunl0|ip_vti0|sit0) ;; *) ip link del $l 2>/dev/null || true ;; esac
 		done; ip route flush proto 77; ip route flush proto static`)
 	})
-	return New(Config{Bridge: "docker0", Port: "br0", Log: slog.New(slog.DiscardHandler)})
+	return New(Config{Bridge: "docker0", Port: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 }
 
 func sh(t *testing.T, script string) string {

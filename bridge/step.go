@@ -33,6 +33,8 @@ type (
 		mtu  int // bytes
 	}
 	setUp     struct{ name string }
+	setDown   struct{ name string }
+	delBridge struct{ name string }
 	setMaster struct{ name, master string } // empty master: none
 	addAddr   struct {
 		name string
@@ -72,6 +74,14 @@ func (s setMTU) apply() error {
 func (s setUp) String() string { return fmt.Sprintf("ip link set dev %s up", s.name) }
 
 func (s setUp) apply() error { return onLink(s.name, netlink.LinkSetUp) }
+
+func (s setDown) String() string { return fmt.Sprintf("ip link set dev %s down", s.name) }
+
+func (s setDown) apply() error { return onLink(s.name, netlink.LinkSetDown) }
+
+func (s delBridge) String() string { return fmt.Sprintf("ip link del dev %s", s.name) }
+
+func (s delBridge) apply() error { return onLink(s.name, netlink.LinkDel) }
 
 func (s setMaster) String() string {
 	if s.master == "" {
@@ -139,7 +149,14 @@ func (r Route) netlink(l netlink.Link, scope netlink.Scope) *netlink.Route {
 
 const sysctlForward = "net/ipv4/ip_forward"
 
+func sysctlNoIPv6(link string) string { return "net/ipv6/conf/" + link + "/disable_ipv6" }
+
 func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/send_redirects" }
+
+// sysctlPaths are all that gremesh touches on a host with this bridge.
+func sysctlPaths(bridge string) []string {
+	return []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(bridge)}
+}
 
 // key is the variable as sysctl(8) writes it: with dots and slashes swapped.
 func (s setSysctl) key() string { return strings.NewReplacer("/", ".", ".", "/").Replace(s.path) }

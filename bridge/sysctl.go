@@ -45,7 +45,7 @@ func (k *Kernel) readSysctls() (map[string]string, error) {
 
 func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 	now := make(map[string]string)
-	for _, path := range []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(k.cfg.Bridge)} {
+	for _, path := range sysctlPaths(k.cfg.Bridge) {
 		b, err := os.ReadFile(filepath.Join("/proc/sys", path))
 		switch {
 		case err == nil:

@@ -28,9 +28,9 @@ type fights map[string]*fight
 // fight is one of them.
 type fight struct {
 	should string      // what it was put to
-	mends  []time.Time // the last fightAfter at the most
-	count  int
-	since  time.Time     // of the first mend
+	mends  []time.Time // the last ones; fightAfter at the most
+	count  int         // of the mends since
+	since  time.Time
 	seen   time.Time     // when it last differed
 	pause  time.Duration // after the last mend; zero: no fight yet
 }
@@ -52,19 +52,19 @@ func (f fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift)
 	for _, d := range what {
 		one := f[d.Object]
 		if one == nil || one.should != d.Should {
-			one = &fight{should: d.Should, since: now}
+			one = &fight{should: d.Should}
 			f[d.Object] = one
 		}
 		one.seen = now
 		one.count++
 		one.mends = append(one.mends, now)
-		if len(one.mends) > fightAfter {
+		if one.pause > 0 {
 			one.mends = one.mends[1:]
-		}
-		switch {
-		case one.pause > 0:
 			one.pause = min(2*one.pause, longestPause(d.Object))
-		case len(one.mends) == fightAfter && now.Sub(one.mends[0]) <= fightWithin:
+			continue
+		}
+		one.mends = slices.DeleteFunc(one.mends, func(t time.Time) bool { return now.Sub(t) > fightWithin })
+		if one.count, one.since = len(one.mends), one.mends[0]; one.count == fightAfter {
 			one.pause = firstPause
 			begun = append(begun, d)
 		}

@@ -48,6 +48,22 @@ func TestFights(t *testing.T) {
 	}
 }
 
+func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
+	f, now := make(fights), time.Unix(1e9, 0)
+	d := drift.Drift{Object: "route 172.17.0.0/16", Should: "there"}
+	f.mended(now, d) // long before
+	now = now.Add(fightWithin + time.Second)
+	began := now
+	for range fightAfter {
+		f.mended(now, d)
+		now = now.Add(time.Second)
+	}
+	want := "5 times since " + began.Format(time.TimeOnly)
+	if p := f.problems(); len(p) != 1 || !strings.Contains(p[0].What, want) {
+		t.Errorf("%+v, want %q", p, want)
+	}
+}
+
 func TestAChangeOfMindIsNoFight(t *testing.T) {
 	f, now := make(fights), time.Unix(1e9, 0)
 	for i := range 20 {

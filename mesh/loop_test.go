@@ -27,13 +27,14 @@ type world struct {
 	ovsErr  error
 	applied []string // "switch", "docker", "kernel", in order
 
-	docker   docker.Actual
-	restart  func(context.Context) error // runs beside the passes
-	takes    func()                      // what a restart that succeeds changes
-	restarts int
-	made     *Loop
-	kernel   bridge.Actual
-	woken    chan struct{} // by whoever wakes the loop
+	docker    docker.Actual
+	restart   func(context.Context) error // runs beside the passes
+	takes     func()                      // what a restart that succeeds changes
+	restarts  int
+	made      *Loop
+	kernel    bridge.Actual
+	forgetful error         // what was before can't be kept
+	woken     chan struct{} // by whoever wakes the loop
 
 	kernelWoken chan struct{} // by the kernel
 	kernelSeen  int           // how often it was observed
@@ -94,7 +95,8 @@ func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
 	f.kernelSeen++
 	return f.kernel, nil
 }
-func (f fakeKernel) Changed() <-chan struct{} { return f.kernelWoken }
+func (f fakeKernel) Remember(context.Context) error { return f.forgetful }
+func (f fakeKernel) Changed() <-chan struct{}       { return f.kernelWoken }
 func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	f.applied = append(f.applied, "kernel")
 	for _, c := range changes {

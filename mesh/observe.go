@@ -2,9 +2,7 @@ package mesh
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -164,44 +162,4 @@ func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 		})
 	}
 	return found
-}
-
-// teardownTimeout is for the tunnels, and again for the routes.
-const teardownTimeout = 8 * time.Second
-
-// Teardown takes away what gremesh made on this host, but for docker0's
-// address, which its containers need: all that it can, whatever fails. Run must
-// have ended.
-func (l *Loop) Teardown(ctx context.Context) error {
-	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx))
-}
-
-func (l *Loop) dropTunnels(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
-	defer cancel()
-	have, err := l.cfg.Switch.Observe(ctx)
-	if err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
-	}
-	changes := ovsdb.Diff(ovsdb.Switch{}, have)
-	if len(changes) == 0 {
-		return nil
-	}
-	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
-	}
-	return nil
-}
-
-func (l *Loop) dropRoutes(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
-	defer cancel()
-	have, err := l.cfg.Kernel.Observe(ctx)
-	if err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
-	}
-	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
-	}
-	return nil
 }

@@ -29,6 +29,7 @@ type Switch interface {
 
 // Kernel is the Linux side of this host.
 type Kernel interface {
+	Remember(context.Context) error // comes before the first change to this host
 	Observe(context.Context) (bridge.Actual, error)
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}

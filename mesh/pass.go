@@ -58,6 +58,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, again
 	}
 
+	if err := l.cfg.Kernel.Remember(ctx); err != nil {
+		fail(err)
+		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
+		return false, again
+	}
 	if switchSeen {
 		if ovs, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs}, &mends); err != nil {
 			fail(err)

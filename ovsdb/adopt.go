@@ -23,7 +23,8 @@ func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
 			continue
 		}
 		t, wanted := a.leadsTo(p)
-		if p.Bridge != want.Bridge && !(wanted && p.Type == t.Type && sameTunnel(t, p)) {
+		inTheWay := wanted && p.Type == t.Type && sameTunnel(t, p)
+		if p.Bridge != want.Bridge && !inTheWay {
 			continue // the business of others
 		}
 		if why, do := a.refuse(t, wanted, p); why != "" {
@@ -123,7 +124,7 @@ func adoptPort(mesh string, t Tunnel, p Port) Change {
 	port := lacking(portColumns(mesh, true, p.Name != t.Name, t.Peer), portColumns("", p.Protected, false, p.Peer))
 	iface := lacking(interfaceColumns(t), interfaceColumns(p.Tunnel))
 	change := Change{Drift: drift.Drift{
-		Object: "port " + p.Name, Is: p.Tunnel.String() + ", made by hand", Should: t.String() + ", gremesh's",
+		Object: "port " + p.Name, Is: p.String() + ", made by hand", Should: t.String() + ", gremesh's",
 		Commands: []string{"ovs-vsctl" + strings.TrimPrefix(settings("port", p.Name, port)+settings("interface", p.Name, iface), " --")},
 	}}
 	for _, c := range port {

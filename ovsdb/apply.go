@@ -30,6 +30,9 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if err := c.remember(ctx, changes); err != nil {
+		return err
+	}
 	s, err := c.session()
 	if err != nil {
 		return err

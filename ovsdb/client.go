@@ -13,7 +13,10 @@ import (
 type Config struct {
 	DB     string // where ovsdb-server listens: "unix:/path" or "tcp:host:port"
 	Bridge string // the bridge to observe: "br0"
-	Log    *slog.Logger
+	// StateDir is where it is kept what was before the first change; made when
+	// missing.
+	StateDir string
+	Log      *slog.Logger
 }
 
 // Client keeps a connection to ovsdb-server and a copy of what matters there.

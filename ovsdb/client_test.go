@@ -196,7 +196,7 @@ func TestWhatOVSRefusesIsToldInItsWords(t *testing.T) {
 	}
 
 	o.vsctl("ovs-vsctl --no-wait add-br br1")
-	bad := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br1", Log: slog.New(slog.DiscardHandler)})
+	bad := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br1", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	run(t, bad)
 	eventually(t, 5*time.Second, "the second client is connected", func() bool {
 		have, err := bad.Observe(t.Context())

@@ -81,6 +81,9 @@ func Diff(want Switch, have Actual) []Change {
 			changes = append(changes, oldBridge(b))
 		}
 	}
+	if want.Bridge == "" && want.Back != nil {
+		changes = append(changes, diffFormer(want.Back, foreign, have.Bridge)...)
+	}
 	return changes
 }
 

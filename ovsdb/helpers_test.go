@@ -24,7 +24,7 @@ func connect(t testing.TB, o *ovs) *ovsdb.Client {
 
 func connectUntil(t testing.TB, o *ovs) (*ovsdb.Client, func()) {
 	t.Helper()
-	c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br0", Log: slog.New(slog.DiscardHandler)})
+	c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	stop := run(t, c)
 	eventually(t, 5*time.Second, "the client is connected", func() bool {
 		_, err := c.Observe(t.Context())

@@ -84,7 +84,7 @@ func TestAShellCanRunTheGoldenCommands(t *testing.T) {
 			var results [2]string
 			for i := range results {
 				o := startOVS(t)
-				c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: cmp.Or(tc.want.Bridge, "br0"), Log: slog.New(slog.DiscardHandler)})
+				c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: cmp.Or(tc.want.Bridge, "br0"), StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 				run(t, c)
 				o.prepare(tc.have)
 				eventually(t, 5*time.Second, "the client has seen it all", func() bool {

@@ -104,7 +104,7 @@ func drain(c *ovsdb.Client) {
 
 func TestAServerThatIsNotThere(t *testing.T) {
 	db := "unix:" + filepath.Join(t.TempDir(), "none.sock")
-	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", Log: slog.New(slog.DiscardHandler)})
+	c := ovsdb.New(ovsdb.Config{DB: db, Bridge: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Observe(ended); err == nil {

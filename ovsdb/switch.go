@@ -13,6 +13,10 @@ type Switch struct {
 	MTU      int    // bytes; Interface mtu_request of the bridge's own port; 0: left alone
 	Mesh     string // the mesh's ID, written to external_ids
 	Tunnels  []Tunnel
+
+	// Back, without Bridge, has no mark of ours stay, and a bridge of others
+	// made as it was; nil: such a bridge is left alone.
+	Back *Former
 }
 
 // Tunnel is one port that leads to one peer. Its identity for OVS is Type,

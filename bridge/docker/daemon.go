@@ -27,14 +27,8 @@ type Daemon struct {
 	cfg Config
 	// seen are the running dockerds that are not stale, with what the file held
 	// when each was first seen: that is what it has started with.
-	seen    map[process.Process]values
+	seen    map[process.Process]Values
 	changed chan struct{} // capacity 1
-}
-
-// values are bip and mtu as daemon.json has them.
-type values struct {
-	bip string // empty: not set
-	mtu int    // 0: not set
 }
 
 // New returns a Daemon; nothing is touched.
@@ -62,16 +56,19 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err != nil {
 		return Actual{}, err
 	}
-	have := Actual{Running: len(running) > 0}
+	have := Actual{Running: len(running) > 0, Written: s.Written, Interim: s.Interim}
+	if s.Former != nil {
+		have.Former = &s.Former.Values
+	}
 	have.Bip, have.MTU = f.settings()
 	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
-	d.see(running, s.Old, values{have.Bip, have.MTU})
+	d.see(running, s.Old, Values{have.Bip, have.MTU})
 	return have, nil
 }
 
 // see renews what is known of the running dockerds.
-func (d *Daemon) see(running, old []process.Process, now values) {
-	seen := make(map[process.Process]values)
+func (d *Daemon) see(running, old []process.Process, now Values) {
+	seen := make(map[process.Process]Values)
 	for _, p := range running {
 		v, known := d.seen[p]
 		switch {
@@ -102,17 +99,20 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
+	s, err := d.load()
+	if err != nil {
+		return err
+	}
+	back := changes[0].back
 	is, err := merge(was, keys)
+	if err == nil && back {
+		is, err = d.putBack(was, is, s)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
 	if bytes.Equal(was, is) {
 		return nil
-	}
-
-	s, err := d.load()
-	if err != nil {
-		return err
 	}
 	before, err := dockerds()
 	if err != nil {
@@ -130,19 +130,25 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	bip, mtu := f.settings()
 	// Where somebody else took out what we had written, a dockerd that was seen
 	// before that has started with it.
-	s.Old = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool {
-		v, known := d.seen[p]
-		return known && v == values{bip, mtu}
-	})
+	if !back || s.Interim == "" {
+		s.Old = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool {
+			v, known := d.seen[p]
+			return known && v == Values{bip, mtu}
+		})
+	}
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err
 		}
 	}
+	s.note(changes)
 	// Recorded first, so that a crash in between costs a restart too many at
 	// worst, not one too few.
 	if err := d.store(s); err != nil {
 		return err
+	}
+	if back && len(is) == 0 && !s.Former.Existed {
+		return d.remove(s.Former.MadeDir)
 	}
 	if err := d.replace(is); err != nil {
 		return err
@@ -190,10 +196,12 @@ func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
 		return nil, err
 	}
 	bip, mtu := f.settings()
+	_, err = os.Stat(filepath.Dir(d.cfg.Path))
+	made := errors.Is(err, fs.ErrNotExist)
 	if existed {
 		if err := d.keep(backupFile, b); err != nil {
 			return nil, fmt.Errorf("back up %s: %w", d.cfg.Path, err)
 		}
 	}
-	return &former{Path: d.cfg.Path, Existed: existed, Bip: bip, MTU: mtu}, nil
+	return &former{Path: d.cfg.Path, Existed: existed, MadeDir: made, Values: Values{bip, mtu}}, nil
 }

@@ -117,7 +117,7 @@ func TestApplyMakesAMissingFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&former{Path: d.cfg.Path}, s.Former); diff != "" {
+	if diff := cmp.Diff(&former{Path: d.cfg.Path, MadeDir: true}, s.Former); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := os.Stat(filepath.Join(d.cfg.StateDir, backupFile)); !errors.Is(err, os.ErrNotExist) {
@@ -158,7 +158,7 @@ func TestBackupIsOfTheFirstWriteOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&former{Path: d.cfg.Path, Existed: true, Bip: "10.0.0.1/8", MTU: 9000}, s.Former); diff != "" {
+	if diff := cmp.Diff(&former{Path: d.cfg.Path, Existed: true, Values: Values{Bip: "10.0.0.1/8", MTU: 9000}}, s.Former); diff != "" {
 		t.Error(diff)
 	}
 	if got := content(t, d.cfg.Path); got != `{ "mtu":1458, "bip": "172.17.43.1/24", "n": 9007199254740993 }` {

@@ -14,17 +14,25 @@ type Actual struct {
 	// with other values: it must be restarted to take the new ones.
 	Stale   bool
 	Running bool // a dockerd runs in this network namespace
+
+	Former  *Values // before gremesh's first write; nil: it has written nothing
+	Written Values  // what gremesh has written last
+	Interim string  // the bip that was written for dockerd's next start only
 }
 
 // Change is one key of daemon.json that differs. It has no command: no
 // ordinary one edits JSON in place.
 type Change struct {
 	drift.Drift
-	key key
+	key  key
+	back bool // it puts back what was
 }
 
 // Diff returns the keys that must change; for the zero Settings none.
 func Diff(want Settings, have Actual) []Change {
+	if want.Former {
+		return diffFormer(want, have)
+	}
 	var all []Change
 	differ := func(name, is, should, value string) {
 		if is != should {
@@ -38,11 +46,14 @@ func Diff(want Settings, have Actual) []Change {
 		differ("bip", have.Bip, want.Bip.String(), strconv.Quote(want.Bip.String()))
 	}
 	if want.MTU != 0 {
-		is := ""
-		if have.MTU != 0 {
-			is = strconv.Itoa(have.MTU)
-		}
-		differ("mtu", is, strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
+		differ("mtu", number(have.MTU), strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
 	}
 	return all
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }

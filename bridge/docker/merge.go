@@ -11,7 +11,8 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// key is a member of daemon.json that is ours, with its value as JSON text.
+// key is a member of daemon.json that is ours, with its value as JSON text; an
+// empty value takes it out.
 type key struct{ name, value string }
 
 const blank = " \t\r\n" // RFC 8259, section 2
@@ -107,11 +108,16 @@ func merge(b []byte, keys []key) ([]byte, error) {
 		return nil, err
 	}
 	if v := f.find("bridge"); v != nil && literal(v) != `""` &&
-		slices.ContainsFunc(keys, func(k key) bool { return k.name == "bip" }) {
+		slices.ContainsFunc(keys, func(k key) bool { return k.name == "bip" && k.value != "" }) {
 		return nil, fmt.Errorf("%s: dockerd does not start with both bridge and bip: remove bridge", position(b, v.StartOffset))
 	}
 	for _, k := range keys {
-		if err := f.set(k); err != nil {
+		if k.value == "" {
+			err = f.remove(k.name)
+		} else {
+			err = f.set(k)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("set %s: %w", k.name, err)
 		}
 	}

@@ -6,4 +6,17 @@ import "net/netip"
 type Settings struct {
 	Bip netip.Prefix // "bip": docker0's address, 172.17.42.1/24
 	MTU int          // "mtu": bytes, of docker0's network and its containers
+
+	// Former asks for both as they were before gremesh, in place of the above.
+	Former bool
+	// Interim, with Former, is the bip where there was none. dockerd keeps the
+	// address of its last bip in a database of its own: it must be started once
+	// with the one that docker0 had.
+	Interim netip.Prefix
+}
+
+// Values are bip and mtu as daemon.json has them.
+type Values struct {
+	Bip string `json:"bip,omitempty"` // as written; empty: not set
+	MTU int    `json:"mtu,omitempty"` // bytes; 0: not set
 }

@@ -21,6 +21,11 @@ const (
 type state struct {
 	// Former is what our first write replaced; it is never overwritten.
 	Former *former `json:"former,omitempty"`
+	// Written is what we have written of our keys last; a key that is not set
+	// there was as it should be already.
+	Written Values `json:"written"`
+	// Interim is the bip that was written for dockerd's next start only.
+	Interim string `json:"interim,omitempty"`
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
 	Old []process.Process `json:"old,omitempty"`
@@ -30,8 +35,8 @@ type state struct {
 type former struct {
 	Path    string `json:"path"`
 	Existed bool   `json:"existed"`
-	Bip     string `json:"bip,omitempty"` // empty: was not set
-	MTU     int    `json:"mtu,omitempty"` // 0: was not set
+	MadeDir bool   `json:"made_dir,omitempty"` // its directory did not exist either
+	Values
 }
 
 func (d *Daemon) load() (state, error) {
@@ -65,3 +70,6 @@ func (d *Daemon) keep(name string, b []byte) error {
 	}
 	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600)
 }
+
+// StateFiles are the names of what is kept in the state directory.
+func StateFiles() []string { return []string{stateFile, backupFile} }

@@ -82,7 +82,8 @@ func (d *Daemon) watch(ctx context.Context) error {
 			case event.Has(fsnotify.Write):
 				d.signal()
 			}
-		case <-w.Errors: // events were lost
+		case err := <-w.Errors:
+			d.cfg.Log.Debug("events of Docker's configuration were lost", "err", err)
 			return nil
 		}
 	}

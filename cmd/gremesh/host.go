@@ -45,11 +45,11 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and whoever reaches its port can join and redirect container traffic")
 	}
-	look, err := newLookout(cfg, log)
+	at, err := findUnderlay(cfg)
 	if err != nil {
 		return err
 	}
-	at, err := underlayToward(cfg, look.toward)
+	look, err := newLookout(cfg, log)
 	if err != nil {
 		return err
 	}

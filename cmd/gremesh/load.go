@@ -70,9 +70,19 @@ func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*settings, 
 // has all that is wrong, one error for each. Nothing but files is looked at,
 // and nothing is changed.
 func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
-	s, err := readSettings(file, explicit, flags)
+	cfg, r, err := checkConfig(file, explicit, flags)
 	if err != nil {
 		return Config{}, err
+	}
+	return cfg, errors.Join(r.errs...)
+}
+
+// checkConfig is loadConfig for who can do with a part: the report says what is
+// wrong.
+func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *report, error) {
+	s, err := readSettings(file, explicit, flags)
+	if err != nil {
+		return Config{}, nil, err
 	}
 	var cfg Config
 	r := &report{settings: s, bad: map[string]bool{}}
@@ -98,7 +108,7 @@ func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error
 			r.add(keyFileKey, "%w", err)
 		}
 	}
-	return cfg, errors.Join(r.errs...)
+	return cfg, r, nil
 }
 
 // reportUnknown reports the keys and GREMESH_ variables that mean nothing.

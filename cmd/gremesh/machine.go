@@ -25,6 +25,9 @@ func checkPool(cfg Config, at netip.Addr) error {
 	return bridge.CheckPool(cfg.Pool, at, routes, cfg.Docker.Bridge, cfg.OVS.Bridge)
 }
 
+// errRuns means that an agent has the state.
+var errRuns = errors.New("another gremesh agent runs")
+
 // lockState makes sure that one agent at a time has this state, until the
 // returned function is called or the process ends.
 func lockState(dir string) (unlock func(), err error) {
@@ -38,7 +41,7 @@ func lockState(dir string) (unlock func(), err error) {
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another gremesh agent runs with state_dir %s; stop it first", dir)
+			return nil, fmt.Errorf("%w with state_dir %s; stop it first", errRuns, dir)
 		}
 		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 	}

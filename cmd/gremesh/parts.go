@@ -29,8 +29,8 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
 			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
 		},
-		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, Log: log}),
-		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log}),
+		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
+		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Log: log}),
 	}
 }

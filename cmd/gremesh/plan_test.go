@@ -58,7 +58,7 @@ func TestPeersFiles(t *testing.T) {
 		"no host":         {"[]", nil},
 		"nothing":         {"", []string{"want a list of hosts"}},
 		"no list":         {"name: h1", []string{"want a list of hosts"}},
-		"unknown key":     {"- {nmae: h1}", []string{"nmae"}},
+		"unknown key":     {"- {label: h1}", []string{"label"}},
 		"no name":         {"- {underlay: 192.168.248.139, subnet: 172.17.42.0/24}", []string{"entry 1 ()", "name"}},
 		"no address":      {h1 + "- {name: h2, underlay: h2.example, subnet: 172.17.43.0/24}", []string{"entry 2 (h2)", `underlay "h2.example"`}},
 		"IPv6":            {"- {name: h2, underlay: '2001:db8::1', subnet: 172.17.43.0/24}", []string{"entry 1 (h2)", "IPv6"}},

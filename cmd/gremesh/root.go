@@ -50,6 +50,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newForgetCommand(&file),
 		newRenumberCommand(&file),
 		newLeaveCommand(&file),
+		newUninstallCommand(&file),
 		newResetIdentityCommand(&file),
 		newKeygenCommand(),
 		newVersionCommand(),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 func leaseOf(t *testing.T, n *running, name string) (mesh.Lease, bool) {
@@ -235,4 +236,38 @@ func TestAFirstHostThatLostItsStateFoundsNoSecondMeshUnnoticedAndJoinsWhenToldTo
 	eventually(t, "it has joined the first mesh", func() bool {
 		return h1.View().Mesh == h2.View().Mesh && h1.View().Self.Subnet.IsValid()
 	})
+}
+
+func TestAHostThatSaysGoodbyeBeforeItTakesPartReservesNothing(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, cfg := tm.start(tm.config(1)), tm.config(2)
+	h2 := tm.start(cfg)
+	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
+	subnet := h2.View().Self.Subnet
+	if err := h2.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := Reserved(cfg.Dir); err != nil || now != subnet {
+		t.Errorf("%s is reserved, want %s; %v", now, subnet, err)
+	}
+	node, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.left = true // as Leave does, before Run has met anyone
+	node.machine.Leave(true)
+	node.takePart()
+	if own := node.machine.Own(); own.State != lease.Released || node.machine.Claiming() {
+		t.Errorf("after its goodbye it is %v", own)
+	}
+
+	if now, err := Reserved(t.TempDir()); err != nil || now.IsValid() {
+		t.Errorf("a host without a state has %s, %v", now, err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.Dir, "state.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Reserved(cfg.Dir); err == nil {
+		t.Error("a damaged state is taken for none")
+	}
 }

@@ -67,8 +67,12 @@ func (n *Node) own(ctx context.Context) error {
 // random, so that two hosts that keep denying each other fall out of step.
 func patience() time.Duration { return 200*time.Millisecond + rand.N(300*time.Millisecond) }
 
-// takePart is called once, when this host has met the others.
+// takePart is called once, when this host has met the others. It may have said
+// goodbye to them already.
 func (n *Node) takePart() lease.Output {
+	if n.left {
+		return lease.Output{}
+	}
 	if n.mesh == "" && n.cfg.Bootstrap {
 		n.mesh, n.dirty = newID().String(), true
 		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)

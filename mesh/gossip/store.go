@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,3 +179,25 @@ func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	}
 	return old, st.Host, s.create(st)
 }
+
+// Reserved returns the subnet that the host whose state is in dir has a right
+// to, be it that it only asks for it; zero: none, or the host has no state.
+func Reserved(dir string) (netip.Prefix, error) {
+	s := store{dir}
+	st, err := s.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		return netip.Prefix{}, nil
+	}
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	for _, r := range st.Records {
+		if r.Host == st.Host && r.State != lease.Released && r.State != lease.Forgotten {
+			return r.Subnet, nil
+		}
+	}
+	return netip.Prefix{}, nil
+}
+
+// StateFiles are the names of what a host keeps in its state directory.
+func StateFiles() []string { return []string{"state.json", "state.json.damaged", "id"} }

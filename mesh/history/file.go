@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	name = "history.jsonl"
+	// Name is the file in the state directory.
+	Name = "history.jsonl"
 	// Keep is how many changes are kept.
 	Keep = 1000
 	// most is how many lines the file has before it is written anew with those
@@ -36,12 +37,12 @@ type File struct {
 // New returns the history that is kept in a state directory, which must exist
 // by the time of the first change. Nothing is touched.
 func New(dir string, log *slog.Logger) *File {
-	return &File{path: filepath.Join(dir, name), log: log}
+	return &File{path: filepath.Join(dir, Name), log: log}
 }
 
 // Read returns the last changes, the oldest first, Keep at the most.
 func Read(dir string) ([]Change, error) {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	b, err := os.ReadFile(filepath.Join(dir, Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return []Change{}, nil
 	}

@@ -58,18 +58,18 @@ func TestTheLastThousandAreKeptOverRestarts(t *testing.T) {
 	if d := cmp.Diff(numbered(1501, 2500), read(t, dir)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	b, err := os.ReadFile(filepath.Join(dir, Name))
 	if lines := bytes.Count(b, []byte("\n")); err != nil || lines != 1500 { // of 2000 the 1000 newest, and 500
 		t.Errorf("%d lines, %v", lines, err)
 	}
-	if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(filepath.Join(dir, Name)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
 }
 
 func TestDamagedLinesAreSkippedAndHalfOfOneSpoilsNoOther(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, name)
+	path := filepath.Join(dir, Name)
 	New(dir, slog.New(slog.DiscardHandler)).Append(change(1))
 	whole, err := os.ReadFile(path)
 	if err != nil {

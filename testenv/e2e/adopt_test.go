@@ -144,7 +144,6 @@ func adoption(t *testing.T, h *testenv.Host, flags ...string) (a mesh.Adoption) 
 func keepPingingFast(t *testing.T, from, to *testenv.Host) *pinger {
 	t.Helper()
 	dir := t.TempDir()
-	dir = "/tmp/adoptlab/"
 	testenv.Eventually(t, soon, func() error { return from.Ping(t.Context(), "", to.RecipeBip().Addr(), 0) })
 	p := &pinger{replies: filepath.Join(dir, from.Name+to.Name+"out")}
 	p.stop = background(t, from, p.replies, filepath.Join(dir, "err"), "ping", "-D", "-n", "-i", "0.01", to.RecipeBip().Addr().String())

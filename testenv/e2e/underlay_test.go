@@ -71,6 +71,7 @@ func leadsTo(t *testing.T, l *testenv.Lab, h *testenv.Host, name, addr string) e
 // settledIn waits until the mesh is whole, and every host as it should be.
 func settledIn(t *testing.T, l *testenv.Lab) {
 	t.Helper()
+	relearn(t, l)
 	whole(t, l)
 	for _, h := range l.Hosts() {
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
@@ -78,6 +79,20 @@ func settledIn(t *testing.T, l *testenv.Lab) {
 		if must(t, err); len(all) != len(l.Hosts())-1 {
 			t.Errorf("%s has the ports %s", h.Name, all)
 		}
+	}
+}
+
+// relearn has the userspace datapath learn MAC addresses anew, which it forgets
+// when its device gets another address. It learns them from answers that come to
+// ovs-vswitchd, and a flow that was cached for the kernel's own can keep those
+// from it for minutes.
+func relearn(t *testing.T, l *testenv.Lab) {
+	t.Helper()
+	if underlayDevice() != "br-phy" {
+		return
+	}
+	for _, h := range l.Hosts() {
+		run(t, h, "ovs-appctl", "revalidator/purge")
 	}
 }
 

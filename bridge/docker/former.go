@@ -1,0 +1,161 @@
+package docker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// diffFormer returns the keys that are still gremesh's and differ from what
+// they were.
+func diffFormer(want Settings, have Actual) []Change {
+	if have.Former == nil {
+		return nil
+	}
+	var all []Change
+	differ := func(name, is, should, value string) {
+		all = append(all, Change{
+			Drift: drift.Drift{Object: "daemon.json " + name, Is: is, Should: should},
+			key:   key{name, value}, back: true,
+		})
+	}
+	should := *have.Former
+	if should.Bip == "" && want.Interim.IsValid() {
+		should.Bip = want.Interim.String()
+	}
+	if have.Bip != should.Bip && have.bipIsOurs() {
+		differ("bip", have.Bip, should.Bip, quoted(should.Bip))
+	}
+	if have.MTU != should.MTU && have.MTU == have.Written.MTU {
+		differ("mtu", number(have.MTU), number(should.MTU), number(should.MTU))
+	}
+	return all
+}
+
+func (a Actual) bipIsOurs() bool {
+	return a.Bip != "" && (a.Bip == a.Written.Bip || a.Bip == a.Interim)
+}
+
+// Stays says which keys somebody else has changed since gremesh wrote them:
+// they are not put back.
+func Stays(have Actual) []string {
+	if have.Former == nil {
+		return nil
+	}
+	var all []string
+	stays := func(name, is string) {
+		if is == "" {
+			is = "not set"
+		}
+		all = append(all, fmt.Sprintf("daemon.json %s stays %s: somebody else has changed it since", name, is))
+	}
+	if have.Bip != have.Former.Bip && !have.bipIsOurs() {
+		stays("bip", have.Bip)
+	}
+	if have.MTU != have.Former.MTU && have.MTU != have.Written.MTU {
+		stays("mtu", number(have.MTU))
+	}
+	return all
+}
+
+// note keeps in mind what the changes are about to write.
+func (s *state) note(changes []Change) {
+	for _, c := range changes {
+		switch {
+		case c.back && c.key.name == "bip" && c.Should != s.Former.Bip:
+			s.Interim = c.Should
+		case c.back:
+		case c.key.name == "bip":
+			s.Written.Bip = c.Should
+		case c.key.name == "mtu":
+			s.Written.MTU, _ = strconv.Atoi(c.Should) // it is made of a number
+		}
+	}
+}
+
+// putBack returns daemon.json with our keys as in merged. Where nobody else has
+// changed anything since our first write it is made of the file from before
+// that: spaces, too, are then as they were. It is empty where there was no file
+// and nothing else is in it now.
+func (d *Daemon) putBack(was, merged []byte, s state) ([]byte, error) {
+	var before []byte
+	if s.Former.Existed {
+		var err error
+		if before, err = os.ReadFile(filepath.Join(d.cfg.StateDir, backupFile)); err != nil {
+			return merged, nil //nolint:nilerr // without the copy only the spaces may differ
+		}
+	}
+	if again, err := become(before, was); err == nil && bytes.Equal(again, was) {
+		return become(before, merged)
+	}
+	f, err := parse(merged)
+	if err != nil || s.Former.Existed || len(f.object.Members) > 0 || bytes.ContainsAny(merged, "/") {
+		return merged, err
+	}
+	return nil, nil
+}
+
+// become returns a daemon.json with our keys as another one has them.
+func become(b, like []byte) ([]byte, error) {
+	from, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	to, err := parse(like)
+	if err != nil {
+		return nil, err
+	}
+	fromBip, fromMTU := from.settings()
+	toBip, toMTU := to.settings()
+	var keys []key
+	if fromBip != toBip {
+		keys = append(keys, key{"bip", quoted(toBip)})
+	}
+	if fromMTU != toMTU {
+		keys = append(keys, key{"mtu", number(toMTU)})
+	}
+	if len(keys) == 0 {
+		return b, nil
+	}
+	return merge(b, keys)
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strconv.Quote(s)
+}
+
+// remove takes daemon.json away, and its directory if that is asked for and
+// nothing else is in it.
+func (d *Daemon) remove(dir bool) error {
+	if err := os.Remove(d.cfg.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove Docker's configuration: %w", err)
+	}
+	if dir {
+		_ = os.Remove(filepath.Dir(d.cfg.Path)) // refused unless it is empty
+	}
+	return nil
+}
+
+// remove takes a member out. What stood before it stays with the next.
+func (f file) remove(name string) error {
+	if f.find(name) == nil {
+		return nil
+	}
+	if err := f.root.Patch(fmt.Appendf(nil, `[{"op": "remove", "path": "/%s"}]`, name)); err != nil {
+		return err
+	}
+	if len(f.object.Members) == 0 && len(bytes.TrimSpace(f.object.AfterExtra)) == 0 {
+		f.object.AfterExtra = slices.Clip(f.object.AfterExtra[:0])
+	}
+	return nil
+}

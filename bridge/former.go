@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+)
+
+// StateFile is where in the state directory a Former is kept.
+const StateFile = "host.json"
+
+// Former is what the kernel had before gremesh's first change.
+type Former struct {
+	Bridge FormerLink     `json:"bridge"`     // Docker's bridge
+	Port   FormerLink     `json:"port"`       // the OVS bridge's own device
+	Addrs  []netip.Prefix `json:"addresses"`  // IPv4, of Bridge
+	Addrs6 []netip.Prefix `json:"addresses6"` // IPv6, of Bridge
+	Routes []Route        `json:"routes"`     // of others, directly on Bridge
+	// Sysctls are by path under /proc/sys; empty: the device did not exist.
+	Sysctls map[string]string `json:"sysctls"`
+}
+
+// FormerLink is a device as it was.
+type FormerLink struct {
+	Exists bool   `json:"exists"`
+	MAC    string `json:"mac,omitempty"`
+	MTU    int    `json:"mtu,omitempty"` // bytes
+	Up     bool   `json:"up,omitempty"`
+	Master string `json:"master,omitempty"`
+}
+
+func formerOf(have Actual) Former {
+	return Former{
+		Bridge: formerLink(have.Bridge), Port: formerLink(have.Port),
+		Addrs: have.Addrs, Addrs6: have.Addrs6,
+		Routes: slices.DeleteFunc(slices.Clone(have.Routes), func(r Route) bool {
+			return r.Protocol == RouteProtocol || r.Protocol == protocolKernel || r.Via.IsValid() || r.Link != have.Bridge.Name
+		}),
+		Sysctls: map[string]string{},
+	}
+}
+
+func formerLink(l Link) FormerLink {
+	if !l.Exists {
+		return FormerLink{}
+	}
+	return FormerLink{Exists: true, MAC: l.MAC.String(), MTU: l.MTU, Up: l.Up, Master: l.Master}
+}
+
+// Former returns what was before gremesh's first change; nil: there was none.
+func (k *Kernel) Former() (*Former, error) {
+	path := filepath.Join(k.cfg.StateDir, StateFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read how this host was before gremesh: %w", err)
+	}
+	var f Former
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, fmt.Errorf("read how this host was before gremesh: %s: %w", path, err)
+	}
+	return &f, nil
+}
+
+// Remember makes durable what there is, before anything on this host is changed
+// for the first time: Docker, too, changes its bridge when it is restarted. What
+// is there already is never overwritten; a sysctl that an earlier version did
+// not touch is added.
+func (k *Kernel) Remember(ctx context.Context) error {
+	if k.remembered.Load() {
+		return nil
+	}
+	f, err := k.Former()
+	if err != nil {
+		return err
+	}
+	have, err := k.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	fresh := f == nil
+	if fresh {
+		first := formerOf(have)
+		f = &first
+	}
+	for _, path := range sysctlPaths(k.cfg.Bridge) {
+		if _, known := f.Sysctls[path]; !known {
+			f.Sysctls[path], fresh = have.Sysctls[path], true
+		}
+	}
+	if fresh {
+		if err := k.keep(*f); err != nil {
+			return fmt.Errorf("keep how this host was before gremesh: %w", err)
+		}
+	}
+	k.remembered.Store(true)
+	return nil
+}
+
+func (k *Kernel) keep(f Former) error {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(k.cfg.StateDir, 0o700); err != nil {
+		return err
+	}
+	path := filepath.Join(k.cfg.StateDir, StateFile)
+	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(k.cfg.StateDir)); err != nil {
+		return err
+	}
+	dir, err := os.Open(k.cfg.StateDir) // the rename is durable only with its directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

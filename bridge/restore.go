@@ -1,0 +1,178 @@
+package bridge
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Back says what to put back when nothing of ours is to stay.
+type Back struct {
+	Former Former
+	Pool   netip.Prefix
+	// KeepBridge leaves Docker's bridge as it is: its address, MAC and MTU.
+	KeepBridge bool
+	// Docker says that a dockerd runs, which needs its bridge and forwarding.
+	Docker bool
+}
+
+// restore puts back what was before gremesh, where ours has taken its place.
+func restore(want Back, have Actual) []Change {
+	f := want.Former
+	var all []Change
+	if name := have.Bridge.Name; have.Bridge.Exists && !want.KeepBridge {
+		switch {
+		case f.Bridge.Exists:
+			all = append(all, restoreBridge(want, have)...)
+		case len(have.Attached) == 0 && !want.Docker:
+			all = append(all, change("link "+name, "a bridge that gremesh made", "", delBridge{name}))
+		}
+	}
+	all = append(all, restorePort(f.Port, have)...)
+	all = append(all, restoreSysctls(want, have.Sysctls)...)
+	if f.Bridge.Exists && have.Bridge.Exists {
+		for _, r := range f.Routes {
+			if !slices.Contains(have.Routes, r) {
+				all = append(all, change("route "+r.Dst.String(), "", r.String(), addRoute{r}))
+			}
+		}
+	}
+	return all
+}
+
+func restoreBridge(want Back, have Actual) []Change {
+	f, name := want.Former, have.Bridge.Name
+	var all []Change
+	if mac, err := net.ParseMAC(f.Bridge.MAC); err == nil && have.Bridge.MAC.String() != mac.String() && pinnedMAC(have.Bridge.MAC, want.Pool) {
+		all = append(all, change("link "+name+" address", have.Bridge.MAC.String(), mac.String(), setMAC{name, mac}))
+	}
+	all = append(all, restoreMTU(name, f.Bridge, have.Bridge)...)
+	all = append(all, restoreAddrs(want, have)...)
+	all = append(all, restoreLinkLocal(want, have)...)
+	return append(all, restoreState(name, f.Bridge, have.Bridge)...)
+}
+
+// restoreAddrs puts the former addresses in the place of those that lie in the
+// pool.
+func restoreAddrs(want Back, have Actual) []Change {
+	name, former := have.Bridge.Name, want.Former.Addrs
+	var is, should []string
+	var add, del []step
+	first := false // whether old ones go before new ones come
+	for _, a := range have.Addrs {
+		if a.Overlaps(want.Pool) && !slices.Contains(former, a) {
+			del, is = append(del, delAddr{name, a}), append(is, a.String())
+			// Of one network, the new one would go with the old one.
+			first = first || slices.ContainsFunc(former, func(f netip.Prefix) bool { return f.Masked() == a.Masked() })
+		}
+	}
+	for _, a := range former {
+		if !slices.Contains(have.Addrs, a) {
+			add, should = append(add, addAddr{name, a}), append(should, a.String())
+		}
+	}
+	if len(add)+len(del) == 0 {
+		return nil
+	}
+	steps := append(slices.Clone(add), del...)
+	if first {
+		steps = append(slices.Clone(del), add...)
+	}
+	return []Change{change("address of "+name, strings.Join(is, ", "), strings.Join(should, ", "), steps...)}
+}
+
+// restoreLinkLocal is about the address that the kernel made of a pinned MAC
+// address. Where there was none before, IPv6 is begun anew on the device: the
+// kernel would else take it for set up, and make no address of the former MAC
+// when the next container comes.
+func restoreLinkLocal(want Back, have Actual) []Change {
+	name := have.Bridge.Name
+	for _, a := range have.Addrs6 {
+		switch {
+		case !pinned(a.Addr(), want.Pool) || slices.Contains(want.Former.Addrs6, a):
+		case len(have.Addrs6) == 1:
+			path := sysctlNoIPv6(name)
+			return []Change{change("address of "+name, a.String(), "", setSysctl{path, "1"}, setSysctl{path, "0"})}
+		default:
+			return []Change{change("address of "+name, a.String(), "", delAddr{name, a})}
+		}
+	}
+	return nil
+}
+
+// pinnedMAC tells whether a MAC address is one that gremesh gives a bridge.
+func pinnedMAC(mac net.HardwareAddr, pool netip.Prefix) bool {
+	return len(mac) == 6 && mac[0] == 0x02 && mac[1] == 0x42 && pool.Contains(netip.AddrFrom4([4]byte(mac[2:])))
+}
+
+// pinned tells whether an IPv6 link-local address comes of such a MAC address:
+// as EUI-64 (RFC 4291, appendix A).
+func pinned(a netip.Addr, pool netip.Prefix) bool {
+	b := a.As16()
+	return a.IsLinkLocalUnicast() && b[11] == 0xff && b[12] == 0xfe &&
+		pinnedMAC(net.HardwareAddr{b[8] ^ 0x02, b[9], b[10], b[13], b[14], b[15]}, pool)
+}
+
+// restorePort is about a device of others: one of ours goes with its bridge.
+func restorePort(former FormerLink, have Actual) []Change {
+	if !former.Exists || !have.Port.Exists {
+		return nil
+	}
+	all := restoreMTU(have.Port.Name, former, have.Port)
+	if have.Port.Master == "" && former.Master != "" {
+		all = append(all, change("link "+have.Port.Name+" master", "", former.Master, setMaster{have.Port.Name, former.Master}))
+	}
+	return append(all, restoreState(have.Port.Name, former, have.Port)...)
+}
+
+func restoreMTU(name string, former FormerLink, have Link) []Change {
+	if have.MTU == former.MTU {
+		return nil
+	}
+	return []Change{change("link "+name+" mtu", strconv.Itoa(have.MTU), strconv.Itoa(former.MTU), setMTU{name, former.MTU})}
+}
+
+func restoreState(name string, former FormerLink, have Link) []Change {
+	if former.Up || !have.Up {
+		return nil
+	}
+	return []Change{change("link "+name+" state", "up", "down", setDown{name})}
+}
+
+func restoreSysctls(want Back, have map[string]string) []Change {
+	var all []Change
+	for _, path := range slices.Sorted(maps.Keys(want.Former.Sysctls)) {
+		was := want.Former.Sysctls[path]
+		is, exists := have[path]
+		if was == "" || !exists || is == was || path == sysctlForward && want.Docker {
+			continue
+		}
+		s := setSysctl{path, was}
+		all = append(all, change("sysctl "+s.key(), is, was, s))
+	}
+	return all
+}
+
+// Stays says, of a Host without Bridge, what is not put back and why.
+func Stays(want Host, have Actual) []string {
+	if want.Back == nil || want.Back.KeepBridge {
+		return nil
+	}
+	var all []string
+	if have.Bridge.Exists && !want.Back.Former.Bridge.Exists {
+		switch {
+		case len(have.Attached) > 0:
+			all = append(all, fmt.Sprintf("%s, which gremesh made, stays: %s are attached to it", have.Bridge.Name, strings.Join(have.Attached, ", ")))
+		case want.Back.Docker:
+			all = append(all, fmt.Sprintf("%s, which gremesh made, stays with its address: dockerd uses it", have.Bridge.Name))
+		}
+	}
+	if want.Back.Docker && want.Back.Former.Sysctls[sysctlForward] == "0" {
+		all = append(all, "net.ipv4.ip_forward stays 1: dockerd needs it")
+	}
+	return all
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
+)
+
+const (
+	goodbyeTimeout = 10 * time.Second
+	lastJoiners    = 2 * time.Second // for the rest of the hosts, when one has been met
+	askQuickly     = 5 * time.Second
+)
+
+// holdState takes the state's lock, so that no agent can start; without a state
+// there is nothing to lock. An agent that runs has it: running is true then.
+func holdState(dir string) (unlock func(), running bool, err error) {
+	if !hasState(dir) {
+		return func() {}, false, nil
+	}
+	unlock, err = lockState(dir)
+	if errors.Is(err, errRuns) {
+		return func() {}, true, nil
+	}
+	return unlock, false, err
+}
+
+// leaveByAgent has the running agent leave the mesh, and waits until it has
+// ended and its state is ours. That it could not say goodbye is wrong, and no
+// reason to stop.
+func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err error) {
+	c := newClient(cfg.Control)
+	quick, cancel := context.WithTimeout(ctx, askQuickly)
+	defer cancel()
+	if _, err := c.status(quick); err != nil {
+		return nil, nil, fmt.Errorf("an agent runs with state_dir %s and can't be asked to leave: %w; stop it first (systemctl stop gremesh)", cfg.StateDir, err)
+	}
+	wrong = c.leave(ctx, true)
+	ctx, cancel = context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	for {
+		unlock, running, err := holdState(cfg.StateDir)
+		if err != nil || !running {
+			return unlock, wrong, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("the agent has not ended: %w; stop it, and run this again (systemctl stop gremesh)", errors.Join(wrong, ctx.Err()))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// leaveAlone says goodbye in place of an agent that does not run: this process
+// is the host for as long as it takes to meet the others.
+func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+	defer cancel()
+	at, err := findUnderlay(cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Mesh.Bootstrap = false // whatever is left of the mesh, this is no time to found one
+	node, err := gossip.New(p.gossip(ctx, cfg, at, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	if len(cfg.Mesh.Join) == 0 && len(node.View().Peers) == 0 {
+		return nil // there is no other host
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(running) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ended)
+	}()
+	if !metAll(running, node, ended) {
+		return errors.New("no other host can be reached")
+	}
+	return node.Leave(running, true)
+}
+
+// metAll waits for the hosts that are alive, and reports whether there is one.
+func metAll(ctx context.Context, node *gossip.Node, ended chan error) bool {
+	var late <-chan time.Time
+	for {
+		alive, silent := 0, 0
+		for _, p := range node.View().Peers {
+			switch p.Liveness {
+			case mesh.Alive:
+				alive++
+			case mesh.Failed:
+				silent++
+			}
+		}
+		if alive > 0 && late == nil {
+			late = time.After(lastJoiners)
+		}
+		if alive > 0 && silent == 0 {
+			return true
+		}
+		select {
+		case <-node.Changed():
+		case <-late:
+			return true
+		case <-ctx.Done():
+			return alive > 0
+		case err := <-ended: // it is refused
+			ended <- err
+			return false
+		}
+	}
+}

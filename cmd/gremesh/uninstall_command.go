@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
+)
+
+func newUninstallCommand(file *configFile) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take gremesh off this host, and put back what was there before",
+		Long: `Say goodbye to the mesh, give up the subnet, and take away all that gremesh made
+on this host and nothing else: tunnels, br0, routes, the state. What it changed
+is made as it was before gremesh's first start: docker0's address, MAC and MTU,
+sysctls, bip and mtu in daemon.json; the rest of that file stays. Docker is
+restarted, which stops its containers; those with a restart policy come back.
+
+The plan is shown first, with the commands that would do the same by hand. The
+agent may run or not; it has ended afterwards. The configuration, the key and the
+binary stay.
+
+What can't be undone now is said, the rest is done and the state is kept: mend
+it, and run this again. The same after an interruption.
+
+With --keep-bip daemon.json and docker0 stay as they are, for good: containers
+run on undisturbed and reach each other on this host.
+
+Exit codes: 0 nothing of gremesh is left; 1 something is; 2 the command line or
+the configuration is wrong, or there is no terminal to ask on.`,
+		Example: `  # what would be done
+  gremesh uninstall --dry-run
+
+  # in a script
+  gremesh uninstall --yes && systemctl disable gremesh
+
+  # containers run on, with the addresses that they have
+  gremesh uninstall --keep-bip`,
+		Args: cobra.NoArgs,
+	}
+	yes := yesFlag(cmd)
+	keepBip := cmd.Flags().Bool("keep-bip", false, "leave daemon.json and docker0 as they are, and Docker alone")
+	dryRun := cmd.Flags().Bool("dry-run", false, "show the plan and do nothing")
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *out == asJSON && !*dryRun {
+			return exitErr{exitUsage, errors.New("-o json: only with --dry-run")}
+		}
+		cfg, silent, err := uninstallConfig(cmd, file)
+		if err != nil {
+			return err
+		}
+		u := newUninstaller(cmd, cfg, silent)
+		u.KeepBip = *keepBip
+		return u.during(cmd.Context(), func(ctx context.Context) error {
+			plan, err := u.plan(ctx)
+			if err != nil {
+				return err
+			}
+			if err := out.print(cmd, plan, func(p paint) string { return renderUninstall(plan, p) }); err != nil {
+				return err
+			}
+			if *dryRun || plan.nothing() {
+				return nil
+			}
+			if err := confirm(cmd, *yes, "All of this will be done."); err != nil {
+				return err
+			}
+			return u.run(ctx, plan)
+		})
+	}
+	return cmd
+}
+
+// uninstallConfig reads what there is of a configuration. What is wrong with the
+// mesh's part, or that there is none, only keeps this host from a goodbye:
+// silent says why.
+func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, err error) {
+	cfg, r, err := checkConfig(file.path, cmd.Flags().Changed("config"), cmd.Flags())
+	if err != nil {
+		return Config{}, nil, exitErr{exitUsage, err}
+	}
+	about := 0
+	for key := range r.bad {
+		if strings.HasPrefix(key, "mesh.") || strings.HasPrefix(key, "node.") {
+			about++
+		}
+	}
+	all := errors.Join(r.errs...)
+	if len(r.errs) > about {
+		return Config{}, nil, exitErr{exitUsage, all}
+	}
+	return cfg, all, nil
+}
+
+// uninstaller takes gremesh off this host.
+type uninstaller struct {
+	mesh.Uninstall
+	parts
+	cfg    Config
+	silent error // why no goodbye can be said
+	say    func(string)
+}
+
+// uninstallPlan is what `gremesh uninstall` shows.
+type uninstallPlan struct {
+	Goodbye netip.Prefix `json:"goodbye"`           // the subnet that is given up; zero: none
+	Damaged string       `json:"damaged,omitempty"` // why it is not known whether there is one
+	Agent   bool         `json:"agent"`             // an agent runs
+	State   string       `json:"state,omitempty"`   // the directory that is removed
+	mesh.UninstallPlan
+}
+
+func (p uninstallPlan) nothing() bool {
+	return p.State == "" && !p.Goodbye.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
+}
+
+func newUninstaller(cmd *cobra.Command, cfg Config, silent error) *uninstaller {
+	u := &uninstaller{cfg: cfg, silent: silent, parts: newParts(cfg, underlay{}, slog.New(slog.DiscardHandler))}
+	u.say = func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // for whoever waits
+	u.Uninstall = mesh.Uninstall{
+		Switch: u.ovs, Kernel: u.kernel, Docker: u.docker, Pool: cfg.Pool, Say: u.say,
+	}
+	return u
+}
+
+// during does something while the connection to Open vSwitch is kept.
+func (u *uninstaller) during(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- u.ovs.Run(ctx) }()
+	err := do(ctx)
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+func (u *uninstaller) plan(ctx context.Context) (plan uninstallPlan, err error) {
+	unlock, running, err := holdState(u.cfg.StateDir)
+	if err != nil {
+		return plan, err
+	}
+	unlock()
+	plan.Agent = running
+	if hasState(u.cfg.StateDir) {
+		plan.State = u.cfg.StateDir
+	}
+	if plan.Goodbye, err = gossip.Reserved(u.cfg.StateDir); err != nil {
+		plan.Damaged = err.Error()
+	}
+	plan.UninstallPlan = u.Plan(ctx)
+	return plan, nil
+}
+
+func (u *uninstaller) run(ctx context.Context, plan uninstallPlan) error {
+	unlock, running, err := holdState(u.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	var silent error
+	switch {
+	case running:
+		u.say("the agent says goodbye and ends …")
+		if unlock, silent, err = leaveByAgent(ctx, u.cfg); err != nil {
+			return err
+		}
+	case plan.Damaged != "":
+		silent = errors.New(plan.Damaged)
+	case plan.Goodbye.IsValid():
+		silent = u.silent
+	}
+	defer func() { unlock() }()
+	if left, err := gossip.Reserved(u.cfg.StateDir); err == nil && left.IsValid() && u.silent == nil {
+		u.say("saying goodbye …")
+		silent = leaveAlone(ctx, u.parts, u.cfg)
+	}
+	if silent != nil {
+		u.say(fmt.Sprintf("no goodbye could be said: %v\nThe other hosts see this one as failed. To free its subnet, on one of them: gremesh forget %s",
+			silent, u.cfg.Node.Name))
+	}
+	if err := u.Run(ctx); err != nil {
+		return fmt.Errorf("%w\nthe rest is done, and the state kept: run `gremesh uninstall` again when that is mended", err)
+	}
+	return u.removeState()
+}
+
+func (u *uninstaller) removeState() error {
+	left, err := removeState(u.cfg)
+	if err != nil {
+		return err
+	}
+	if left != "" {
+		u.say(left + " stays: there are files in it that are not gremesh's")
+	}
+	u.say("gremesh is off this host; its configuration and its binary stay, and the unit: systemctl disable gremesh")
+	return nil
+}
+
+// renderUninstall is the plan for people: a difference and below it the
+// commands that would mend it.
+func renderUninstall(plan uninstallPlan, p paint) string {
+	var b strings.Builder
+	if plan.nothing() {
+		b.WriteString("nothing of gremesh is on this host\n")
+	}
+	if plan.Goodbye.IsValid() {
+		b.WriteString(p.in(text.FgYellow, fmt.Sprintf("mesh: a goodbye, and %s is given up", plan.Goodbye)) + "\n")
+	}
+	for _, d := range plan.Changes {
+		b.WriteString(p.in(text.FgYellow, d.String()) + "\n")
+		for _, c := range d.Commands {
+			b.WriteString("  " + c + "\n")
+		}
+	}
+	if plan.State != "" {
+		b.WriteString(p.in(text.FgYellow, "files: "+plan.State+" is removed, when all else is done") + "\n")
+	}
+	for _, stays := range plan.Stays {
+		b.WriteString(stays + "\n")
+	}
+	for _, problem := range plan.Problems {
+		b.WriteString(p.in(text.FgRed, "!") + " " + problem + "\n")
+	}
+	return b.String()
+}
