@@ -44,6 +44,9 @@ func Diff(want Host, have Actual) []Change {
 	all = append(all, diffBridge(want, have.Bridge)...)
 	all = append(all, diffAddrs(want, have.Addrs)...)
 	all = append(all, diffPort(want, have.Port)...)
+	for _, name := range have.Orphans {
+		all = append(all, change("link "+name+" master", "", want.Bridge, setMaster{name, want.Bridge}))
+	}
 	all = append(all, diffSysctls(want, have.Sysctls)...)
 	// Last, because the kernel refuses a route while the bridge is down or an
 	// address of its own still brings the same one.

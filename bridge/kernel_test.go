@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -199,6 +200,26 @@ func TestDockersMACStaysWhenPortsJoin(t *testing.T) {
 	}
 }
 
+func TestContainersEndsOfADeletedBridgeArePutBack(t *testing.T) {
+	k := namespace(t)
+	sh(t, "tap br0")
+	reach(t, k, want)
+	sh(t, `ip link add veth1 type veth peer name in1; ip link set veth1 master docker0 up
+		ip link add veth2 type veth peer name in2; ip link set veth2 master docker0 up`)
+	reach(t, k, want)
+	sh(t, "ip link set veth2 nomaster; ip link add veth3 type veth peer name in3") // by choice, and never one
+	reach(t, k, want)
+	sh(t, "ip link del docker0")
+	reach(t, k, want)
+	have, err := k.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(have.Attached, []string{"veth1"}) {
+		t.Errorf("docker0 was made anew with the ports %s, want veth1", have.Attached)
+	}
+}
+
 func TestForeignThingsStay(t *testing.T) {
 	k := namespace(t)
 	sh(t, `ip link add docker0 type bridge; ip link set docker0 up; tap br0
@@ -338,6 +359,16 @@ func quietUntil(t *testing.T, k *Kernel, script string) {
 	}
 	sh(t, script)
 	woken(t, k, script)
+}
+
+// An audit mends nothing, so what it was the first to see is still to be
+// signalled.
+func TestASysctlThatAnAuditSawFirstIsSignalled(t *testing.T) {
+	k := namespace(t)
+	reach(t, k, want)
+	sh(t, "sysctl -qw net.ipv4.ip_forward=0")
+	diff(t, k, want)
+	woken(t, k, "a sysctl that was read meanwhile")
 }
 
 func TestRunSurvivesLostNotices(t *testing.T) {

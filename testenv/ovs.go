@@ -17,7 +17,7 @@ func (h *Host) DB() string { return "unix:" + h.path("ovs", "db.sock") }
 // that is there or else an empty one, and brings the underlay address up. What
 // already runs is left as it is.
 func (h *Host) StartOVS(ctx context.Context) error {
-	if err := h.startOVSDB(ctx); err != nil {
+	if err := h.StartOVSDB(ctx); err != nil {
 		return err
 	}
 	if err := h.StartVswitchd(ctx); err != nil {
@@ -26,7 +26,8 @@ func (h *Host) StartOVS(ctx context.Context) error {
 	return h.addressUp(ctx)
 }
 
-func (h *Host) startOVSDB(ctx context.Context) error {
+// StartOVSDB starts ovsdb-server, as after KillOVSDB.
+func (h *Host) StartOVSDB(ctx context.Context) error {
 	db := h.path("ovs", "conf.db")
 	if _, err := os.Stat(db); errors.Is(err, os.ErrNotExist) {
 		if _, err := h.Exec(ctx, "ovsdb-tool", "create", db, schema); err != nil {
@@ -53,14 +54,18 @@ func (h *Host) StartVswitchd(ctx context.Context) error {
 // it from an OVS bridge that holds the NIC: GRE ports find their way by it. Its
 // MAC is fixed, as a restarted ovs-vswitchd would choose another.
 func (h *Host) addressUp(ctx context.Context) error {
-	dev := "eth0"
-	if h.lab.cfg.Datapath == "netdev" {
-		dev = "br-phy"
+	dev := h.UnderlayDevice()
+	if dev == "br-phy" {
 		mac := h.mac()
 		_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
 			"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
 			"--", "--may-exist", "add-port", dev, "eth0")
 		if err != nil {
+			return err
+		}
+		// What comes in by the NIC also reaches the kernel, which would answer
+		// for the bridge's address with the NIC's MAC: no tunnel ends there.
+		if _, err := h.Exec(ctx, "sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=8"); err != nil {
 			return err
 		}
 	}
@@ -91,6 +96,14 @@ func (h *Host) knowNeighbours(ctx context.Context) error {
 	}
 	_, err := h.Exec(ctx, "sh", "-c", script)
 	return err
+}
+
+// UnderlayDevice has the host's underlay address.
+func (h *Host) UnderlayDevice() string {
+	if h.lab.cfg.Datapath == "netdev" {
+		return "br-phy"
+	}
+	return "eth0"
 }
 
 // StopOVS stops both daemons as a service manager does. The database stays.
