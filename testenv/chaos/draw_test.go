@@ -50,7 +50,7 @@ func draw(seed uint64, strikes int, faults []testenv.Fault, hosts []*testenv.Hos
 func TestOneSeedIsOneSequence(t *testing.T) {
 	hosts := []*testenv.Host{{Name: "h1"}, {Name: "h2"}, {Name: "h3"}}
 	faults := testenv.Faults(true)
-	first, again, other := draw(1, 200, faults, hosts), draw(1, 200, faults, hosts), draw(2, 200, faults, hosts)
+	first, again, other := draw(1, 1000, faults, hosts), draw(1, 1000, faults, hosts), draw(2, 1000, faults, hosts)
 	if describe(first) != describe(again) {
 		t.Error("the same seed made two sequences")
 	}
@@ -68,8 +68,8 @@ func TestOneSeedIsOneSequence(t *testing.T) {
 			}
 		}
 	}
-	if total != 200 || len(drawn) != len(faults) {
-		t.Errorf("drawn were %d strikes, want 200, of %d faults, want %d", total, len(drawn), len(faults))
+	if total != 1000 || len(drawn) != len(faults) {
+		t.Errorf("drawn were %d strikes, want 1000, of %d faults, want %d", total, len(drawn), len(faults))
 	}
 }
 
