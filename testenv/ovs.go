@@ -56,7 +56,7 @@ func (h *Host) StartVswitchd(ctx context.Context) error {
 func (h *Host) addressUp(ctx context.Context) error {
 	dev := h.UnderlayDevice()
 	if dev == "br-phy" {
-		mac := fmt.Sprintf("02:00:00:00:00:%02x", h.index)
+		mac := h.mac()
 		_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
 			"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
 			"--", "--may-exist", "add-port", dev, "eth0")
@@ -69,11 +69,33 @@ func (h *Host) addressUp(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.lab.ip(ctx, h.Name,
+	if err := h.lab.ip(ctx, h.Name,
 		"link set lo up",
 		"link set eth0 up",
 		fmt.Sprintf("address replace %s/%d dev %s", h.Addr, h.lab.cfg.Underlay.Bits(), dev),
-		"link set "+dev+" up")
+		"link set "+dev+" up"); err != nil || dev == "eth0" {
+		return err
+	}
+	return h.knowNeighbours(ctx)
+}
+
+// mac is the address of the host's underlay device on the userspace datapath.
+func (h *Host) mac() string { return fmt.Sprintf("02:00:00:00:00:%02x", h.index) }
+
+// knowNeighbours tells ovs-vswitchd the MAC addresses of the other hosts. It
+// learns them from ARP answers that it sees, and of an answer whose flow is in
+// the datapath already, because the kernel has just asked the same, it sees
+// none: the tunnel then is silent for as long as somebody goes on asking (seen
+// with 3.1). The kernel's datapath asks the kernel.
+func (h *Host) knowNeighbours(ctx context.Context) error {
+	script := "ovs-appctl tnl/neigh/aging 3600 >/dev/null" // seconds; the most
+	for _, other := range h.lab.hosts {
+		if other != h {
+			script += fmt.Sprintf(" && ovs-appctl tnl/neigh/set br-phy %s %s >/dev/null", other.Addr, other.mac())
+		}
+	}
+	_, err := h.Exec(ctx, "sh", "-c", script)
+	return err
 }
 
 // UnderlayDevice has the host's underlay address.
