@@ -42,8 +42,9 @@ func TestChaos(t *testing.T) {
 			before = c.holdings(t)
 		}
 		struck += len(s.strikes)
+		t.Logf("step %d of %d, %s", i+1, len(steps), s)
 		if err := c.take(t.Context(), s); err != nil {
-			t.Errorf("SEED=%d FAULTS=%d, step %d of %d, %s:\n%v", *seed, *faults, i+1, len(steps), s, err)
+			t.Errorf("SEED=%d FAULTS=%d, step %d: %v", *seed, *faults, i+1, err)
 			if errors.Is(err, errLost) {
 				break
 			}
