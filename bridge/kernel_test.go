@@ -174,6 +174,7 @@ func TestApplyMendsWhatIsBroken(t *testing.T) {
 		"docker0 is deleted":             "ip link del docker0",
 		"dockerd rewrites the address":   "ip addr flush dev docker0; ip addr add 172.17.0.1/16 dev docker0",
 		"forwarding is turned off":       "sysctl -qw net.ipv4.ip_forward=0",
+		"notices are turned off":         "sysctl -qw net.ipv4.conf.docker0.arp_notify=0",
 		"redirects are turned on":        "sysctl -qw net.ipv4.conf.docker0.send_redirects=1 net.ipv4.conf.all.send_redirects=1",
 	} {
 		t.Run(name, func(t *testing.T) {

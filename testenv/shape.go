@@ -22,7 +22,7 @@ ip -o link show dev docker0 | grep -Eo 'mtu [0-9]+|<.*\bUP\b.*>|link/ether [0-9a
 ip -o link show dev br0 | grep -Eo 'mtu [0-9]+|master [^ ]+|<.*\bUP\b.*>' | sed 's/<.*>/up/; s/^/br0 /'
 ip -o -4 address show dev docker0 | grep -Eo 'inet [^ ]+' | sed 's/^/docker0 /'
 ip route show root 172.16.0.0/12 | sed 's/ linkdown//; s/^/route /'
-cd /proc/sys/net/ipv4 && grep . ip_forward conf/all/send_redirects conf/docker0/send_redirects
+cd /proc/sys/net/ipv4 && grep . ip_forward conf/all/send_redirects conf/docker0/send_redirects conf/docker0/arp_notify
 `
 
 const shapeQuery = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
