@@ -65,7 +65,7 @@ func (h *Host) home() string {
 
 func (h *Host) movedTo() string {
 	const away = 30 // hosts further on; labs with such faults are small
-	return fmt.Sprintf("%s/%d", addrAt(h.lab.cfg.Underlay, h.index+away), h.nics()[0].subnet.Bits())
+	return fmt.Sprintf("%s/%d", addrAt(h.nics()[0].subnet, h.index+away), h.nics()[0].subnet.Bits())
 }
 
 func (h *Host) readdress(ctx context.Context, to, from string) error {
