@@ -167,7 +167,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"name", good + "node: {name: 'h 1'}", nil, `node.name: "h 1" (file FILE): must be 1 to 64 letters, digits, dots, dashes or underscores`},
 		{"advertise IPv6", good + "node: {advertise: 'fd00::1'}", nil, `node.advertise: "fd00::1" (file FILE): is IPv6; the underlay must be IPv4`},
 		{"advertise no address", good + "node: {advertise: 192.168.300.1}", nil, `node.advertise: "192.168.300.1" (file FILE): is no IPv4 address`},
-		{"advertise no name", good + "node: {advertise: 192.168.248.139/24}", nil, `node.advertise: "192.168.248.139/24" (file FILE): must be an IPv4 address or an interface name; as a name it has 18 bytes; an interface name may have 15`},
+		{"advertise host bits", good + "node: {advertise: 192.168.248.139/24}", nil, `node.advertise: "192.168.248.139/24" (file FILE): has bits beyond its prefix length; the network is 192.168.248.0/24`},
+		{"advertise no network", good + "node: {advertise: 192.168.248.0/33}", nil, `node.advertise: "192.168.248.0/33" (file FILE): is no IPv4 network`},
+		{"advertise IPv6 network", good + "node: {advertise: 'fd00::/64'}", nil, `node.advertise: "fd00::/64" (file FILE): is IPv6; the underlay must be IPv4`},
+		{"advertise network in the pool", good + "node: {advertise: 172.17.1.0/24}", nil, `node.advertise: "172.17.1.0/24" (file FILE): is inside the pool 172.17.0.0/16; the underlay must be outside it`},
+		{"advertise too long", good + "node: {advertise: interface-of-sixteen}", nil, `node.advertise: "interface-of-sixteen" (file FILE): must be an IPv4 address, a network or an interface name; as a name it has 20 bytes; an interface name may have 15`},
 		{"advertise in the pool", good + "node: {advertise: 172.17.1.1}", nil, `node.advertise: "172.17.1.1" (file FILE): is inside the pool 172.17.0.0/16; the underlay must be outside it`},
 
 		{"pool no network", good + "pool: 172.17.0.0", nil, `pool: "172.17.0.0" (file FILE): must be an address with its prefix length, like 172.17.0.0/16`},
