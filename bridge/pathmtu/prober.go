@@ -118,8 +118,10 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 		case <-p.woken:
 			p.reroute(peers)
 		case w := <-words:
-			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU && time.Since(peer.began) > toldAtMost {
-				peer.due = time.Now()
+			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU {
+				if soon := peer.began.Add(toldAtMost); soon.Before(peer.due) {
+					peer.due = soon
+				}
 			}
 		case r := <-results:
 			running--

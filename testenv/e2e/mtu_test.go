@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -74,6 +75,9 @@ func narrowFromTheStart(t *testing.T, l *testenv.Lab) {
 	}
 	for _, h := range l.Hosts() {
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
+		// Whether the hosts knew of each other when they restarted Docker is a
+		// race, as they were started at once.
+		run(t, h, h.DockerScript(), "restart")
 		must(t, serve(t.Context(), h))
 	}
 }
@@ -119,6 +123,7 @@ func wideAgain(t *testing.T, l *testenv.Lab) {
 			t.Errorf("%s: the containers were %s and are %s", h.Name, dockerds[h.Name], now)
 		}
 		run(t, h, h.DockerScript(), "restart")
+		run(t, h, "docker", "rm", "-f", "c1", "c2")
 		must(t, serve(t.Context(), h))
 		testenv.Eventually(t, soon, func() error {
 			if s := status(t, h); len(s.Problems) > 0 {
@@ -135,9 +140,15 @@ func narrowAtRunTime(t *testing.T, l *testenv.Lab) {
 	in, to := inContainer(t, h1, "c1"), container(t, h2, "c1").Addr
 	must(t, df(t, h1, in, to, wide))
 	must(t, l.RouterMTU(t.Context(), narrow, 1400))
-	if df(t, h1, in, to, wide) == nil {
-		t.Fatal("the router takes it")
-	}
+	testenv.Eventually(t, soon, func() error {
+		if df(t, h1, in, to, wide) == nil {
+			return errors.New("the router takes it")
+		}
+		if mtu := status(t, h1).Host.MTU; mtu != little {
+			return fmt.Errorf("the MTU is %d", mtu)
+		}
+		return nil
+	})
 	hasMTU(t, l, little)
 	for _, h := range l.Hosts() {
 		testenv.Eventually(t, soon, func() error {
