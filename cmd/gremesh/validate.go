@@ -217,7 +217,7 @@ func parseSeed(seed string, port int) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4")
+var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would")
 
 // usableAddr tells whether one host may have the address.
 func usableAddr(addr netip.Addr) error {
