@@ -35,7 +35,10 @@ func TestSeveralNICs(t *testing.T) {
 	must(t, h2.StartAgent(ctx))
 	for _, h := range []*testenv.Host{h1, h2} {
 		testenv.Eventually(t, soon, func() error {
-			s := status(t, h)
+			s, err := h.Status(ctx)
+			if err != nil {
+				return err
+			}
 			if s.Host.Underlay != h.Second || s.Mesh.TunnelsUp != 2 {
 				return fmt.Errorf("%s is at %s, and %d tunnels are up", h.Name, s.Host.Underlay, s.Mesh.TunnelsUp)
 			}
