@@ -439,6 +439,17 @@ func TestUnderlay(t *testing.T) {
 		}
 	}
 
+	sh(t, `ip link add docker0 type bridge; ip addr add 172.17.3.1/24 dev docker0
+		ip link add br-other type bridge; ip addr add 172.30.0.1/24 dev br-other
+		tap vnet1; ip link set vnet1 master br-other
+		ip link add br-lan type bridge; ip addr add 203.0.113.1/24 dev br-lan
+		ip link add lan0 link eth3 type macvlan; ip link set lan0 master br-lan
+		ip addr add 172.17.9.9/32 dev eth1; ip addr add 169.254.1.1/16 dev eth1`)
+	candidates, err := Candidates(netip.MustParsePrefix("172.17.0.0/16"), "docker0", "br0")
+	if got := fmt.Sprint(candidates); err != nil || got != "[192.0.2.1 (eth1) 198.51.100.1 (eth2) 198.51.100.2 (eth2) 203.0.113.1 (br-lan)]" {
+		t.Errorf("Candidates: %s, %v", got, err)
+	}
+
 	self, link, mtu, err := Source(addr)
 	if err != nil || self != addr || link == "lo" || mtu > 1500 {
 		t.Errorf("to itself by %s %s, MTU %d, %v", self, link, mtu, err)
