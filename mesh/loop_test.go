@@ -42,6 +42,7 @@ type world struct {
 	hangs      bool // Open vSwitch does not answer
 	observed   int  // how often Open vSwitch was
 	reported   TunnelCount
+	open       bool
 	renumbered int
 	readied    int
 	log        bytes.Buffer
@@ -65,6 +66,7 @@ type fakeMembership struct{ *world }
 func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+func (f fakeMembership) Open(open bool)           { f.open = open }
 func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	f.renumbered++
 	f.view.Lost = false

@@ -16,6 +16,7 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
+	Open(bool) // whether packets that come without a tunnel get through to containers
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 

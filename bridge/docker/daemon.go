@@ -19,6 +19,7 @@ type Config struct {
 	Path     string   // daemon.json: "/etc/docker/daemon.json"
 	Restart  []string // command and arguments; nil: never
 	StateDir string   // made when missing
+	Direct   bool     // see whether Docker lets packets through that come without a tunnel
 	Log      *slog.Logger
 }
 
@@ -27,12 +28,15 @@ type Daemon struct {
 	cfg Config
 	// seen are the running dockerds that are not stale, with what the file held
 	// when each was first seen: that is what it has started with.
-	seen    map[process.Process]Values
-	changed chan struct{} // capacity 1
+	seen     map[process.Process]Values
+	versions map[program]release
+	changed  chan struct{} // capacity 1
 }
 
 // New returns a Daemon; nothing is touched.
-func New(cfg Config) *Daemon { return &Daemon{cfg: cfg, changed: make(chan struct{}, 1)} }
+func New(cfg Config) *Daemon {
+	return &Daemon{cfg: cfg, changed: make(chan struct{}, 1), versions: make(map[program]release)}
+}
 
 // Observe reads daemon.json and looks for dockerd. A file that is missing or
 // empty sets nothing; one that is malformed is an error that names the place.
@@ -60,22 +64,33 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if s.Former != nil {
 		have.Former = &s.Former.Values
 	}
-	have.Bip, have.MTU = f.settings()
+	now := f.settings()
+	have.Bip, have.MTU, have.Direct = now.Bip, now.MTU, now.Direct
 	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
-	d.see(running, s.Old, Values{have.Bip, have.MTU})
+	d.see(running, s, now)
+	if d.cfg.Direct {
+		j, err := d.judge(ctx, running, s.Unread, f)
+		if err != nil {
+			have.Obstacle = err.Error()
+		} else {
+			have.Obstacle, have.Takes, have.Refuses = j.obstacle(), j.takes(), j.refuses()
+		}
+	}
 	return have, nil
 }
 
 // see renews what is known of the running dockerds.
-func (d *Daemon) see(running, old []process.Process, now Values) {
+func (d *Daemon) see(running []process.Process, s state, now Values) {
 	seen := make(map[process.Process]Values)
 	for _, p := range running {
 		v, known := d.seen[p]
 		switch {
 		case known:
 			seen[p] = v
-		case !slices.Contains(old, p):
-			seen[p] = now
+		case !slices.Contains(s.Old, p):
+			if seen[p] = now; slices.Contains(s.Unread, p) {
+				seen[p] = Values{Bip: now.Bip, MTU: now.MTU}
+			}
 		}
 	}
 	d.seen = seen
@@ -127,14 +142,17 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
-	bip, mtu := f.settings()
+	now := f.settings()
 	// Where somebody else took out what we had written, a dockerd that was seen
 	// before that has started with it.
 	if !back || s.Interim == "" {
 		s.Old = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool {
 			v, known := d.seen[p]
-			return known && v == Values{bip, mtu}
+			return known && v.Bip == now.Bip && v.MTU == now.MTU
 		})
+	}
+	if now.Direct == "true" {
+		s.Unread = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool { return d.seen[p].Direct == "true" })
 	}
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
@@ -155,15 +173,15 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	}
 
 	// A dockerd that started meanwhile may have read either file.
-	now, err := dockerds()
+	after, err := dockerds()
 	if err != nil {
 		return err
 	}
-	started := slices.DeleteFunc(now, func(p process.Process) bool { return slices.Contains(before, p) })
+	started := slices.DeleteFunc(after, func(p process.Process) bool { return slices.Contains(before, p) })
 	if len(started) == 0 {
 		return nil
 	}
-	s.Old = append(s.Old, started...)
+	s.Old, s.Unread = append(s.Old, started...), append(s.Unread, started...)
 	return d.store(s)
 }
 
@@ -195,7 +213,6 @@ func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
 	if err != nil {
 		return nil, err
 	}
-	bip, mtu := f.settings()
 	_, err = os.Stat(filepath.Dir(d.cfg.Path))
 	made := errors.Is(err, fs.ErrNotExist)
 	if existed {
@@ -203,5 +220,5 @@ func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
 			return nil, fmt.Errorf("back up %s: %w", d.cfg.Path, err)
 		}
 	}
-	return &former{Path: d.cfg.Path, Existed: existed, MadeDir: made, Values: Values{bip, mtu}}, nil
+	return &former{Path: d.cfg.Path, Existed: existed, MadeDir: made, Values: f.settings()}, nil
 }

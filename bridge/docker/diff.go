@@ -8,12 +8,19 @@ import (
 
 // Actual is daemon.json and the dockerd that should have read it.
 type Actual struct {
-	Bip string // as written; empty: not set
-	MTU int    // bytes; 0: not set
+	Bip    string // as written; empty: not set
+	MTU    int    // bytes; 0: not set
+	Direct string // "allow-direct-routing", true or false; empty: not set
 	// Stale says that a dockerd still runs that started before our last write,
 	// with other values: it must be restarted to take the new ones.
 	Stale   bool
 	Running bool // a dockerd runs in this network namespace
+	// Obstacle is why Docker does not let packets through to containers that
+	// come by the NIC, without a tunnel; empty: it does. Only a Daemon that is
+	// configured to looks at that.
+	Obstacle string
+	Takes    bool // the dockerd that starts next takes "allow-direct-routing" from the file
+	Refuses  bool // it does not start with it; neither, where its version is not known
 
 	Former  *Values // before gremesh's first write; nil: it has written nothing
 	Written Values  // what gremesh has written last
@@ -27,6 +34,10 @@ type Change struct {
 	key  key
 	back bool // it puts back what was
 }
+
+// Restarts tells whether dockerd must be restarted for it. Packets that Docker
+// drops unless it has read "allow-direct-routing" have another way until then.
+func (c Change) Restarts() bool { return c.key.name != directKey }
 
 // Diff returns the keys that must change; for the zero Settings none.
 func Diff(want Settings, have Actual) []Change {
@@ -47,6 +58,16 @@ func Diff(want Settings, have Actual) []Change {
 	}
 	if want.MTU != 0 {
 		differ("mtu", number(have.MTU), strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
+	}
+	switch {
+	case want.Direct && have.Takes:
+		differ(directKey, have.Direct, "true", "true")
+	case (!want.Direct || have.Refuses) && have.Written.Direct != "" && have.Direct == have.Written.Direct && want.Bip.IsValid():
+		former := ""
+		if have.Former != nil {
+			former = have.Former.Direct
+		}
+		differ(directKey, have.Direct, former, former)
 	}
 	return all
 }

@@ -29,6 +29,9 @@ type state struct {
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
 	Old []process.Process `json:"old,omitempty"`
+	// Unread are those of them, and others, that had started without
+	// "allow-direct-routing" when it was written.
+	Unread []process.Process `json:"unread,omitempty"`
 }
 
 // former is daemon.json as it was before our first write.

@@ -50,6 +50,7 @@ func (n *Node) own(ctx context.Context) error {
 			}
 		case <-n.repair:
 			n.tellPairs()
+			n.refresh()
 			continue
 		case r := <-n.requests:
 			out = r.do()
