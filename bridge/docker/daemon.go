@@ -88,9 +88,14 @@ func (d *Daemon) see(running []process.Process, s state, now Values) {
 		case known:
 			seen[p] = v
 		case !slices.Contains(s.Old, p):
-			if seen[p] = now; slices.Contains(s.Unread, p) {
-				seen[p] = Values{Bip: now.Bip, MTU: now.MTU}
+			started := now
+			switch {
+			case slices.Contains(s.Unread, p):
+				started.Direct = ""
+			case slices.Contains(s.Read, p):
+				started.Direct = "true"
 			}
+			seen[p] = started
 		}
 	}
 	d.seen = seen
@@ -151,9 +156,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 			return known && v.Bip == now.Bip && v.MTU == now.MTU
 		})
 	}
-	if now.Direct == "true" {
-		s.Unread = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool { return d.seen[p].Direct == "true" })
-	}
+	s.noteDirect(now.Direct == "true", before, d.seen)
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err

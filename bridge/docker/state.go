@@ -32,6 +32,22 @@ type state struct {
 	// Unread are those of them, and others, that had started without
 	// "allow-direct-routing" when it was written.
 	Unread []process.Process `json:"unread,omitempty"`
+	// Read are those that had started with it when it was taken out.
+	Read []process.Process `json:"read,omitempty"`
+}
+
+// noteDirect notes which dockerds will not have read "allow-direct-routing" as
+// it is about to be written, or taken out.
+func (s *state) noteDirect(in bool, running []process.Process, seen map[process.Process]Values) {
+	s.Read, s.Unread = nil, nil
+	for _, p := range running {
+		switch read := seen[p].Direct == "true"; {
+		case in && !read:
+			s.Unread = append(s.Unread, p)
+		case !in && read:
+			s.Read = append(s.Read, p)
+		}
+	}
 }
 
 // former is daemon.json as it was before our first write.
