@@ -80,14 +80,21 @@ func (j judgement) refuses() bool { return j.next != (release{}) && !j.takes() }
 func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f file) (judgement, error) {
 	j := judgement{key: f.settings().Direct == "true", nftables: f.text("firewall-backend") == "nftables"}
 	path, err := exec.LookPath("dockerd")
-	for i, p := range running {
+	found := false
+	for _, p := range running {
 		proc := fmt.Sprintf("/proc/%d/", p.PID)
 		exe, readErr := os.Readlink(proc + "exe")
+		if process.Gone(readErr) {
+			continue
+		}
 		if readErr != nil {
 			return j, fmt.Errorf("find the program of dockerd (process %d): %w", p.PID, readErr)
 		}
 		path, err = strings.TrimSuffix(exe, " (deleted)"), nil
 		is, err := d.version(ctx, proc+"exe")
+		if process.Gone(err) {
+			continue
+		}
 		if err != nil {
 			return j, err
 		}
@@ -98,20 +105,21 @@ func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f
 		// With several, which one has docker0 is not known: all must agree.
 		option := slices.Contains(words, "--"+directKey) || slices.Contains(words, "--"+directKey+"=true")
 		noRaw := slices.Contains(words, rawEnv+"=1")
-		j.option, j.noRaw = option && (i == 0 || j.option), noRaw && (i == 0 || j.noRaw)
+		j.option, j.noRaw = option && (!found || j.option), noRaw && (!found || j.noRaw)
 		j.unread = j.unread || slices.Contains(unread, p)
 		j.nftables = j.nftables || slices.Contains(words, "--firewall-backend=nftables")
-		if i == 0 || is.since(j.running) {
+		if !found || is.since(j.running) {
 			j.running = is
 		}
+		found = true
 	}
 	if err != nil {
 		return j, fmt.Errorf("find dockerd: %w", err)
 	}
-	if j.next, err = d.version(ctx, path); err != nil && len(running) > 0 {
+	if j.next, err = d.version(ctx, path); err != nil && found {
 		j.next, err = release{}, nil // it is being replaced: until it is known, no key
 	}
-	if len(running) == 0 {
+	if !found {
 		j.running = j.next
 	}
 	return j, err
