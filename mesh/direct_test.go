@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -89,5 +90,53 @@ func TestCausesOfWaysToPeers(t *testing.T) {
 		if why := now.peerCause(last, "route 172.17.43.0/24"); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 			t.Errorf("%v -> %v: %q, want %q", tt.was, tt.is, why, tt.why)
 		}
+	}
+}
+
+func TestAPathWithoutAnswersIsLeftForAnHour(t *testing.T) {
+	w := planned(testHost(2))
+	l := w.loop()
+	self := w.view.Self
+	path := directPath{testHost(2).ID, self.Underlay, testHost(2).Underlay}
+	now := time.Unix(1_000_000, 0)
+	at := func(after time.Duration, answered bool) (deaf, woken bool) {
+		l.paths.note(now.Add(after), map[directPath]bool{path: answered})
+		select {
+		case <-l.paths.changed:
+			woken = true
+		default:
+		}
+		return l.cfg.Membership.View().Peers[0].Deaf, woken
+	}
+	for _, step := range []struct {
+		after       time.Duration
+		answered    bool
+		deaf, woken bool
+	}{
+		{0, false, false, false},
+		{4 * time.Second, false, false, false},
+		{5 * time.Second, true, false, false}, // one answer is enough
+		{6 * time.Second, false, false, false},
+		{11 * time.Second, false, true, true},
+	} {
+		if deaf, woken := at(step.after, step.answered); deaf != step.deaf || woken != step.woken {
+			t.Fatalf("after %s: deaf %v, woken %v", step.after, deaf, woken)
+		}
+	}
+	if len(deafProblems(l.cfg.Membership.View().Peers)) != 1 {
+		t.Error("it is no problem")
+	}
+	w.view.Self.Underlay = self.Underlay.Next()
+	if l.cfg.Membership.View().Peers[0].Deaf {
+		t.Error("it has no other chance from another address")
+	}
+	w.view.Self.Underlay = self.Underlay
+	l.paths.note(now.Add(time.Hour), nil)
+	if !l.cfg.Membership.View().Peers[0].Deaf {
+		t.Error("tried again too soon")
+	}
+	l.paths.note(now.Add(time.Hour+11*time.Second), nil)
+	if l.cfg.Membership.View().Peers[0].Deaf {
+		t.Error("not tried again")
 	}
 }

@@ -26,6 +26,7 @@ type Host struct {
 	Underlay netip.Addr   // where tunnels to it end
 	Subnet   netip.Prefix // zero while it holds no lease
 	Direct   netip.Prefix // the underlay network within which it is reached without a tunnel; zero: never
+	Deaf     bool         // nothing that is sent to it without a tunnel is answered, as seen from here
 	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness

@@ -34,6 +34,7 @@ type Kernel interface {
 	Observe(context.Context) (bridge.Actual, error)
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
+	Echo(ctx context.Context, from, to netip.Addr) error // nil when it is answered
 }
 
 // Docker is Docker's configuration and its daemon.

@@ -77,6 +77,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
 	l.silent = silences(now, l.silent, view.Peers, desired.Switch, ports)
+	problems = append(problems, deafProblems(view.Peers)...)
 	problems = append(problems, filtered(now, l.silent, desired.Switch, ports)...)
 	for _, since := range l.silent {
 		if limit := since.Add(silenceLimit); limit.After(now) {

@@ -163,6 +163,9 @@ func tunnelled(self, peer Host) string {
 	case self.Direct != peer.Direct:
 		return fmt.Sprintf("it holds %s for its underlay subnet, and this host %s", peer.Direct, self.Direct)
 	}
+	if peer.Deaf {
+		return "nothing comes back from it without"
+	}
 	return ""
 }
 

@@ -37,6 +37,7 @@ func TestDirect(t *testing.T) {
 		behaviour{"Docker's FORWARD DROP", forwardDrop},
 		behaviour{"a host that says never has tunnels to all", oneSaysNever},
 		behaviour{"a host that moves to another subnet, and back", movesAway},
+		behaviour{"a network that drops packets with containers' addresses", networkThatDrops},
 		behaviour{"agents that are stopped", directWithoutAgents},
 		behaviour{"Docker must be restarted where it has started without the key", withoutTheKey},
 		behaviour{"uninstall leaves no trace", func(t *testing.T, l *testenv.Lab) { directUninstall(t, l, before) }},
@@ -183,6 +184,25 @@ func movesAway(t *testing.T, l *testenv.Lab) {
 		t.Logf("h2 and h3 reach each other by %s after %s", other, time.Since(began).Round(10*time.Millisecond))
 		containersReachEachOther(t, l)
 	}
+}
+
+// networkThatDrops is as many clouds: one way, which is enough.
+func networkThatDrops(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
+	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
+	began := time.Now()
+	run(t, h3, "nft", fmt.Sprintf("add table ip cloud; add chain ip cloud in { type filter hook prerouting priority -310; };"+
+		"add rule ip cloud in iifname %s ip saddr 172.17.0.0/16 drop", underlayDevice()))
+	testenv.Eventually(t, soon, func() error { return ways(t, h1, h3, mesh.ViaTunnel) })
+	t.Logf("both reach each other by tunnel after %s", time.Since(began).Round(10*time.Millisecond))
+	containersReachEachOther(t, l)
+	t.Logf("outage of container to container: %s", pings.outage(t))
+	for _, h := range []*testenv.Host{h1, h3} {
+		testenv.Eventually(t, soon, func() error { return problem(ctx, h, "nothing comes back", "direct: never") })
+	}
+	run(t, h3, "nft", "delete table ip cloud")
+	restartAgents(t, l, h1, h3)
+	testenv.Eventually(t, soon, func() error { return ways(t, h1, h3, mesh.ViaDirect) })
 }
 
 func directWithoutAgents(t *testing.T, l *testenv.Lab) {
