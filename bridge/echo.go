@@ -19,7 +19,8 @@ const (
 // Echo sends one ICMP echo request from an address of this host, and returns
 // when it is answered; an error if it is not before ctx ends.
 func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
-	conn, err := net.ListenPacket("ip4:icmp", from.String())
+	var listen net.ListenConfig
+	conn, err := listen.ListenPacket(ctx, "ip4:icmp", from.String())
 	if err != nil {
 		return fmt.Errorf("echo from %s: %w", from, err)
 	}

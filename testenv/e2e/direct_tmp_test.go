@@ -6,6 +6,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
+// natByHand stands in for what gremesh is to do itself.
 func natByHand(t *testing.T, l *testenv.Lab) {
 	for _, h := range l.Hosts() {
 		run(t, h, "nft", "add table ip tmpnat; add chain ip tmpnat c { type nat hook postrouting priority 99; };"+
