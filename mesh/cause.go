@@ -174,6 +174,9 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		}
 		return why
 	}
+	if why := now.peerCause(last, d.Object); why != "" {
+		return why
+	}
 	if strings.HasPrefix(d.Object, "link "+now.want.Port+" ") {
 		switch anew := now.have.Port.Index != last.have.Port.Index; {
 		case anew && remade != "":
@@ -213,6 +216,37 @@ func (now hostScene) bridgeCause(last hostScene, object string) string {
 		return name + " was taken down"
 	}
 	return ""
+}
+
+// peerCause names what has become of the peer that an object leads to.
+func (now hostScene) peerCause(last hostScene, object string) string {
+	is, wanted := peerBehind(now.want.Peers, object)
+	was, known := peerBehind(last.want.Peers, object)
+	switch {
+	case wanted && !known:
+		return fmt.Sprintf("the host with %s has come", is.Bip.Masked())
+	case known && !wanted:
+		return fmt.Sprintf("the host with %s has gone", was.Bip.Masked())
+	case is.Via.IsValid() && !was.Via.IsValid():
+		return fmt.Sprintf("the host with %s needs no tunnel: it is in this host's underlay subnet, and both take direct packets", is.Bip.Masked())
+	case was.Via.IsValid() && !is.Via.IsValid():
+		return fmt.Sprintf("the host with %s needs a tunnel: it has left this host's underlay subnet, or one of the two takes no direct packets", is.Bip.Masked())
+	case is.Via != was.Via:
+		return fmt.Sprintf("the host with %s has moved from %s to %s", is.Bip.Masked(), was.Via, is.Via)
+	}
+	return ""
+}
+
+// peerBehind is the peer that a route, neighbour or FDB entry is for.
+func peerBehind(peers []bridge.Peer, object string) (bridge.Peer, bool) {
+	i := slices.IndexFunc(peers, func(p bridge.Peer) bool {
+		return object == "route "+p.Bip.Masked().String() || object == "neighbour "+p.Bip.Addr().String() ||
+			object == "fdb "+bridge.MAC(p.Bip.Addr()).String()
+	})
+	if i < 0 {
+		return bridge.Peer{}, false
+	}
+	return peers[i], true
 }
 
 func addresses(all []netip.Prefix) string {

@@ -28,6 +28,7 @@ type Host struct {
 	Direct   netip.Prefix // the underlay network within which it is reached without a tunnel; zero: never
 	Path     int          // bytes, of the largest packet that gets there through the underlay; 0: not looked at yet
 	MTU      int          // bytes, the least of all Paths of its own, as it says; 0: it knows of none
+	Deaf     bool         // nothing that is sent to it without a tunnel is answered, as seen from here
 	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness

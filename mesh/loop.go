@@ -37,6 +37,7 @@ type Loop struct {
 	busy    sync.Mutex // held by whoever observes or applies
 
 	restarts *restarts
+	paths    *directPaths
 
 	// Guarded by busy.
 	rushed int // passes in a row that ended with the switch
@@ -76,10 +77,11 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: newRestarts(), down: make(map[lease.ID]time.Time), fights: make(fights),
+		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})
+	l.cfg.Membership = watched{cfg.Membership, l.paths}
 	return l
 }
 
@@ -88,6 +90,11 @@ func NewLoop(cfg LoopConfig) *Loop {
 // when it ends. It waits for a restart of Docker that is under way.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.restarts.group.Wait()
+	if l.cfg.Direct {
+		var paths sync.WaitGroup
+		defer paths.Wait()
+		paths.Go(func() { l.watchPaths(ctx) })
+	}
 	backoff := firstBackoff
 	for {
 		ok, again := l.pass(ctx)

@@ -33,6 +33,7 @@ type world struct {
 	restarts  int
 	made      *Loop
 	kernel    bridge.Actual
+	echo      error         // what comes of one
 	forgetful error         // what was before can't be kept
 	woken     chan struct{} // by whoever wakes the loop
 
@@ -42,6 +43,7 @@ type world struct {
 	hangs      bool // Open vSwitch does not answer
 	observed   int  // how often Open vSwitch was
 	reported   TunnelCount
+	open       bool
 	renumbered int
 	readied    int
 	log        bytes.Buffer
@@ -65,6 +67,7 @@ type fakeMembership struct{ *world }
 func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+func (f fakeMembership) Open(open bool)           { f.open = open }
 func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	f.renumbered++
 	f.view.Lost = false
@@ -95,8 +98,9 @@ func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
 	f.kernelSeen++
 	return f.kernel, nil
 }
-func (f fakeKernel) Remember(context.Context) error { return f.forgetful }
-func (f fakeKernel) Changed() <-chan struct{}       { return f.kernelWoken }
+func (f fakeKernel) Echo(context.Context, netip.Addr, netip.Addr) error { return f.echo }
+func (f fakeKernel) Remember(context.Context) error                     { return f.forgetful }
+func (f fakeKernel) Changed() <-chan struct{}                           { return f.kernelWoken }
 func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	f.applied = append(f.applied, "kernel")
 	for _, c := range changes {

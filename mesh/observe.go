@@ -76,20 +76,27 @@ func (l *Loop) Status(ctx context.Context) Status {
 				continue
 			}
 		}
-		status.Peers = append(status.Peers, l.peerStatus(peer, last.ports, traffic))
+		status.Peers = append(status.Peers, l.peerStatus(self, peer, last, traffic))
 	}
 	status.Mesh.Tunnels = status.Mesh.Hosts * (status.Mesh.Hosts - 1)
 	return status
 }
 
-func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[string]ovsdb.Traffic) PeerStatus {
+func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovsdb.Traffic) PeerStatus {
 	status := PeerStatus{
 		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness), Path: peer.Path,
 	}
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	port, ok := ports[status.ID]
+	if wantsTunnel(peer, last.keep) && self.Subnet.IsValid() && !self.Cut {
+		if status.Via = ViaTunnel; l.cfg.Direct {
+			if status.Indirect = tunnelled(self, peer); status.Indirect == "" {
+				status.Via = ViaDirect
+			}
+		}
+	}
+	port, ok := last.ports[status.ID]
 	if !ok {
 		return status
 	}

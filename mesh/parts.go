@@ -16,6 +16,7 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
+	Open(bool) // whether packets that come without a tunnel get through to containers
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 
@@ -33,6 +34,7 @@ type Kernel interface {
 	Observe(context.Context) (bridge.Actual, error)
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
+	Echo(ctx context.Context, from, to netip.Addr) error // nil when it is answered
 }
 
 // Docker is Docker's configuration and its daemon.

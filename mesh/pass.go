@@ -77,6 +77,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
 	l.silent = silences(now, l.silent, view.Peers, desired.Switch, ports)
+	problems = append(problems, deafProblems(view.Peers)...)
 	problems = append(problems, filtered(now, l.silent, desired.Switch, ports)...)
 	for _, since := range l.silent {
 		if limit := since.Add(silenceLimit); limit.After(now) {
@@ -176,16 +177,23 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (s
 	if whole {
 		l.scenes.docker = &now
 	}
+	l.cfg.Membership.Open(have.Obstacle == "")
+	if want.Direct && have.Obstacle != "" && !have.Stale {
+		problems = append(problems, Problem{
+			What: "peers in this host's underlay subnet are reached by tunnels, for Docker lets no packets through that come without: " + have.Obstacle,
+			Do:   "nothing, if tunnels will do: gremesh restarts no Docker for this alone",
+		})
+	}
 	if have.Stale && l.restarts.due(want) {
 		l.beReady() // systemd would not restart a unit that waits for this one
 		l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) })
 	}
 	if since, yes := l.restarts.underWay(); yes {
-		return false, []Problem{{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}}, nil
+		return false, append(problems, Problem{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}), nil
 	}
 	if !have.Stale {
 		l.restarts.helped()
-		return true, behind(want, have), nil
+		return true, append(problems, behind(want, have)...), nil
 	}
 	problem := Problem{
 		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),
@@ -194,7 +202,7 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (s
 	if err := l.restarts.failure(); err != nil {
 		problem.What += ": " + err.Error()
 	}
-	return false, []Problem{problem}, nil
+	return false, append(problems, problem), nil
 }
 
 // restartDocker runs beside the passes.

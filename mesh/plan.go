@@ -20,6 +20,7 @@ type Config struct {
 	Bridge       string // Docker's bridge: docker0
 	Tunnel       TunnelConfig
 	PerPeer      bool          // a route to each peer, beside the aggregate one
+	Direct       bool          // peers in this host's underlay network are reached without a tunnel
 	UnderlayLink string        // the device that has the underlay address
 	Flood        bool          // one broadcast domain; else hosts keep broadcasts to themselves
 	UnderlayMTU  int           // bytes, of the NIC that has the underlay address; counts while no path is known
@@ -98,7 +99,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	desired := &Desired{
 		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
 		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
-		Docker: docker.Settings{Bip: bip, MTU: mtu},
+		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct},
 	}
 	if view.Self.Cut {
 		return desired, nil
@@ -138,14 +139,32 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	return desired, problems
 }
 
-// wayTo is through the tunnel, unless both hosts want to do without and are on
-// one underlay network. Both see the same of each other, and so agree.
+// wayTo is through the tunnel, unless both hosts can do without and are on one
+// underlay network. Both see the same of each other, and so agree.
 func (c Config) wayTo(self, peer Host) bridge.Peer {
 	way := bridge.Peer{Bip: lease.Bip(peer.Subnet)}
-	if self.Direct.IsValid() && self.Direct == peer.Direct && self.Direct.Contains(peer.Underlay) {
+	if tunnelled(self, peer) == "" {
 		way.Via, way.Link = peer.Underlay, c.UnderlayLink
 	}
 	return way
+}
+
+// tunnelled is why packets to a peer need the tunnel; empty: they don't.
+func tunnelled(self, peer Host) string {
+	switch {
+	case !self.Direct.IsValid():
+		return "this host takes no direct packets"
+	case !self.Direct.Contains(peer.Underlay):
+		return "it is in another underlay subnet"
+	case !peer.Direct.IsValid():
+		return "it takes no direct packets"
+	case self.Direct != peer.Direct:
+		return fmt.Sprintf("it holds %s for its underlay subnet, and this host %s", peer.Direct, self.Direct)
+	}
+	if peer.Deaf {
+		return "nothing comes back from it without"
+	}
+	return ""
 }
 
 // aliveFirst is a copy in which those that are alive come first, else in the

@@ -41,16 +41,24 @@ type TotalStatus struct {
 	TunnelsUp int          `json:"tunnels_up"` // as each host counts its own
 }
 
-// PeerStatus is another host and the tunnel to it.
+// PeerStatus is another host, the way to it and its tunnel.
 type PeerStatus struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
 	Underlay netip.Addr   `json:"underlay"`
-	Subnet   netip.Prefix `json:"subnet"`         // zero while it holds no lease
-	State    string       `json:"state"`          // alive, failed or left
-	Path     int          `json:"path,omitempty"` // bytes, of the largest packet that gets there through the underlay
+	Subnet   netip.Prefix `json:"subnet"`             // zero while it holds no lease
+	State    string       `json:"state"`              // alive, failed or left
+	Path     int          `json:"path,omitempty"`     // bytes, of the largest packet that gets there through the underlay
+	Via      string       `json:"via,omitempty"`      // tunnel or direct: which way packets take; empty: none
+	Indirect string       `json:"indirect,omitempty"` // why not directly, where that is configured
 	Tunnel   TunnelStatus `json:"tunnel"`
 }
+
+// Ways to a peer.
+const (
+	ViaTunnel = "tunnel"
+	ViaDirect = "direct"
+)
 
 // TunnelStatus is the port to a peer as Open vSwitch has it.
 type TunnelStatus struct {

@@ -88,6 +88,9 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 	switch {
 	case u.KeepBip:
 		plan.Stays = append(plan.Stays, "bip and mtu in daemon.json, and docker0 with its address, MAC and MTU, stay (--keep-bip)")
+		for _, c := range withoutRestart(dockerd) {
+			plan.Changes = append(plan.Changes, c.Drift)
+		}
 	case dockerErr != nil:
 		failed(dockerErr)
 	default:
@@ -125,7 +128,9 @@ func (u Uninstall) Run(ctx context.Context) error {
 	errs = append(errs, u.putBackHost(ctx, true, true))
 	errs = append(errs, u.putBackSwitch(ctx))
 	running, keep := true, true
-	if !u.KeepBip {
+	if u.KeepBip {
+		errs = append(errs, u.putBackDirect(ctx))
+	} else {
 		var err error
 		if running, err = u.putBackDocker(ctx); err != nil {
 			errs = append(errs, err)
@@ -248,6 +253,21 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 	}
 	have, err = u.write(ctx, settings, have)
 	return have.Running, err
+}
+
+// putBackDirect gives daemon.json what does not go with the bip.
+func (u Uninstall) putBackDirect(ctx context.Context) error {
+	have, err := u.Docker.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	return u.Docker.Apply(ctx, withoutRestart(have))
+}
+
+// withoutRestart are the keys of daemon.json that dockerd need not be restarted
+// for when they are put back.
+func withoutRestart(have docker.Actual) []docker.Change {
+	return slices.DeleteFunc(docker.Diff(docker.Settings{Former: true}, have), docker.Change.Restarts)
 }
 
 func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.Actual) (docker.Actual, error) {

@@ -60,6 +60,8 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 			host.add(time.Now())
 		case <-l.cfg.Docker.Changed():
 			host.add(time.Now())
+		case <-l.paths.changed:
+			host.add(time.Now())
 		case <-l.restarts.ended:
 			host.add(time.Now())
 		}

@@ -131,7 +131,7 @@ func (h *Host) RunContainer(ctx context.Context, name string, options ...string)
 // ContainerAddr is the address of a running container: it may get another one
 // when dockerd has been restarted.
 func (h *Host) ContainerAddr(ctx context.Context, name string) (netip.Addr, error) {
-	out, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
+	out, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
 	if err != nil {
 		return netip.Addr{}, err
 	}

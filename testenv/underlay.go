@@ -160,6 +160,16 @@ func (l *Lab) Heal(ctx context.Context) error {
 	return l.nft(ctx, "flush set bridge lab cut\nflush set bridge lab cutaddr\nflush chain bridge lab filters")
 }
 
+// Replug moves the host's cable to the switch of another of the underlay's
+// subnets. Its addresses and routes stay what they are.
+func (h *Host) Replug(ctx context.Context, subnet netip.Prefix) error {
+	i := slices.Index(h.lab.cfg.Subnets, subnet)
+	if i < 0 {
+		return fmt.Errorf("plug %s into the switch of %s: there is none", h.Name, subnet)
+	}
+	return h.lab.ip(ctx, switchName, fmt.Sprintf("link set %s master %s", h.Name, switchDev(i)))
+}
+
 // UnderlayDown pulls the host's cable: its NIC loses the carrier.
 func (h *Host) UnderlayDown(ctx context.Context) error {
 	return h.lab.ip(ctx, switchName, "link set "+h.Name+" down")

@@ -20,6 +20,7 @@ type Config struct {
 	Path     string   // daemon.json: "/etc/docker/daemon.json"
 	Restart  []string // command and arguments; nil: never
 	StateDir string   // made when missing
+	Direct   bool     // see whether Docker lets packets through that come without a tunnel
 	Log      *slog.Logger
 }
 
@@ -28,12 +29,15 @@ type Daemon struct {
 	cfg Config
 	// seen are the running dockerds that are not stale, with what the file held
 	// when each was first seen: that is what it has started with.
-	seen    map[process.Process]Values
-	changed chan struct{} // capacity 1
+	seen     map[process.Process]Values
+	versions map[program]release
+	changed  chan struct{} // capacity 1
 }
 
 // New returns a Daemon; nothing is touched.
-func New(cfg Config) *Daemon { return &Daemon{cfg: cfg, changed: make(chan struct{}, 1)} }
+func New(cfg Config) *Daemon {
+	return &Daemon{cfg: cfg, changed: make(chan struct{}, 1), versions: make(map[program]release)}
+}
 
 // Observe reads daemon.json and looks for dockerd. A file that is missing or
 // empty sets nothing; one that is malformed is an error that names the place.
@@ -61,14 +65,23 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if s.Former != nil {
 		have.Former = &s.Former.Values
 	}
-	have.Bip, have.MTU = f.settings()
+	now := f.settings()
+	have.Bip, have.MTU, have.Direct = now.Bip, now.MTU, now.Direct
 	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
 	for _, b := range s.Behind {
 		if slices.Contains(running, b.Process) {
 			have.Behind = cmp.Or(b.MTU, defaultMTU)
 		}
 	}
-	d.see(running, s, Values{have.Bip, have.MTU})
+	d.see(running, s, now)
+	if d.cfg.Direct {
+		j, err := d.judge(ctx, running, s.Unread, f)
+		if err != nil {
+			have.Obstacle = err.Error()
+		} else {
+			have.Obstacle, have.Takes, have.Refuses = j.obstacle(), j.takes(), j.refuses()
+		}
+	}
 	return have, nil
 }
 
@@ -83,24 +96,32 @@ func (d *Daemon) see(running []process.Process, s state, now Values) {
 		switch i := slices.IndexFunc(s.Behind, func(b behind) bool { return b.Process == p }); {
 		case known:
 			seen[p] = v
-		case i >= 0:
-			seen[p] = Values{now.Bip, s.Behind[i].MTU}
-		case !slices.Contains(s.Old, p):
-			seen[p] = now
+		case i >= 0 || !slices.Contains(s.Old, p):
+			started := now
+			if i >= 0 {
+				started.MTU = s.Behind[i].MTU
+			}
+			switch {
+			case slices.Contains(s.Unread, p):
+				started.Direct = ""
+			case slices.Contains(s.Read, p):
+				started.Direct = "true"
+			}
+			seen[p] = started
 		}
 	}
 	d.seen = seen
 }
 
-// judge notes which of the running dockerds have started with something else
+// compare notes which of the running dockerds have started with something else
 // than what is written now. Where that is no more than the MTU they go on,
 // unless all is put back.
-func (d *Daemon) judge(running []process.Process, s *state, now Values, back bool) {
+func (d *Daemon) compare(running []process.Process, s *state, now Values, back bool) {
 	s.Old, s.Behind = nil, nil
 	for _, p := range running {
 		v, known := d.seen[p]
 		switch {
-		case known && v == now:
+		case known && v.Bip == now.Bip && v.MTU == now.MTU:
 		case known && v.Bip == now.Bip && !back:
 			s.Behind = append(s.Behind, behind{p, v.MTU})
 		default:
@@ -155,12 +176,13 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
-	bip, mtu := f.settings()
+	now := f.settings()
 	// Where somebody else took out what we had written, a dockerd that was seen
 	// before that has started with it.
 	if !back || s.Interim == "" {
-		d.judge(before, &s, Values{bip, mtu}, back)
+		d.compare(before, &s, now, back)
 	}
+	s.noteDirect(now.Direct == "true", before, d.seen)
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err
@@ -180,15 +202,15 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	}
 
 	// A dockerd that started meanwhile may have read either file.
-	now, err := dockerds()
+	after, err := dockerds()
 	if err != nil {
 		return err
 	}
-	started := slices.DeleteFunc(now, func(p process.Process) bool { return slices.Contains(before, p) })
+	started := slices.DeleteFunc(after, func(p process.Process) bool { return slices.Contains(before, p) })
 	if len(started) == 0 {
 		return nil
 	}
-	s.Old = append(s.Old, started...)
+	s.Old, s.Unread = append(s.Old, started...), append(s.Unread, started...)
 	return d.store(s)
 }
 
@@ -220,7 +242,6 @@ func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
 	if err != nil {
 		return nil, err
 	}
-	bip, mtu := f.settings()
 	_, err = os.Stat(filepath.Dir(d.cfg.Path))
 	made := errors.Is(err, fs.ErrNotExist)
 	if existed {
@@ -228,5 +249,5 @@ func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
 			return nil, fmt.Errorf("back up %s: %w", d.cfg.Path, err)
 		}
 	}
-	return &former{Path: d.cfg.Path, Existed: existed, MadeDir: made, Values: Values{bip, mtu}}, nil
+	return &former{Path: d.cfg.Path, Existed: existed, MadeDir: made, Values: f.settings()}, nil
 }

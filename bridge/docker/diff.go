@@ -9,8 +9,9 @@ import (
 
 // Actual is daemon.json and the dockerd that should have read it.
 type Actual struct {
-	Bip string // as written; empty: not set
-	MTU int    // bytes; 0: not set
+	Bip    string // as written; empty: not set
+	MTU    int    // bytes; 0: not set
+	Direct string // "allow-direct-routing", true or false; empty: not set
 	// Stale says that a dockerd still runs that started before our last write,
 	// with another bip: it must be restarted to take the new one.
 	Stale bool
@@ -19,6 +20,12 @@ type Actual struct {
 	// same bip; 0: none. It is no reason for a restart.
 	Behind  int
 	Running bool // a dockerd runs in this network namespace
+	// Obstacle is why Docker does not let packets through to containers that
+	// come by the NIC, without a tunnel; empty: it does. Only a Daemon that is
+	// configured to looks at that.
+	Obstacle string
+	Takes    bool // the dockerd that starts next takes "allow-direct-routing" from the file
+	Refuses  bool // it does not start with it; neither, where its version is not known
 
 	Former  *Values // before gremesh's first write; nil: it has written nothing
 	Written Values  // what gremesh has written last
@@ -32,6 +39,11 @@ type Change struct {
 	key  key
 	back bool // it puts back what was
 }
+
+// Restarts tells whether dockerd must be restarted for a key that is put back.
+// Packets that Docker drops unless it has read "allow-direct-routing" have
+// another way.
+func (c Change) Restarts() bool { return c.key.name != directKey }
 
 // Diff returns the keys that must change; for the zero Settings none.
 func Diff(want Settings, have Actual) []Change {
@@ -53,11 +65,22 @@ func Diff(want Settings, have Actual) []Change {
 	if want.MTU != 0 {
 		differ("mtu", number(have.MTU), strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
 	}
+	switch {
+	case want.Direct && have.Takes:
+		differ(directKey, have.Direct, "true", "true")
+	case (!want.Direct || have.Refuses) && have.Written.Direct != "" && have.Direct == have.Written.Direct && want.Bip.IsValid():
+		former := ""
+		if have.Former != nil {
+			former = have.Former.Direct
+		}
+		differ(directKey, have.Direct, former, former)
+	}
 	return all
 }
 
 // Restarts tells whether a dockerd that runs must be restarted when the changes
-// have been made: for another bip, and not for another MTU alone.
+// have been made: for another bip, and not for another MTU alone,
+// nor for "allow-direct-routing": packets have another way until then.
 func Restarts(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool { return c.key.name == "bip" })
 }

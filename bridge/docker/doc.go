@@ -1,5 +1,5 @@
-// Package docker keeps two keys of dockerd's configuration file: bip and mtu.
-// Every other key, its order, big numbers, comments and formatting stay as
+// Package docker keeps keys of dockerd's configuration file: bip and mtu, and,
+// where that is wanted and dockerd knows it, allow-direct-routing. Every other key, its order, big numbers, comments and formatting stay as
 // they are, and the file is replaced atomically.
 //
 // dockerd reads the file only when it starts. A dockerd that ran while the

@@ -36,6 +36,9 @@ func diffFormer(want Settings, have Actual) []Change {
 	if have.MTU != should.MTU && have.MTU == have.Written.MTU {
 		differ("mtu", number(have.MTU), number(should.MTU), number(should.MTU))
 	}
+	if have.Direct != should.Direct && have.Written.Direct != "" && have.Direct == have.Written.Direct {
+		differ(directKey, have.Direct, should.Direct, should.Direct)
+	}
 	return all
 }
 
@@ -62,6 +65,9 @@ func Stays(have Actual) []string {
 	if have.MTU != have.Former.MTU && have.MTU != have.Written.MTU {
 		stays("mtu", number(have.MTU))
 	}
+	if have.Direct != have.Former.Direct && have.Written.Direct != "" && have.Direct != have.Written.Direct {
+		stays(directKey, have.Direct)
+	}
 	return all
 }
 
@@ -76,6 +82,8 @@ func (s *state) note(changes []Change) {
 			s.Written.Bip = c.Should
 		case c.key.name == "mtu":
 			s.Written.MTU, _ = strconv.Atoi(c.Should) // it is made of a number
+		case c.key.name == directKey:
+			s.Written.Direct = c.Should
 		}
 	}
 }
@@ -112,14 +120,16 @@ func become(b, like []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fromBip, fromMTU := from.settings()
-	toBip, toMTU := to.settings()
+	was, is := from.settings(), to.settings()
 	var keys []key
-	if fromBip != toBip {
-		keys = append(keys, key{"bip", quoted(toBip)})
+	if was.Bip != is.Bip {
+		keys = append(keys, key{"bip", quoted(is.Bip)})
 	}
-	if fromMTU != toMTU {
-		keys = append(keys, key{"mtu", number(toMTU)})
+	if was.MTU != is.MTU {
+		keys = append(keys, key{"mtu", number(is.MTU)})
+	}
+	if was.Direct != is.Direct {
+		keys = append(keys, key{directKey, is.Direct})
 	}
 	if len(keys) == 0 {
 		return b, nil

@@ -46,7 +46,7 @@ func parse(b []byte) (file, error) {
 	if !ok {
 		return file{}, fmt.Errorf("%s: the file is not a JSON object but %.20s", position(b, root.StartOffset), b[root.StartOffset:root.EndOffset])
 	}
-	for _, name := range []string{"bip", "mtu"} {
+	for _, name := range []string{"bip", "mtu", directKey} {
 		seen := false
 		for _, m := range object.Members {
 			is := m.Name.Value.(hujson.Literal).String()
@@ -72,6 +72,9 @@ func parse(b []byte) (file, error) {
 			return file{}, fmt.Errorf("%s: mtu must be a whole number of bytes", position(b, v.StartOffset))
 		}
 	}
+	if v := f.find(directKey); v != nil && literal(v) != "true" && literal(v) != "false" {
+		return file{}, fmt.Errorf("%s: %s must be true or false", position(b, v.StartOffset), directKey)
+	}
 	return f, nil
 }
 
@@ -90,14 +93,23 @@ func literal(v *hujson.Value) string {
 
 // settings are our keys as they are; a bip that is no prefix is returned as
 // text only.
-func (f file) settings() (bip string, mtu int) {
-	if v := f.find("bip"); v != nil {
-		bip = v.Value.(hujson.Literal).String()
-	}
+func (f file) settings() Values {
+	is := Values{Bip: f.text("bip")}
 	if v := f.find("mtu"); v != nil {
-		mtu, _ = strconv.Atoi(literal(v))
+		is.MTU, _ = strconv.Atoi(literal(v))
 	}
-	return bip, mtu
+	if v := f.find(directKey); v != nil {
+		is.Direct = literal(v)
+	}
+	return is
+}
+
+// text is a member that is a string; empty where there is none.
+func (f file) text(name string) string {
+	if v := f.find(name); v != nil && v.Value.Kind() == '"' {
+		return v.Value.(hujson.Literal).String()
+	}
+	return ""
 }
 
 // merge returns daemon.json with the keys set and all else as it was. It

@@ -2,12 +2,14 @@ package docker
 
 import "net/netip"
 
-// Settings are the two keys of daemon.json that gremesh owns (dockerd(8)).
+// Settings are the keys of daemon.json that gremesh owns (dockerd(8)).
 type Settings struct {
 	Bip netip.Prefix // "bip": docker0's address, 172.17.42.1/24
 	MTU int          // "mtu": bytes, of docker0's network and its containers
+	// Direct asks for "allow-direct-routing", where dockerd knows that key.
+	Direct bool
 
-	// Former asks for both as they were before gremesh, in place of the above.
+	// Former asks for all as they were before gremesh, in place of the above.
 	Former bool
 	// Interim, with Former, is the bip where there was none. dockerd keeps the
 	// address of its last bip in a database of its own: it must be started once
@@ -15,8 +17,9 @@ type Settings struct {
 	Interim netip.Prefix
 }
 
-// Values are bip and mtu as daemon.json has them.
+// Values are the keys as daemon.json has them.
 type Values struct {
-	Bip string `json:"bip,omitempty"` // as written; empty: not set
-	MTU int    `json:"mtu,omitempty"` // bytes; 0: not set
+	Bip    string `json:"bip,omitempty"`                  // as written; empty: not set
+	MTU    int    `json:"mtu,omitempty"`                  // bytes; 0: not set
+	Direct string `json:"allow_direct_routing,omitempty"` // true or false; empty: not set
 }

@@ -31,12 +31,31 @@ type state struct {
 	Old []process.Process `json:"old,omitempty"`
 	// Behind are those of which only the MTU was another one.
 	Behind []behind `json:"behind,omitempty"`
+	// Unread are those of them, and others, that had started without
+	// "allow-direct-routing" when it was written.
+	Unread []process.Process `json:"unread,omitempty"`
+	// Read are those that had started with it when it was taken out.
+	Read []process.Process `json:"read,omitempty"`
 }
 
 // behind is a dockerd that was started with another MTU.
 type behind struct {
 	process.Process
 	MTU int `json:"mtu"` // bytes; 0: it was not set
+}
+
+// noteDirect notes which dockerds will not have read "allow-direct-routing" as
+// it is about to be written, or taken out.
+func (s *state) noteDirect(in bool, running []process.Process, seen map[process.Process]Values) {
+	s.Read, s.Unread = nil, nil
+	for _, p := range running {
+		switch read := seen[p].Direct == "true"; {
+		case in && !read:
+			s.Unread = append(s.Unread, p)
+		case !in && read:
+			s.Read = append(s.Read, p)
+		}
+	}
 }
 
 // former is daemon.json as it was before our first write.

@@ -29,10 +29,11 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
 			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
 			UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
+			Direct: cfg.Direct == sameSubnet,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
-		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Log: log}),
+		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Direct: cfg.Direct == sameSubnet, Log: log}),
 	}
 }
 
@@ -45,12 +46,15 @@ func (c Config) tunnel() mesh.TunnelConfig {
 // gossip is the configuration of this host's part in gossip.
 func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
 	var direct netip.Prefix
+	open := false
 	if cfg.Direct == sameSubnet {
 		direct, _ = bridge.Subnet(at.addr) // an address that has gone meanwhile is noticed, and then it is another agent's
+		have, err := p.docker.Observe(ctx) // an error is the loop's to report
+		open = err == nil && have.Obstacle == ""
 	}
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
-		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Keys: cfg.Mesh.Keys,
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
 		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,

@@ -88,8 +88,8 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 
 func renderPeers(peers []mesh.PeerStatus, p paint) string {
 	t := newTable()
-	t.SuppressEmptyColumns() // ERROR is there only when there is one
-	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "TUNNEL", "TYPE", "BFD", "RX", "TX", "ERROR"})
+	t.SuppressEmptyColumns() // NOT DIRECT and ERROR are there only when there is one
+	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "VIA", "TUNNEL", "TYPE", "BFD", "RX", "TX", "NOT DIRECT", "ERROR"})
 	for _, peer := range peers {
 		tunnel := peer.Tunnel
 		rx, tx := "-", "-"
@@ -97,8 +97,8 @@ func renderPeers(peers []mesh.PeerStatus, p paint) string {
 			rx, tx = byteCount(tunnel.RxBytes), byteCount(tunnel.TxBytes)
 		}
 		t.AppendRow(table.Row{
-			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State),
-			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), rx, tx,
+			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State), cmp.Or(peer.Via, "-"),
+			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), rx, tx, peer.Indirect,
 			p.in(text.FgRed, tunnel.Error),
 		})
 	}

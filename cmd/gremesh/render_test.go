@@ -61,8 +61,8 @@ func wholeStatus() mesh.Status {
 		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, byte(43 + i), 0}), 24)
 		s.Peers = append(s.Peers, mesh.PeerStatus{
 			ID: "id-of-" + name, Name: name, State: "alive", Subnet: subnet,
-			Underlay: netip.AddrFrom4([4]byte{192, 168, 248, byte(140 + i)}),
-			Tunnel:   mesh.TunnelStatus{Port: []string{"gre43", "gre44"}[i], Type: "gre", BFD: "up", RxBytes: 1 << (10 * (i + 1)), TxBytes: 1023},
+			Underlay: netip.AddrFrom4([4]byte{192, 168, 248, byte(140 + i)}), Via: mesh.ViaTunnel,
+			Tunnel: mesh.TunnelStatus{Port: []string{"gre43", "gre44"}[i], Type: "gre", BFD: "up", RxBytes: 1 << (10 * (i + 1)), TxBytes: 1023},
 		})
 	}
 	return s
@@ -72,6 +72,8 @@ func troubledStatus() mesh.Status {
 	s := wholeStatus()
 	s.Mesh.Hosts, s.Mesh.Failed, s.Mesh.Tunnels, s.Mesh.TunnelsUp = 3, 1, 6, 4
 	s.Peers[0].State, s.Peers[0].Tunnel.BFD = "failed", "down"
+	s.Peers[0].Indirect = "it takes no direct packets"
+	s.Peers[1].Via = mesh.ViaDirect
 	s.Peers = append(s.Peers,
 		mesh.PeerStatus{
 			ID: "id-of-h4", Name: "h4", State: "alive",

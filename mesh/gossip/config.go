@@ -18,6 +18,7 @@ type Config struct {
 	Seeds     []string       // host or host:port
 	Bootstrap bool           // found a mesh if no seed knows one
 	Direct    netip.Prefix   // the underlay network within which peers may do without a tunnel; zero: none
+	Open      bool           // they may do so now; see Node.Open
 	Keys      [][]byte       // AES keys of 16, 24 or 32 bytes, the first is primary; none: plain text
 	Settings  Settings
 	Fixed     netip.Prefix   // the only subnet to claim, or zero

@@ -28,10 +28,11 @@ type Node struct {
 	hails    chan netip.AddrPort                 // hosts that take us for alive, and are not alive here
 	publish  chan struct{}                       // what we say of ourselves has changed
 	agreed   atomic.Pointer[map[lease.ID]string] // see Agree
-	repair   chan struct{}                       // agreed has changed
+	repair   chan struct{}                       // agreed or open has changed
 	paths    atomic.Pointer[map[netip.Addr]int]  // see Measured
 	measured chan struct{}                       // paths have changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
+	open     atomic.Bool // see Open
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
 	ready    chan struct{}
@@ -70,6 +71,7 @@ func New(cfg Config) (*Node, error) {
 		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]string), told: make(map[lease.ID]string),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
 	}
+	n.open.Store(cfg.Open)
 	st, err := n.store.load()
 	if err != nil {
 		return nil, err
@@ -100,7 +102,7 @@ func New(cfg Config) (*Node, error) {
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	n.delegate.meta.Store(&meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
-		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key, Fallback: cfg.Settings.Tunnel.Fallback, Direct: cfg.Direct,
+		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key, Fallback: cfg.Settings.Tunnel.Fallback, Direct: n.within(),
 	})
 	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records})
 	n.tunnels.Store(&mesh.TunnelCount{})
@@ -126,6 +128,23 @@ func (n *Node) Report(count mesh.TunnelCount) {
 	if old := n.tunnels.Swap(&count); *old != count {
 		notify(n.publish)
 	}
+}
+
+// Open tells the mesh whether packets that come without a tunnel get through to
+// this host's containers now.
+func (n *Node) Open(open bool) {
+	if n.open.Swap(open) != open {
+		notify(n.repair)
+		notify(n.publish)
+	}
+}
+
+// within is the underlay network from which this host takes such packets now.
+func (n *Node) within() netip.Prefix {
+	if !n.open.Load() {
+		return netip.Prefix{}
+	}
+	return n.cfg.Direct
 }
 
 // Run takes part in the mesh until ctx ends, without a goodbye: to the others
@@ -164,7 +183,7 @@ func (n *Node) announce(ctx context.Context) error {
 		select {
 		case <-n.publish:
 			next := *n.delegate.meta.Load()
-			next.Tunnels, next.MTU = *n.tunnels.Load(), n.lowestPath()
+			next.Tunnels, next.MTU, next.Direct = *n.tunnels.Load(), n.lowestPath(), n.within()
 			next.Mesh = n.View().Mesh
 			n.delegate.meta.Store(&next)
 			if err := n.list.UpdateNode(time.Second); err != nil {

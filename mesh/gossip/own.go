@@ -53,6 +53,7 @@ func (n *Node) own(ctx context.Context) error {
 			continue
 		case <-n.repair:
 			n.tellPairs()
+			n.refresh()
 			continue
 		case r := <-n.requests:
 			out = r.do()

@@ -15,7 +15,8 @@ import (
 // holds no lease, the subnet that it would ask for first; zero if none is free.
 // Hosts that are said to be there, beside those that are known, hold theirs. Of
 // a host it is not known whether it is alive: those that hold a lease are taken
-// to be. Nothing is created.
+// to be, and within this host's underlay network to take direct packets where it
+// does itself. Nothing is created.
 func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	s := store{cfg.Dir}
 	st, err := s.loadState()
@@ -55,6 +56,14 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 			view.Self.Subnet, view.Self.Cut = h.Subnet, h.Cut
 		} else {
 			view.Peers = append(view.Peers, h)
+		}
+	}
+	if cfg.Open {
+		view.Self.Direct = cfg.Direct
+		for i := range view.Peers {
+			if cfg.Direct.Contains(view.Peers[i].Underlay) {
+				view.Peers[i].Direct = cfg.Direct
+			}
 		}
 	}
 	view.SortPeers()

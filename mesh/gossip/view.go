@@ -36,7 +36,7 @@ func (n *Node) refresh() {
 	own := n.kept
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
-		Direct: n.cfg.Direct, MTU: n.lowestPath(),
+		Direct: n.within(), MTU: n.lowestPath(),
 	}
 	if own.State == lease.Held {
 		view.Self.Subnet = own.Subnet
