@@ -35,7 +35,7 @@ func change(object, is, should string, steps ...step) Change {
 // Diff returns what makes have into want. For the zero Rules that is the
 // removal of what is ours.
 func Diff(want Rules, have Actual) []Change {
-	all := diffTable(want, have.Table)
+	all := diffTable(want.kept(have), have.Table)
 	for _, f := range have.Filters {
 		all = append(all, diffUserChain(want, f)...)
 	}

@@ -13,6 +13,10 @@ import (
 	"strings"
 )
 
+// ErrNoNFT is why nothing can be seen on a machine that lacks nft(8), and why
+// nothing there is ours.
+var ErrNoNFT = errors.New("containers' traffic to other hosts may be masqueraded or dropped: there is no nft: install nftables")
+
 // Observe reads what the packet filters have now, and changes nothing: a
 // filter table of iptables that is not there does not come to be by it.
 func (h *Host) Observe(ctx context.Context) (Actual, error) {
@@ -44,7 +48,7 @@ type nftChain struct {
 func listChains(ctx context.Context) ([]nftChain, error) {
 	out, err := run(ctx, "nft", "-j", "list", "chains")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, fmt.Errorf("%w: install nftables", err)
+		return nil, ErrNoNFT
 	}
 	if err != nil {
 		return nil, err
