@@ -26,6 +26,9 @@ func (c Config) natRules(self Host, desired *Desired) masq.Rules {
 		NonMasquerade: masq.Compile(c.NAT.Config, c.Space.Pool, underlays),
 		Forward:       []masq.Path{{In: c.Bridge, Out: c.Bridge}},
 	}
+	if !c.Flood {
+		rules.Quiet = c.Switch
+	}
 	if slices.ContainsFunc(desired.Host.Peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
 		rules.Forward = append(rules.Forward,
 			masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
@@ -104,8 +107,15 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	return obstacles(want, left.have), nil
 }
 
+// obstacles are what only people can mend.
 func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
+	if want.Quiet != "" && have.Unbridged {
+		problems = append(problems, Problem{
+			What: "this host's own broadcasts on Docker's bridge go into all tunnels: the kernel lacks nftables' bridge family",
+			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
+		})
+	}
 	for _, o := range masq.Obstacles(want, have) {
 		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})
 	}

@@ -20,6 +20,9 @@ type Rules struct {
 	// Forward are the ways that traffic from pool to pool takes through this
 	// host.
 	Forward []Path
+	// Quiet is the port of Docker's bridge by which the bridge's own broadcasts
+	// and multicasts are not sent; empty: they are.
+	Quiet string
 }
 
 // Path is a way through this host: in by one device, out by another or the

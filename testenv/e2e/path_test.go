@@ -291,7 +291,7 @@ func localARPsAreCopied(t *testing.T, l *testenv.Lab) {
 
 // ownARPsAreKept tells whether gremesh keeps a bridge's own broadcasts out of
 // the tunnels. The kernel sends those by every port, whatever its flags.
-const ownARPsAreKept = false
+const ownARPsAreKept = true
 
 func ownARPsStayLocal(t *testing.T, l *testenv.Lab) {
 	h := l.Host(1)
