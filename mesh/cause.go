@@ -9,6 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -21,6 +22,7 @@ const (
 )
 
 const (
+	viewChanged  = "the mesh has changed"
 	unknownCause = "changed by another program" // for the desired state is what it was
 	// settling is how long after its start a program may still be changing
 	// things that a pass has seen in order meanwhile. A database is what it is
@@ -45,6 +47,12 @@ type (
 		at   time.Time
 		want bridge.Host
 		have bridge.Actual
+	}
+	natScene struct {
+		at   time.Time
+		view View
+		want masq.Rules
+		have masq.Actual
 	}
 )
 
@@ -133,7 +141,7 @@ func viewCause(last, now View, id string) string {
 	case was.Liveness == Failed:
 		return is.Name + " came back"
 	}
-	return "the mesh has changed"
+	return viewChanged
 }
 
 func find(peers []Host, id string) (Host, bool) {
@@ -151,6 +159,28 @@ func (now dockerScene) cause(last dockerScene) string {
 		return "this host has another subnet"
 	case now.want.MTU != last.want.MTU:
 		return "the MTU is to be another"
+	}
+	return unknownCause
+}
+
+// cause names what made a difference in the packet filter.
+func (now natScene) cause(last natScene, started young) string {
+	switch {
+	case now.view.Self.Cut != last.view.Self.Cut:
+		return viewCause(last.view, now.view, "")
+	case now.want.Subnet != last.want.Subnet:
+		return "this host has another subnet"
+	case !slices.Equal(now.want.Forward, last.want.Forward):
+		return "peers are reached by other ways"
+	case now.want.Keep != last.want.Keep || !slices.Equal(now.want.NonMasquerade, last.want.NonMasquerade):
+		for _, peer := range slices.Concat(now.view.Peers, last.view.Peers) {
+			if why := viewCause(last.view, now.view, peer.ID.String()); why != viewChanged {
+				return why
+			}
+		}
+		return "the operator says so (masquerade)"
+	case started[dockerd]:
+		return dockerd + " was restarted"
 	}
 	return unknownCause
 }

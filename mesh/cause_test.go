@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -67,26 +68,26 @@ func TestCauses(t *testing.T) {
 		},
 		"a host joins": {
 			func(w *world) { w.view.Peers = append(w.view.Peers, testHost(4)) }, nil,
-			map[string]string{"port gre45": "h4 joined"},
+			map[string]string{"port gre45": "h4 joined", packets: "h4 joined"},
 		},
 		"a host leaves": {
 			func(w *world) { w.view.Peers[0].Liveness = Left }, nil,
-			map[string]string{"port gre43": "h2 left"},
+			map[string]string{"port gre43": "h2 left", packets: "h2 left"},
 		},
 		"a host is forgotten": {
 			func(w *world) { w.view.Peers = w.view.Peers[1:] }, nil,
-			map[string]string{"port gre43": "h2 is gone"},
+			map[string]string{"port gre43": "h2 is gone", packets: "h2 is gone"},
 		},
 		"a host fails and its grace is over": {
 			func(w *world) {
 				w.view.Peers[0].Liveness, w.view.Peers[0].Since = Failed, time.Now().Add(-time.Hour)
 				w.ovs.Ports[0].BFD.State = "down"
 			}, nil,
-			map[string]string{"port gre43": "h2 failed"},
+			map[string]string{"port gre43": "h2 failed", packets: "h2 failed"},
 		},
 		"a host moves": {
 			func(w *world) { w.view.Peers[0].Underlay = netip.MustParseAddr(third) }, nil,
-			map[string]string{"interface gre43 options:remote_ip": "h2 moved to " + third},
+			map[string]string{"interface gre43 options:remote_ip": "h2 moved to " + third, packets: "h2 moved to " + third},
 		},
 		"a host renumbers": {
 			func(w *world) { w.view.Peers[0].Subnet = addr("172.17.99.0/24") }, nil,
@@ -98,7 +99,7 @@ func TestCauses(t *testing.T) {
 		},
 		"a host loses a conflict": {
 			func(w *world) { w.view.Peers[0].Cut = true }, nil,
-			map[string]string{"port gre43": "h2 has lost its subnet to another host"},
+			map[string]string{"port gre43": "h2 has lost its subnet to another host", packets: "h2 has lost its subnet to another host"},
 		},
 		"this host loses a conflict": {
 			func(w *world) { w.view.Self.Cut = true }, nil,
@@ -107,6 +108,14 @@ func TestCauses(t *testing.T) {
 		"this host moves": {
 			func(w *world) { w.view.Self.Underlay = netip.MustParseAddr(third) }, nil,
 			map[string]string{"*": "this host moved to " + third},
+		},
+		"the table is flushed away": {
+			func(w *world) { w.nat = masq.Actual{} }, nil,
+			map[string]string{packets: unknownCause},
+		},
+		"the operator has another list": {
+			func(w *world) { w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{addr("10.0.0.0/8")} }, nil,
+			map[string]string{packets: "the operator says so (masquerade)"},
 		},
 		"docker0 is re-addressed, and the route lost with that": {
 			func(w *world) { w.kernel.Addrs, w.kernel.Routes = []netip.Prefix{addr("172.17.0.1/16")}, nil }, nil,

@@ -149,5 +149,8 @@ func whoChanges(object string) string {
 	case "daemon.json":
 		return "your configuration management, or `auditctl -w` on the file and then `ausearch -f daemon.json`"
 	}
+	if kind == "nftables" || strings.HasPrefix(kind, "iptables") {
+		return "`nft monitor` shows when, and the process (of iptables-legacy nothing)"
+	}
 	return "`ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` whether systemd-networkd or NetworkManager has docker0 or br0"
 }

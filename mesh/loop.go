@@ -20,6 +20,8 @@ type LoopConfig struct {
 	Switch     Switch
 	Kernel     Kernel
 	Docker     Docker
+	NAT        NAT
+	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
 	Log        *slog.Logger
@@ -45,6 +47,7 @@ type Loop struct {
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
 	failed map[string]bool        // what the last pass failed with
+	told   map[string]bool        // what was logged of the operator's words about masquerading
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	fights fights
@@ -57,6 +60,7 @@ type scenes struct {
 	ovs    *switchScene
 	docker *dockerScene
 	host   *hostScene
+	nat    *natScene
 }
 
 // outcome is what the last pass saw and left.
@@ -71,7 +75,7 @@ const (
 	resyncEvery  = 30 * time.Second
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 10 * time.Second
-	partTimeout  = 15 * time.Second // for each of Open vSwitch, daemon.json and the kernel
+	partTimeout  = 15 * time.Second // for each of Open vSwitch, daemon.json, the packet filter and the kernel
 )
 
 // NewLoop starts nothing.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -33,7 +34,10 @@ type world struct {
 	restarts  int
 	made      *Loop
 	kernel    bridge.Actual
-	echo      error         // what comes of one
+	echo      error // what comes of one
+	nat       masq.Actual
+	natErr    error
+	said      masq.FileState
 	forgetful error         // what was before can't be kept
 	woken     chan struct{} // by whoever wakes the loop
 
@@ -135,6 +139,40 @@ func (f fakeDocker) Restart(ctx context.Context) error {
 	return err
 }
 
+type fakeNAT struct{ *world }
+
+func (f fakeNAT) Observe(context.Context) (masq.Actual, error) { return f.nat, f.natErr }
+func (f fakeNAT) Changed() <-chan struct{}                     { return nil }
+func (f fakeNAT) Apply(context.Context, []masq.Change) error {
+	f.applied = append(f.applied, "nat")
+	f.nat = natAsPlanned(f.view, f.said)
+	return nil
+}
+
+type fakeMasquerade struct{ *world }
+
+func (f fakeMasquerade) State() masq.FileState    { return f.said }
+func (f fakeMasquerade) Changed() <-chan struct{} { return nil }
+
+// natAsPlanned is a packet filter without Docker's own rules.
+func natAsPlanned(view View, said masq.FileState) masq.Actual {
+	cfg := testConfig()
+	cfg.NAT = said
+	desired, _ := Plan(cfg, view, Keep{testHost(2).ID: true, testHost(3).ID: true})
+	if desired == nil {
+		return masq.Actual{}
+	}
+	table := []string{"table ip gremesh {", "chain postrouting {", "type nat hook postrouting priority 99; policy accept;"}
+	for _, c := range masq.Diff(desired.NAT, masq.Actual{}) {
+		for _, command := range strings.Split(strings.Trim(c.Commands[0], "nft '"), "; ") {
+			if rule, is := strings.CutPrefix(command, "add rule ip gremesh postrouting "); is {
+				table = append(table, rule)
+			}
+		}
+	}
+	return masq.Actual{Table: append(table, "}", "}")}
+}
+
 func ovsAsPlanned(view View) ovsdb.Actual {
 	desired, _ := Plan(testConfig(), view, Keep{testHost(2).ID: true, testHost(3).ID: true})
 	have := ovsdb.Actual{Bridge: ovsdb.Bridge{
@@ -170,6 +208,8 @@ func succeeds(context.Context) error { return nil }
 func planned(peers ...Host) *world {
 	w := &world{view: testView(peers...), kernel: kernelAsPlanned(), restart: succeeds, takes: func() {}}
 	w.ovs = ovsAsPlanned(w.view)
+	w.said = testConfig().NAT
+	w.nat = natAsPlanned(w.view, w.said)
 	w.docker = docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true}
 	return w
 }
@@ -177,6 +217,7 @@ func planned(peers ...Host) *world {
 func (w *world) loop() *Loop {
 	w.made = NewLoop(LoopConfig{
 		Config: testConfig(), Membership: fakeMembership{w}, Switch: fakeSwitch{w}, Kernel: fakeKernel{w}, Docker: fakeDocker{w},
+		NAT: fakeNAT{w}, Masquerade: fakeMasquerade{w},
 		History: fakeHistory{w}, Ages: func(...string) (map[string]time.Duration, error) { w.searched++; return w.ages, nil },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -125,7 +126,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if err != nil {
 		unknown(err)
 	}
-	desired, _ := Plan(l.cfg.Config, view, l.last.Load().keep)
+	desired, _ := l.cfg.plan(view, l.last.Load().keep)
 	if err == nil {
 		audit.Drift = append(audit.Drift, switchDrift(desired.Switch, ovs)...)
 	}
@@ -133,6 +134,13 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		unknown(err)
 	} else {
 		audit.Drift = append(audit.Drift, dockerDrift(desired.Docker, have)...)
+	}
+	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
+		unknown(err)
+	} else {
+		for _, c := range masq.Diff(desired.NAT, have) {
+			audit.Drift = append(audit.Drift, c.Drift)
+		}
 	}
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unknown(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -42,6 +43,19 @@ type Docker interface {
 	Observe(context.Context) (docker.Actual, error)
 	Apply(context.Context, []docker.Change) error
 	Restart(context.Context) error
+	Changed() <-chan struct{}
+}
+
+// NAT is the packet filter of this host.
+type NAT interface {
+	Observe(context.Context) (masq.Actual, error)
+	Apply(context.Context, []masq.Change) error
+	Changed() <-chan struct{}
+}
+
+// Masquerade is what the operator says about masquerading, at any time anew.
+type Masquerade interface {
+	State() masq.FileState
 	Changed() <-chan struct{}
 }
 

@@ -51,7 +51,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	keep, graceEnd := l.keep(view, ovs, switchSeen)
 	again = sooner(again, graceEnd)
-	desired, problems := Plan(l.cfg.Config, view, keep)
+	desired, problems := l.cfg.plan(view, keep)
+	l.tellNAT()
 	if desired == nil {
 		l.cfg.Membership.Report(TunnelCount{})
 		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
@@ -89,6 +90,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err != nil {
 		fail(err)
 	}
+	// Before the routes, so that nothing that takes them is masqueraded.
+	if more, err = l.keepNAT(ctx, view, desired.NAT, &mends); err != nil {
+		fail(err)
+	}
+	problems = append(problems, more...)
 	if err := l.keepHost(ctx, desired.Host, settled, &mends); err != nil {
 		fail(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -19,12 +20,13 @@ type Config struct {
 	Datapath     string // system, netdev, or empty for OVS's default
 	Bridge       string // Docker's bridge: docker0
 	Tunnel       TunnelConfig
-	PerPeer      bool          // a route to each peer, beside the aggregate one
-	Direct       bool          // peers in this host's underlay network are reached without a tunnel
-	UnderlayLink string        // the device that has the underlay address
-	Flood        bool          // one broadcast domain; else hosts keep broadcasts to themselves
-	UnderlayMTU  int           // bytes, of the NIC that has the underlay address; counts while no path is known
-	PeerGrace    time.Duration // how long a silent peer keeps its tunnel after BFD went down
+	PerPeer      bool           // a route to each peer, beside the aggregate one
+	Direct       bool           // peers in this host's underlay network are reached without a tunnel
+	UnderlayLink string         // the device that has the underlay address
+	Flood        bool           // one broadcast domain; else hosts keep broadcasts to themselves
+	UnderlayMTU  int            // bytes, of the NIC that has the underlay address; counts while no path is known
+	PeerGrace    time.Duration  // how long a silent peer keeps its tunnel after BFD went down
+	NAT          masq.FileState // what the operator says about masquerading
 
 	// What a preview names for people.
 	DaemonJSON    string   // path
@@ -85,6 +87,7 @@ type Desired struct {
 	Switch ovsdb.Switch
 	Host   bridge.Host
 	Docker docker.Settings
+	NAT    masq.Rules
 }
 
 // Plan computes what this host should have. Without a lease there is nothing
@@ -104,7 +107,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	if view.Self.Cut {
 		return desired, nil
 	}
-	var problems []Problem
+	problems := natProblems(cfg.NAT)
 	ends := map[netip.Addr]Host{view.Self.Underlay: view.Self}
 	for _, peer := range aliveFirst(view.Peers) {
 		if !wantsTunnel(peer, keep) {
@@ -136,6 +139,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	}
 	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
 	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
+	desired.NAT = cfg.natRules(view.Self, desired)
 	return desired, problems
 }
 

@@ -3,12 +3,14 @@ package mesh
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -36,13 +38,13 @@ func (l *Loop) Plan(ctx context.Context) Preview {
 }
 
 // Preview tells what a Loop would change in its first pass, given the mesh. Of the
-// parts it uses Switch, Kernel and Docker.
+// parts it uses Switch, Kernel, Docker, NAT and Masquerade.
 func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	p := Preview{
 		Host: view.Self.Name, Subnet: view.Self.Subnet, Waiting: view.Waiting, DaemonJSON: c.DaemonJSON,
 		Drift: []drift.Drift{}, Problems: []Problem{},
 	}
-	desired, problems := Plan(c.Config, view, keep)
+	desired, problems := c.plan(view, keep)
 	p.Problems = append(p.Problems, problems...)
 	if desired == nil {
 		return p
@@ -58,10 +60,18 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if here.host, err = c.Kernel.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
+	switch here.nat, err = c.NAT.Observe(ctx); {
+	case errors.Is(err, masq.ErrNoNFT):
+		desired.NAT = masq.Rules{}
+		p.Problems = append(p.Problems, Problem{What: err.Error()})
+	case err != nil:
+		p.Unseen = append(p.Unseen, err.Error())
+	}
 	if len(p.Unseen) > 0 {
 		return p
 	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
+	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
 		p.Problems = append(p.Problems, Problem{What: conflict.Object + ": " + conflict.What, Do: conflict.Do})
 	}
@@ -73,6 +83,7 @@ type machine struct {
 	ovs    ovsdb.Actual
 	docker docker.Actual
 	host   bridge.Actual
+	nat    masq.Actual
 }
 
 // drift is all that makes the machine into what is desired, in order.
@@ -87,6 +98,9 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 	if m.restarts(desired) {
 		by := cmp.Or(strings.Join(restart, " "), "you")
 		found = append(found, drift.Drift{Object: dockerd, Is: "running with the settings from before", Should: "restarted by " + by})
+	}
+	for _, c := range masq.Diff(desired.NAT, m.nat) {
+		found = append(found, c.Drift)
 	}
 	for _, c := range bridge.Diff(desired.Host, m.hostThen(desired)) {
 		found = append(found, c.Drift)

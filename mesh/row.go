@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -83,7 +84,7 @@ func (l *Loop) Row(ctx context.Context) Row {
 		Waiting: text(view.Waiting), Problems: len(view.Problems) + len(last.problems),
 	}
 	var want Desired
-	if desired, _ := Plan(l.cfg.Config, view, last.keep); desired != nil {
+	if desired, _ := l.cfg.plan(view, last.keep); desired != nil {
 		want, row.Bip = *desired, desired.Docker.Bip
 	}
 	if have, err := l.cfg.Switch.Observe(ctx); err != nil {
@@ -99,7 +100,7 @@ func (l *Loop) Row(ctx context.Context) Row {
 
 var errBusy = errors.New("a pass was under way")
 
-// judge counts the drift of Docker and the kernel, which only one may observe
+// judge counts the drift of Docker, the packet filter and the kernel, which only one may observe
 // at a time.
 func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	unseen := func(err error) { r.Unseen = append(r.Unseen, text(err.Error())) }
@@ -114,6 +115,11 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 		unseen(err)
 	} else {
 		r.Drift += len(dockerDrift(want.Docker, have))
+	}
+	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
+		unseen(err)
+	} else {
+		r.Drift += len(masq.Diff(want.NAT, have))
 	}
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)

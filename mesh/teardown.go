@@ -10,14 +10,15 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// teardownTimeout is for the tunnels, and again for the routes.
+// teardownTimeout is for the tunnels, again for the routes, and again for the
+// packet filter.
 const teardownTimeout = 8 * time.Second
 
 // Teardown takes away what gremesh made on this host, but for docker0's
 // address, which its containers need: all that it can, whatever fails. Run must
 // have ended.
 func (l *Loop) Teardown(ctx context.Context) error {
-	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx))
+	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx), l.dropNAT(ctx))
 }
 
 func (l *Loop) dropTunnels(ctx context.Context) error {
@@ -46,6 +47,15 @@ func (l *Loop) dropRoutes(ctx context.Context) error {
 	}
 	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
 		return fmt.Errorf("take the routes away: %w", err)
+	}
+	return nil
+}
+
+func (l *Loop) dropNAT(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
+	defer cancel()
+	if err := dropNAT(ctx, l.cfg.NAT); err != nil {
+		return fmt.Errorf("take the packet filter's rules away: %w", err)
 	}
 	return nil
 }

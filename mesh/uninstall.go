@@ -10,6 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -21,6 +22,7 @@ type Uninstall struct {
 	Switch  FormerSwitch
 	Kernel  FormerKernel
 	Docker  Docker
+	NAT     NAT
 	Pool    netip.Prefix
 	KeepBip bool         // daemon.json and docker0 stay as they are, and Docker is not restarted
 	Say     func(string) // told before what takes long
@@ -85,6 +87,13 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		}
 		plan.Stays = append(plan.Stays, ovsdb.Stays(have)...)
 	}
+	if have, err := u.NAT.Observe(ctx); err == nil {
+		for _, c := range masq.Diff(masq.Rules{}, have) {
+			plan.Changes = append(plan.Changes, c.Drift)
+		}
+	} else if !errors.Is(err, masq.ErrNoNFT) {
+		failed(err)
+	}
 	switch {
 	case u.KeepBip:
 		plan.Stays = append(plan.Stays, "bip and mtu in daemon.json, and docker0 with its address, MAC and MTU, stay (--keep-bip)")
@@ -127,6 +136,7 @@ func (u Uninstall) Run(ctx context.Context) error {
 	// restarted.
 	errs = append(errs, u.putBackHost(ctx, true, true))
 	errs = append(errs, u.putBackSwitch(ctx))
+	errs = append(errs, u.putBackNAT(ctx))
 	running, keep := true, true
 	if u.KeepBip {
 		errs = append(errs, u.putBackDirect(ctx))
@@ -218,6 +228,15 @@ func (u Uninstall) putBackSwitch(ctx context.Context) error {
 	}
 	if err := u.Switch.Apply(ctx, changes); err != nil {
 		return fmt.Errorf("take the tunnels away: %w", err)
+	}
+	return nil
+}
+
+func (u Uninstall) putBackNAT(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	if err := dropNAT(ctx, u.NAT); err != nil {
+		return fmt.Errorf("take the packet filter's rules away: %w", err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -20,15 +21,17 @@ type undone struct {
 	docker docker.Actual
 	former bridge.Former
 	shared *ovsdb.Former
+	nat    masq.Actual
 	done   []string
 
-	ovsErr, dockerErr, restartErr error
+	ovsErr, dockerErr, restartErr, natErr error
 }
 
 func running() *undone {
 	return &undone{
 		ovs:    ovsAsPlanned(planned(testHost(2)).view),
 		kernel: kernelAsPlanned(),
+		nat:    natAsPlanned(testView(testHost(2)), masq.FileState{}),
 		docker: docker.Actual{
 			Bip: "172.17.42.1/24", MTU: 1462, Running: true,
 			Former: &docker.Values{}, Written: docker.Values{Bip: "172.17.42.1/24", MTU: 1462},
@@ -99,15 +102,28 @@ func (u undoneDocker) Restart(context.Context) error {
 	return u.restartErr
 }
 
+type undoneNAT struct{ *undone }
+
+func (u undoneNAT) Observe(context.Context) (masq.Actual, error) { return u.nat, u.natErr }
+func (u undoneNAT) Changed() <-chan struct{}                     { return nil }
+func (u undoneNAT) Apply(_ context.Context, changes []masq.Change) error {
+	for _, c := range changes {
+		u.done = append(u.done, c.Object)
+	}
+	u.nat = masq.Actual{}
+	return nil
+}
+
 func (u *undone) uninstall() Uninstall {
 	return Uninstall{
-		Switch: undoneSwitch{u}, Kernel: undoneKernel{u}, Docker: undoneDocker{u},
+		Switch: undoneSwitch{u}, Kernel: undoneKernel{u}, Docker: undoneDocker{u}, NAT: undoneNAT{u},
 		Pool: netip.MustParsePrefix("172.17.0.0/16"), Say: func(string) {},
 	}
 }
 
 var (
-	routes  = []string{"route 172.17.0.0/16", "link br0 master", "switch"}
+	packets = "nftables table ip gremesh"
+	routes  = []string{"route 172.17.0.0/16", "link br0 master", "switch", packets}
 	restart = []string{"daemon.json bip = 172.17.0.1/16", "daemon.json mtu = ", "link docker0 address", "link docker0 mtu", "restart"}
 	freed   = []string{"daemon.json bip = "}
 )
@@ -141,7 +157,7 @@ func TestUninstallPlanChangesNothingAndSaysWhatWillBeDone(t *testing.T) {
 	}
 	want := []string{
 		"route 172.17.0.0/16", "link br0 master", "link docker0 address", "link docker0 mtu", "address of docker0",
-		"port gre43", "bridge br0", "daemon.json bip", "daemon.json mtu", "dockerd",
+		"port gre43", "bridge br0", packets, "daemon.json bip", "daemon.json mtu", "dockerd",
 	}
 	if !slices.Equal(objects, want) || len(plan.Stays)+len(plan.Problems) > 0 {
 		t.Errorf("%q, want %q; %v", objects, want, plan)
@@ -156,9 +172,13 @@ func TestUninstallWithoutAPartDoesTheOthers(t *testing.T) {
 	}{
 		"Open vSwitch": {
 			func(u *undone) { u.ovsErr = errors.New("no Open vSwitch") },
-			slices.Concat(routes[:2], restart, freed), "no Open vSwitch",
+			slices.Concat(routes[:2], routes[3:], restart, freed), "no Open vSwitch",
 		},
 		"daemon.json": {func(u *undone) { u.dockerErr = errors.New("line 1") }, routes, "line 1"},
+		"nftables": {
+			func(u *undone) { u.natErr = errors.New("nft: denied") },
+			slices.Concat(routes[:3], restart, freed), "nft: denied",
+		},
 		"the restart": {
 			func(u *undone) { u.restartErr = docker.ErrNever }, slices.Concat(routes, restart), "restart it, and run this again",
 		},
@@ -173,7 +193,7 @@ func TestUninstallWithoutAPartDoesTheOthers(t *testing.T) {
 			if !slices.Equal(u.done, tt.done) {
 				t.Errorf("done\n%q, want\n%q", u.done, tt.done)
 			}
-			u.ovsErr, u.dockerErr, u.restartErr = nil, nil, nil
+			u.ovsErr, u.dockerErr, u.restartErr, u.natErr = nil, nil, nil, nil
 			if err := u.uninstall().Run(t.Context()); err != nil {
 				t.Error(err)
 			}

@@ -62,6 +62,10 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 			host.add(time.Now())
 		case <-l.paths.changed:
 			host.add(time.Now())
+		case <-l.cfg.NAT.Changed():
+			host.add(time.Now())
+		case <-l.cfg.Masquerade.Changed():
+			host.add(time.Now())
 		case <-l.restarts.ended:
 			host.add(time.Now())
 		}

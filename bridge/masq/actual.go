@@ -3,9 +3,12 @@ package masq
 // Actual is what the packet filters have, as far as Rules are concerned with
 // it.
 type Actual struct {
-	Table   []string // nft's listing of our table, blanks made single; nil: there is none
-	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
-	Native  []Native // tables of nft's own with a chain that traffic is forwarded through
+	Table []string // nft's listing of our table, blanks made single; nil: there is none
+	Quiet []string // the same of the one that keeps the bridge's own broadcasts
+	// Unbridged: this kernel lacks nftables' bridge family, as Apply has seen.
+	Unbridged bool
+	Filters   []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
+	Native    []Native // tables of nft's own with a chain that traffic is forwarded through
 }
 
 // Filter is the filter table of one of iptables' two kinds.

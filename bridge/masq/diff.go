@@ -35,35 +35,41 @@ func change(object, is, should string, steps ...step) Change {
 // Diff returns what makes have into want. For the zero Rules that is the
 // removal of what is ours.
 func Diff(want Rules, have Actual) []Change {
-	all := diffTable(want, have.Table)
+	all := diffTable(natTable(want.kept(have)), have.Table, keeps)
+	if !have.Unbridged {
+		all = append(all, diffTable(quietTable(want), have.Quiet, quiets)...)
+	}
 	for _, f := range have.Filters {
 		all = append(all, diffUserChain(want, f)...)
 	}
 	return all
 }
 
-func diffTable(want Rules, have []string) []Change {
-	var should []string
-	if want.Pool.IsValid() {
-		should = listing(want)
-	}
+// diffTable has what is there or should be, where the other is nothing, in the
+// words of told.
+func diffTable(want table, have []string, told func([]string) string) []Change {
+	should := want.listing()
 	if slices.Equal(have, should) {
 		return nil
 	}
-	act := transaction{replace(want, have)}
-	const object = "nftables table ip " + tableName
+	act := transaction{want.family, want.replace(have)}
 	switch {
 	case have == nil:
-		return []Change{change(object, "", "not to masquerade "+destinations(should), act)}
+		return []Change{change(want.String(), "", told(should), act)}
 	case should == nil:
-		return []Change{change(object, "not to masquerade "+destinations(have), "", act)}
+		return []Change{change(want.String(), told(have), "", act)}
 	}
 	is, than := without(have, should), without(should, have)
 	if is+than == "" {
 		is, than = "in another order", "in ours"
 	}
-	return []Change{change(object, or(is, "incomplete"), or(than, "without that"), act)}
+	return []Change{change(want.String(), or(is, "incomplete"), or(than, "without that"), act)}
 }
+
+// What each of the tables is for, in words.
+func keeps(listing []string) string { return "not to masquerade " + destinations(listing) }
+
+func quiets([]string) string { return "to keep the bridge's own broadcasts out of the tunnels" }
 
 func destinations(listing []string) string {
 	var all []string
@@ -85,7 +91,10 @@ func or(s, empty string) string {
 	return s
 }
 
-type transaction struct{ *knftables.Transaction }
+type transaction struct {
+	family knftables.Family
+	*knftables.Transaction
+}
 
 func (t transaction) String() string {
 	lines := strings.Split(strings.TrimSpace(t.Transaction.String()), "\n")
@@ -93,9 +102,12 @@ func (t transaction) String() string {
 }
 
 func (t transaction) apply(ctx context.Context) error {
-	nft, err := knftables.New(knftables.IPv4Family, tableName)
-	if err != nil {
-		return err
+	nft, err := knftables.New(t.family, tableName)
+	if err == nil {
+		err = nft.Run(ctx, t.Transaction)
 	}
-	return nft.Run(ctx, t.Transaction)
+	if t.family == knftables.BridgeFamily && err != nil && strings.Contains(err.Error(), "not supported") {
+		return errUnbridged
+	}
+	return err
 }

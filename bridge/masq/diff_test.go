@@ -21,7 +21,7 @@ func wanted() Rules {
 // clean is what the packet filters have when wanted is met.
 func clean() Actual {
 	return Actual{
-		Table: listing(wanted()),
+		Table: natTable(wanted()).listing(),
 		Filters: []Filter{{Tool: "iptables-nft", Chains: map[string]Chain{
 			"FORWARD": {Policy: "DROP", Rules: []string{
 				"-j DOCKER-USER",
@@ -65,6 +65,8 @@ const (
 )
 
 func TestDiffReadsAsARunbook(t *testing.T) {
+	quiet := wanted()
+	quiet.Quiet = "br0"
 	for _, tt := range []struct {
 		name  string
 		want  Rules
@@ -78,7 +80,7 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 		{"other destinations", wanted(), func(a *Actual) {
 			r := wanted()
 			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16")
-			a.Table = listing(r)
+			a.Table = natTable(r).listing()
 		}, `
 # nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr
 ` + whole},
@@ -128,6 +130,17 @@ iptables-nft -w 5 -D DOCKER-USER ` + userAccept + "\n"},
 nft 'add table ip gremesh; delete table ip gremesh'
 # iptables-nft chain DOCKER-USER: is ` + userReturn + `, should not exist
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + "\n"},
+		{"the bridge is to be quiet", quiet, func(*Actual) {}, `
+# nftables table bridge gremesh: is missing, should be to keep the bridge's own broadcasts out of the tunnels
+nft 'add table bridge gremesh; add chain bridge gremesh output { type filter hook output priority 0 ; }; flush chain bridge gremesh output; ` +
+			`add rule bridge gremesh output oifname "br0" ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop'
+`},
+		{"it is quiet", quiet, func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, ""},
+		{"it can't be", quiet, func(a *Actual) { a.Unbridged = true }, ""},
+		{"it is to flood", wanted(), func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, `
+# nftables table bridge gremesh: is to keep the bridge's own broadcasts out of the tunnels, should not exist
+nft 'add table bridge gremesh; delete table bridge gremesh'
+`},
 		{"nothing of ours is wanted, and there is nothing", Rules{}, func(a *Actual) { a.Table = nil; a.user("-j RETURN") }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

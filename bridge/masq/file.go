@@ -39,6 +39,11 @@ func OpenFile(path string) *File {
 	return f
 }
 
+// Inline is a File that says c for ever.
+func Inline(c Config) *File {
+	return &File{state: FileState{Config: c, Read: true}}
+}
+
 // State returns what the file said when it was read last.
 func (f *File) State() FileState {
 	f.mu.Lock()
@@ -98,6 +103,10 @@ const (
 // is watched and not the file, for editors, and ConfigMaps, put another file in
 // its place.
 func (f *File) Run(ctx context.Context) error {
+	if f.path == "" {
+		<-ctx.Done()
+		return nil
+	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", f.path, err)

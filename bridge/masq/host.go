@@ -9,18 +9,24 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 )
 
 // Host is the packet filter of this process's network namespace.
 type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
+	// unbridged: see Actual.
+	unbridged atomic.Bool
 }
 
 // New returns a Host; nothing is started.
 func New(log *slog.Logger) *Host {
 	return &Host{log: log, changed: make(chan struct{}, 1)}
 }
+
+// errUnbridged is Apply's error once; from then on Observe tells it.
+var errUnbridged = errors.New("this kernel lacks nftables' bridge family")
 
 // Apply carries out the changes in order. A change that fails does not keep
 // the others from being tried; all errors are joined.
@@ -31,7 +37,11 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			if err := s.apply(ctx); err != nil {
+			err := s.apply(ctx)
+			if errors.Is(err, errUnbridged) {
+				h.unbridged.Store(true)
+			}
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}

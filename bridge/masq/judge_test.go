@@ -35,7 +35,7 @@ func TestObstaclesOfIPTables(t *testing.T) {
 			}
 			var got []string
 			for _, o := range Obstacles(wanted(), Actual{Filters: []Filter{{Tool: "iptables-nft", Chains: chains}}}) {
-				got = append(got, o.String())
+				got = append(got, o.String()+"; to let it pass: "+o.Fix)
 			}
 			if d := cmp.Diff(tt.want, strings.Join(got, "\n")); d != "" {
 				t.Error(d)

@@ -376,7 +376,7 @@ func (l *lab) obstacles(want Rules) string {
 	}
 	var all []string
 	for _, o := range Obstacles(want, have) {
-		all = append(all, o.String())
+		all = append(all, o.String()+"; to let it pass: "+o.Fix)
 	}
 	return strings.Join(all, "\n")
 }

@@ -13,6 +13,10 @@ import (
 	"strings"
 )
 
+// ErrNoNFT is why nothing can be seen on a machine that lacks nft(8), and why
+// nothing there is ours.
+var ErrNoNFT = errors.New("containers' traffic to other hosts may be masqueraded or dropped: there is no nft: install nftables")
+
 // Observe reads what the packet filters have now, and changes nothing: a
 // filter table of iptables that is not there does not come to be by it.
 func (h *Host) Observe(ctx context.Context) (Actual, error) {
@@ -21,18 +25,30 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 		return Actual{}, err
 	}
 	var have Actual
-	if slices.ContainsFunc(chains, func(c nftChain) bool { return c.Family == "ip" && c.Table == tableName }) {
-		out, err := run(ctx, "nft", "-s", "-y", "list", "table", "ip", tableName)
-		if err != nil {
-			return Actual{}, err
-		}
-		have.Table = parseListing(string(out))
+	have.Unbridged = h.unbridged.Load()
+	if have.Table, err = listTable(ctx, chains, "ip"); err != nil {
+		return Actual{}, err
+	}
+	if have.Quiet, err = listTable(ctx, chains, "bridge"); err != nil {
+		return Actual{}, err
 	}
 	if have.Filters, err = listFilters(ctx, chains); err != nil {
 		return Actual{}, err
 	}
 	have.Native, err = listNative(ctx, chains, have.Filters)
 	return have, err
+}
+
+// listTable reads our table of a family.
+func listTable(ctx context.Context, chains []nftChain, family string) ([]string, error) {
+	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Family == family && c.Table == tableName }) {
+		return nil, nil
+	}
+	out, err := run(ctx, "nft", "-s", "-y", "list", "table", family, tableName)
+	if err != nil {
+		return nil, err
+	}
+	return parseListing(string(out)), nil
 }
 
 // nftChain is a chain as libnftables-json(5) describes it; without a hook it
@@ -44,7 +60,7 @@ type nftChain struct {
 func listChains(ctx context.Context) ([]nftChain, error) {
 	out, err := run(ctx, "nft", "-j", "list", "chains")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, fmt.Errorf("%w: install nftables", err)
+		return nil, ErrNoNFT
 	}
 	if err != nil {
 		return nil, err

@@ -17,13 +17,13 @@ type Obstacle struct {
 	Unsure bool
 }
 
-// String says what is wrong, where, and what to do.
+// String says what is wrong, and where.
 func (o Obstacle) String() string {
 	drops := "drops"
 	if o.Unsure {
 		drops = "may drop"
 	}
-	return fmt.Sprintf("%s %s mesh traffic from %s to %s: %s; to let it pass: %s", o.Chain, drops, o.Path.In, o.Path.Out, o.Rule, o.Fix)
+	return fmt.Sprintf("%s %s mesh traffic from %s to %s: %s", o.Chain, drops, o.Path.In, o.Path.Out, o.Rule)
 }
 
 // Obstacles returns what drops new connections from pool to pool on the ways

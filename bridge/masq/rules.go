@@ -13,9 +13,16 @@ type Rules struct {
 	// NonMasquerade are destinations that see the pool's own addresses: IPv4,
 	// sorted, none within another.
 	NonMasquerade []netip.Prefix
+	// Keep has the destinations of the kernel's table stay, whatever
+	// NonMasquerade says, where there is a table: for a host whose File has not
+	// been good since it started, so that the last good rules outlive a restart.
+	Keep bool
 	// Forward are the ways that traffic from pool to pool takes through this
 	// host.
 	Forward []Path
+	// Quiet is the port of Docker's bridge by which the bridge's own broadcasts
+	// and multicasts are not sent; empty: they are.
+	Quiet string
 }
 
 // Path is a way through this host: in by one device, out by another or the
@@ -57,14 +64,12 @@ func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Pref
 	return minimal(all)
 }
 
-// Keep returns want with the destinations that the kernel's table has: for a
-// host whose File has not been good since it started, so that the last good
-// rules outlive a restart. Without a table it is want.
-func Keep(want Rules, have Actual) Rules {
-	if have.Table != nil {
-		want.NonMasquerade = minimal(append(have.NonMasquerade(), want.Pool.Masked()))
+// kept does what r.Keep says.
+func (r Rules) kept(have Actual) Rules {
+	if r.Keep && have.Table != nil {
+		r.NonMasquerade = minimal(append(have.NonMasquerade(), r.Pool.Masked()))
 	}
-	return want
+	return r
 }
 
 // minimal sorts, and drops what lies within another.

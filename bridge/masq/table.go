@@ -9,45 +9,80 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-// The table is ours alone; whatever else is found in it goes. It has neither
-// sets nor maps: of a transaction's changes only those of rules reach a packet
-// all at once, see docs/decisions/0009-masquerade.md.
-const (
-	tableName = "gremesh"
-	chainName = "postrouting"
-	// priority is one before that of every chain that masquerades (srcnat,
-	// 100): a connection keeps the first mapping that it is given. An accept
-	// would not do: it ends this chain, and not the next.
-	priority = "99"
-	kept     = " snat to ip saddr" // the mapping of a source to itself
-)
+// tableName is that of our two tables. They are ours alone; whatever else is
+// found in them goes. They have neither sets nor maps: of a transaction's
+// changes only those of rules reach a packet all at once, see
+// docs/decisions/0009-masquerade.md.
+const tableName = "gremesh"
 
-// natRules are the rules of the chain, as nft lists them.
-func natRules(r Rules) []string {
+const kept = " snat to ip saddr" // the mapping of a source to itself
+
+// table is one of ours: its one chain, and the rules in it as nft lists them.
+type table struct {
+	family   knftables.Family
+	chain    string
+	kind     knftables.BaseChainType
+	hook     knftables.BaseChainHook
+	priority string
+	rules    []string // none: there should be no table
+}
+
+func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.family, tableName) }
+
+// natTable keeps sources. Its priority is one before that of every chain that
+// masquerades (srcnat, 100): a connection keeps the first mapping that it is
+// given. An accept would not do: it ends this chain, and not the next.
+func natTable(r Rules) table {
+	t := table{
+		family: knftables.IPv4Family, chain: "postrouting", kind: knftables.NATType,
+		hook: knftables.PostroutingHook, priority: "99",
+	}
+	if !r.Pool.IsValid() {
+		return t
+	}
 	// A container that reaches itself by a published port is masqueraded by
 	// Docker, or it would answer itself (daemon.json, userland-proxy).
 	subnet := network(r.Subnet)
-	all := []string{fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet)}
+	t.rules = append(t.rules, fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet))
 	for _, p := range r.NonMasquerade {
-		all = append(all, fmt.Sprintf("ip saddr %s ip daddr %s%s", network(r.Pool), network(p), kept))
+		t.rules = append(t.rules, fmt.Sprintf("ip saddr %s ip daddr %s%s", network(r.Pool), network(p), kept))
 	}
-	return all
+	return t
+}
+
+// quietTable drops what the bridge itself sends to all ports on its way to one
+// of them: the flags of a port (bridge(8), bcast_flood) are about what others
+// send. The bit of the address is that of groups (IEEE 802); "meta pkttype" is
+// not set at this hook.
+func quietTable(r Rules) table {
+	t := table{
+		family: knftables.BridgeFamily, chain: "output", kind: knftables.FilterType,
+		hook: knftables.OutputHook, priority: "0",
+	}
+	if r.Quiet != "" {
+		t.rules = []string{fmt.Sprintf("oifname %q ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop", r.Quiet)}
+	}
+	return t
 }
 
 // frame is what nft lists of the table besides the rules: what comes before
 // them, and what after.
-func frame() (head, tail []string) {
+func (t table) frame() (head, tail []string) {
 	return []string{
-		"table ip " + tableName + " {",
-		"chain " + chainName + " {",
-		"type nat hook postrouting priority " + priority + "; policy accept;",
+		fmt.Sprintf("table %s %s {", t.family, tableName),
+		"chain " + t.chain + " {",
+		fmt.Sprintf("type %s hook %s priority %s; policy accept;", t.kind, t.hook, t.priority),
 	}, []string{"}", "}"}
 }
 
-// listing is what nft lists of the table, line by line, blanks made single.
-func listing(r Rules) []string {
-	head, tail := frame()
-	return slices.Concat(head, natRules(r), tail)
+// listing is what nft lists of the table, line by line, blanks made single;
+// nil: there should be none.
+func (t table) listing() []string {
+	if len(t.rules) == 0 {
+		return nil
+	}
+	head, tail := t.frame()
+	return slices.Concat(head, t.rules, tail)
 }
 
 // parseListing brings what nft has printed into the form of listing.
@@ -63,8 +98,8 @@ func parseListing(text string) []string {
 
 // framed says whether a listing is of our chain and nothing beside it,
 // whatever the rules.
-func framed(lines []string) bool {
-	head, tail := frame()
+func (t table) framed(lines []string) bool {
+	head, tail := t.frame()
 	rules := len(lines) - len(head) - len(tail)
 	return rules >= 0 && slices.Equal(lines[:len(head)], head) && slices.Equal(lines[len(lines)-len(tail):], tail) &&
 		!slices.Contains(lines[len(head):len(head)+rules], "}")
@@ -90,29 +125,29 @@ func (a Actual) NonMasquerade() []netip.Prefix {
 	return minimal(all)
 }
 
-// replace is the transaction that makes the table that lists as have into that
-// of r; for the zero Rules it is gone. The chain stays if it is ours as it is:
-// packets that pass while one chain takes another's place may meet neither.
-func replace(r Rules, have []string) *knftables.Transaction {
+// replace is the transaction that makes the table that lists as have into t.
+// The chain stays if it is ours as it is: packets that pass while one chain
+// takes another's place may meet neither.
+func (t table) replace(have []string) *knftables.Transaction {
 	// A fake, for it is without an nft at hand; only its words are wanted.
-	tx := knftables.NewFake(knftables.IPv4Family, tableName).NewTransaction()
-	if have != nil && !framed(have) || !r.Pool.IsValid() {
+	tx := knftables.NewFake(t.family, tableName).NewTransaction()
+	if have != nil && !t.framed(have) || len(t.rules) == 0 {
 		tx.Add(&knftables.Table{}) // or there may be none to delete
 		tx.Delete(&knftables.Table{})
 	}
-	if !r.Pool.IsValid() {
+	if len(t.rules) == 0 {
 		return tx
 	}
 	tx.Add(&knftables.Table{})
 	tx.Add(&knftables.Chain{
-		Name:     chainName,
-		Type:     knftables.PtrTo(knftables.NATType),
-		Hook:     knftables.PtrTo(knftables.PostroutingHook),
-		Priority: knftables.PtrTo(knftables.BaseChainPriority(priority)),
+		Name:     t.chain,
+		Type:     knftables.PtrTo(t.kind),
+		Hook:     knftables.PtrTo(t.hook),
+		Priority: knftables.PtrTo(knftables.BaseChainPriority(t.priority)),
 	})
-	tx.Flush(&knftables.Chain{Name: chainName})
-	for _, rule := range natRules(r) {
-		tx.Add(&knftables.Rule{Chain: chainName, Rule: rule})
+	tx.Flush(&knftables.Chain{Name: t.chain})
+	for _, rule := range t.rules {
+		tx.Add(&knftables.Rule{Chain: t.chain, Rule: rule})
 	}
 	return tx
 }

@@ -59,7 +59,7 @@ func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready
 	}
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
-		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker,
+		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
 		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
@@ -88,6 +88,8 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	group.Go(func() error { return a.docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
+	group.Go(func() error { return a.nat.Run(ctx) })
+	group.Go(func() error { return a.masq.Run(ctx) })
 	group.Go(func() error { return a.keep(loopCtx) })
 	group.Go(func() error {
 		now, moved := look.moved(ctx, a.at)

@@ -11,23 +11,24 @@ import (
 // Config is the checked configuration of an agent. Its mapstructure tags are
 // the keys of the file; examples/gremesh.yaml explains each of them.
 type Config struct {
-	Node      NodeConfig    `mapstructure:"node"`
-	Mesh      MeshConfig    `mapstructure:"mesh"`
-	Pool      netip.Prefix  `mapstructure:"pool"`   // the container network of the whole mesh, masked, IPv4
-	Prefix    int           `mapstructure:"prefix"` // bits of a host's subnet
-	Bip       netip.Prefix  `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
-	OVS       OVSConfig     `mapstructure:"ovs"`
-	Tunnel    TunnelConfig  `mapstructure:"tunnel"`
-	Route     string        `mapstructure:"route"`  // per-peer or aggregate
-	Direct    string        `mapstructure:"direct"` // never or same-subnet: peers that need no tunnel
-	Flood     string        `mapstructure:"flood"`  // on or off: whether broadcasts of containers go to the other hosts
-	Docker    DockerConfig  `mapstructure:"docker"`
-	StateDir  string        `mapstructure:"state_dir"`    // absolute path
-	Control   string        `mapstructure:"control"`      // absolute path of the unix socket
-	PeerGrace time.Duration `mapstructure:"peer_grace"`   // how long a failed peer's port outlives its BFD session
-	LeaseTTL  time.Duration `mapstructure:"lease_ttl"`    // how long a host may be silent and keep its subnet; 0: for ever
-	Import    string        `mapstructure:"lease_import"` // flannel's subnet.env; empty: none
-	Log       LogConfig     `mapstructure:"log"`
+	Node       NodeConfig       `mapstructure:"node"`
+	Mesh       MeshConfig       `mapstructure:"mesh"`
+	Pool       netip.Prefix     `mapstructure:"pool"`   // the container network of the whole mesh, masked, IPv4
+	Prefix     int              `mapstructure:"prefix"` // bits of a host's subnet
+	Bip        netip.Prefix     `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
+	OVS        OVSConfig        `mapstructure:"ovs"`
+	Tunnel     TunnelConfig     `mapstructure:"tunnel"`
+	Route      string           `mapstructure:"route"`  // per-peer or aggregate
+	Direct     string           `mapstructure:"direct"` // never or same-subnet: peers that need no tunnel
+	Flood      string           `mapstructure:"flood"`  // on or off: whether broadcasts of containers go to the other hosts
+	Docker     DockerConfig     `mapstructure:"docker"`
+	Masquerade MasqueradeConfig `mapstructure:"masquerade"`
+	StateDir   string           `mapstructure:"state_dir"`    // absolute path
+	Control    string           `mapstructure:"control"`      // absolute path of the unix socket
+	PeerGrace  time.Duration    `mapstructure:"peer_grace"`   // how long a failed peer's port outlives its BFD session
+	LeaseTTL   time.Duration    `mapstructure:"lease_ttl"`    // how long a host may be silent and keep its subnet; 0: for ever
+	Import     string           `mapstructure:"lease_import"` // flannel's subnet.env; empty: none
+	Log        LogConfig        `mapstructure:"log"`
 
 	Imported netip.Prefix `mapstructure:"-"` // the subnet that Import names; zero: none
 }
@@ -69,6 +70,17 @@ type DockerConfig struct {
 	Bridge     string  `mapstructure:"bridge"`
 	DaemonJSON string  `mapstructure:"daemon_json"`
 	Restart    Restart `mapstructure:"restart"`
+}
+
+// MasqueradeConfig is which destinations see the containers' own addresses:
+// masq.Config, or a file that has it.
+type MasqueradeConfig struct {
+	NonMasqueradeCIDRs []netip.Prefix `mapstructure:"nonMasqueradeCIDRs"` // nil: the default
+	MasqLinkLocal      bool           `mapstructure:"masqLinkLocal"`
+	MasqLinkLocalIPv6  bool           `mapstructure:"masqLinkLocalIPv6"`
+	CIDRLimit          int            `mapstructure:"cidrLimit"`
+	ResyncInterval     time.Duration  `mapstructure:"resyncInterval"`
+	ConfigFile         string         `mapstructure:"config_file"` // absolute path; empty: the keys beside it
 }
 
 // LogConfig is what the agent writes to standard error.
@@ -115,36 +127,42 @@ const (
 func defaults() map[string]any {
 	name, _ := os.Hostname() // an empty name is refused like any other
 	return map[string]any{
-		"node.name":          name,
-		"node.advertise":     "",
-		"mesh.bootstrap":     false,
-		"mesh.join":          []string{},
-		"mesh.port":          7946,
-		keyFileKey:           "/etc/gremesh/key",
-		insecureKey:          false,
-		"pool":               "172.17.0.0/16",
-		"prefix":             24,
-		"bip":                "",
-		"ovs.db":             "unix:/var/run/openvswitch/db.sock",
-		"ovs.bridge":         "br0",
-		"ovs.datapath":       "",
-		"tunnel.type":        "gre",
-		"tunnel.fallback":    []string{},
-		"tunnel.key":         0,
-		"tunnel.bfd":         true,
-		"route":              perPeer,
-		"direct":             never,
-		"flood":              "off",
-		"docker.bridge":      "docker0",
-		"docker.daemon_json": "/etc/docker/daemon.json",
-		"docker.restart":     []string{"systemctl", "restart", "docker"},
-		"state_dir":          "/var/lib/gremesh",
-		"control":            "/run/gremesh/gremesh.sock",
-		"peer_grace":         "10m",
-		"lease_ttl":          "72h",
-		"lease_import":       "",
-		"log.level":          "info",
-		"log.format":         "auto",
+		"node.name":                     name,
+		"node.advertise":                "",
+		"mesh.bootstrap":                false,
+		"mesh.join":                     []string{},
+		"mesh.port":                     7946,
+		keyFileKey:                      "/etc/gremesh/key",
+		insecureKey:                     false,
+		"pool":                          "172.17.0.0/16",
+		"prefix":                        24,
+		"bip":                           "",
+		"ovs.db":                        "unix:/var/run/openvswitch/db.sock",
+		"ovs.bridge":                    "br0",
+		"ovs.datapath":                  "",
+		"tunnel.type":                   "gre",
+		"tunnel.fallback":               []string{},
+		"tunnel.key":                    0,
+		"tunnel.bfd":                    true,
+		"route":                         perPeer,
+		"direct":                        never,
+		"flood":                         "off",
+		"docker.bridge":                 "docker0",
+		"docker.daemon_json":            "/etc/docker/daemon.json",
+		"docker.restart":                []string{"systemctl", "restart", "docker"},
+		"masquerade.nonMasqueradeCIDRs": nil,
+		"masquerade.masqLinkLocal":      false,
+		"masquerade.masqLinkLocalIPv6":  false,
+		"masquerade.cidrLimit":          64,
+		"masquerade.resyncInterval":     "60s",
+		"masquerade.config_file":        "",
+		"state_dir":                     "/var/lib/gremesh",
+		"control":                       "/run/gremesh/gremesh.sock",
+		"peer_grace":                    "10m",
+		"lease_ttl":                     "72h",
+		"lease_import":                  "",
+		"log.level":                     "info",
+		"log.format":                    "auto",
 	}
 }
 

@@ -60,15 +60,30 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		OVS:    OVSConfig{DB: "unix:/var/run/openvswitch/db.sock", Bridge: "br0"},
 		Tunnel: TunnelConfig{Type: "gre", BFD: true},
 		Route:  "per-peer", Direct: "never", Flood: "off",
-		Docker:    DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
-		StateDir:  "/var/lib/gremesh",
-		Control:   "/run/gremesh/gremesh.sock",
-		PeerGrace: 10 * time.Minute,
-		LeaseTTL:  72 * time.Hour,
-		Log:       LogConfig{Level: slog.LevelInfo, Format: "auto"},
+		Docker:     DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
+		Masquerade: MasqueradeConfig{CIDRLimit: 64, ResyncInterval: time.Minute},
+		StateDir:   "/var/lib/gremesh",
+		Control:    "/run/gremesh/gremesh.sock",
+		PeerGrace:  10 * time.Minute,
+		LeaseTTL:   72 * time.Hour,
+		Log:        LogConfig{Level: slog.LevelInfo, Format: "auto"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNoNetworksAreNotTheDefault(t *testing.T) {
+	for yaml, none := range map[string]bool{"": false, "nonMasqueradeCIDRs:": false, "nonMasqueradeCIDRs: []": true} {
+		got, err := load(t, "masquerade:\n  "+yaml, "--insecure", "--bootstrap", "--name=h1")
+		if err != nil || (got.Masquerade.NonMasqueradeCIDRs != nil) != none {
+			t.Errorf("%q: %v, %v", yaml, got.Masquerade, err)
+		}
+	}
+	t.Setenv("GREMESH_MASQUERADE_NONMASQUERADECIDRS", "10.0.0.0/8, 192.0.2.0/24")
+	got, err := load(t, "", "--insecure", "--bootstrap", "--name=h1")
+	if err != nil || len(got.Masquerade.NonMasqueradeCIDRs) != 2 {
+		t.Errorf("%v, %v", got.Masquerade, err)
 	}
 }
 
@@ -133,7 +148,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		want       string
 	}{
 		{"unknown key", good + "mesh.jion: [10.0.0.1]", nil, `mesh.jion (file FILE): unknown key; there are mesh.bootstrap, mesh.join, mesh.port, mesh.key_file, mesh.insecure`},
-		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
+		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, masquerade, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
 		{"value for a section", good + "ovs: br0", nil, `ovs: "br0" (file FILE): expected a map or struct, got "string"`},
 		{"number for text", good + "ovs: {bridge: 7}", nil, `ovs.bridge: 7 (file FILE): must be text; put it in quotes`},
 		{"text for a boolean", good + "tunnel: {bfd: yes please}", nil, `tunnel.bfd: "yes please" (file FILE): must be true or false`},
@@ -194,6 +209,10 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"vxlan key", good + "tunnel: {type: vxlan, key: 16777216}", nil, `tunnel.key: 16777216 (file FILE): must be 0 to 16777215 for vxlan: a network identifier has 24 bits`},
 		{"restart empty", good + "docker: {restart: []}", nil, `docker.restart: [] (file FILE): must be a command as a list, like [systemctl, restart, docker], or never`},
 		{"restart quoted", good + `docker: {restart: "sh -c 'x'"}`, nil, `docker.restart: "sh -c 'x'" (file FILE): must be a command as a list, like [systemctl, restart, docker], or never`},
+		{"networks", good + "masquerade: {nonMasqueradeCIDRs: [10.0.0.0/33]}", nil, `masquerade.nonMasqueradeCIDRs: [10.0.0.0/33] (file FILE): "10.0.0.0/33" is no CIDR: write one like 10.0.0.0/8`},
+		{"network not masked", good + "masquerade: {nonmasqueradecidrs: [10.0.0.1/8]}", nil, `masquerade.nonMasqueradeCIDRs: [10.0.0.1/8] (file FILE): 10.0.0.1/8 has bits set behind its length: write 10.0.0.0/8, or a longer length`},
+		{"masquerade file and keys", good + "masquerade: {config_file: /etc/masq, masqLinkLocal: false}", nil, `masquerade.config_file: "/etc/masq" (file FILE): and masquerade.masqLinkLocal exclude each other: write it into the file, or do without the file`},
+		{"masquerade file and interval", good + "masquerade: {config_file: masq, resyncInterval: 1ms}", nil, "masquerade.resyncInterval: \"1ms\" (file FILE): 1ms is not allowed: write 1s or more\nmasquerade.config_file: \"masq\" (file FILE): must be an absolute path"},
 		{"relative path", good + "state_dir: state", nil, `state_dir: "state" (file FILE): must be an absolute path`},
 		{"long socket", good + "control: /" + strings.Repeat("x", 107), nil, `control: "/` + strings.Repeat("x", 107) + `" (file FILE): has 108 bytes; a unix socket's path may have 107`},
 	} {

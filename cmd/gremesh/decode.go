@@ -33,6 +33,8 @@ func decodeValue(_, to reflect.Type, value any) (any, error) {
 		return parseRestart(value)
 	case reflect.TypeFor[[]string]():
 		return parseList(value)
+	case reflect.TypeFor[[]netip.Prefix]():
+		return parseCIDRs(value)
 	case reflect.TypeFor[bool]():
 		if b, ok := value.(bool); ok {
 			return b, nil
@@ -68,6 +70,9 @@ func decodeText[T any, P interface {
 	*T
 	encoding.TextUnmarshaler
 }](value any, what string) (T, error) {
+	if parsed, done := value.(T); done { // as an element of a list, which was decoded as a whole
+		return parsed, nil
+	}
 	var parsed T
 	text, ok := value.(string)
 	if !ok {

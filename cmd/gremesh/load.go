@@ -117,7 +117,8 @@ func (s *settings) reportUnknown(r *report) {
 	all := s.AllKeys()
 	slices.Sort(all)
 	for _, key := range all {
-		if slices.Contains(known, key) || slices.ContainsFunc(known, inSection(key)) {
+		same := func(k string) bool { return strings.EqualFold(k, key) } // viper has them in lower case
+		if slices.ContainsFunc(known, same) || slices.ContainsFunc(known, inSection(key)) {
 			continue
 		}
 		r.errs = append(r.errs, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -19,6 +20,8 @@ type parts struct {
 	ovs    *ovsdb.Client
 	kernel *bridge.Kernel
 	docker *docker.Daemon
+	nat    *masq.Host
+	masq   *masq.File
 }
 
 // newParts starts nothing and touches nothing.
@@ -34,6 +37,8 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Direct: cfg.Direct == sameSubnet, Log: log}),
+		nat:    masq.New(log),
+		masq:   cfg.Masquerade.open(),
 	}
 }
 

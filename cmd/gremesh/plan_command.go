@@ -106,7 +106,7 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	connection.Go(func() { _ = p.ovs.Run(ctx) }) // that it ends is no error
 	defer connection.Wait()
 	defer stop()
-	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker}.Preview(ctx, view, nil)
+	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker, NAT: p.nat, Masquerade: p.masq}.Preview(ctx, view, nil)
 	preview.Assumed = assumed
 	return preview, nil
 }

@@ -128,7 +128,7 @@ func newUninstaller(cmd *cobra.Command, cfg Config, silent error) *uninstaller {
 	u := &uninstaller{cfg: cfg, silent: silent, parts: newParts(cfg, underlay{}, slog.New(slog.DiscardHandler))}
 	u.say = func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // for whoever waits
 	u.Uninstall = mesh.Uninstall{
-		Switch: u.ovs, Kernel: u.kernel, Docker: u.docker, Pool: cfg.Pool, Say: u.say,
+		Switch: u.ovs, Kernel: u.kernel, Docker: u.docker, NAT: u.nat, Pool: cfg.Pool, Say: u.say,
 	}
 	return u
 }

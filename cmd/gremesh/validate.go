@@ -20,6 +20,7 @@ func validate(c *Config, r *report) {
 	validatePool(c, r)
 	validateDevices(c, r)
 	validateTunnel(c, r)
+	validateMasquerade(c.Masquerade, r)
 
 	for _, path := range []struct{ key, value string }{
 		{"docker.daemon_json", c.Docker.DaemonJSON},

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/gremesh/gremesh/bridge/masq"
+)
+
+const configFileKey = "masquerade.config_file"
+
+// masq is what the keys beside config_file say.
+func (c MasqueradeConfig) masq() masq.Config {
+	return masq.Config{
+		NonMasqueradeCIDRs: c.NonMasqueradeCIDRs, CIDRLimit: c.CIDRLimit,
+		MasqLinkLocal: c.MasqLinkLocal, MasqLinkLocalIPv6: c.MasqLinkLocalIPv6, ResyncInterval: c.ResyncInterval,
+	}
+}
+
+// open reads the file, if there is to be one.
+func (c MasqueradeConfig) open() *masq.File {
+	if c.ConfigFile == "" {
+		return masq.Inline(c.masq())
+	}
+	return masq.OpenFile(c.ConfigFile)
+}
+
+func validateMasquerade(c MasqueradeConfig, r *report) {
+	if err, ok := c.masq().Check().(interface{ Unwrap() []error }); ok {
+		for _, e := range err.Unwrap() {
+			key, what, _ := strings.Cut(e.Error(), ": ")
+			r.add("masquerade."+key, "%s", what)
+		}
+	}
+	if c.ConfigFile == "" {
+		return
+	}
+	if !filepath.IsAbs(c.ConfigFile) {
+		r.add(configFileKey, "must be an absolute path")
+	}
+	for _, key := range configKeys() {
+		if inSection("masquerade")(key) && key != configFileKey && r.source(key) != defaultSource {
+			r.add(configFileKey, "and %s exclude each other: write it into the file, or do without the file", key)
+		}
+	}
+}
+
+// parseCIDRs takes a list of networks, or text with commas or white space
+// between.
+func parseCIDRs(value any) ([]netip.Prefix, error) {
+	words, err := parseList(value)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]netip.Prefix, len(words)) // not nil: an empty list is none, and not the default
+	for i, word := range words {
+		if all[i], err = netip.ParsePrefix(word); err != nil {
+			return nil, fmt.Errorf("%q is no CIDR: write one like 10.0.0.0/8", word)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,135 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// natRules are for the traffic that the desired routes bring through this host.
+// The underlays are those of hosts that have a tunnel to this one, each by its
+// address alone: they have the route back to the pool, and others in their
+// networks may not.
+func (c Config) natRules(self Host, desired *Desired) masq.Rules {
+	underlays := []netip.Prefix{hostPrefix(self.Underlay)}
+	for _, t := range desired.Switch.Tunnels {
+		underlays = append(underlays, hostPrefix(t.Remote))
+	}
+	rules := masq.Rules{
+		Pool: c.Space.Pool, Subnet: self.Subnet, Keep: !c.NAT.Read,
+		NonMasquerade: masq.Compile(c.NAT.Config, c.Space.Pool, underlays),
+		Forward:       []masq.Path{{In: c.Bridge, Out: c.Bridge}},
+	}
+	if !c.Flood {
+		rules.Quiet = c.Switch
+	}
+	if slices.ContainsFunc(desired.Host.Peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
+		rules.Forward = append(rules.Forward,
+			masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
+	}
+	return rules
+}
+
+func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// natProblems are those of what the operator says.
+func natProblems(said masq.FileState) []Problem {
+	var problems []Problem
+	switch {
+	case said.Err != nil && said.Read:
+		problems = append(problems, Problem{What: "masquerade.config_file: " + said.Err.Error(), Do: "correct it; what it said before stands until then"})
+	case said.Err != nil:
+		problems = append(problems, Problem{What: "masquerade.config_file: " + said.Err.Error(), Do: "correct it; until then destinations that are in nftables' table ip gremesh stay, or else are the default"})
+	}
+	for _, w := range said.Config.Warnings() {
+		problems = append(problems, Problem{What: "masquerade: " + w})
+	}
+	return problems
+}
+
+// plan is Plan with what the operator says now.
+func (c LoopConfig) plan(view View, keep Keep) (*Desired, []Problem) {
+	c.Config.NAT = c.Masquerade.State()
+	return Plan(c.Config, view, keep)
+}
+
+// tellNAT logs what is new among the problems of what the operator says.
+func (l *Loop) tellNAT() {
+	told := make(map[string]bool)
+	for _, p := range natProblems(l.cfg.Masquerade.State()) {
+		if told[p.What] = true; !l.told[p.What] {
+			l.cfg.Log.Warn(p.What)
+		}
+	}
+	l.told = told
+}
+
+// keepNAT makes the packet filter as it should be, and returns what in it is
+// against the mesh. A machine without nft has that for a problem, and goes on.
+func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *mends) ([]Problem, error) {
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	have, err := l.cfg.NAT.Observe(ctx)
+	if errors.Is(err, masq.ErrNoNFT) {
+		return []Problem{{What: err.Error()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := natScene{time.Now(), view, want, have}
+	left := now
+	changes, whole := due(l, mends, masq.Diff(want, have), func(c masq.Change) drift.Drift { return c.Drift })
+	if len(changes) > 0 {
+		began := time.Now()
+		if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			cause := l.firstCause()
+			if last := l.scenes.nat; last != nil {
+				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at))
+			}
+			l.mended(c.Drift, began, cause)
+		}
+		if left.have, err = l.cfg.NAT.Observe(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if whole {
+		l.scenes.nat = &left
+	}
+	return obstacles(want, left.have), nil
+}
+
+// obstacles are what only people can mend.
+func obstacles(want masq.Rules, have masq.Actual) []Problem {
+	var problems []Problem
+	if want.Quiet != "" && have.Unbridged {
+		problems = append(problems, Problem{
+			What: "this host's own broadcasts on Docker's bridge go into all tunnels: the kernel lacks nftables' bridge family",
+			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
+		})
+	}
+	for _, o := range masq.Obstacles(want, have) {
+		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})
+	}
+	return problems
+}
+
+// dropNAT takes away all that is ours in the packet filter.
+func dropNAT(ctx context.Context, nat NAT) error {
+	have, err := nat.Observe(ctx)
+	if err != nil {
+		if errors.Is(err, masq.ErrNoNFT) {
+			return nil
+		}
+		return err
+	}
+	return nat.Apply(ctx, masq.Diff(masq.Rules{}, have))
+}
