@@ -36,6 +36,7 @@ type (
 		view View
 		want ovsdb.Switch
 		have ovsdb.Actual
+		kind string // of tunnels, unless a pair has another
 	}
 	dockerScene struct {
 		at   time.Time
@@ -71,7 +72,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		if !wants {
 			id = was.Peer.ID
 		}
-		return viewCause(last.view, now.view, id)
+		return viewCause(last.view, now.view, id, now.kind)
 	}
 	_, had := ourPorts(last.have)[is.Peer.ID]
 	switch {
@@ -98,8 +99,9 @@ func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 }
 
 // viewCause names what has become of this host, or else of a peer, so that
-// the tunnel to it is to be another.
-func viewCause(last, now View, id string) string {
+// the tunnel to it is to be another. first is the type that pairs have unless
+// they had to move to another.
+func viewCause(last, now View, id, first string) string {
 	switch {
 	case now.Self.Cut != last.Self.Cut:
 		return "this host has lost its subnet to another"
@@ -123,6 +125,11 @@ func viewCause(last, now View, id string) string {
 		return is.Name + " has another subnet"
 	case is.Underlay != was.Underlay:
 		return fmt.Sprintf("%s moved to %s", is.Name, is.Underlay)
+	case is.Tunnel != was.Tunnel && is.Tunnel == first && was.Tunnel != "":
+		return fmt.Sprintf("%s is tried again with %s", is.Tunnel, is.Name)
+	case is.Tunnel != was.Tunnel && was.Tunnel != "":
+		protocol, _ := protocolOf(was.Tunnel)
+		return fmt.Sprintf("%s is filtered between here and %s", protocol, is.Name)
 	case is.Name != was.Name:
 		return fmt.Sprintf("%s is called %s now", was.Name, is.Name)
 	case is.Liveness == Failed: // and its grace is over

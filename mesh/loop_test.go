@@ -15,6 +15,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -42,6 +43,7 @@ type world struct {
 	hangs      bool // Open vSwitch does not answer
 	observed   int  // how often Open vSwitch was
 	reported   TunnelCount
+	agreed     map[lease.ID]Pair
 	renumbered int
 	readied    int
 	log        bytes.Buffer
@@ -65,6 +67,9 @@ type fakeMembership struct{ *world }
 func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+func (f fakeMembership) Agree(p map[lease.ID]Pair) {
+	f.agreed = p
+}
 func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	f.renumbered++
 	f.view.Lost = false

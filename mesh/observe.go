@@ -75,27 +75,28 @@ func (l *Loop) Status(ctx context.Context) Status {
 				continue
 			}
 		}
-		status.Peers = append(status.Peers, l.peerStatus(peer, last.ports, traffic))
+		status.Peers = append(status.Peers, l.peerStatus(peer, last, traffic))
 	}
 	status.Mesh.Tunnels = status.Mesh.Hosts * (status.Mesh.Hosts - 1)
 	return status
 }
 
-func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[string]ovsdb.Traffic) PeerStatus {
+func (l *Loop) peerStatus(peer Host, last *outcome, traffic map[string]ovsdb.Traffic) PeerStatus {
 	status := PeerStatus{
 		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness),
 	}
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	port, ok := ports[status.ID]
+	status.Tunnel.Filtered = last.blocked[peer.ID]
+	port, ok := last.ports[status.ID]
 	if !ok {
 		return status
 	}
 	bytes := traffic[port.Name]
 	status.Tunnel = TunnelStatus{
 		Port: port.Name, Type: port.Type, BFD: port.BFD.State, Error: port.Error,
-		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes,
+		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes, Filtered: last.blocked[peer.ID],
 	}
 	return status
 }
@@ -105,7 +106,7 @@ func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[st
 func (l *Loop) Audit(ctx context.Context) Audit {
 	l.busy.Lock()
 	defer l.busy.Unlock()
-	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}}
+	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}, Filtered: []Problem{}}
 	view := l.cfg.Membership.View()
 	if !view.Self.Subnet.IsValid() {
 		audit.Problems = append(audit.Problems, Problem{What: "this host holds no lease, so nothing is desired: " + view.Waiting})
@@ -117,7 +118,9 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if err != nil {
 		unknown(err)
 	}
-	desired, _ := Plan(l.cfg.Config, view, l.last.Load().keep)
+	last := l.last.Load()
+	desired, _ := l.plan(view, last.keep, ovs)
+	audit.Filtered = append(audit.Filtered, last.filtered...)
 	if err == nil {
 		audit.Drift = append(audit.Drift, switchDrift(desired.Switch, ovs)...)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -16,6 +17,7 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
+	Agree(map[lease.ID]Pair) // tells each peer what it must know of their tunnel
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 

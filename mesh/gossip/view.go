@@ -124,7 +124,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	if alive {
 		host.Underlay, host.Tunnels, host.Direct = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct
 	}
-	host.Tunnel = n.told[r.Host]
+	host.Tunnel, host.Silent = n.told[r.Host].Type, n.told[r.Host].Silent
 	_, host.Cut = lost[r.Host]
 	return host
 }
