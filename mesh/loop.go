@@ -37,6 +37,7 @@ type Loop struct {
 	busy    sync.Mutex // held by whoever observes or applies
 
 	restarts *restarts
+	changes  atomic.Uint64
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
 	// Guarded by busy.

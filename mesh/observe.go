@@ -52,7 +52,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 	status := Status{
 		Host: HostStatus{
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
-			MTU: l.cfg.MTU(), Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started,
+			MTU: l.cfg.MTU(), Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started, Changes: l.changes.Load(),
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},

@@ -28,6 +28,7 @@ type HostStatus struct {
 	Waiting  string       `json:"waiting,omitempty"`
 	Version  string       `json:"version"` // of the agent
 	Since    time.Time    `json:"since"`   // the agent's start
+	Changes  uint64       `json:"changes"` // made since then
 }
 
 // TotalStatus is the mesh as a whole, as far as gossip tells it here.
