@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -67,12 +68,11 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
 	was, wanted := tunnelOf(last.want, name)
 	is, wants := tunnelOf(now.want, name)
+	if p, ok := adopted(now.have, name); ok && !wanted && !wants {
+		was, is = tunnelTo(last.want, p.Peer.ID), tunnelTo(now.want, p.Peer.ID)
+	}
 	if was != is {
-		id := is.Peer.ID
-		if !wants {
-			id = was.Peer.ID
-		}
-		return viewCause(last.view, now.view, id, now.kind)
+		return viewCause(last.view, now.view, cmp.Or(is.Peer.ID, was.Peer.ID), now.kind)
 	}
 	_, had := ourPorts(last.have)[is.Peer.ID]
 	switch {
@@ -96,6 +96,24 @@ func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 		return ovsdb.Tunnel{}, false
 	}
 	return s.Tunnels[i], true
+}
+
+// tunnelTo is the tunnel to a peer; zero if there is to be none.
+func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
+	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Peer.ID == id })
+	if i < 0 {
+		return ovsdb.Tunnel{}
+	}
+	return s.Tunnels[i]
+}
+
+// adopted is a port that was adopted, and so has another name than its tunnel.
+func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
+	i := slices.IndexFunc(have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Adopted && p.Name == name })
+	if i < 0 {
+		return ovsdb.Port{}, false
+	}
+	return have.Ports[i], true
 }
 
 // viewCause names what has become of this host, or else of a peer, so that

@@ -142,6 +142,26 @@ func TestAFallbackOutlivesTheAgentAtBothEnds(t *testing.T) {
 	}
 }
 
+func TestAnAdoptedPortGivesWayToTheOtherType(t *testing.T) {
+	w := planned(testHost(2))
+	w.view.Self.ID = testHost(3).ID // the higher of the two
+	w.ovs.Ports[0].Name, w.ovs.Ports[0].Interfaces, w.ovs.Ports[0].Adopted = "gre1", []string{"gre1"}, true
+	w.view.Peers[0].Tunnel = "gre"
+	l := w.withFallback("vxlan")
+	if pass(t, l); w.portsOf() != "gre1" {
+		t.Fatalf("with gre it has %s", w.portsOf())
+	}
+	w.view.Peers[0].Tunnel = "vxlan"
+	if pass(t, l); w.portsOf() != "vxlan43" || len(w.history) != 2 {
+		t.Fatalf("it has %s; %+v", w.portsOf(), w.history)
+	}
+	for _, c := range w.history {
+		if c.Cause != "IP protocol 47 is filtered between here and h2" {
+			t.Errorf("%s: %s", c.Object, c.Cause)
+		}
+	}
+}
+
 func TestAHostFollowsWhatItIsTold(t *testing.T) {
 	w := planned(testHost(2))
 	w.view.Self.ID = testHost(3).ID // the higher of the two
