@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -79,7 +80,7 @@ func TestAScrapeHasTheProcessToo(t *testing.T) {
 	}
 	for name, status := range map[string]func(context.Context) mesh.Status{"a mesh": status, "peers of one name and address": twice} {
 		w := httptest.NewRecorder()
-		Handler(status).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		Handler(status).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		text, err := io.ReadAll(w.Result().Body)
 		if err != nil || w.Code != 200 {
 			t.Fatalf("%s: %d, %v\n%s", name, w.Code, err, text)
