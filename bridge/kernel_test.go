@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -186,6 +187,7 @@ func TestApplyMendsWhatIsBroken(t *testing.T) {
 		"a peer's neighbour is another":  "ip neigh replace 172.17.43.1 lladdr 02:00:00:00:00:07 dev docker0 nud permanent",
 		"a peer's forwarding is deleted": "bridge fdb del 02:42:ac:11:2b:01 dev br0 master",
 		"flooding is turned on":          "bridge link set dev br0 bcast_flood on",
+		"notices are turned off":         "sysctl -qw net.ipv4.conf.docker0.arp_notify=0",
 		"redirects are turned on":        "sysctl -qw net.ipv4.conf.docker0.send_redirects=1 net.ipv4.conf.all.send_redirects=1",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +211,26 @@ func TestDockersMACStaysWhenPortsJoin(t *testing.T) {
 	sh(t, `ip link set veth0 master docker0; ip link set veth0 up`)
 	if d := render(diff(t, k, want)); d != "" {
 		t.Errorf("a port changed docker0:\n%s", d)
+	}
+}
+
+func TestContainersEndsOfADeletedBridgeArePutBack(t *testing.T) {
+	k := namespace(t)
+	sh(t, "tap br0")
+	reach(t, k, want)
+	sh(t, `ip link add veth1 type veth peer name in1; ip link set veth1 master docker0 up
+		ip link add veth2 type veth peer name in2; ip link set veth2 master docker0 up`)
+	reach(t, k, want)
+	sh(t, "ip link set veth2 nomaster; ip link add veth3 type veth peer name in3") // by choice, and never one
+	reach(t, k, want)
+	sh(t, "ip link del docker0")
+	reach(t, k, want)
+	have, err := k.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(have.Attached, []string{"veth1"}) {
+		t.Errorf("docker0 was made anew with the ports %s, want veth1", have.Attached)
 	}
 }
 
@@ -355,6 +377,16 @@ func quietUntil(t *testing.T, k *Kernel, script string) {
 	}
 	sh(t, script)
 	woken(t, k, script)
+}
+
+// An audit mends nothing, so what it was the first to see is still to be
+// signalled.
+func TestASysctlThatAnAuditSawFirstIsSignalled(t *testing.T) {
+	k := namespace(t)
+	reach(t, k, want)
+	sh(t, "sysctl -qw net.ipv4.ip_forward=0")
+	diff(t, k, want)
+	woken(t, k, "a sysctl that was read meanwhile")
 }
 
 func TestRunSurvivesLostNotices(t *testing.T) {
