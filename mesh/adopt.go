@@ -50,14 +50,14 @@ func (l *Loop) Adopt(ctx context.Context) (Adoption, error) {
 func (l *Loop) adoptable(ctx context.Context) (Adoption, []ovsdb.Change, error) {
 	adoption := Adoption{Ports: []drift.Drift{}, Left: []Problem{}}
 	view := l.cfg.Membership.View()
-	desired, _ := Plan(l.cfg.Config, view, l.last.Load().keep)
-	if desired == nil {
+	if !view.Self.Subnet.IsValid() {
 		return adoption, nil, errors.New("this host holds no lease yet, so it is not known which tunnels it should have: " + view.Waiting)
 	}
 	have, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
 		return adoption, nil, err
 	}
+	desired, _ := l.plan(view, l.last.Load().keep, have)
 	changes, left := ovsdb.Adopt(desired.Switch, have)
 	for _, c := range changes {
 		adoption.Ports = append(adoption.Ports, c.Drift)

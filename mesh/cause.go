@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -38,6 +39,7 @@ type (
 		view View
 		want ovsdb.Switch
 		have ovsdb.Actual
+		kind string // of tunnels, unless a pair has another
 	}
 	dockerScene struct {
 		at   time.Time
@@ -74,12 +76,11 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
 	was, wanted := tunnelOf(last.want, name)
 	is, wants := tunnelOf(now.want, name)
+	if p, ok := adopted(now.have, name); ok && !wanted && !wants {
+		was, is = tunnelTo(last.want, p.Peer.ID), tunnelTo(now.want, p.Peer.ID)
+	}
 	if was != is {
-		id := is.Peer.ID
-		if !wants {
-			id = was.Peer.ID
-		}
-		return viewCause(last.view, now.view, id)
+		return viewCause(last.view, now.view, cmp.Or(is.Peer.ID, was.Peer.ID), now.kind)
 	}
 	if now.want.MTU != last.want.MTU && strings.HasSuffix(d.Object, " mtu_request") {
 		return "the MTU is to be another"
@@ -108,9 +109,28 @@ func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 	return s.Tunnels[i], true
 }
 
+// tunnelTo is the tunnel to a peer; zero if there is to be none.
+func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
+	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Peer.ID == id })
+	if i < 0 {
+		return ovsdb.Tunnel{}
+	}
+	return s.Tunnels[i]
+}
+
+// adopted is a port that was adopted, and so has another name than its tunnel.
+func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
+	i := slices.IndexFunc(have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Adopted && p.Name == name })
+	if i < 0 {
+		return ovsdb.Port{}, false
+	}
+	return have.Ports[i], true
+}
+
 // viewCause names what has become of this host, or else of a peer, so that
-// the tunnel to it is to be another.
-func viewCause(last, now View, id string) string {
+// the tunnel to it is to be another. first is the type that pairs have unless
+// they had to move to another.
+func viewCause(last, now View, id, first string) string {
 	switch {
 	case now.Self.Cut != last.Self.Cut:
 		return "this host has lost its subnet to another"
@@ -134,6 +154,11 @@ func viewCause(last, now View, id string) string {
 		return is.Name + " has another subnet"
 	case is.Underlay != was.Underlay:
 		return fmt.Sprintf("%s moved to %s", is.Name, is.Underlay)
+	case is.Tunnel != was.Tunnel && is.Tunnel == first && was.Tunnel != "":
+		return fmt.Sprintf("%s is tried again with %s", is.Tunnel, is.Name)
+	case is.Tunnel != was.Tunnel && was.Tunnel != "":
+		protocol, _ := protocolOf(was.Tunnel)
+		return fmt.Sprintf("%s is filtered between here and %s", protocol, is.Name)
 	case is.Name != was.Name:
 		return fmt.Sprintf("%s is called %s now", was.Name, is.Name)
 	case is.Liveness == Failed: // and its grace is over
@@ -167,14 +192,14 @@ func (now dockerScene) cause(last dockerScene) string {
 func (now natScene) cause(last natScene, started young) string {
 	switch {
 	case now.view.Self.Cut != last.view.Self.Cut:
-		return viewCause(last.view, now.view, "")
+		return viewCause(last.view, now.view, "", "")
 	case now.want.Subnet != last.want.Subnet:
 		return "this host has another subnet"
 	case !slices.Equal(now.want.Forward, last.want.Forward):
 		return "peers are reached by other ways"
 	case now.want.Keep != last.want.Keep || !slices.Equal(now.want.NonMasquerade, last.want.NonMasquerade):
 		for _, peer := range slices.Concat(now.view.Peers, last.view.Peers) {
-			if why := viewCause(last.view, now.view, peer.ID.String()); why != viewChanged {
+			if why := viewCause(last.view, now.view, peer.ID.String(), ""); why != viewChanged {
 				return why
 			}
 		}

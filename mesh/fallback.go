@@ -9,10 +9,11 @@ import (
 // Times of the move to another tunnel type.
 const (
 	fallbackAfter = 10 * time.Second // a pair's BFD session is down for so long before its type changes
-	trialLimit    = 3 * time.Second  // a first type that is tried again has so long to come up; it takes 2 s at most
+	trialLimit    = 3 * time.Second  // a first type that is tried again has so long to come up; a port and its session take 2 s at most
 	trialEvery    = time.Hour
 	firstRound    = time.Minute // pause after all types were tried in vain
 	lastRound     = 10 * time.Minute
+	steadyAfter   = time.Minute // a type that is up for so long does get through
 )
 
 // fallbacks decides, for pairs in which this host has the lower ID, which of
@@ -27,10 +28,12 @@ type fallbacks struct {
 type pair struct {
 	at      int       // index into types
 	down    time.Time // since when BFD is not up with that type; zero: it is up, or can't be judged
+	up      time.Time // since when BFD is up with that type; zero: it is not
 	trial   bool      // the first type is being tried again, from was
 	was     int
+	began   time.Time     // of the trial
 	retry   time.Time     // when the first type is tried again; zero: it is in use
-	tried   int           // types in a row that did not come up
+	tried   int           // types in a row that did not come up and stay up
 	pause   time.Duration // until the next round
 	resting time.Time     // until when nothing is tried
 }
@@ -42,6 +45,7 @@ func newFallbacks(types []string) *fallbacks {
 // sight is what is seen of one pair.
 type sight struct {
 	Type string // of the port that is there; empty: none
+	Made bool   // Open vSwitch has set it up
 	Up   bool   // its BFD session
 }
 
@@ -52,15 +56,17 @@ func (f *fallbacks) decide(now time.Time, self lease.ID, peers []Host, seen map[
 	if len(f.types) < 2 {
 		return types, again
 	}
+	known := f.pairs
+	f.pairs = make(map[lease.ID]*pair, len(known)) // whoever is gone is forgotten
 	for _, peer := range peers {
 		if self.Compare(peer.ID) > 0 || !peer.Subnet.IsValid() {
 			continue
 		}
-		p := f.pairs[peer.ID]
+		p := known[peer.ID]
 		if p == nil {
 			p = f.resume(now, seen[peer.ID].Type)
-			f.pairs[peer.ID] = p
 		}
+		f.pairs[peer.ID] = p
 		again = sooner(again, f.step(now, p, peer, seen[peer.ID]))
 		types[peer.ID] = f.types[p.at]
 	}
@@ -79,47 +85,67 @@ func (f *fallbacks) resume(now time.Time, have string) *pair {
 	return p
 }
 
-// step moves one pair on. It returns by when it must be looked at again.
+// step moves one pair on. It returns by when it must be looked at again; zero:
+// only what is seen or said can change anything.
+//
+// A pair moves only if the other end says that nothing comes by its port either:
+// if its Open vSwitch is broken, or it wants no tunnel to this host, another type
+// is no help. A trial ends in any case, for what it gave up did work.
 func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
-	if peer.Liveness != Alive || peer.Tunnels.Want == 0 || s.Type != f.types[p.at] {
-		p.down = time.Time{} // silent for another reason, or not made yet
-		return p.retry
+	there := s.Type == f.types[p.at]
+	if there && s.Up {
+		return f.stay(now, p)
 	}
-	if s.Up {
-		p.down, p.tried, p.pause = time.Time{}, 0, 0
-		switch {
-		case p.at == 0:
-			p.trial, p.retry = false, time.Time{}
-		case p.retry.IsZero():
-			p.retry = now.Add(trialEvery)
-		case !now.Before(p.retry):
-			p.was, p.at, p.trial = p.at, 0, true
+	p.up = time.Time{}
+	if p.trial {
+		if end := p.began.Add(trialLimit); now.Before(end) {
+			return end
 		}
-		return p.retry
+		p.at, p.trial, p.retry = p.was, false, now.Add(trialEvery)
+		return time.Time{}
+	}
+	if !there || !s.Made || peer.Liveness != Alive {
+		p.down = time.Time{} // silent for another reason, or not made yet
+		return time.Time{}
 	}
 	if p.down.IsZero() {
 		p.down = now
 	}
 	limit := p.down.Add(fallbackAfter)
-	if p.trial {
-		limit = p.down.Add(trialLimit)
-	}
 	if p.resting.After(limit) {
 		limit = p.resting
 	}
-	if now.Before(limit) {
+	switch {
+	case now.Before(limit):
 		return limit
+	case peer.Silent == "":
+		return time.Time{}
 	}
-	p.down = time.Time{}
-	if p.trial {
-		p.at, p.trial, p.retry = p.was, false, now.Add(trialEvery)
-		return p.retry
-	}
-	p.at = (p.at + 1) % len(f.types)
-	p.retry = time.Time{}
+	p.at, p.down, p.retry = (p.at+1)%len(f.types), time.Time{}, time.Time{}
 	if p.tried++; p.tried%len(f.types) == 0 {
 		p.pause = min(max(firstRound, 2*p.pause), lastRound)
 		p.resting = now.Add(p.pause)
 	}
-	return now.Add(fallbackAfter)
+	return time.Time{}
+}
+
+// stay is a step of a pair whose tunnel is up.
+func (f *fallbacks) stay(now time.Time, p *pair) time.Time {
+	p.down = time.Time{}
+	if p.up.IsZero() {
+		p.up = now
+	}
+	if now.Sub(p.up) >= steadyAfter {
+		p.tried, p.pause, p.resting = 0, 0, time.Time{}
+	}
+	switch {
+	case p.at == 0:
+		p.trial, p.retry = false, time.Time{}
+	case p.retry.IsZero():
+		p.retry = now.Add(trialEvery)
+	case !now.Before(p.retry):
+		p.was, p.at, p.trial, p.began, p.up = p.at, 0, true, now, time.Time{}
+		return now.Add(trialLimit)
+	}
+	return p.retry
 }

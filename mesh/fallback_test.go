@@ -15,12 +15,12 @@ type path map[string]bool
 // each second.
 func (f *fallbacks) run(start time.Time, seconds int, p path, have string) (types []string) {
 	peer := testHost(2)
-	peer.Tunnels = TunnelCount{Want: 1}
+	peer.Silent = "any"
 	madeAt := start
 	for s := range seconds {
 		now := start.Add(time.Duration(s) * time.Second)
 		up := p[have] && now.Sub(madeAt) >= time.Second
-		decided, _ := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: {Type: have, Up: up}})
+		decided, _ := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: {Type: have, Made: true, Up: up}})
 		if decided[peer.ID] != have {
 			have, madeAt = decided[peer.ID], now
 		}
@@ -51,7 +51,7 @@ func TestAPairMovesToTheNextTypeAfterTenSecondsAndStays(t *testing.T) {
 func TestTheFirstTypeIsTriedOnceAnHour(t *testing.T) {
 	f := newFallbacks([]string{"gre", "vxlan"})
 	types := f.run(start, 5*3600, path{"vxlan": true}, "gre")
-	if gre := count(types, "gre") - 11; gre < 4*3 || gre > 5*5 {
+	if gre := count(types, "gre") - 10; gre < 4*3 || gre > 5*5 {
 		t.Errorf("gre was tried for %d s in five hours, want 3 s in each", gre)
 	}
 }
@@ -95,23 +95,76 @@ func TestOnlyTheLowerIDDecides(t *testing.T) {
 	}
 }
 
-func TestASilentPeerOrOneWithoutTunnelsIsNotJudged(t *testing.T) {
-	for name, spoil := range map[string]func(*Host){
-		"failed":                        func(h *Host) { h.Liveness = Failed },
-		"has no tunnels of its own yet": func(h *Host) { h.Tunnels.Want = 0 },
+func TestAPairThatIsSilentForAnotherReasonDoesNotMove(t *testing.T) {
+	for name, spoil := range map[string]func(*Host, *sight){
+		"the peer failed":              func(h *Host, _ *sight) { h.Liveness = Failed },
+		"the peer has no port that is": func(h *Host, _ *sight) { h.Silent = "" },
+		"the port is not set up here":  func(_ *Host, s *sight) { s.Made = false },
+		"there is no port here":        func(_ *Host, s *sight) { *s = sight{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFallbacks([]string{"gre", "vxlan"})
+			peer, s := testHost(2), sight{Type: "gre", Made: true}
+			peer.Silent = "gre"
+			spoil(&peer, &s)
+			for second := range 60 {
+				now := start.Add(time.Duration(second) * time.Second)
+				decided, again := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: s})
+				if decided[peer.ID] != "gre" || !again.IsZero() && !again.After(now) {
+					t.Fatalf("second %d: %v, again at %s", second, decided, again)
+				}
+			}
+		})
+	}
+}
+
+func TestATrialEndsEvenIfThePeerFallsSilentOrThePortCanNotBeMade(t *testing.T) {
+	for name, s := range map[string]sight{
+		"silent":   {Type: "gre", Made: true},
+		"not made": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFallbacks([]string{"gre", "vxlan"})
 			peer := testHost(2)
-			peer.Tunnels.Want = 1
-			spoil(&peer)
-			for s := range 60 {
-				decided, _ := f.decide(start.Add(time.Duration(s)*time.Second), testHost(1).ID, []Host{peer},
-					map[lease.ID]sight{peer.ID: {Type: "gre"}})
-				if decided[peer.ID] != "gre" {
-					t.Fatalf("second %d: %v", s, decided)
-				}
+			id, now := peer.ID, start
+			at := func(s sight) (string, time.Time) {
+				types, again := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{id: s})
+				return types[id], again
+			}
+			up := sight{Type: "vxlan", Made: true, Up: true}
+			_, again := at(up)
+			now = again
+			if kind, _ := at(up); kind != "gre" {
+				t.Fatalf("no trial at the time that was told, but %s", kind)
+			}
+			peer.Liveness = Failed
+			now = now.Add(2 * time.Second)
+			if kind, again := at(s); kind != "gre" || !again.Equal(now.Add(time.Second)) {
+				t.Errorf("after 2 s: %s, again in %s", kind, again.Sub(now))
+			}
+			now = now.Add(time.Second)
+			if kind, _ := at(s); kind != "vxlan" {
+				t.Errorf("after 3 s: %s", kind)
 			}
 		})
+	}
+}
+
+func TestTheTypesOfAPathThatFlapsAreNotTriedForEver(t *testing.T) {
+	f := newFallbacks([]string{"gre", "vxlan"})
+	peer := testHost(2)
+	peer.Silent = "any"
+	have, madeAt, moves := "gre", start, 0
+	for second := range 3600 {
+		now := start.Add(time.Duration(second) * time.Second)
+		age := now.Sub(madeAt) // each type comes up for five seconds
+		s := sight{Type: have, Made: true, Up: age >= time.Second && age < 6*time.Second}
+		if decided, _ := f.decide(now, testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: s}); decided[peer.ID] != have {
+			have, madeAt = decided[peer.ID], now
+			moves++
+		}
+	}
+	if moves > 40 {
+		t.Errorf("%d moves in an hour", moves)
 	}
 }

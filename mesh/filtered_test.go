@@ -12,7 +12,7 @@ import (
 func TestATunnelThatStaysSilentIsToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer, dead, bare := testHost(2), testHost(3), testHost(4)
-		peer.Tunnels.Want, dead.Tunnels.Want = 3, 3
+		peer.Silent, dead.Silent = "gre", "gre"
 		dead.Liveness = Failed
 		w := planned(peer, dead, bare)
 		for i := range w.ovs.Ports {

@@ -30,10 +30,17 @@ type Host struct {
 	MTU      int          // bytes, the least of all Paths of its own, as it says; 0: it knows of none
 	Deaf     bool         // nothing that is sent to it without a tunnel is answered, as seen from here
 	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
+	Silent   string       // the type of a port that it has for this host, and by which nothing comes there; empty: there is none
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness
 	Since    time.Time // since when it is so, as seen from here
 	Tunnels  TunnelCount
+}
+
+// Pair is what a host tells a peer of the tunnel between the two.
+type Pair struct {
+	Type   string // that it is to have; empty where the peer decides
+	Silent string // of the port that is there, if nothing has come by it for a while; else empty
 }
 
 // TunnelCount is how many tunnels a host should have and how many carry

@@ -40,18 +40,22 @@ type Loop struct {
 
 	restarts *restarts
 	paths    *directPaths
+	changes  atomic.Uint64
+	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
 	// Guarded by busy.
 	rushed int // passes in a row that ended with the switch
 	ready  bool
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
-	silent map[string]time.Time   // since when nothing comes by the tunnel of a peer that is alive, by its ID
+	silent map[lease.ID]silence   // of the tunnels to peers that are alive
 	failed map[string]bool        // what the last pass failed with
 	told   map[string]bool        // what was logged of the operator's words about masquerading
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	fights fights
-	scenes scenes
+
+	fallbacks *fallbacks // guarded by busy
+	scenes    scenes
 }
 
 // scenes are the parts as they were when last they were in order; nil: never
@@ -67,7 +71,9 @@ type scenes struct {
 type outcome struct {
 	ports    map[string]ovsdb.Port // ours, by the peer's ID
 	keep     Keep
-	problems []Problem // the pass's own, without those of the view
+	blocked  map[lease.ID][]string // types that do not get through
+	filtered []Problem             // about those
+	problems []Problem             // the pass's own, without those of the view
 }
 
 const (
@@ -82,9 +88,11 @@ const (
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
-		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
+		fallbacks: newFallbacks(cfg.Tunnel.Types()),
+		subnet:    cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})
+	l.decided.Store(&map[lease.ID]string{})
 	l.cfg.Membership = watched{cfg.Membership, l.paths}
 	return l
 }

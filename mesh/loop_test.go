@@ -16,6 +16,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -48,6 +49,7 @@ type world struct {
 	observed   int  // how often Open vSwitch was
 	reported   TunnelCount
 	open       bool
+	agreed     map[lease.ID]Pair
 	renumbered int
 	readied    int
 	log        bytes.Buffer
@@ -72,6 +74,9 @@ func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
 func (f fakeMembership) Open(open bool)           { f.open = open }
+func (f fakeMembership) Agree(p map[lease.ID]Pair) {
+	f.agreed = p
+}
 func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	f.renumbered++
 	f.view.Lost = false

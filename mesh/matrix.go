@@ -29,6 +29,7 @@ type FullAudit struct {
 	Wanted   int            `json:"wanted"`   // tunnels that there should be
 	Up       int            `json:"up"`       // tunnels that are as they should be, and carry packets
 	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
+	Notes    []string       `json:"notes"`    // what is well, but not as usual: pairs whose tunnel had to be of another type
 	Findings []Finding      `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
 }
 
@@ -132,7 +133,7 @@ func Matrix(view View, survey Survey) FullAudit {
 const maxWhole = 100
 
 func (m *matrix) audit(from string) FullAudit {
-	audit := FullAudit{From: from, Hosts: []MatrixHost{}, Tunnels: []MatrixTunnel{}, Findings: m.sorted()}
+	audit := FullAudit{From: from, Hosts: []MatrixHost{}, Tunnels: []MatrixTunnel{}, Notes: append([]string{}, m.notes...), Findings: m.sorted()}
 	for i, host := range m.hosts {
 		shown := *host
 		shown.Cells = nil // they are among the tunnels
@@ -193,6 +194,7 @@ type matrix struct {
 	index    map[lease.ID]*MatrixHost
 	tunnels  [][]tunnel // by the places of from and to
 	findings []located
+	notes    []string
 }
 
 // tunnel is one while the matrix is made; a million of them must be small.

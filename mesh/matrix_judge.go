@@ -157,7 +157,11 @@ func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[stri
 	// Said once of the two directions.
 	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
 		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
-			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "make tunnel.type and tunnel.key the same on all hosts")
+			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "make tunnel.type and tunnel.key the same on all hosts; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
+	}
+	if reverse.Configured && t.Type == reverse.Type && from.Type != "" && t.Type != from.Type && from.at < to.at {
+		protocol, name := protocolOf(from.Type)
+		m.notes = append(m.notes, fmt.Sprintf("%s (%s) is filtered between %s and %s: this pair uses %s", protocol, name, from.Name, to.Name, t.Type))
 	}
 }
 
@@ -297,9 +301,6 @@ func (m *matrix) oneWay(from, to *MatrixHost, back *tunnel) {
 }
 
 func allow(from, to *MatrixHost, t *tunnel) string {
-	protocol := "IP protocol 47 (GRE)"
-	if t.Type == "vxlan" {
-		protocol = "UDP port 4789 (VXLAN)"
-	}
-	return fmt.Sprintf("allow %s from %s to %s in the firewalls of both and between them", protocol, from.Underlay, to.Underlay)
+	protocol, name := protocolOf(t.Type)
+	return fmt.Sprintf("allow %s (%s) from %s to %s in the firewalls of both and between them", protocol, name, from.Underlay, to.Underlay)
 }

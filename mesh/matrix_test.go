@@ -308,3 +308,20 @@ func TestOnlyWhatIsSeenTwiceIsFound(t *testing.T) {
 		t.Error("a port that is missing may be made a moment later")
 	}
 }
+
+func TestPairsOnAnotherTypeAreNotedIfBothEndsAgree(t *testing.T) {
+	a := allWell(3)
+	for i := range a.rows {
+		a.rows[i].Type = "gre"
+	}
+	a.cell(1, 2).Type, a.cell(2, 1).Type = "vxlan", "vxlan"
+	audit := a.audit()
+	want := []string{"IP protocol 47 (GRE) is filtered between h1 and h2: this pair uses vxlan"}
+	if d := cmp.Diff(want, audit.Notes); d != "" || len(audit.Findings) > 0 || audit.Up != 6 {
+		t.Errorf("(-want +got)\n%s\n%+v", d, audit.Findings)
+	}
+	a.cell(2, 1).Type = "gre"
+	if audit := a.audit(); len(audit.Notes) > 0 || len(audit.Findings) != 1 || audit.Findings[0].Kind != KindSetting {
+		t.Errorf("the ends differ: %+v, %+v", audit.Notes, audit.Findings)
+	}
+}

@@ -54,6 +54,7 @@ func (l *Loop) mended(d drift.Drift, began time.Time, cause string) {
 // record logs a change that was made, and keeps it.
 func (l *Loop) record(d drift.Drift, began time.Time, cause string) {
 	took := time.Since(began)
+	l.changes.Add(1)
 	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "cause", cause, "took", took)
 	l.cfg.History.Append(history.Change{
 		Time: time.Now().UTC().Round(0), Object: d.Object, Was: d.Is, Is: d.Should, Cause: cause, Seconds: took.Seconds(),

@@ -10,6 +10,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/ovsdb"
 )
 
 // natRules are for the traffic that the desired routes bring through this host.
@@ -53,10 +54,10 @@ func natProblems(said masq.FileState) []Problem {
 	return problems
 }
 
-// plan is Plan with what the operator says now.
-func (c LoopConfig) plan(view View, keep Keep) (*Desired, []Problem) {
+// plan is Plan with what the operator says now, and what is in Open vSwitch.
+func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
 	c.Config.NAT = c.Masquerade.State()
-	return Plan(c.Config, view, keep)
+	return Plan(c.Config, c.inPlace(view, ovs), keep)
 }
 
 // tellNAT logs what is new among the problems of what the operator says.

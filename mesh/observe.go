@@ -54,7 +54,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 	status := Status{
 		Host: HostStatus{
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
-			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started,
+			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started, Changes: l.changes.Load(),
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
@@ -97,6 +97,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 			}
 		}
 	}
+	status.Tunnel.Filtered = last.blocked[peer.ID]
 	port, ok := last.ports[status.ID]
 	if !ok {
 		return status
@@ -104,7 +105,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 	bytes := traffic[port.Name]
 	status.Tunnel = TunnelStatus{
 		Port: port.Name, Type: port.Type, BFD: port.BFD.State, Error: port.Error,
-		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes,
+		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes, Filtered: last.blocked[peer.ID],
 	}
 	return status
 }
@@ -114,7 +115,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 func (l *Loop) Audit(ctx context.Context) Audit {
 	l.busy.Lock()
 	defer l.busy.Unlock()
-	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}}
+	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}, Filtered: []Problem{}}
 	view := l.cfg.Membership.View()
 	if !view.Self.Subnet.IsValid() {
 		audit.Problems = append(audit.Problems, Problem{What: "this host holds no lease, so nothing is desired: " + view.Waiting})
@@ -126,7 +127,9 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if err != nil {
 		unknown(err)
 	}
-	desired, _ := l.cfg.plan(view, l.last.Load().keep)
+	last := l.last.Load()
+	desired, _ := l.plan(view, last.keep, ovs)
+	audit.Filtered = append(audit.Filtered, last.filtered...)
 	if err == nil {
 		audit.Drift = append(audit.Drift, switchDrift(desired.Switch, ovs)...)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -17,7 +18,8 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
-	Open(bool) // whether packets that come without a tunnel get through to containers
+	Open(bool)               // whether packets that come without a tunnel get through to containers
+	Agree(map[lease.ID]Pair) // tells each peer what it must know of their tunnel
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 

@@ -50,8 +50,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	keep, graceEnd := l.keep(view, ovs, switchSeen)
-	again = sooner(again, graceEnd)
-	desired, problems := l.cfg.plan(view, keep)
+	again = sooner(sooner(again, graceEnd), l.decide(now, view, ovs, switchSeen))
+	view = l.cfg.inPlace(l.paired(view), ovs)
+	desired, problems := l.cfg.plan(view, keep, ovs)
 	l.tellNAT()
 	if desired == nil {
 		l.cfg.Membership.Report(TunnelCount{})
@@ -65,7 +66,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return false, again
 	}
 	if switchSeen {
-		if ovs, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs}, &mends); err != nil {
+		if ovs, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, &mends); err != nil {
 			fail(err)
 		}
 		if err == nil && l.tunnelsFirst() {
@@ -77,14 +78,10 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
-	l.silent = silences(now, l.silent, view.Peers, desired.Switch, ports)
 	problems = append(problems, deafProblems(view.Peers)...)
-	problems = append(problems, filtered(now, l.silent, desired.Switch, ports)...)
-	for _, since := range l.silent {
-		if limit := since.Add(silenceLimit); limit.After(now) {
-			again = sooner(again, limit)
-		}
-	}
+	blocked := l.blocked(now, view.Peers, desired.Switch)
+	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
+	problems = append(problems, filtered...)
 	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, &mends)
 	problems = append(problems, more...)
 	if err != nil {
@@ -99,7 +96,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, l.fights.problems()...)
-	l.last.Store(&outcome{ports: ports, keep: keep, problems: slices.Concat(problems, failures)})
+	l.last.Store(&outcome{
+		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
+	})
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)
 }

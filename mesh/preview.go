@@ -34,7 +34,7 @@ type Preview struct {
 func (l *Loop) Plan(ctx context.Context) Preview {
 	l.busy.Lock()
 	defer l.busy.Unlock()
-	return l.cfg.Preview(ctx, l.cfg.Membership.View(), l.last.Load().keep)
+	return l.cfg.Preview(ctx, l.paired(l.cfg.Membership.View()), l.last.Load().keep)
 }
 
 // Preview tells what a Loop would change in its first pass, given the mesh. Of the
@@ -44,9 +44,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		Host: view.Self.Name, Subnet: view.Self.Subnet, Waiting: view.Waiting, DaemonJSON: c.DaemonJSON,
 		Drift: []drift.Drift{}, Problems: []Problem{},
 	}
-	desired, problems := c.plan(view, keep)
-	p.Problems = append(p.Problems, problems...)
-	if desired == nil {
+	if !view.Self.Subnet.IsValid() {
 		return p
 	}
 	var here machine
@@ -54,6 +52,8 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
+	desired, problems := c.plan(view, keep, here.ovs)
+	p.Problems = append(p.Problems, problems...)
 	if here.docker, err = c.Docker.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}

@@ -34,6 +34,7 @@ type Row struct {
 	Problems int          `cbor:"12,keyasint,omitempty" json:"problems"`          // in its status
 	Blind    string       `cbor:"13,keyasint,omitempty" json:"blind,omitempty"`   // why it can't see its Open vSwitch; there are no cells then
 	Unseen   []string     `cbor:"14,keyasint,omitempty" json:"unseen,omitempty"`  // why other parts could not be judged
+	Type     string       `cbor:"16,keyasint,omitempty" json:"type,omitempty"`    // of tunnels, unless a pair had to move to another
 	Cells    []Cell       `cbor:"15,keyasint,omitempty" json:"cells,omitempty"`   // sorted by port
 }
 
@@ -44,7 +45,7 @@ type Cell struct {
 	Name       string        `cbor:"3,keyasint,omitempty" json:"name"`
 	Remote     netip.Addr    `cbor:"4,keyasint,omitzero" json:"remote"`            // as configured, else as desired
 	Local      netip.Addr    `cbor:"5,keyasint,omitzero" json:"local"`             // the same
-	Type       string        `cbor:"6,keyasint,omitempty" json:"type"`             // gre or vxlan
+	Type       string        `cbor:"6,keyasint,omitempty" json:"type"`             // gre, vxlan or geneve
 	Key        uint32        `cbor:"7,keyasint,omitempty" json:"key"`              // 0: none
 	Subnet     netip.Prefix  `cbor:"8,keyasint,omitzero" json:"subnet"`            // the peer's, as this host knows it
 	Desired    bool          `cbor:"9,keyasint,omitempty" json:"desired"`          // there should be one
@@ -81,13 +82,14 @@ func (l *Loop) Row(ctx context.Context) Row {
 	row := Row{
 		ID: self.ID, Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet, MTU: mtu,
 		Version: text(l.cfg.Version), Uptime: int(time.Since(l.started).Seconds()), Cut: self.Cut,
-		Waiting: text(view.Waiting), Problems: len(view.Problems) + len(last.problems),
+		Waiting: text(view.Waiting), Type: l.cfg.Tunnel.Type, Problems: len(view.Problems) + len(last.problems),
 	}
+	have, err := l.cfg.Switch.Observe(ctx)
 	var want Desired
-	if desired, _ := l.cfg.plan(view, last.keep); desired != nil {
+	if desired, _ := l.plan(view, last.keep, have); desired != nil {
 		want, row.Bip = *desired, desired.Docker.Bip
 	}
-	if have, err := l.cfg.Switch.Observe(ctx); err != nil {
+	if err != nil {
 		row.Blind = text(err.Error())
 	} else {
 		row.Cells, row.Drift = cells(want.Switch, have)
@@ -249,7 +251,7 @@ func (r Row) Validate() error {
 	case r.Underlay.Zone() != "":
 		return fmt.Errorf("row of %s: its address has a zone", r.Name)
 	}
-	words := append([]string{r.Version, r.Waiting, r.Blind}, r.Unseen...)
+	words := append([]string{r.Version, r.Type, r.Waiting, r.Blind}, r.Unseen...)
 	for _, c := range r.Cells {
 		if len(c.Drift) > maxDrifts || c.Remote.Zone()+c.Local.Zone() != "" {
 			return fmt.Errorf("row of %s: a cell that no host has", r.Name)

@@ -29,6 +29,7 @@ type HostStatus struct {
 	Waiting  string       `json:"waiting,omitempty"`
 	Version  string       `json:"version"` // of the agent
 	Since    time.Time    `json:"since"`   // the agent's start
+	Changes  uint64       `json:"changes"` // made since then
 }
 
 // TotalStatus is the mesh as a whole, as far as gossip tells it here.
@@ -62,12 +63,14 @@ const (
 
 // TunnelStatus is the port to a peer as Open vSwitch has it.
 type TunnelStatus struct {
-	Port    string `json:"port"`            // empty: there is none
-	Type    string `json:"type,omitempty"`  // gre or vxlan
-	BFD     string `json:"bfd,omitempty"`   // up, init, down, admin_down; empty: not enabled or not yet known
-	RxBytes uint64 `json:"rx_bytes"`        // Interface statistics:rx_bytes
-	TxBytes uint64 `json:"tx_bytes"`        // Interface statistics:tx_bytes
-	Error   string `json:"error,omitempty"` // Interface error, or why there is no port
+	Port string `json:"port"`           // empty: there is none
+	Type string `json:"type,omitempty"` // gre, vxlan or geneve
+	BFD  string `json:"bfd,omitempty"`  // up, init, down, admin_down; empty: not enabled or not yet known
+	// Filtered are the types that do not get through to the peer.
+	Filtered []string `json:"filtered,omitempty"`
+	RxBytes  uint64   `json:"rx_bytes"`        // Interface statistics:rx_bytes
+	TxBytes  uint64   `json:"tx_bytes"`        // Interface statistics:tx_bytes
+	Error    string   `json:"error,omitempty"` // Interface error, or why there is no port
 }
 
 // Problem is something that an operator should know or do.
@@ -80,6 +83,7 @@ type Problem struct {
 type Audit struct {
 	Drift    []drift.Drift `json:"drift"`    // empty: clean
 	Problems []Problem     `json:"problems"` // what kept parts from being judged; not empty: can't tell
+	Filtered []Problem     `json:"filtered"` // tunnel types that do not get through to peers, which is no drift of this host
 }
 
 // Lease is one subnet that is not free, as this host knows it.

@@ -14,7 +14,8 @@ func newAuditCommand(file *configFile) *cobra.Command {
 		Short: "Compare what should be on this host, or in the whole mesh, with what is",
 		Long: `Ask the running agent to compare the switch, docker0, routes, sysctls and
 daemon.json of this host with what they should be. Each difference is a line:
-what is, and what should be. Nothing is changed.
+what is, and what should be. Nothing is changed. Tunnel types that do not get
+through to a peer are named, and are no drift of this host.
 
 With --mesh the agent asks all hosts, encrypted, for what they want and have, and
 shows the matrix of directed tunnels: the row is the host where a tunnel begins,

@@ -28,6 +28,7 @@ type Config struct {
 	PeerGrace  time.Duration    `mapstructure:"peer_grace"`   // how long a failed peer's port outlives its BFD session
 	LeaseTTL   time.Duration    `mapstructure:"lease_ttl"`    // how long a host may be silent and keep its subnet; 0: for ever
 	Import     string           `mapstructure:"lease_import"` // flannel's subnet.env; empty: none
+	Metrics    MetricsConfig    `mapstructure:"metrics"`
 	Log        LogConfig        `mapstructure:"log"`
 
 	Imported netip.Prefix `mapstructure:"-"` // the subnet that Import names; zero: none
@@ -81,6 +82,11 @@ type MasqueradeConfig struct {
 	CIDRLimit          int            `mapstructure:"cidrLimit"`
 	ResyncInterval     time.Duration  `mapstructure:"resyncInterval"`
 	ConfigFile         string         `mapstructure:"config_file"` // absolute path; empty: the keys beside it
+}
+
+// MetricsConfig is how Prometheus sees this host.
+type MetricsConfig struct {
+	Listen netip.AddrPort `mapstructure:"listen"` // zero: nowhere
 }
 
 // LogConfig is what the agent writes to standard error.
@@ -161,6 +167,7 @@ func defaults() map[string]any {
 		"peer_grace":                    "10m",
 		"lease_ttl":                     "72h",
 		"lease_import":                  "",
+		"metrics.listen":                "",
 		"log.level":                     "info",
 		"log.format":                    "auto",
 	}

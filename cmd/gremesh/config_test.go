@@ -68,7 +68,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		LeaseTTL:   72 * time.Hour,
 		Log:        LogConfig{Level: slog.LevelInfo, Format: "auto"},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -148,12 +148,14 @@ func TestMistakesAreNamed(t *testing.T) {
 		want       string
 	}{
 		{"unknown key", good + "mesh.jion: [10.0.0.1]", nil, `mesh.jion (file FILE): unknown key; there are mesh.bootstrap, mesh.join, mesh.port, mesh.key_file, mesh.insecure`},
-		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, masquerade, state_dir, control, peer_grace, lease_ttl, lease_import, log`},
+		{"unknown key at the top", good + "bips: x", nil, `bips (file FILE): unknown key; there are node, mesh, pool, prefix, bip, ovs, tunnel, route, direct, flood, docker, masquerade, state_dir, control, peer_grace, lease_ttl, lease_import, metrics, log`},
 		{"value for a section", good + "ovs: br0", nil, `ovs: "br0" (file FILE): expected a map or struct, got "string"`},
 		{"number for text", good + "ovs: {bridge: 7}", nil, `ovs.bridge: 7 (file FILE): must be text; put it in quotes`},
 		{"text for a boolean", good + "tunnel: {bfd: yes please}", nil, `tunnel.bfd: "yes please" (file FILE): must be true or false`},
 		{"fraction", good + "prefix: 24.5", nil, `prefix: 24.5 (file FILE): must be a whole number`},
 		{"time without unit", good + "peer_grace: 600", nil, `peer_grace: 600 (file FILE): must be a time with its unit, like 10m or 90s`},
+		{"metrics without a port", good + "metrics: {listen: 127.0.0.1}", nil, `metrics.listen: "127.0.0.1" (file FILE): must be an address and a port, like 127.0.0.1:9747`},
+		{"metrics at no port", good + "metrics: {listen: 127.0.0.1:0}", nil, `metrics.listen: "127.0.0.1:0" (file FILE): must have a port of 1 to 65535`},
 		{"negative time to live", good + "lease_ttl: -1s", nil, `lease_ttl: "-1s" (file FILE): must not be negative; 0 is for ever`},
 		{"unreadable flannel file", good + "lease_import: /proc", nil, `lease_import: "/proc" (file FILE): is not a file of variables: read /proc: is a directory`},
 		{"flannel file without a lease", good + "lease_import: /dev/null", nil, `lease_import: "/dev/null" (file FILE): has no line FLANNEL_SUBNET=172.17.43.1/24, which flanneld writes`},

@@ -22,6 +22,8 @@ func decodeValue(_, to reflect.Type, value any) (any, error) {
 	switch to {
 	case reflect.TypeFor[netip.Prefix]():
 		return decodeText[netip.Prefix](value, "must be an address with its prefix length, like 172.17.0.0/16")
+	case reflect.TypeFor[netip.AddrPort]():
+		return decodeText[netip.AddrPort](value, "must be an address and a port, like 127.0.0.1:9747")
 	case reflect.TypeFor[slog.Level]():
 		return decodeText[slog.Level](value, "must be debug, info, warn or error")
 	case reflect.TypeFor[time.Duration]():

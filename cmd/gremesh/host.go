@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/metrics"
 )
 
 const (
@@ -66,6 +68,13 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer listener.Close() //nolint:errcheck // closed by the server, but for an early return
+	scrapes, err := listenMetrics(ctx, cfg.Metrics.Listen)
+	if err != nil {
+		return err
+	}
+	if scrapes != nil {
+		defer scrapes.Close() //nolint:errcheck // as above
+	}
 	h := &host{cfg: cfg, log: log, look: look, ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
@@ -75,11 +84,12 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return h.run(ctx, first, listener)
+	return h.run(ctx, first, listener, scrapes)
 }
 
-// run serves the control socket and the agents behind it.
-func (h *host) run(ctx context.Context, first *agent, listener net.Listener) error {
+// run serves the control socket, the metrics if scrapes is not nil, and the agents
+// behind both.
+func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
@@ -90,6 +100,9 @@ func (h *host) run(ctx context.Context, first *agent, listener net.Listener) err
 		}
 		return nil
 	})
+	if scrapes != nil {
+		group.Go(func() error { return h.serveMetrics(ctx, scrapes) })
+	}
 	group.Go(func() error { return h.look.Run(ctx) })
 	group.Go(func() error {
 		defer stop()
@@ -100,6 +113,32 @@ func (h *host) run(ctx context.Context, first *agent, listener net.Listener) err
 		return errors.Join(err, server.Shutdown(grace))
 	})
 	return group.Wait()
+}
+
+// serveMetrics answers scrapes until ctx ends.
+func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler: metrics.Handler(func(ctx context.Context) mesh.Status {
+			return h.current.Load().agent.loop.Status(ctx)
+		}),
+		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+	}
+	stopped := make(chan struct{})
+	end := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		defer cancel()
+		_ = server.Shutdown(grace) // a scrape that takes longer is cut off
+		_ = server.Close()
+	})
+	err := server.Serve(listener)
+	if !end() {
+		<-stopped
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
 }
 
 // appoint makes the agent that answers from now on.

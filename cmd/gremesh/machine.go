@@ -48,6 +48,21 @@ func lockState(dir string) (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
+// listenMetrics returns nil where nobody is to be told.
+func listenMetrics(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
+	if !at.IsValid() {
+		return nil, nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at.String())
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("metrics.listen: another program listens at %s; stop it, or set another address", at)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("metrics.listen: %w", err)
+	}
+	return l, nil
+}
+
 // listenControl makes the control socket, for root only. The state's lock is
 // held: a socket that is there was left by an agent that is gone, unless it
 // answers.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,5 +79,21 @@ func TestAStateThatCannotBeWrittenIsAnErrorThatNamesTheKey(t *testing.T) {
 		if _, err := listenControl(t.Context(), filepath.Join(dir, "gremesh.sock")); err == nil || !strings.HasPrefix(err.Error(), "control: ") {
 			t.Errorf("%s: error is %v", dir, err)
 		}
+	}
+}
+
+func TestMetricsAreNotServedWhereAnotherProgramListens(t *testing.T) {
+	if l, err := listenMetrics(t.Context(), netip.AddrPort{}); l != nil || err != nil {
+		t.Errorf("without an address: %v, %v", l, err)
+	}
+	other, err := listenMetrics(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close() //nolint:errcheck // a test's end
+	at := other.Addr().String()
+	_, err = listenMetrics(t.Context(), netip.MustParseAddrPort(at))
+	if want := "metrics.listen: another program listens at " + at + "; stop it, or set another address"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

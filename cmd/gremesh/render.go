@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +136,7 @@ func renderAudit(a mesh.Audit, p paint) string {
 	default:
 		b.WriteString(p.in(text.FgGreen, "clean") + ": the switch, docker0, routes and daemon.json are as they should be\n")
 	}
-	renderProblems(&b, a.Problems, p)
+	renderProblems(&b, slices.Concat(a.Problems, a.Filtered), p)
 	return b.String()
 }
 

@@ -80,6 +80,12 @@ func renderMesh(a mesh.FullAudit, p paint) string {
 			fmt.Fprintf(&b, "  %s\n", f.Do)
 		}
 	}
+	for i, note := range a.Notes {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "- %s\n", note)
+	}
 	return b.String()
 }
 

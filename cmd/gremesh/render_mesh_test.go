@@ -64,7 +64,10 @@ func troubledMesh(n int) mesh.FullAudit {
 }
 
 func TestTheMatrixReadsWell(t *testing.T) {
+	noted := meshOf(3)
+	noted.Notes = []string{"IP protocol 47 (GRE) is filtered between h1 and h2: this pair uses vxlan"}
 	for name, a := range map[string]mesh.FullAudit{
+		"mesh_3_noted.txt":     noted,
 		"mesh_alone.txt":       meshOf(1),
 		"mesh_3.txt":           meshOf(3),
 		"mesh_3_troubled.txt":  troubledMesh(3),

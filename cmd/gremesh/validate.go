@@ -49,6 +49,9 @@ func validate(c *Config, r *report) {
 	if c.Route == aggregate && c.Flood == "off" && r.source("flood") != defaultSource {
 		r.add("flood", "must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast")
 	}
+	if at := c.Metrics.Listen; at.IsValid() && at.Port() == 0 {
+		r.add("metrics.listen", "must have a port of 1 to 65535")
+	}
 	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
 }
 

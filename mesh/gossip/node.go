@@ -25,12 +25,12 @@ type Node struct {
 	wire     memberlist.Transport   // nil for the network; a simulated one in tests
 	started  time.Time
 	requests chan request
-	hails    chan netip.AddrPort                 // hosts that take us for alive, and are not alive here
-	publish  chan struct{}                       // what we say of ourselves has changed
-	agreed   atomic.Pointer[map[lease.ID]string] // see Agree
-	repair   chan struct{}                       // agreed or open has changed
-	paths    atomic.Pointer[map[netip.Addr]int]  // see Measured
-	measured chan struct{}                       // paths have changed
+	hails    chan netip.AddrPort                    // hosts that take us for alive, and are not alive here
+	publish  chan struct{}                          // what we say of ourselves has changed
+	agreed   atomic.Pointer[map[lease.ID]mesh.Pair] // see Agree
+	repair   chan struct{}                          // agreed or open has changed
+	paths    atomic.Pointer[map[netip.Addr]int]     // see Measured
+	measured chan struct{}                          // paths have changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
 	open     atomic.Bool // see Open
 	view     atomic.Pointer[mesh.View]
@@ -47,8 +47,8 @@ type Node struct {
 	machine   *lease.Machine
 	kept      lease.Record // the own record as it is on disk: nothing else may be applied
 	members   map[lease.ID]member
-	pairs     map[lease.ID]string       // types of tunnels that were told to their other ends
-	told      map[lease.ID]string       // types of tunnels that their other ends decided
+	pairs     map[lease.ID]pairing      // that were told to their other ends
+	told      map[lease.ID]mesh.Pair    // what the other ends have told
 	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
 	lowest    map[lease.ID]int          // the same of the MTU
 	sightings sightings
@@ -68,7 +68,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
-		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]string), told: make(map[lease.ID]string),
+		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
 	}
 	n.open.Store(cfg.Open)

@@ -150,6 +150,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			}
 			delete(n.members, e.failed)
 			delete(n.pairs, e.failed)
+			n.told[e.failed] = mesh.Pair{Type: n.told[e.failed].Type} // what it hears is not known any more
 			n.sightings.lost(e.failed)
 			n.dirty = true
 		case e.refused != nil:

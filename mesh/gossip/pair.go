@@ -7,29 +7,34 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// pairing tells the receiver which type its tunnel with the sender has, who has
-// the lower ID of the two and so decides.
+// pairing is a [mesh.Pair] on its way from a host to the other end of the tunnel.
+// Of the two, the host with the lower ID decides the type.
 type pairing struct {
-	From lease.ID `cbor:"1,keyasint"`
-	Type string   `cbor:"2,keyasint"`
+	From   lease.ID `cbor:"1,keyasint"`
+	Type   string   `cbor:"2,keyasint,omitempty"`
+	Silent string   `cbor:"3,keyasint,omitempty"`
 }
 
-// Agree tells peers which type their tunnels with this host have: those that
-// this host decides for. It never blocks.
-func (n *Node) Agree(types map[lease.ID]string) {
-	if old := n.agreed.Load(); old != nil && maps.Equal(*old, types) {
+// Agree tells peers of their tunnels with this host. It never blocks.
+func (n *Node) Agree(pairs map[lease.ID]mesh.Pair) {
+	if old := n.agreed.Load(); old != nil && maps.Equal(*old, pairs) {
 		return
 	}
-	types = maps.Clone(types)
-	n.agreed.Store(&types)
+	pairs = maps.Clone(pairs)
+	n.agreed.Store(&pairs)
 	notify(n.repair)
 }
 
-// tellPairs sends what has been decided since it was last told.
+// tellPairs sends what has changed since it was last told. What is lost is told
+// again with the comparison of tables.
 func (n *Node) tellPairs() {
 	for id, m := range n.members {
-		if p := n.pairingFor(id); p != nil && n.pairs[id] != p.Type {
-			n.pairs[id] = p.Type
+		was, told := n.pairs[id]
+		if !told { // which means that there is nothing to be told
+			was.From = n.self
+		}
+		if p := n.pairingFor(id); p != nil && was != *p {
+			n.pairs[id] = *p
 			data := encode(packet{Mesh: n.mesh, Pair: p})
 			n.outgoing.Go(func() { n.sendReliably(id, m.underlay, data) })
 		}
@@ -37,27 +42,34 @@ func (n *Node) tellPairs() {
 }
 
 // pairingFor is what another host is to know of its tunnel with this one; nil
-// where this host does not decide.
+// where nothing is known yet.
 func (n *Node) pairingFor(id lease.ID) *pairing {
 	agreed := n.agreed.Load()
 	if agreed == nil {
 		return nil
 	}
-	if t, mine := (*agreed)[id]; mine {
-		return &pairing{From: n.self, Type: t}
+	if p, is := (*agreed)[id]; is {
+		return &pairing{From: n.self, Type: p.Type, Silent: p.Silent}
 	}
 	return nil
 }
 
-// handlePairing takes what a host with a lower ID has decided.
+// handlePairing takes what the other end of a tunnel says of it, and decides if it
+// has the lower ID.
 func (n *Node) handlePairing(p pairing) {
-	if p.From.Compare(n.self) < 0 && n.told[p.From] != p.Type {
-		n.told[p.From] = p.Type
+	was := n.told[p.From]
+	is := mesh.Pair{Type: was.Type, Silent: p.Silent}
+	if p.From.Compare(n.self) < 0 && p.Type != "" {
+		is.Type = p.Type
+	}
+	n.told[p.From] = is
+	if was.Type != is.Type && was.Type != "" {
 		n.cfg.Log.Info("a tunnel's type was decided by its other end", "host", p.From, "type", p.Type)
 	}
 }
 
 // validPairing refuses what no host sends.
 func validPairing(p pairing) bool {
-	return !p.From.IsZero() && mesh.ValidTunnelType(p.Type)
+	known := func(t string) bool { return t == "" || mesh.ValidTunnelType(t) }
+	return !p.From.IsZero() && known(p.Type) && known(p.Silent)
 }

@@ -126,7 +126,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
-	host.Tunnel = n.told[r.Host]
+	host.Tunnel, host.Silent = n.told[r.Host].Type, n.told[r.Host].Silent
 	_, host.Cut = lost[r.Host]
 	return host
 }

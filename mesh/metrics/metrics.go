@@ -1,0 +1,115 @@
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// patience is for one account of the host. A scrape has 10 s by default.
+const patience = 5 * time.Second
+
+// Handler answers scrapes with what status says, and with the metrics of Go and
+// of this process. status may be called from any goroutine.
+func Handler(status func(context.Context) mesh.Status) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		&collector{status},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	mux := http.NewServeMux()
+	// Two peers of one name and address are one too many; the other metrics stand.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	return mux
+}
+
+// metric is one of gremesh's own, and what it is in a status.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(s mesh.Status, set func(value float64, labels ...string))
+}
+
+func define(name, help string, labels []string, of func(mesh.Status, func(float64, ...string))) metric {
+	return metric{prometheus.NewDesc("gremesh_"+name, help, labels, nil), prometheus.GaugeValue, of}
+}
+
+// metrics are documented in docs/operations.md.
+func metrics() []metric {
+	tunnel := []string{"peer", "underlay", "type"}
+	all := []metric{
+		define("build_info", "1; the version of the agent is a label.", []string{"version"},
+			func(s mesh.Status, set func(float64, ...string)) { set(1, s.Host.Version) }),
+		define("lease_held", "Whether this host holds a subnet.", nil,
+			func(s mesh.Status, set func(float64, ...string)) { set(truth(s.Host.Subnet.IsValid())) }),
+		define("hosts", "Hosts of the mesh as this one sees them, itself included, by state.", []string{"state"},
+			func(s mesh.Status, set func(float64, ...string)) {
+				set(float64(s.Mesh.Hosts), string(mesh.Alive))
+				set(float64(s.Mesh.Failed), string(mesh.Failed))
+			}),
+		define("tunnels_wanted", "Directed tunnels that the hosts that are alive should have, all together.", nil,
+			func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Mesh.Tunnels)) }),
+		define("tunnels_up", "Directed tunnels that are up, as each host counts its own.", nil,
+			func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Mesh.TunnelsUp)) }),
+		define("tunnel_up", "Whether this host's tunnel to a peer is up.", tunnel,
+			func(s mesh.Status, set func(float64, ...string)) {
+				for _, p := range s.Peers {
+					if t := p.Tunnel; t.Port != "" {
+						set(truth(t.Error == "" && (t.BFD == "" || t.BFD == "up")), p.Name, p.Underlay.String(), t.Type)
+					}
+				}
+			}),
+		define("tunnel_filtered", "1 for each type of tunnel that does not get through between this host and a peer.", tunnel,
+			func(s mesh.Status, set func(float64, ...string)) {
+				for _, p := range s.Peers {
+					for _, kind := range p.Tunnel.Filtered {
+						set(1, p.Name, p.Underlay.String(), kind)
+					}
+				}
+			}),
+		define("problems", "Problems that gremesh status shows.", nil,
+			func(s mesh.Status, set func(float64, ...string)) { set(float64(len(s.Problems))) }),
+	}
+	changes := define("changes_total", "Differences on this host that were put right since the agent's start.", nil,
+		func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Host.Changes)) })
+	changes.kind = prometheus.CounterValue
+	return append(all, changes)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// collector makes metrics of a status when they are scraped.
+type collector struct {
+	status func(context.Context) mesh.Status
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, m := range metrics() {
+		to <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	status := c.status(ctx)
+	for _, m := range metrics() {
+		m.of(status, func(value float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package mesh
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// decide has the types of tunnels decided that are this host's to decide, and
+// tells the peers; unless seen, what is in Open vSwitch is not known. It returns
+// by when that must be done again.
+func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
+	var ports map[string]ovsdb.Port
+	if seen {
+		ports = ourPorts(ovs)
+	}
+	l.silent = silences(now, l.silent, view.Peers, ports)
+	types := *l.decided.Load()
+	if seen {
+		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports))
+		l.decided.Store(&types)
+	}
+	pairs := make(map[lease.ID]Pair, len(view.Peers))
+	for _, peer := range view.Peers {
+		p := Pair{Type: types[peer.ID]}
+		if s, silent := l.silent[peer.ID]; silent {
+			again = sooner(again, s.next(now, len(l.fallbacks.types)))
+			if now.Sub(s.since) >= tellAfter {
+				p.Silent = s.kind
+			}
+		}
+		pairs[peer.ID] = p
+	}
+	l.cfg.Membership.Agree(pairs)
+	return again
+}
+
+func sights(ports map[string]ovsdb.Port) map[lease.ID]sight {
+	seen := make(map[lease.ID]sight)
+	for text, port := range ports {
+		if id, err := lease.ParseID(text); err == nil { // by hand it may have been made anything
+			seen[id] = sight{Type: port.Type, Made: works(port), Up: port.BFD.State == "up"}
+		}
+	}
+	return seen
+}
+
+// works tells whether Open vSwitch has set a port up.
+func works(p ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
+
+// paired is the view with what this host has decided for pairs.
+func (l *Loop) paired(view View) View {
+	decided := *l.decided.Load()
+	view.Peers = slices.Clone(view.Peers)
+	for i, peer := range view.Peers {
+		if t, mine := decided[peer.ID]; mine {
+			view.Peers[i].Tunnel = t
+		}
+	}
+	return view
+}
+
+// plan is what this host should have, given what its Open vSwitch has.
+func (l *Loop) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
+	return l.cfg.plan(l.paired(view), keep, ovs)
+}
+
+// inPlace is the view in which pairs that nobody has decided for yet keep the
+// type of the port that is there: an agent that has just been started has not
+// heard from the other end, and what is there was decided before.
+func (c Config) inPlace(view View, ovs ovsdb.Actual) View {
+	if len(c.Tunnel.Fallback) == 0 {
+		return view
+	}
+	ports := ourPorts(ovs)
+	view.Peers = slices.Clone(view.Peers)
+	for i, peer := range view.Peers {
+		if port, is := ports[peer.ID.String()]; is && peer.Tunnel == "" {
+			view.Peers[i].Tunnel = port.Type
+		}
+	}
+	return view
+}

@@ -1,0 +1,278 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+const metricsAt = "127.0.0.1:9747"
+
+// TestPairsWithoutGRE has a mesh whose pairs may move to VXLAN. That the first
+// type is tried again after an hour is tested without one, in mesh/fallback_test.go.
+func TestPairsWithoutGRE(t *testing.T) {
+	l := start(t, testenv.Config{Hosts: 3})
+	late := l.Host(3).Dir + "/ovs/late.sock" // so that its agent can be made blind
+	run(t, l.Host(3), "ovs-appctl", "-t", "ovsdb-server", "ovsdb-server/add-remote", "punix:"+late)
+	settings := map[string]any{"tunnel.fallback": []string{"vxlan"}, "metrics.listen": metricsAt}
+	must(t, l.Form(settings))
+	settings["ovs.db"], settings["mesh.join"] = "unix:"+late, []string{l.Host(1).Addr.String()}
+	must(t, l.Host(3).WriteConfig(settings))
+	must(t, l.StartAgents(t.Context()))
+	whole(t, l)
+	noRaces(t, l)
+	inTurn(t, l,
+		behaviour{"there is room for either type", func(t *testing.T, l *testenv.Lab) { fullSize(t, l, 1450) }},
+		behaviour{"GRE filtered one way", func(t *testing.T, l *testenv.Lab) { movesToVXLAN(t, l, l.Host(1), l.Host(2), false) }},
+		behaviour{"it is said everywhere, and is no drift", fallbackIsSaid},
+		behaviour{"agents restarted at both ends", fallbackOutlivesAgents},
+		behaviour{"GRE that passes again is used by agents that find no port", backToGRE},
+		behaviour{"GRE filtered both ways", func(t *testing.T, l *testenv.Lab) { movesToVXLAN(t, l, l.Host(2), l.Host(1), true) }},
+		behaviour{"a port that is deleted is made anew with its type", deletedFallback},
+		behaviour{"nothing passes: both are named", nothingPasses},
+		behaviour{"a blind peer is not filtered", blindPeerIsNotFiltered},
+	)
+}
+
+// fullSize tells that docker0 has an MTU on all hosts, and that it passes.
+func fullSize(t *testing.T, l *testenv.Lab, mtu int) {
+	for _, h := range l.Hosts() {
+		if link := run(t, h, "ip", "-o", "link", "show", "docker0"); !strings.Contains(link, fmt.Sprintf(" mtu %d ", mtu)) {
+			t.Errorf("%s: want MTU %d: %s", h.Name, mtu, link)
+		}
+		for _, to := range l.Hosts() {
+			if to != h {
+				must(t, h.Ping(t.Context(), "", status(t, to).Host.Bip.Addr(), mtu))
+			}
+		}
+	}
+}
+
+// hasType tells that a host's tunnel to another is of a type, and up.
+func hasType(ctx context.Context, h, to *testenv.Host, kind string) error {
+	s, err := h.Status(ctx)
+	if err != nil {
+		return err
+	}
+	tunnel := peer(s, to).Tunnel
+	if tunnel.Type != kind || tunnel.BFD != "up" {
+		return fmt.Errorf("%s: the tunnel to %s is %+v, want one of type %s", h.Name, to.Name, tunnel, kind)
+	}
+	all, err := ports(ctx, h)
+	if err == nil && (len(all) != len(s.Peers) || !slices.Contains(all, tunnel.Port)) {
+		err = fmt.Errorf("%s has the ports %s, want %s and as many as peers", h.Name, all, tunnel.Port)
+	}
+	return err
+}
+
+// typesAre tells that the pair of the first two hosts has tunnels of a type, and
+// all others GRE.
+func typesAre(ctx context.Context, l *testenv.Lab, kind string) error {
+	var errs []error
+	for _, h := range l.Hosts() {
+		for _, to := range l.Hosts() {
+			want := kind
+			if h == l.Host(3) || to == l.Host(3) {
+				want = "gre"
+			}
+			if h != to {
+				errs = append(errs, hasType(ctx, h, to, want))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func movesToVXLAN(t *testing.T, l *testenv.Lab, from, to *testenv.Host, both bool) {
+	ctx := t.Context()
+	pings, others := pingBip(t, from, to), pingBip(t, from, l.Host(3))
+	began := time.Now()
+	must(t, l.Filter(ctx, from, to, "gre"))
+	if both {
+		must(t, l.Filter(ctx, to, from, "gre"))
+	}
+	testenv.Eventually(t, soon, func() error { return hasType(ctx, from, to, "vxlan") })
+	took := time.Since(began)
+	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
+	t.Logf("by VXLAN after %s; outage of docker0 to docker0: %s", took.Round(10*time.Millisecond), pings.outage(t))
+	if took > 20*time.Second {
+		t.Errorf("that is too long")
+	}
+	others.noneLost(t)
+	testenv.Eventually(t, soon, func() error {
+		return errors.Join(auditExit(t, from, 0), auditExit(t, to, 0), auditExit(t, l.Host(3), 0))
+	})
+	out, err := from.Gremesh(ctx, "history", "-n", "0")
+	if must(t, err); !strings.Contains(out, "IP protocol 47 is filtered between here and "+to.Name) {
+		t.Errorf("the history does not say why:\n%s", out)
+	}
+}
+
+func fallbackIsSaid(t *testing.T, l *testenv.Lab) {
+	ctx := t.Context()
+	for _, pair := range [][2]*testenv.Host{{l.Host(1), l.Host(2)}, {l.Host(2), l.Host(1)}} {
+		h, to := pair[0], pair[1]
+		words := []string{"IP protocol 47 (GRE) is filtered between here and " + to.Name, "this pair uses vxlan (UDP port 4789)"}
+		must(t, problem(ctx, h, append(words, "allow IP protocol 47")...))
+		must(t, auditExit(t, h, 0, words...))
+		if got := peer(status(t, h), to).Tunnel.Filtered; !slices.Equal(got, []string{"gre"}) {
+			t.Errorf("%s: filtered are %v", h.Name, got)
+		}
+		scraped := run(t, h, "busybox", "wget", "-q", "-O", "-", "http://"+metricsAt+"/metrics")
+		for _, want := range []string{
+			fmt.Sprintf(`gremesh_tunnel_filtered{peer=%q,type="gre",underlay="%s"} 1`, to.Name, to.Addr),
+			fmt.Sprintf(`gremesh_tunnel_up{peer=%q,type="vxlan",underlay="%s"} 1`, to.Name, to.Addr),
+			"gremesh_tunnels_up 6",
+		} {
+			if !strings.Contains(scraped, want+"\n") {
+				t.Errorf("%s: no %s in\n%s", h.Name, want, scraped)
+			}
+		}
+	}
+	if s := status(t, l.Host(3)); len(s.Problems) > 0 {
+		t.Errorf("the third host has problems: %+v", s.Problems)
+	}
+	must(t, meshAuditExit(t, l.Host(3), 0, "6 of 6", "clean", "IP protocol 47 (GRE) is filtered between h1 and h2: this pair uses vxlan"))
+}
+
+// fallbackOutlivesAgents restarts each end, and then both.
+func fallbackOutlivesAgents(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	pings := pingBip(t, h1, h2)
+	changed := changes(t, h1) + changes(t, h2)
+	for _, hosts := range [][]*testenv.Host{{h1}, {h2}, {h1, h2}} {
+		restartAgents(t, l, hosts...)
+		testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
+	}
+	pings.noneLost(t)
+	if n := changes(t, h1) + changes(t, h2) - changed; n != 0 {
+		t.Errorf("the restarted agents changed %d things", n)
+	}
+}
+
+// backToGRE is what an operator can do who does not want to wait an hour.
+func backToGRE(t *testing.T, l *testenv.Lab) {
+	ctx := t.Context()
+	must(t, l.Heal(ctx))
+	pair := l.Hosts()[:2]
+	for i, h := range pair {
+		name := peer(status(t, h), pair[1-i]).Tunnel.Port
+		must(t, h.StopAgent(ctx, syscall.SIGTERM))
+		run(t, h, "ovs-vsctl", "del-port", name)
+	}
+	for _, h := range pair {
+		must(t, h.StartAgent(ctx))
+	}
+	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "gre") })
+	whole(t, l)
+	for _, h := range pair {
+		if s := status(t, h); len(s.Problems) > 0 {
+			t.Errorf("%s: problems remain: %+v", h.Name, s.Problems)
+		}
+	}
+}
+
+func deletedFallback(t *testing.T, l *testenv.Lab) {
+	ctx, pair := t.Context(), l.Hosts()[:2]
+	for i, h := range pair {
+		name := peer(status(t, h), pair[1-i]).Tunnel.Port
+		run(t, h, "ovs-vsctl", "del-port", name)
+		testenv.Eventually(t, soon, func() error { return hasPort(ctx, h, name, true) })
+		testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
+	}
+}
+
+func nothingPasses(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	must(t, l.Filter(ctx, h1, h2, "vxlan"))
+	for _, pair := range [][2]*testenv.Host{{h1, h2}, {h2, h1}} {
+		testenv.Eventually(t, 2*soon, func() error {
+			return problem(ctx, pair[0], "no GRE and no VXLAN", pair[1].Addr.String(), "allow IP protocol 47 (GRE) or UDP port 4789 (VXLAN)")
+		})
+	}
+	for _, h := range []*testenv.Host{h1, h2} {
+		must(t, hasSameType(ctx, h1, h2))
+		must(t, auditExit(t, h, 0))
+	}
+	must(t, l.Heal(ctx))
+	testenv.Eventually(t, soon, func() error {
+		return errors.Join(meshed(ctx, l.Hosts()...), hasSameType(ctx, h1, h2))
+	})
+}
+
+func hasSameType(ctx context.Context, a, b *testenv.Host) error {
+	here, err := a.Status(ctx)
+	there, errThere := b.Status(ctx)
+	if one, other := peer(here, b).Tunnel.Type, peer(there, a).Tunnel.Type; one != other {
+		err = fmt.Errorf("%s has %s, %s has %s", a.Name, one, b.Name, other)
+	}
+	return errors.Join(err, errThere)
+}
+
+// blindPeerIsNotFiltered has the third host's agent lose its Open vSwitch, and
+// then a port there: no firewall is to blame for that.
+func blindPeerIsNotFiltered(t *testing.T, l *testenv.Lab) {
+	ctx, h2, h3 := t.Context(), l.Host(2), l.Host(3)
+	late := h3.Dir + "/ovs/late.sock"
+	name := peer(status(t, h3), h2).Tunnel.Port
+	run(t, h3, "ovs-appctl", "-t", "ovsdb-server", "ovsdb-server/remove-remote", "punix:"+late)
+	testenv.Eventually(t, soon, func() error { return problem(ctx, h3, late) })
+	run(t, h3, "ovs-vsctl", "del-port", name)
+	testenv.Eventually(t, soon, func() error {
+		if tunnel := peer(status(t, h2), h3).Tunnel; tunnel.BFD == "up" {
+			return fmt.Errorf("%s: the tunnel to %s is up", h2.Name, h3.Name)
+		}
+		return nil
+	})
+	outlives(t, 15*time.Second, func() error {
+		s := status(t, h2)
+		if tunnel := peer(s, h3).Tunnel; tunnel.Type != "gre" || len(tunnel.Filtered) > 0 {
+			return fmt.Errorf("%s: the tunnel to %s is %+v", h2.Name, h3.Name, tunnel)
+		}
+		for _, p := range s.Problems {
+			if strings.Contains(p.What, h3.Name) {
+				return fmt.Errorf("%s: %+v", h2.Name, p)
+			}
+		}
+		return nil
+	})
+	run(t, h3, "ovs-appctl", "-t", "ovsdb-server", "ovsdb-server/add-remote", "punix:"+late)
+	testenv.Eventually(t, soon, func() error { return hasType(ctx, h2, h3, "gre") })
+}
+
+func TestMeshOfGeneve(t *testing.T) {
+	l := start(t, testenv.Config{Hosts: 3})
+	must(t, l.Form(map[string]any{"tunnel.type": "geneve", "metrics.listen": metricsAt}))
+	must(t, l.StartAgents(t.Context()))
+	whole(t, l)
+	noRaces(t, l)
+	fullSize(t, l, 1450)
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	must(t, hasType(ctx, h1, h2, "geneve"))
+	for _, h := range l.Hosts() {
+		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
+	}
+
+	must(t, l.Filter(ctx, h1, h2, "geneve"))
+	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "no Geneve from h1", "allow UDP port 6081 (Geneve)") })
+	must(t, l.Heal(ctx))
+	whole(t, l)
+
+	config, err := os.ReadFile(h2.ConfigFile())
+	must(t, err)
+	second := h2.Dir + "/second.yaml"
+	text := strings.NewReplacer("/state", "/state2", "gremesh.sock", "second.sock").Replace(string(config))
+	must(t, os.WriteFile(second, []byte(text), 0o600))
+	out, err := h2.Exec(ctx, "gremesh", "agent", "--config", second)
+	if err == nil || !strings.Contains(err.Error(), "metrics.listen: another program listens at "+metricsAt) {
+		t.Errorf("a second agent: %v\n%s", err, out)
+	}
+}
