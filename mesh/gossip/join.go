@@ -52,6 +52,9 @@ func (n *Node) meet(ctx context.Context) error {
 	for {
 		err := n.joinAny(ctx, n.cfg.Seeds, *n.absent.Load())
 		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
+			// It can't ask whether this one lives once it has ended. The mesh is
+			// that which was joined, or none: nobody looks at it here.
+			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
 			return &TwinError{ID: n.self, Also: *also}
 		}
 		if err == nil {

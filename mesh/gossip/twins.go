@@ -43,11 +43,15 @@ func (n *Node) handleTwin(p packet) error {
 	if p.Twin == n.cfg.Underlay {
 		return nil
 	}
-	if p.Uptime == 0 || n.older(p.Twin, p.Uptime) {
+	switch {
+	case p.Uptime == 0:
 		n.handleTwins(twins{id: n.self, here: n.cfg.Underlay, also: p.Twin})
-		return nil
+	case n.older(p.Twin, p.Uptime):
+		n.handleLivingTwin(p.Twin) // it has said so itself
+	default:
+		return &TwinError{ID: n.self, Also: p.Twin}
 	}
-	return &TwinError{ID: n.self, Also: p.Twin}
+	return nil
 }
 
 const (
