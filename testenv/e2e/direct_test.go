@@ -73,7 +73,7 @@ func ways(t *testing.T, a, b *testenv.Host, via string) error {
 func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 	h1, h2, h3 := l.Host(1), l.Host(2), l.Host(3)
 	testenv.Eventually(t, soon, func() error {
-		return errors.Join(ways(t, h1, h3, mesh.ViaDirect), ways(t, h1, h2, mesh.ViaTunnel), ways(t, h3, h2, mesh.ViaTunnel))
+		return errors.Join(ways(t, h1, h3, mesh.ViaDirect), ways(t, h3, h1, mesh.ViaDirect), ways(t, h1, h2, mesh.ViaTunnel), ways(t, h3, h2, mesh.ViaTunnel))
 	})
 	c1, c2, c3 := container(t, h1, "c1"), container(t, h2, "c1"), container(t, h3, "c1")
 	const carried = "ip proto 47 and ip[36:2] = 0x0800" // IPv4: docker0's own ARPs go by every port
