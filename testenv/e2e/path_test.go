@@ -222,13 +222,13 @@ func (w tunnels) count(t *testing.T, words string) int {
 }
 
 // says counts the lines with these words.
-func (c *capture) says(t *testing.T, words string) int {
+func (c *capture) says(t *testing.T, words ...string) int {
 	t.Helper()
 	text, err := os.ReadFile(c.file)
 	must(t, err)
 	n := 0
 	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, words) {
+		if containsAll(line, words...) {
 			n++
 		}
 	}
