@@ -70,7 +70,7 @@ func Diff(want Switch, have Actual) []Change {
 	foreign := make(map[string]bool) // bridges with ports of others
 	for _, p := range have.Ports {
 		switch {
-		case p.Ours && !kept[p.Name]:
+		case p.Ours && !kept[p.Name] && !awaits(want, p):
 			changes = append(changes, oldPort(p))
 		case !p.Ours && !p.local():
 			foreign[p.Bridge] = true
@@ -85,6 +85,14 @@ func Diff(want Switch, have Actual) []Change {
 		changes = append(changes, diffFormer(want.Back, foreign, have.Bridge)...)
 	}
 	return changes
+}
+
+// awaits tells whether a port was made from a plan for a mesh that did not exist
+// yet, and its peer has not come so far: it stays, for to make it anew when the
+// peer joins would be a pause for nothing.
+func awaits(want Switch, p Port) bool {
+	return want.Bridge == p.Bridge && p.Mesh == "" && p.Peer.ID == "" &&
+		!slices.ContainsFunc(want.Tunnels, func(t Tunnel) bool { return t.Remote == p.Remote })
 }
 
 // identity is what no two tunnels have in common.

@@ -197,3 +197,32 @@ func TestATunnelsIdentityIsFreeBeforeItIsTakenAgain(t *testing.T) {
 		t.Errorf("then %+v, want the new port", then)
 	}
 }
+
+func TestAPortThatWasPlannedForAPeerStaysUntilItComes(t *testing.T) {
+	planned := has(mesh(43, 44))
+	planned.Ports[1].Mesh, planned.Ports[1].Peer.ID = "", "" // to 43
+	for _, c := range []struct {
+		name    string
+		want    ovsdb.Switch
+		deleted bool
+	}{
+		{"it has not come", mesh(44), false},
+		{"it has come", mesh(43, 44), false},
+		{"it has come with another subnet", func() ovsdb.Switch {
+			s := mesh(44, 45)
+			s.Tunnels[1].Remote = planned.Ports[1].Remote
+			return s
+		}(), true},
+		{"this host leaves", ovsdb.Switch{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			deleted := false
+			for _, change := range ovsdb.Diff(c.want, planned) {
+				deleted = deleted || change.Object == "port "+planned.Ports[1].Name && change.Should == ""
+			}
+			if deleted != c.deleted {
+				t.Errorf("deleted: %t", deleted)
+			}
+		})
+	}
+}
