@@ -11,11 +11,14 @@ N         ?= 3
 KEEP      ?=
 SCHEDULES ?= 10000
 SEED      ?= 1
+FAULTS    ?= 100
+TABLE     ?= chaos.md
+MINUTES   ?= 10
 
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test sim check bench demo deps clean
+.PHONY: help build test sim chaos away check bench demo deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,9 +29,17 @@ build: ## build bin/gremesh, one static binary
 test: deps ## run all tests with the race detector, on real OVS and dockerd (as root)
 	go test -race -count=1 -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
 	go test -count=1 -v -run 'Thousand|Hundred' ./mesh/lease ./mesh/gossip # too slow under the race detector
+	go test -race -count=1 -timeout 10m ./testenv/chaos -faults 30 -seed 1 # alone: it wants things to be repaired in seconds
 
 sim: ## 10,000 schedules of the lease protocol; SCHEDULES=, SEED=
 	go test -count=1 -timeout 2h -run Whatever -v ./mesh/lease -schedules $(SCHEDULES) -seed $(SEED)
+
+chaos: deps build ## FAULTS= faults on five hosts, by SEED=; its table is also written to TABLE=
+	go test -count=1 -timeout 3h -run TestChaos -v ./testenv/chaos \
+		-faults $(FAULTS) -seed $(SEED) -gremesh $(CURDIR)/bin/gremesh -table $(abspath $(TABLE))
+
+away: deps ## two of three agents are away for MINUTES=, and no packet is lost
+	go test -race -count=1 -timeout 3h -run TestRepair/agents_are_away -v ./testenv/e2e -away $(MINUTES)m
 
 check: ## lint, vet, and see that modules are tidy
 	$(LINT) config verify

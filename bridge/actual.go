@@ -10,6 +10,8 @@ import (
 type Actual struct {
 	Bridge Link // Docker's bridge
 	Port   Link // the OVS bridge's own device
+	// Orphans were ports of a Bridge that was deleted, and are nobody's now.
+	Orphans []string
 	// Attached are the other devices enslaved to Bridge: containers' ends, in
 	// the kernel's order.
 	Attached   []string

@@ -42,11 +42,18 @@ func Diff(want Host, have Actual) []Change {
 		}
 		return all
 	}
-	var all []Change
-	all = append(all, diffBridge(want, have.Bridge)...)
+	sysctls := diffSysctls(want, have.Sysctls)
+	all := diffBridge(want, have.Bridge)
+	if have.Bridge.Exists {
+		all = append(sysctls, all...) // so that its containers hear of another MAC address
+	} else {
+		all = append(all, sysctls...)
+	}
 	all = append(all, diffAddrs(want, have.Addrs)...)
 	all = append(all, diffPort(want, have.Port)...)
-	all = append(all, diffSysctls(want, have.Sysctls)...)
+	for _, name := range have.Orphans {
+		all = append(all, change("link "+name+" master", "", want.Bridge, setMaster{name, want.Bridge}))
+	}
 	all = append(all, diffPeers(want, have)...)
 	// Last, because the kernel refuses a route while the bridge is down or an
 	// address of its own still brings the same one.
@@ -136,12 +143,14 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 
 // diffSysctls turns redirects off where the kernel looks for them: it takes
 // the OR of "all" and the device's own, so the other devices keep theirs.
+// arp_notify is docker0's alone.
 func diffSysctls(want Host, have map[string]string) []Change {
 	var all []Change
 	for _, s := range []setSysctl{
 		{sysctlForward, "1"},
 		{sysctlRedirects("all"), "0"},
 		{sysctlRedirects(want.Bridge), "0"},
+		{sysctlNotify(want.Bridge), "1"},
 	} {
 		if is := have[s.path]; is != s.value {
 			all = append(all, change("sysctl "+s.key(), is, s.value, s))

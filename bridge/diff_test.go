@@ -46,6 +46,7 @@ func clean() Actual {
 			sysctlForward:              "1",
 			sysctlRedirects("all"):     "0",
 			sysctlRedirects("docker0"): "0",
+			sysctlNotify("docker0"):    "1",
 		},
 	}
 }
@@ -100,6 +101,14 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 ip link add docker0 address 02:42:ac:11:2a:01 type bridge
 ip link set dev docker0 mtu 1462
 ip link set dev docker0 up
+# sysctl net.ipv4.ip_forward: is 0, should be 1
+sysctl -w net.ipv4.ip_forward=1
+# sysctl net.ipv4.conf.all.send_redirects: is 1, should be 0
+sysctl -w net.ipv4.conf.all.send_redirects=0
+# sysctl net.ipv4.conf.docker0.send_redirects: is missing, should be 0
+sysctl -w net.ipv4.conf.docker0.send_redirects=0
+# sysctl net.ipv4.conf.docker0.arp_notify: is missing, should be 1
+sysctl -w net.ipv4.conf.docker0.arp_notify=1
 # address of docker0: is missing, should be 172.17.42.1/24
 ip address add 172.17.42.1/24 broadcast + dev docker0
 # link br0 mtu: is 1500, should be 1462
@@ -108,12 +117,6 @@ ip link set dev br0 mtu 1462
 ip link set dev br0 up
 # link br0 master: is missing, should be docker0
 ip link set dev br0 master docker0
-# sysctl net.ipv4.ip_forward: is 0, should be 1
-sysctl -w net.ipv4.ip_forward=1
-# sysctl net.ipv4.conf.all.send_redirects: is 1, should be 0
-sysctl -w net.ipv4.conf.all.send_redirects=0
-# sysctl net.ipv4.conf.docker0.send_redirects: is missing, should be 0
-sysctl -w net.ipv4.conf.docker0.send_redirects=0
 # route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
 ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
 `},

@@ -28,6 +28,7 @@ type Kernel struct {
 	cfg        Config
 	changed    chan struct{}
 	sysctls    sysctls
+	litter     litter
 	remembered atomic.Bool
 }
 
@@ -70,6 +71,11 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		}
 	}
 
+	for _, name := range k.litter.orphans(bridge, links) {
+		if name != k.cfg.Port {
+			have.Orphans = append(have.Orphans, name)
+		}
+	}
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {
@@ -114,7 +120,8 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 			}
 		}
 	}
-	_, err := k.readSysctls() // what they are now is no news
+	now, err := k.lookAtSysctls()
+	k.sysctls.swap(now) // what they are now is no news
 	return errors.Join(append(errs, err)...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -186,6 +187,7 @@ func TestApplyMendsWhatIsBroken(t *testing.T) {
 		"a peer's neighbour is another":  "ip neigh replace 172.17.43.1 lladdr 02:00:00:00:00:07 dev docker0 nud permanent",
 		"a peer's forwarding is deleted": "bridge fdb del 02:42:ac:11:2b:01 dev br0 master",
 		"flooding is turned on":          "bridge link set dev br0 bcast_flood on",
+		"notices are turned off":         "sysctl -qw net.ipv4.conf.docker0.arp_notify=0",
 		"redirects are turned on":        "sysctl -qw net.ipv4.conf.docker0.send_redirects=1 net.ipv4.conf.all.send_redirects=1",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +211,26 @@ func TestDockersMACStaysWhenPortsJoin(t *testing.T) {
 	sh(t, `ip link set veth0 master docker0; ip link set veth0 up`)
 	if d := render(diff(t, k, want)); d != "" {
 		t.Errorf("a port changed docker0:\n%s", d)
+	}
+}
+
+func TestContainersEndsOfADeletedBridgeArePutBack(t *testing.T) {
+	k := namespace(t)
+	sh(t, "tap br0")
+	reach(t, k, want)
+	sh(t, `ip link add veth1 type veth peer name in1; ip link set veth1 master docker0 up
+		ip link add veth2 type veth peer name in2; ip link set veth2 master docker0 up`)
+	reach(t, k, want)
+	sh(t, "ip link set veth2 nomaster; ip link add veth3 type veth peer name in3") // by choice, and never one
+	reach(t, k, want)
+	sh(t, "ip link del docker0")
+	reach(t, k, want)
+	have, err := k.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(have.Attached, []string{"veth1"}) {
+		t.Errorf("docker0 was made anew with the ports %s, want veth1", have.Attached)
 	}
 }
 
@@ -357,6 +379,16 @@ func quietUntil(t *testing.T, k *Kernel, script string) {
 	woken(t, k, script)
 }
 
+// An audit mends nothing, so what it was the first to see is still to be
+// signalled.
+func TestASysctlThatAnAuditSawFirstIsSignalled(t *testing.T) {
+	k := namespace(t)
+	reach(t, k, want)
+	sh(t, "sysctl -qw net.ipv4.ip_forward=0")
+	diff(t, k, want)
+	woken(t, k, "a sysctl that was read meanwhile")
+}
+
 func TestRunSurvivesLostNotices(t *testing.T) {
 	k := namespace(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -405,6 +437,17 @@ func TestUnderlay(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("Resolve(%s) = %q, want %q", tt.advertise, got, tt.want)
 		}
+	}
+
+	sh(t, `ip link add docker0 type bridge; ip addr add 172.17.3.1/24 dev docker0
+		ip link add br-other type bridge; ip addr add 172.30.0.1/24 dev br-other
+		tap vnet1; ip link set vnet1 master br-other
+		ip link add br-lan type bridge; ip addr add 203.0.113.1/24 dev br-lan
+		ip link add lan0 link eth3 type macvlan; ip link set lan0 master br-lan
+		ip addr add 172.17.9.9/32 dev eth1; ip addr add 169.254.1.1/16 dev eth1`)
+	candidates, err := Candidates(netip.MustParsePrefix("172.17.0.0/16"), "docker0", "br0")
+	if got := fmt.Sprint(candidates); err != nil || got != "[192.0.2.1 (eth1) 198.51.100.1 (eth2) 198.51.100.2 (eth2) 203.0.113.1 (br-lan)]" {
+		t.Errorf("Candidates: %s, %v", got, err)
 	}
 
 	self, link, mtu, err := Source(addr)

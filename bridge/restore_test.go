@@ -21,6 +21,7 @@ func before() Former {
 			sysctlForward:              "1",
 			sysctlRedirects("all"):     "1",
 			sysctlRedirects("docker0"): "1",
+			sysctlNotify("docker0"):    "0",
 		},
 	}
 }
@@ -34,6 +35,8 @@ ip link set dev br0 nomaster
 
 const sysctlsBack = `# sysctl net.ipv4.conf.all.send_redirects: is 0, should be 1
 sysctl -w net.ipv4.conf.all.send_redirects=1
+# sysctl net.ipv4.conf.docker0.arp_notify: is 1, should be 0
+sysctl -w net.ipv4.conf.docker0.arp_notify=0
 # sysctl net.ipv4.conf.docker0.send_redirects: is 0, should be 1
 sysctl -w net.ipv4.conf.docker0.send_redirects=1
 `
@@ -136,7 +139,7 @@ ip link set dev br0 down
 }
 
 const look = `for l in docker0 br0; do ip -o link show $l | sed 's/^[0-9]*: //'; ip -o address show dev $l | sed 's/^[0-9]*: //'; done
-ip route; sysctl -e net.ipv4.ip_forward net.ipv4.conf.all.send_redirects net.ipv4.conf.docker0.send_redirects`
+ip route; sysctl -e net.ipv4.ip_forward net.ipv4.conf.all.send_redirects net.ipv4.conf.docker0.send_redirects net.ipv4.conf.docker0.arp_notify`
 
 func TestTheKernelIsAsItWas(t *testing.T) {
 	for name, made := range map[string]string{
@@ -220,7 +223,7 @@ func TestASysctlThatIsLearntLaterIsAdded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was.Sysctls[sysctlForward], was.Sysctls[sysctlRedirects("docker0")] = "0", ""
+	was.Sysctls[sysctlForward], was.Sysctls[sysctlRedirects("docker0")], was.Sysctls[sysctlNotify("docker0")] = "0", "", ""
 	if d := cmp.Diff(was, *now, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
 		t.Error(d)
 	}

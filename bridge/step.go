@@ -175,11 +175,16 @@ const sysctlForward = "net/ipv4/ip_forward"
 
 func sysctlNoIPv6(link string) string { return "net/ipv6/conf/" + link + "/disable_ipv6" }
 
+// sysctlNotify has a device tell its neighbours of another MAC address at once
+// (ip-sysctl.rst, arp_notify); containers would go on sending to the old one for
+// half a minute.
+func sysctlNotify(link string) string { return "net/ipv4/conf/" + link + "/arp_notify" }
+
 func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/send_redirects" }
 
 // sysctlPaths are all that gremesh touches on a host with this bridge.
 func sysctlPaths(bridge string) []string {
-	return []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(bridge)}
+	return []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(bridge), sysctlNotify(bridge)}
 }
 
 // key is the variable as sysctl(8) writes it: with dots and slashes swapped.

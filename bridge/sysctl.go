@@ -24,20 +24,21 @@ type sysctls struct {
 	seen map[string]string
 }
 
-// swap reports whether they differ from the last.
+// swap reports whether they differ from the last, if there were any.
 func (s *sysctls) swap(now map[string]string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.seen
 	s.seen = now
-	return !maps.Equal(old, now)
+	return old != nil && !maps.Equal(old, now)
 }
 
-// readSysctls leaves out those of a device that is not there.
+// readSysctls leaves out those of a device that is not there. What is news to it
+// is signalled: it may be an audit that reads, and that mends nothing.
 func (k *Kernel) readSysctls() (map[string]string, error) {
 	now, err := k.lookAtSysctls()
-	if err == nil {
-		k.sysctls.swap(maps.Clone(now))
+	if err == nil && k.sysctls.swap(maps.Clone(now)) {
+		k.signal()
 	}
 	return now, err
 }
@@ -56,8 +57,7 @@ func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 	return now, nil
 }
 
-// watchSysctls signals when one has changed since Observe, Apply or the last
-// look, until ctx ends.
+// watchSysctls signals when one has changed since they were last read, until ctx ends.
 func (k *Kernel) watchSysctls(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

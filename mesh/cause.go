@@ -81,6 +81,9 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		}
 		return viewCause(last.view, now.view, id)
 	}
+	if now.want.MTU != last.want.MTU && strings.HasSuffix(d.Object, " mtu_request") {
+		return "the MTU is to be another"
+	}
 	_, had := ourPorts(last.have)[is.Peer.ID]
 	switch {
 	case now.want.Mesh != last.want.Mesh:

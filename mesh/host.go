@@ -26,6 +26,8 @@ type Host struct {
 	Underlay netip.Addr   // where tunnels to it end
 	Subnet   netip.Prefix // zero while it holds no lease
 	Direct   netip.Prefix // the underlay network within which it is reached without a tunnel; zero: never
+	Path     int          // bytes, of the largest packet that gets there through the underlay; 0: not looked at yet
+	MTU      int          // bytes, the least of all Paths of its own, as it says; 0: it knows of none
 	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness

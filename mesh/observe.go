@@ -50,10 +50,11 @@ func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) 
 func (l *Loop) Status(ctx context.Context) Status {
 	view, last := l.cfg.Membership.View(), l.last.Load()
 	self := view.Self
+	mtu, by := l.cfg.MTU(view, last.keep)
 	status := Status{
 		Host: HostStatus{
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
-			MTU: l.cfg.MTU(), Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started,
+			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started,
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
@@ -84,7 +85,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 
 func (l *Loop) peerStatus(peer Host, ports map[string]ovsdb.Port, traffic map[string]ovsdb.Traffic) PeerStatus {
 	status := PeerStatus{
-		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness),
+		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness), Path: peer.Path,
 	}
 	if !peer.Subnet.IsValid() {
 		return status

@@ -191,7 +191,7 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (s
 	}
 	if !have.Stale {
 		l.restarts.helped()
-		return true, nil, nil
+		return true, behind(want, have), nil
 	}
 	problem := Problem{
 		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),

@@ -23,7 +23,7 @@ type Config struct {
 	PerPeer      bool           // a route to each peer, beside the aggregate one
 	UnderlayLink string         // the device that has the underlay address
 	Flood        bool           // one broadcast domain; else hosts keep broadcasts to themselves
-	UnderlayMTU  int            // bytes, of the NIC that has the underlay address
+	UnderlayMTU  int            // bytes, of the NIC that has the underlay address; counts while no path is known
 	PeerGrace    time.Duration  // how long a silent peer keeps its tunnel after BFD went down
 	NAT          masq.FileState // what the operator says about masquerading
 
@@ -66,9 +66,6 @@ func (t TunnelConfig) Overhead() int {
 	return most
 }
 
-// MTU is what fits through the tunnels, in bytes.
-func (c Config) MTU() int { return c.UnderlayMTU - c.Tunnel.Overhead() }
-
 // TunnelName is the port that leads to a peer: gre43 to 172.17.43.0/24. The
 // number is the subnet's place in the pool.
 func (c Config) TunnelName(peer Host) string {
@@ -100,10 +97,11 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 		return nil, nil
 	}
 	bip := lease.Bip(view.Self.Subnet)
+	mtu, _ := cfg.MTU(view, keep)
 	desired := &Desired{
-		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: cfg.MTU(), Mesh: view.Mesh},
-		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: cfg.MTU(), Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
-		Docker: docker.Settings{Bip: bip, MTU: cfg.MTU()},
+		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
+		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
+		Docker: docker.Settings{Bip: bip, MTU: mtu},
 	}
 	if view.Self.Cut {
 		return desired, nil

@@ -147,5 +147,5 @@ func (m machine) hostThen(desired Desired) bridge.Actual {
 
 // restarts tells whether Docker would have to be restarted.
 func (m machine) restarts(desired Desired) bool {
-	return m.docker.Running && (m.docker.Stale || len(docker.Diff(desired.Docker, m.docker)) > 0)
+	return m.docker.Running && (m.docker.Stale || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
 }

@@ -77,8 +77,9 @@ func (l *Loop) Row(ctx context.Context) Row {
 	defer cancel()
 	view, last := l.cfg.Membership.View(), l.last.Load()
 	self := view.Self
+	mtu, _ := l.cfg.MTU(view, last.keep)
 	row := Row{
-		ID: self.ID, Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet, MTU: l.cfg.MTU(),
+		ID: self.ID, Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet, MTU: mtu,
 		Version: text(l.cfg.Version), Uptime: int(time.Since(l.started).Seconds()), Cut: self.Cut,
 		Waiting: text(view.Waiting), Problems: len(view.Problems) + len(last.problems),
 	}

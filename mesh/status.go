@@ -21,10 +21,11 @@ type HostStatus struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
 	Underlay netip.Addr   `json:"underlay"`
-	Subnet   netip.Prefix `json:"subnet"` // zero while it holds no lease
-	Bip      netip.Prefix `json:"bip"`    // zero while it holds no lease
-	MTU      int          `json:"mtu"`    // bytes, of docker0
-	Lease    string       `json:"lease"`  // waiting, claiming or held
+	Subnet   netip.Prefix `json:"subnet"`           // zero while it holds no lease
+	Bip      netip.Prefix `json:"bip"`              // zero while it holds no lease
+	MTU      int          `json:"mtu"`              // bytes, of docker0
+	MTUBy    string       `json:"mtu_by,omitempty"` // the peer for whose path it is lower than the underlay's device allows
+	Lease    string       `json:"lease"`            // waiting, claiming or held
 	Waiting  string       `json:"waiting,omitempty"`
 	Version  string       `json:"version"` // of the agent
 	Since    time.Time    `json:"since"`   // the agent's start
@@ -45,8 +46,9 @@ type PeerStatus struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
 	Underlay netip.Addr   `json:"underlay"`
-	Subnet   netip.Prefix `json:"subnet"` // zero while it holds no lease
-	State    string       `json:"state"`  // alive, failed or left
+	Subnet   netip.Prefix `json:"subnet"`         // zero while it holds no lease
+	State    string       `json:"state"`          // alive, failed or left
+	Path     int          `json:"path,omitempty"` // bytes, of the largest packet that gets there through the underlay
 	Tunnel   TunnelStatus `json:"tunnel"`
 }
 

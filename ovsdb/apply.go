@@ -39,42 +39,17 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := s.enact(ctx, changes); err != nil || !s.refused() {
-		return err
-	}
-	// It sets new ports up before it changes those that are there, so that one
-	// whose remote_ip another gives up in the same transaction is refused. With
-	// the next transaction, be it empty, it tries again.
-	return s.enact(ctx, nil)
-}
-
-// enact commits the changes and waits until ovs-vswitchd has acted on them.
-func (s *session) enact(ctx context.Context, changes []Change) error {
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
+	ctx, cancel = context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
 	if err := s.settle(ctx, nextCfg); err != nil {
 		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; "+
 			"is it running? (systemctl status openvswitch-switch)", len(changes), err)
 	}
 	return nil
-}
-
-// refused reports whether ovs-vswitchd could not set up an interface.
-func (s *session) refused() bool {
-	rows, err := s.rows()
-	if err != nil {
-		return false
-	}
-	for _, m := range rows.interfaces {
-		if m.(*interfaceRow).Error != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // commit returns the value that cur_cfg has once the changes are applied

@@ -34,7 +34,7 @@ type Client struct {
 // Times of the connection.
 //
 // A server that hangs holds up every pass for patience, until the heartbeat has
-// noticed and the connection is given up: 4 s after it stopped, at the latest.
+// noticed and the connection is given up: 6 s after it stopped, at the latest.
 const (
 	firstRetry  = 100 * time.Millisecond
 	lastRetry   = time.Second     // an attempt that nobody answers costs next to nothing

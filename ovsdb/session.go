@@ -102,9 +102,10 @@ func (s *session) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return bounded(ctx, func() error {
-		// Not the caller's context: when that ends, Echo looks at an answer
-		// that may just be coming in, which is a data race (v0.7.0).
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		// Not the caller's context, nor one that ends as soon: when it ends,
+		// Echo looks at an answer that may just be coming in, which is a data
+		// race (v0.7.0). The heartbeat will have closed the connection by then.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*patience)
 		defer cancel()
 		return s.ovs.Echo(ctx)
 	})

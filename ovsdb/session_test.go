@@ -229,6 +229,7 @@ func TestANewTunnelTakesTheRemoteThatAnotherGivesUp(t *testing.T) {
 	old := want.Tunnels[0].Remote
 	want = mesh(43, 44)
 	want.Tunnels[0].Remote, want.Tunnels[1].Remote = want.Tunnels[1].Remote, old
+	reconcile(t, c, want) // the new one only when the address is free
 	reconcile(t, c, want)
 	settled(t, c, want)
 	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {

@@ -13,6 +13,10 @@ lab=$(basename "$(dirname "$dir")")
 run="$dir/docker"
 export DOCKER_HOST="unix://$run/docker.sock"
 
+# One at a time, as with a service manager: the agent and a test may both ask.
+exec 9>"$run/lock"
+flock 9
+
 # alive NAME: the daemon runs. A zombie has no namespace.
 alive() {
 	[ -s "$run/$1.pid" ] && [ "/proc/$(cat "$run/$1.pid")/ns/net" -ef "/run/netns/$lab-$host" ]
@@ -24,7 +28,7 @@ launch() {
 	shift
 	rm -f "$run/$name.pid"
 	setsid nsenter --net="/run/netns/$lab-$host" sh -c 'echo $$ >"$0"; exec "$@"' \
-		"$run/$name.pid" "$@" </dev/null >>"$run/$name.log" 2>&1 &
+		"$run/$name.pid" "$@" </dev/null >>"$run/$name.log" 2>&1 9>&- &
 }
 
 # eventually WHAT COMMAND...: for 30 s.

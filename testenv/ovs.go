@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -17,7 +19,7 @@ func (h *Host) DB() string { return "unix:" + h.path("ovs", "db.sock") }
 // that is there or else an empty one, and brings the underlay address up. What
 // already runs is left as it is.
 func (h *Host) StartOVS(ctx context.Context) error {
-	if err := h.startOVSDB(ctx); err != nil {
+	if err := h.StartOVSDB(ctx); err != nil {
 		return err
 	}
 	if err := h.StartVswitchd(ctx); err != nil {
@@ -26,7 +28,8 @@ func (h *Host) StartOVS(ctx context.Context) error {
 	return h.addressUp(ctx)
 }
 
-func (h *Host) startOVSDB(ctx context.Context) error {
+// StartOVSDB starts ovsdb-server, as after KillOVSDB.
+func (h *Host) StartOVSDB(ctx context.Context) error {
 	db := h.path("ovs", "conf.db")
 	if _, err := os.Stat(db); errors.Is(err, os.ErrNotExist) {
 		if _, err := h.Exec(ctx, "ovsdb-tool", "create", db, schema); err != nil {
@@ -46,7 +49,10 @@ func (h *Host) startOVSDB(ctx context.Context) error {
 func (h *Host) StartVswitchd(ctx context.Context) error {
 	_, err := h.Exec(ctx, "ovs-vswitchd", h.DB(),
 		"--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off")
-	return err
+	if err != nil || h.lab.cfg.Datapath != "netdev" {
+		return err
+	}
+	return h.knowNeighbours(ctx)
 }
 
 // addressUp gives the host its underlay addresses. The userspace datapath takes
@@ -58,12 +64,16 @@ func (h *Host) addressUp(ctx context.Context) error {
 		dev := n.name
 		if h.lab.cfg.Datapath == "netdev" {
 			dev = n.bridge
-			mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i, h.index)
 			_, err := h.Exec(ctx, "ovs-vsctl", "--may-exist", "add-br", dev,
-				"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+mac,
+				"--", "set", "bridge", dev, "datapath_type=netdev", "fail_mode=standalone", "other_config:hwaddr="+h.mac(i),
 				"--", "set", "interface", dev, fmt.Sprintf("mtu_request=%d", h.lab.cfg.MTU),
 				"--", "--may-exist", "add-port", dev, n.name)
 			if err != nil {
+				return err
+			}
+			// What comes in by the NIC also reaches the kernel, which would answer
+			// for the bridge's address with the NIC's MAC: no tunnel ends there.
+			if _, err := h.Exec(ctx, "sysctl", "-qw", "net.ipv4.conf."+n.name+".arp_ignore=8"); err != nil {
 				return err
 			}
 		}
@@ -76,6 +86,42 @@ func (h *Host) addressUp(ctx context.Context) error {
 		lines = append(lines, fmt.Sprintf("route replace default via %s", routerAddr(h.nics()[0].subnet)))
 	}
 	return h.lab.ip(ctx, h.Name, lines...)
+}
+
+// mac is the address of the bridge that holds the host's NIC number nic, on the
+// userspace datapath.
+func (h *Host) mac(nic int) string { return fmt.Sprintf("02:00:00:00:%02x:%02x", nic, h.index) }
+
+// knowNeighbours tells ovs-vswitchd the MAC addresses of the other hosts, and of
+// the router. It learns them from ARP answers that it sees, and of an answer
+// whose flow is in the datapath already, because the kernel has just asked the
+// same, it sees none: the tunnel then is silent for as long as somebody goes on
+// asking (seen with 3.1). The kernel's datapath asks the kernel.
+func (h *Host) knowNeighbours(ctx context.Context) error {
+	script := "ovs-appctl tnl/neigh/aging 3600 >/dev/null" // seconds; the most
+	know := func(bridge string, addr netip.Addr, mac string) {
+		script += fmt.Sprintf(" && ovs-appctl tnl/neigh/set %s %s %s >/dev/null", bridge, addr, mac)
+	}
+	for i, n := range h.nics() {
+		for _, other := range h.lab.hosts {
+			if other != h && other.nics()[i].subnet == n.subnet {
+				know(n.bridge, addrAt(n.subnet, other.index), other.mac(i))
+			}
+		}
+		if i == 0 && h.lab.hasRouter() {
+			know(n.bridge, routerAddr(n.subnet), routerMAC(slices.Index(h.lab.cfg.Subnets, n.subnet)))
+		}
+	}
+	_, err := h.Exec(ctx, "sh", "-c", script)
+	return err
+}
+
+// UnderlayDevice has the host's underlay address.
+func (h *Host) UnderlayDevice() string {
+	if h.lab.cfg.Datapath == "netdev" {
+		return "br-phy"
+	}
+	return "eth0"
 }
 
 // StopOVS stops both daemons as a service manager does. The database stays.

@@ -28,6 +28,9 @@ func (l *Lab) hasRouter() bool { return len(l.cfg.Subnets) > 1 || l.cfg.Outside 
 // routerDev is the router's device in underlay subnet i.
 func routerDev(i int) string { return fmt.Sprintf("net%d", i+1) }
 
+// routerMAC is the router's address there.
+func routerMAC(i int) string { return fmt.Sprintf("02:00:00:00:fe:%02x", i) }
+
 // makeRouter makes the router, with a plug in each subnet's switch and one of
 // the outside host's. It knows the underlay and nothing of the pool: answers to
 // a container's own address do not find back.
@@ -44,7 +47,7 @@ func (l *Lab) makeRouter(ctx context.Context) error {
 		plugs = append(plugs, l.plug(fmt.Sprintf("router%d", i+1), switchDev(i), dev, router)...)
 		inside = append(inside,
 			fmt.Sprintf("address add %s/%d dev %s", routerAddr(subnet), subnet.Bits(), dev),
-			"link set "+dev+" up")
+			fmt.Sprintf("link set %s address %s up", dev, routerMAC(i)))
 	}
 	var beyond []string
 	if l.cfg.Outside {

@@ -36,15 +36,6 @@ const selectInterfaces = `{"id": 0, "method": "transact", "params": ["Open_vSwit
 	 "columns": ["name", "ofport", "bfd_status"]}]}`
 
 func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", h.path("ovs", "db.sock"))
-	if err != nil {
-		return Tunnels{}, err
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.Write([]byte(selectInterfaces)); err != nil {
-		return Tunnels{}, fmt.Errorf("%s: ask ovsdb-server: %w", h.Name, err)
-	}
 	var reply struct {
 		Result []struct {
 			Rows []struct {
@@ -53,8 +44,8 @@ func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
 			} `json:"rows"`
 		} `json:"result"`
 	}
-	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
-		return Tunnels{}, fmt.Errorf("%s: read ovsdb-server's answer: %w", h.Name, err)
+	if err := h.askOVSDB(ctx, selectInterfaces, &reply); err != nil {
+		return Tunnels{}, err
 	}
 	var n Tunnels
 	for _, result := range reply.Result {
@@ -68,6 +59,23 @@ func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
 		}
 	}
 	return n, nil
+}
+
+// askOVSDB sends one request and reads the answer.
+func (h *Host) askOVSDB(ctx context.Context, request string, answer any) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", h.path("ovs", "db.sock"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte(request)); err != nil {
+		return fmt.Errorf("%s: ask ovsdb-server: %w", h.Name, err)
+	}
+	if err := json.NewDecoder(conn).Decode(answer); err != nil {
+		return fmt.Errorf("%s: read ovsdb-server's answer: %w", h.Name, err)
+	}
+	return nil
 }
 
 // bfdStatus is a map of OVSDB: ["map", [[key, value], …]].

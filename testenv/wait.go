@@ -10,14 +10,18 @@ import (
 // Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
 // ctx ends. It then returns f's last error.
 func Until(ctx context.Context, f func() error) error {
+	var last error
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := f()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // else it may say no more than that the time is over
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), err)
+			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
 		case <-time.After(pause):
 		}
 	}

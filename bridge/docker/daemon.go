@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,23 +63,50 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	}
 	have.Bip, have.MTU = f.settings()
 	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
-	d.see(running, s.Old, Values{have.Bip, have.MTU})
+	for _, b := range s.Behind {
+		if slices.Contains(running, b.Process) {
+			have.Behind = cmp.Or(b.MTU, defaultMTU)
+		}
+	}
+	d.see(running, s, Values{have.Bip, have.MTU})
 	return have, nil
 }
 
+// defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
+const defaultMTU = 1500
+
 // see renews what is known of the running dockerds.
-func (d *Daemon) see(running, old []process.Process, now Values) {
+func (d *Daemon) see(running []process.Process, s state, now Values) {
 	seen := make(map[process.Process]Values)
 	for _, p := range running {
 		v, known := d.seen[p]
-		switch {
+		switch i := slices.IndexFunc(s.Behind, func(b behind) bool { return b.Process == p }); {
 		case known:
 			seen[p] = v
-		case !slices.Contains(old, p):
+		case i >= 0:
+			seen[p] = Values{now.Bip, s.Behind[i].MTU}
+		case !slices.Contains(s.Old, p):
 			seen[p] = now
 		}
 	}
 	d.seen = seen
+}
+
+// judge notes which of the running dockerds have started with something else
+// than what is written now. Where that is no more than the MTU they go on,
+// unless all is put back.
+func (d *Daemon) judge(running []process.Process, s *state, now Values, back bool) {
+	s.Old, s.Behind = nil, nil
+	for _, p := range running {
+		v, known := d.seen[p]
+		switch {
+		case known && v == now:
+		case known && v.Bip == now.Bip && !back:
+			s.Behind = append(s.Behind, behind{p, v.MTU})
+		default:
+			s.Old = append(s.Old, p)
+		}
+	}
 }
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
@@ -131,10 +159,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	// Where somebody else took out what we had written, a dockerd that was seen
 	// before that has started with it.
 	if !back || s.Interim == "" {
-		s.Old = slices.DeleteFunc(slices.Clone(before), func(p process.Process) bool {
-			v, known := d.seen[p]
-			return known && v == Values{bip, mtu}
-		})
+		d.judge(before, &s, Values{bip, mtu}, back)
 	}
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/gremesh/gremesh/mesh/drift"
@@ -11,8 +12,12 @@ type Actual struct {
 	Bip string // as written; empty: not set
 	MTU int    // bytes; 0: not set
 	// Stale says that a dockerd still runs that started before our last write,
-	// with other values: it must be restarted to take the new ones.
-	Stale   bool
+	// with another bip: it must be restarted to take the new one.
+	Stale bool
+	// Behind is the MTU, in bytes, that a dockerd was started with and gives to
+	// containers, while daemon.json has another one by our last write and the
+	// same bip; 0: none. It is no reason for a restart.
+	Behind  int
 	Running bool // a dockerd runs in this network namespace
 
 	Former  *Values // before gremesh's first write; nil: it has written nothing
@@ -49,6 +54,12 @@ func Diff(want Settings, have Actual) []Change {
 		differ("mtu", number(have.MTU), strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
 	}
 	return all
+}
+
+// Restarts tells whether a dockerd that runs must be restarted when the changes
+// have been made: for another bip, and not for another MTU alone.
+func Restarts(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { return c.key.name == "bip" })
 }
 
 func number(n int) string {

@@ -90,6 +90,41 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 	expect("restarted", false, true)
 }
 
+func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	expect := func(when string, wantStale bool, wantBehind int) {
+		t.Helper()
+		have, err := d.Observe(t.Context())
+		if err != nil || have.Stale != wantStale || have.Behind != wantBehind {
+			t.Errorf("%s: stale %t, behind %d, %v", when, have.Stale, have.Behind, err)
+		}
+	}
+	other := want
+	other.MTU = 1362
+	reach(t, d, want)
+	first := start(t, 0)
+	expect("started with our values", false, 0)
+	reach(t, d, other)
+	expect("the MTU is another", false, want.MTU)
+	d = New(d.cfg)
+	expect("seen by a new agent", false, want.MTU)
+	reach(t, d, want)
+	expect("and what it was", false, 0)
+	reach(t, d, other)
+	expect("and another again", false, want.MTU)
+	other.Bip = netip.MustParsePrefix("172.17.43.1/24")
+	reach(t, d, other)
+	expect("the bip is another too", true, 0)
+	stop(first)
+	start(t, 0)
+	expect("restarted", false, 0)
+
+	if !Restarts(Diff(Settings{Bip: other.Bip, MTU: 1462}, Actual{MTU: 1462})) || Restarts(Diff(want, Actual{Bip: want.Bip.String()})) {
+		t.Error("only another bip is a reason to restart Docker")
+	}
+}
+
 func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)

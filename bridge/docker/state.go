@@ -29,6 +29,14 @@ type state struct {
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
 	Old []process.Process `json:"old,omitempty"`
+	// Behind are those of which only the MTU was another one.
+	Behind []behind `json:"behind,omitempty"`
+}
+
+// behind is a dockerd that was started with another MTU.
+type behind struct {
+	process.Process
+	MTU int `json:"mtu"` // bytes; 0: it was not set
 }
 
 // former is daemon.json as it was before our first write.

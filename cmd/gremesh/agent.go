@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/pathmtu"
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
@@ -30,6 +32,7 @@ type agent struct {
 	at      underlay
 	log     *slog.Logger
 	node    *gossip.Node
+	paths   *pathmtu.Prober
 	loop    *mesh.Loop
 	control http.Handler
 	ready   func() // tells systemd
@@ -60,6 +63,7 @@ func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready
 		History: history.New(cfg.StateDir, log), Ages: process.Ages,
 		Log: log, Ready: a.ready,
 	})
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
 	a.node.AnswerWith(a.loop.Row)
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -84,6 +88,8 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	group.Go(func() error { return a.docker.Run(ctx) })
 	group.Go(func() error { return a.nat.Run(ctx) })
 	group.Go(func() error { return a.masq.Run(ctx) })
+	group.Go(func() error { return a.paths.Run(ctx) })
+	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.keep(loopCtx) })
 	group.Go(func() error {
 		now, moved := look.moved(ctx, a.at)
@@ -114,10 +120,18 @@ func (a *agent) keep(ctx context.Context) error {
 	defer late.Stop()
 	select {
 	case <-a.node.Ready():
-		return a.loop.Run(ctx)
 	case <-ctx.Done():
 		return nil
 	}
+	if len(a.peers()) > 0 { // Docker is started, and restarted, with the MTU
+		select {
+		case <-a.paths.First():
+		case <-time.After(pathsAfter):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return a.loop.Run(ctx)
 }
 
 // leave takes this host out of the mesh: it takes away what gremesh made here

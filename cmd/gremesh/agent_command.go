@@ -47,7 +47,7 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
 	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")
 	flags.String("name", "", "`NAME` of this host in the mesh; default the host name (node.name)")
-	flags.String("advertise", "", "underlay `ADDRESS` or interface of this host (node.advertise)")
+	flags.String("advertise", "", "underlay `ADDRESS`, network or interface of this host (node.advertise)")
 	for flag, key := range map[string]string{
 		"bootstrap": "mesh.bootstrap",
 		"join":      "mesh.join",

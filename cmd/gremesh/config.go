@@ -89,12 +89,13 @@ type LogConfig struct {
 	Format string     `mapstructure:"format"` // auto, text or json
 }
 
-// Advertise is where the peers reach this host: an underlay address, or the
-// interface that has it. Both are zero when it is to be found by the route to
-// the first seed.
+// Advertise is where the peers reach this host: an underlay address, the
+// interface that has it, or the network that it is the only one in. All are
+// zero when it is to be found by the route to the first seed.
 type Advertise struct {
 	Addr      netip.Addr
 	Interface string
+	Network   netip.Prefix
 }
 
 // Restart is the command that restarts Docker, as a list of its words; empty:

@@ -69,6 +69,9 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 	subnet := "none yet"
 	if h.Subnet.IsValid() {
 		subnet = fmt.Sprintf("%s, bip %s, MTU %d", h.Subnet, h.Bip, h.MTU)
+		if h.MTUBy != "" {
+			subnet += fmt.Sprintf(" (the path to %s takes no more)", h.MTUBy)
+		}
 	}
 	for _, fact := range []struct{ name, value string }{
 		{"host", h.Name},

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +24,9 @@ type underlay struct {
 	mtu  int // bytes
 }
 
-// findUnderlay takes the configured address or interface, else the address
-// from which the first seed is reached. The first host has no seed: then it is
-// the address from which the rest of the world is reached.
+// findUnderlay takes the configured address, interface or network, else the
+// address from which the first seed is reached. The first host has no seed:
+// then it is the only address that can be meant, and with several it is an error.
 func findUnderlay(cfg Config) (underlay, error) {
 	toward, err := destination(cfg)
 	if err != nil {
@@ -32,10 +35,10 @@ func findUnderlay(cfg Config) (underlay, error) {
 	return underlayToward(cfg, toward)
 }
 
-// destination is what the underlay leads to.
+// destination is what the underlay leads to; zero where no route decides.
 func destination(cfg Config) (netip.Addr, error) {
 	if len(cfg.Mesh.Join) == 0 || cfg.Node.Advertise != (Advertise{}) {
-		return netip.AddrFrom4([4]byte{192, 0, 2, 1}), nil // documentation (RFC 5737): takes the default route
+		return netip.Addr{}, nil
 	}
 	seed, err := net.ResolveUDPAddr("udp4", cfg.Mesh.Join[0])
 	if err != nil {
@@ -45,20 +48,49 @@ func destination(cfg Config) (netip.Addr, error) {
 }
 
 func underlayToward(cfg Config, toward netip.Addr) (at underlay, err error) {
-	advertise := cfg.Node.Advertise.Interface
-	if cfg.Node.Advertise.Addr.IsValid() {
-		advertise = cfg.Node.Advertise.Addr.String()
-	}
-	if advertise != "" {
-		if at.addr, at.link, at.mtu, err = bridge.Resolve(advertise); err != nil {
-			return underlay{}, fmt.Errorf("node.advertise: %w", err)
+	told := cfg.Node.Advertise
+	switch {
+	case told.Addr.IsValid():
+		at.addr, at.link, at.mtu, err = bridge.Resolve(told.Addr.String())
+	case told.Interface != "":
+		at.addr, at.link, at.mtu, err = bridge.Resolve(told.Interface)
+	case toward.IsValid():
+		if at.addr, at.link, at.mtu, err = bridge.Source(toward); err != nil {
+			return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
 		}
-		return at, nil
+	default:
+		var all []bridge.Candidate
+		if all, err = bridge.Candidates(cfg.Pool, cfg.Docker.Bridge, cfg.OVS.Bridge); err == nil {
+			at, err = theOne(told.Network, all)
+		}
 	}
-	if at.addr, at.link, at.mtu, err = bridge.Source(toward); err != nil {
-		return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
+	if err != nil {
+		return underlay{}, fmt.Errorf("node.advertise: %w", err)
 	}
 	return at, nil
+}
+
+// errAmbiguous means that several addresses can be meant: none is guessed.
+var errAmbiguous = errors.New("set it to the one on which the other hosts reach this one, or to its device")
+
+// theOne is the only candidate, in the network where that is valid.
+func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
+	of := ""
+	if network.IsValid() {
+		of = " in " + network.String()
+		all = slices.DeleteFunc(slices.Clone(all), func(c bridge.Candidate) bool { return !network.Contains(c.Addr) })
+	}
+	switch len(all) {
+	case 0:
+		return underlay{}, fmt.Errorf("this host has no underlay address%s", of)
+	case 1:
+		return underlay{all[0].Addr, all[0].Link, all[0].MTU}, nil
+	}
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.String()
+	}
+	return underlay{}, fmt.Errorf("this host has several addresses%s: %s; %w", of, strings.Join(names, ", "), errAmbiguous)
 }
 
 const (
@@ -69,7 +101,7 @@ const (
 // lookout notices when this host's underlay is another one.
 type lookout struct {
 	cfg     Config
-	toward  netip.Addr // is not asked for again: names may not be resolved while the network is down
+	toward  netip.Addr // see destination; is not asked for again: names may not be resolved while the network is down
 	log     *slog.Logger
 	woken   chan struct{} // capacity 1
 	trouble atomic.Pointer[mesh.Problem]
@@ -136,8 +168,11 @@ func (l *lookout) report(at underlay, err error) {
 		What: fmt.Sprintf("the underlay address %s: %s", at.addr, err),
 		Do:   "give the address back to its device; or set node.advertise to the one that it has now, and restart the agent",
 	}
+	if errors.Is(err, errAmbiguous) {
+		problem.Do = "set node.advertise; without it the agent would not start again"
+	}
 	if last := l.trouble.Swap(&problem); last == nil || *last != problem {
-		l.log.Warn("no underlay address; gossip and tunnels stay as they are", "underlay", at.addr, "err", err)
+		l.log.Warn("the underlay address is in doubt; gossip and tunnels stay as they are", "underlay", at.addr, "err", err)
 	}
 }
 

@@ -62,8 +62,17 @@ func validateNode(c *Config, r *report) {
 	if !hostChars(c.Node.Name) || len(c.Node.Name) > maxNameLen {
 		r.add("node.name", "must be 1 to %d letters, digits, dots, dashes or underscores", maxNameLen)
 	}
-	addr := c.Node.Advertise.Addr
+	addr, network := c.Node.Advertise.Addr, c.Node.Advertise.Network
 	switch {
+	case network.IsValid():
+		switch {
+		case !network.Addr().Is4():
+			r.add("node.advertise", "%w", errNotIPv4)
+		case network != network.Masked():
+			r.add("node.advertise", "has bits beyond its prefix length; the network is %s", network.Masked())
+		case r.ok("pool") && c.Pool.Bits() <= network.Bits() && c.Pool.Contains(network.Addr()):
+			r.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
+		}
 	case addr.IsValid():
 		if err := usableAddr(addr); err != nil {
 			r.add("node.advertise", "%w", err)
@@ -72,7 +81,7 @@ func validateNode(c *Config, r *report) {
 		}
 	case c.Node.Advertise.Interface != "":
 		if err := interfaceName(c.Node.Advertise.Interface); err != nil {
-			r.add("node.advertise", "must be an IPv4 address or an interface name; as a name it %w", err)
+			r.add("node.advertise", "must be an IPv4 address, a network or an interface name; as a name it %w", err)
 		}
 	}
 }
@@ -209,7 +218,7 @@ func parseSeed(seed string, port int) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4")
+var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would")
 
 // usableAddr tells whether one host may have the address.
 func usableAddr(addr netip.Addr) error {

@@ -155,8 +155,11 @@ func (d *demo) formMesh(ctx context.Context) (time.Duration, error) {
 	var took time.Duration
 	watch := newWatch(d)
 	err = testenv.Until(ctx, func() error {
-		up := watch.look(ctx)
-		if up && took == 0 {
+		switch up := watch.look(ctx); {
+		case took > 0:
+		case !up:
+			return errors.New("not every tunnel is up")
+		default:
 			took = time.Since(start)
 			d.step("all", "every tunnel is up at both ends")
 		}

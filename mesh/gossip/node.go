@@ -29,6 +29,8 @@ type Node struct {
 	publish  chan struct{}                       // what we say of ourselves has changed
 	agreed   atomic.Pointer[map[lease.ID]string] // see Agree
 	repair   chan struct{}                       // agreed has changed
+	paths    atomic.Pointer[map[netip.Addr]int]  // see Measured
+	measured chan struct{}                       // paths have changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
@@ -47,6 +49,7 @@ type Node struct {
 	pairs     map[lease.ID]string       // types of tunnels that were told to their other ends
 	told      map[lease.ID]string       // types of tunnels that their other ends decided
 	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
+	lowest    map[lease.ID]int          // the same of the MTU
 	sightings sightings
 	problems  *problems
 	newcomers []member       // to be told of our lease
@@ -65,7 +68,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]string), told: make(map[lease.ID]string),
-		repair: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(),
+		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
 	}
 	st, err := n.store.load()
 	if err != nil {
@@ -161,7 +164,7 @@ func (n *Node) announce(ctx context.Context) error {
 		select {
 		case <-n.publish:
 			next := *n.delegate.meta.Load()
-			next.Tunnels = *n.tunnels.Load()
+			next.Tunnels, next.MTU = *n.tunnels.Load(), n.lowestPath()
 			next.Mesh = n.View().Mesh
 			n.delegate.meta.Store(&next)
 			if err := n.list.UpdateNode(time.Second); err != nil {

@@ -48,6 +48,9 @@ func (n *Node) own(ctx context.Context) error {
 			if !n.left {
 				n.compareTables()
 			}
+		case <-n.measured:
+			n.refresh()
+			continue
 		case <-n.repair:
 			n.tellPairs()
 			continue
@@ -142,7 +145,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
 			if m, was := n.members[e.failed]; was {
-				n.direct[e.failed] = m.meta.Direct
+				n.direct[e.failed], n.lowest[e.failed] = m.meta.Direct, m.meta.MTU
 			}
 			delete(n.members, e.failed)
 			delete(n.pairs, e.failed)

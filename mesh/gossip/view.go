@@ -36,7 +36,7 @@ func (n *Node) refresh() {
 	own := n.kept
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
-		Direct: n.cfg.Direct,
+		Direct: n.cfg.Direct, MTU: n.lowestPath(),
 	}
 	if own.State == lease.Held {
 		view.Self.Subnet = own.Subnet
@@ -69,6 +69,7 @@ func (n *Node) refresh() {
 		if _, known := n.machine.Table().Get(id); !known {
 			view.Peers = append(view.Peers, mesh.Host{
 				ID: id, Name: m.meta.Name, Underlay: m.underlay.Addr(), Liveness: mesh.Alive, Tunnels: m.meta.Tunnels,
+				Path: n.pathTo(m.underlay.Addr()), MTU: m.meta.MTU,
 			})
 		}
 	}
@@ -116,14 +117,15 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
 	}
 	if seen := n.sightings.update(r, alive).Seen; !alive {
-		host.Since, host.Direct = seen, n.direct[r.Host]
+		host.Since, host.Direct, host.MTU = seen, n.direct[r.Host], n.lowest[r.Host]
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
 	}
 	if alive {
-		host.Underlay, host.Tunnels, host.Direct = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct
+		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
+	host.Path = n.pathTo(host.Underlay)
 	host.Tunnel = n.told[r.Host]
 	_, host.Cut = lost[r.Host]
 	return host

@@ -48,6 +48,7 @@ type meta struct {
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
 	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"` // see Config
 	Fallback []string         `cbor:"10,keyasint,omitempty"`
+	MTU      int              `cbor:"11,keyasint,omitempty"` // see mesh.Host
 }
 
 func (m meta) settings() Settings {

@@ -1,0 +1,246 @@
+package pathmtu
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	lookEvery    = 250 * time.Millisecond // for peers that are new or due
+	roundEvery   = 5 * time.Minute        // and up to a fifth more, so that peers fall out of step
+	confirmAfter = 3 * time.Second
+	repeatAfter  = 30 * time.Second      // after a round that failed
+	toldAtMost   = 10 * time.Second      // a router's word begins no round sooner than that after the last
+	probeEvery   = 50 * time.Millisecond // all peers together
+	atOnce       = 16                    // peers that are measured at a time
+	openAgain    = 30 * time.Second
+)
+
+// Config is what a Prober measures, and whom it tells.
+type Config struct {
+	Source netip.Addr                         // an address of this host, IPv4
+	Peers  func() []netip.Addr                // is asked four times a second
+	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
+	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
+	Log    *slog.Logger
+}
+
+// Prober measures the paths to all peers.
+type Prober struct {
+	cfg   Config
+	woken chan struct{} // capacity 1: routes may have changed
+	first chan struct{} // closed when all peers there were have been measured
+}
+
+// New starts nothing.
+func New(cfg Config) *Prober {
+	return &Prober{cfg: cfg, woken: make(chan struct{}, 1), first: make(chan struct{})}
+}
+
+// Rerouted says that routes may have changed. It never blocks.
+func (p *Prober) Rerouted() {
+	select {
+	case p.woken <- struct{}{}:
+	default:
+	}
+}
+
+// First is closed once all peers that there are have been measured.
+func (p *Prober) First() <-chan struct{} { return p.first }
+
+// Run measures until ctx ends, and then returns nil. Without a socket there is
+// nothing to be known; it says so, and tries again.
+func (p *Prober) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		words := make(chan word, 64)
+		s, err := open(ctx, p.cfg.Source, func(to netip.Addr, limit int) {
+			select {
+			case words <- word{to, limit}:
+			default: // there will be more
+			}
+		})
+		if err == nil {
+			var group sync.WaitGroup
+			group.Go(s.read)
+			p.measure(ctx, s.ask, words)
+			s.close()
+			group.Wait()
+			return nil
+		}
+		p.cfg.Log.Warn("paths through the underlay are not measured", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(openAgain):
+		}
+	}
+	return nil
+}
+
+// word is what a router says: packets to a peer may have so many bytes.
+type word struct {
+	to    netip.Addr
+	limit int
+}
+
+type peer struct {
+	memory
+	due   time.Time
+	began time.Time // of the last round
+	busy  bool
+	mute  bool // it has been said that it does not answer
+}
+
+type result struct {
+	to   netip.Addr
+	path Path
+	err  error
+}
+
+// measure runs the rounds of all peers.
+func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Addr, int) (Answer, error), words <-chan word) {
+	peers := make(map[netip.Addr]*peer)
+	results := make(chan result, atOnce)
+	gate := time.NewTicker(probeEvery)
+	defer gate.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var group sync.WaitGroup
+	defer group.Wait()
+	running := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.woken:
+			p.reroute(peers)
+		case w := <-words:
+			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU {
+				if soon := peer.began.Add(toldAtMost); soon.Before(peer.due) {
+					peer.due = soon
+				}
+			}
+		case r := <-results:
+			running--
+			p.take(peers, r)
+		case <-look.C:
+		}
+		p.renew(peers)
+		for to, peer := range peers {
+			if running == atOnce {
+				break
+			}
+			if peer.busy || time.Now().Before(peer.due) {
+				continue
+			}
+			running++
+			peer.busy, peer.began = true, time.Now()
+			group.Go(func() {
+				path, err := p.round(ctx, to, gate.C, ask)
+				results <- result{to, path, err} // there is room for all that run
+			})
+		}
+	}
+}
+
+// round measures one path.
+func (p *Prober) round(ctx context.Context, to netip.Addr, gate <-chan time.Time, ask func(context.Context, netip.Addr, int) (Answer, error)) (Path, error) {
+	route, err := p.cfg.Route(to)
+	if err != nil {
+		return Path{}, err
+	}
+	mtu, known, err := search(route.MTU, func(size int) (Answer, error) {
+		select {
+		case <-gate:
+			return ask(ctx, to, size)
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	})
+	return Path{Route: route, MTU: mtu, Known: known}, err
+}
+
+// renew follows the peers that there are.
+func (p *Prober) renew(peers map[netip.Addr]*peer) {
+	now, changed := make(map[netip.Addr]bool), false
+	for _, to := range p.cfg.Peers() {
+		now[to] = true
+		if peers[to] == nil {
+			peers[to] = &peer{}
+		}
+	}
+	done := true
+	for to, peer := range peers {
+		if !now[to] {
+			delete(peers, to)
+			changed = true
+		} else if peer.due.IsZero() {
+			done = false
+		}
+	}
+	if done && len(peers) > 0 {
+		select {
+		case <-p.first:
+		default:
+			close(p.first)
+		}
+	}
+	if changed {
+		p.tell(peers)
+	}
+}
+
+// take learns from a round.
+func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
+	peer := peers[r.to]
+	if peer == nil {
+		return // it has gone meanwhile
+	}
+	peer.busy = false
+	if r.err != nil {
+		p.cfg.Log.Debug("measure a path", "underlay", r.to, "err", r.err)
+		peer.due = time.Now().Add(repeatAfter)
+		return
+	}
+	was := peer.path
+	confirm := peer.take(r.path)
+	peer.due = time.Now().Add(roundEvery + rand.N(roundEvery/5))
+	if confirm {
+		peer.due = time.Now().Add(confirmAfter)
+	}
+	is := peer.path
+	if mute := !is.Known; mute != peer.mute {
+		peer.mute = mute
+		if mute {
+			p.cfg.Log.Warn("no echo comes back, as where ICMP is filtered: packets are taken to pass that fit the device", "underlay", r.to, "device", is.Link, "mtu", is.MTU)
+		}
+	}
+	if is.Known && is.MTU < is.Route.MTU && is.MTU != was.MTU {
+		p.cfg.Log.Info("a path takes less than its device", "underlay", r.to, "mtu", is.MTU, "device", is.Link, "of", is.Route.MTU)
+	}
+	if is != was {
+		p.tell(peers)
+	}
+}
+
+// reroute measures anew what leaves in another way now.
+func (p *Prober) reroute(peers map[netip.Addr]*peer) {
+	for to, peer := range peers {
+		if route, err := p.cfg.Route(to); err == nil && !peer.busy && peer.path.Link != "" && route != peer.path.Route {
+			peer.due = time.Now()
+		}
+	}
+}
+
+func (p *Prober) tell(peers map[netip.Addr]*peer) {
+	paths := make(map[netip.Addr]Path)
+	for to, peer := range peers {
+		if peer.path.MTU > 0 {
+			paths[to] = peer.path
+		}
+	}
+	p.cfg.Tell(paths)
+}

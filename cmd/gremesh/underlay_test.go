@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/gremesh/gremesh/bridge"
+)
+
+func TestTheUnderlayIsNotGuessed(t *testing.T) {
+	first := bridge.Candidate{Addr: netip.MustParseAddr("192.168.248.139"), Link: "eth0", MTU: 1500}
+	second := bridge.Candidate{Addr: netip.MustParseAddr("10.9.0.1"), Link: "eth1", MTU: 9000}
+	third := bridge.Candidate{Addr: netip.MustParseAddr("10.9.0.2"), Link: "eth1", MTU: 9000}
+	const how = "; set it to the one on which the other hosts reach this one, or to its device"
+	for _, c := range []struct {
+		name    string
+		network string
+		all     []bridge.Candidate
+		want    string // address and device, or the error
+	}{
+		{"one NIC", "", []bridge.Candidate{first}, "192.168.248.139 eth0"},
+		{"no NIC", "", nil, "this host has no underlay address"},
+		{"two NICs", "", []bridge.Candidate{second, first}, "this host has several addresses: 10.9.0.1 (eth1), 192.168.248.139 (eth0)" + how},
+		{"two NICs and a network", "10.9.0.0/24", []bridge.Candidate{second, first}, "10.9.0.1 eth1"},
+		{"two addresses in the network", "10.9.0.0/24", []bridge.Candidate{second, third, first}, "this host has several addresses in 10.9.0.0/24: 10.9.0.1 (eth1), 10.9.0.2 (eth1)" + how},
+		{"none in the network", "10.8.0.0/24", []bridge.Candidate{second, first}, "this host has no underlay address in 10.8.0.0/24"},
+	} {
+		var network netip.Prefix
+		if c.network != "" {
+			network = netip.MustParsePrefix(c.network)
+		}
+		at, err := theOne(network, c.all)
+		got := at.addr.String() + " " + at.link
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+		if ambiguous := len(c.want) > len(how) && c.want[len(c.want)-len(how):] == how; errors.Is(err, errAmbiguous) != ambiguous {
+			t.Errorf("%s: ambiguous should be %t", c.name, ambiguous)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package mesh
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gremesh/gremesh/bridge/docker"
+)
+
+func TestTheMTUIsThatOfThePathThatTakesLeast(t *testing.T) {
+	peer := func(i, path, says int, change ...func(*Host)) Host {
+		h := testHost(i)
+		h.Path, h.MTU = path, says
+		for _, f := range change {
+			f(&h)
+		}
+		return h
+	}
+	gone := func(h *Host) { h.Liveness = Left }
+	silent := func(h *Host) { h.Liveness = Failed }
+	for _, c := range []struct {
+		name  string
+		peers []Host
+		keep  Keep
+		mtu   int // of the underlay
+		by    string
+	}{
+		{"no peers", nil, nil, 1500, ""},
+		{"nothing is known yet", []Host{peer(2, 0, 0), peer(3, 0, 0)}, nil, 1500, ""},
+		{"all paths take what the NIC does", []Host{peer(2, 1500, 1500), peer(3, 1500, 1500)}, nil, 1500, ""},
+		{"one takes less", []Host{peer(2, 1500, 1500), peer(3, 1400, 1500)}, nil, 1400, "h3"},
+		{"a peer has a path of less", []Host{peer(2, 1500, 1400), peer(3, 1500, 1500)}, nil, 1400, "h2"},
+		{"an own path is named before a peer's", []Host{peer(2, 1500, 1400), peer(3, 1400, 1400)}, nil, 1400, "h3"},
+		{"all leave by a jumbo NIC that is not the address's", []Host{peer(2, 9000, 9000), peer(3, 9000, 9000)}, nil, 9000, ""},
+		{"a new peer changes nothing until its path is known", []Host{peer(2, 9000, 9000), peer(3, 0, 0)}, nil, 9000, ""},
+		{"a jumbo mesh with one that is none", []Host{peer(2, 9000, 1500), peer(3, 1500, 1500)}, nil, 1500, ""},
+		{"one that has left does not count", []Host{peer(2, 1400, 1400, gone)}, nil, 1500, ""},
+		{"one that is silent counts while it keeps its tunnel", []Host{peer(2, 1400, 0, silent)}, Keep{testHost(2).ID: true}, 1400, "h2"},
+		{"and no longer", []Host{peer(2, 1400, 0, silent)}, nil, 1500, ""},
+		{"nonsense is not believed", []Host{peer(2, 1500, 68)}, nil, 1500, ""},
+	} {
+		mtu, by := testConfig().MTU(testView(c.peers...), c.keep)
+		if mtu != c.mtu-38 || by != c.by {
+			t.Errorf("%s: %d by %q, want %d by %q", c.name, mtu, by, c.mtu-38, c.by)
+		}
+	}
+}
+
+func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
+	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "nothing is lost"} {
+		found := behind(docker.Settings{MTU: 1362}, docker.Actual{Behind: started})
+		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].What, want) {
+			t.Errorf("dockerd has %d: %+v", started, found)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package testenv
+
+// bridgeFaults are of docker0, br0 as its port, routes and sysctls.
+func bridgeFaults() []Fault {
+	ip := func(words ...string) []string { return append([]string{"ip"}, words...) }
+	return []Fault{
+		{Name: "br0 out of docker0", Break: commands(ip("link", "set", "br0", "nomaster"))},
+		{Name: "br0 down", Break: commands(ip("link", "set", "br0", "down"))},
+		{Name: "docker0 down", Break: commands(ip("link", "set", "docker0", "down"))},
+		{Name: "aggregate route deleted", Break: commands(ip("route", "del", "172.17.0.0/16"))},
+		{Name: "docker0 re-addressed", Break: commands(
+			ip("address", "flush", "dev", "docker0"),
+			ip("address", "add", "172.17.0.1/16", "dev", "docker0"), // Docker's own choice
+		)},
+		// Which containers' ends were in it, only the agent that saw them knows.
+		{Name: "docker0 deleted", Uses: Memory, Takes: true, Break: commands(ip("link", "del", "docker0"))},
+		{Name: "docker0's MAC changed", Break: commands(ip("link", "set", "docker0", "address", "02:00:00:00:00:77"))},
+		{Name: "docker0's MTU changed", Break: commands(ip("link", "set", "docker0", "mtu", "1400"))},
+		{Name: "ip_forward off", Break: commands([]string{"sysctl", "-qw", "net.ipv4.ip_forward=0"})},
+		{Name: "send_redirects on", Break: commands([]string{"sysctl", "-qw", "net.ipv4.conf.docker0.send_redirects=1"})},
+	}
+}

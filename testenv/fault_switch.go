@@ -1,0 +1,58 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// switchFaults are of what gremesh has in Open vSwitch.
+func switchFaults() []Fault {
+	return []Fault{
+		{Name: "tunnel port deleted", Break: onTunnel("del-port", "br0", "{}")},
+		{Name: "protected switched off", Break: onTunnel("set", "port", "{}", "protected=false")},
+		{Name: "remote_ip changed", Break: onTunnel("set", "interface", "{}", "options:remote_ip=10.90.0.250")},
+		{Name: "BFD switched off", Break: onTunnel("set", "interface", "{}", "bfd:enable=false")},
+		{Name: "our mark taken off a port", Break: onTunnel("remove", "port", "{}", "external_ids", "gremesh-peer")},
+		{Name: "br0 deleted", Takes: true, Break: commands(vsctl("del-br", "br0"))},
+		{
+			Name:  "a foreign port on br0",
+			Break: commands(vsctl("add-port", "br0", "visitor0", "--", "set", "interface", "visitor0", "type=internal")),
+			// It is still there, or br0 has been deleted meanwhile and it with br0.
+			End: func(ctx context.Context, s Strike) error {
+				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-port", "br0", "visitor0")...)
+				return err
+			},
+		},
+	}
+}
+
+// vsctl is a change that does not wait for ovs-vswitchd, which may be dead.
+func vsctl(words ...string) []string { return append([]string{"ovs-vsctl", "--no-wait"}, words...) }
+
+// onTunnel runs an ovs-vsctl command on one of the host's tunnels, whose name
+// takes the place of {}.
+func onTunnel(words ...string) func(context.Context, Strike) error {
+	return func(ctx context.Context, s Strike) error {
+		port, err := s.tunnel(ctx)
+		if err != nil {
+			return err
+		}
+		line := strings.ReplaceAll(strings.Join(words, " "), "{}", port)
+		_, err = s.Host.Exec(ctx, vsctl(strings.Fields(line)...)...)
+		return err
+	}
+}
+
+// tunnel is the name of a tunnel of the host, chosen by the moment.
+func (s Strike) tunnel(ctx context.Context) (string, error) {
+	out, err := s.Host.Exec(ctx, "ovs-vsctl", "--bare", "--columns=name", "find", "interface", "options:remote_ip!=0.0.0.0")
+	if err != nil {
+		return "", err
+	}
+	names := strings.Fields(out)
+	if len(names) == 0 {
+		return "", fmt.Errorf("%s has no tunnels", s.Host.Name)
+	}
+	return names[int(s.Moment.Milliseconds())%len(names)], nil
+}
