@@ -153,7 +153,7 @@ func planMendsWithoutAgents(t *testing.T, l *testenv.Lab) {
 	if n := changes(t, h1) - changed; n != 0 {
 		t.Errorf("the agent changed %d things on a host that was mended by hand:\n%s", n, agentLog(t, h1))
 	}
-	if out, err := h1.Gremesh(ctx, "history"); err != nil || !containsAll(out, "lease", "route 172.17.0.0/16") {
+	if out, err := h1.Gremesh(ctx, "history", "-n", "0"); err != nil || !containsAll(out, "lease", "route 172.17.0.0/16") {
 		t.Errorf("the history is lost with the agent: %v\n%s", err, out)
 	}
 }
