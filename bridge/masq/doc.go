@@ -9,6 +9,9 @@
 // nftables transaction: a packet meets the rules of before or those of after.
 // Connections that began before a change keep the mapping that they have.
 //
+// Broadcasts: the table "bridge gremesh" keeps what Docker's bridge itself sends
+// to all its ports from one of them, the way into the tunnels.
+//
 // Forwarding: mesh traffic is accepted in DOCKER-USER, the chain of iptables
 // that Docker leaves to others. Our rules stand behind those of the operator,
 // and are known by their comment. What drops mesh traffic elsewhere is found
@@ -17,7 +20,7 @@
 // The configuration has the keys of ip-masq-agent (Config), inline or in a
 // File that is read again when it changes. Compile makes Rules of it; a Host
 // observes; Diff compares, purely; Apply carries out what Diff found. Nothing
-// is deleted but the table and the rules with our comment. Everything works on
+// is deleted but the tables and the rules with our comment. Everything works on
 // the network namespace of the calling process, by nft(8), and by
 // iptables-save(8) and iptables(8) where one of its two kinds has a filter
 // table.

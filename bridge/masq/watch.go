@@ -25,13 +25,15 @@ func (h *Host) signal() {
 
 // Run turns nftables' notices (netlink(7), NFNLGRP_NFTABLES) into signals on
 // Changed until ctx is done; it then returns nil. It signals once when it
-// listens. No process is started for it.
+// listens. No process is started for it. On a kernel that gives no notices it
+// waits: whoever keeps the Rules looks now and then by itself.
 func (h *Host) Run(ctx context.Context) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	socket, err := subscribe()
 	if err != nil {
-		return fmt.Errorf("open a netlink socket: %w", err)
+		h.log.Warn("changes of the packet filter are not noticed at once", "err", err)
+		<-ctx.Done()
+		return nil
 	}
-	socket := os.NewFile(uintptr(fd), "netlink") // whose Close ends a Read
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = socket.Close() })
 	defer func() {
@@ -41,10 +43,6 @@ func (h *Host) Run(ctx context.Context) error {
 			<-closed
 		}
 	}()
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_NFTABLES - 1)}); err != nil {
-		return fmt.Errorf("subscribe to nftables' notices: %w", err)
-	}
-
 	h.signal()
 	buffer := make([]byte, 1<<16)
 	for {
@@ -62,6 +60,18 @@ func (h *Host) Run(ctx context.Context) error {
 			h.signal()
 		}
 	}
+}
+
+// subscribe returns a socket whose Close ends a Read.
+func subscribe() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_NFTABLES - 1)}); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to nftables' notices: %w", err), unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
 // concerns tells the notices of our table, of chains and tables that come and

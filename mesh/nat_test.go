@@ -1,0 +1,93 @@
+package mesh
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gremesh/gremesh/bridge/masq"
+)
+
+func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
+	w := planned(testHost(2))
+	w.nat, w.natErr, w.kernel.Routes = masq.Actual{}, masq.ErrNoNFT, nil
+	l := w.loop()
+	if !pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "install nftables") {
+		t.Errorf("applied %v, %+v", w.applied, l.Status(t.Context()).Problems)
+	}
+	if audit := l.Audit(t.Context()); len(audit.Drift) != 0 || len(audit.Problems) != 1 {
+		t.Errorf("%+v", audit)
+	}
+	w.kernel.Routes = nil
+	if p := l.Plan(t.Context()); len(p.Drift) != 1 || len(p.Problems) != 1 || len(p.Unseen) != 0 {
+		t.Errorf("%+v", p)
+	}
+	if err := l.Teardown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPacketFilterThatFailsKeepsTheKernelFromNothing(t *testing.T) {
+	w := planned(testHost(2))
+	w.natErr, w.kernel.Routes = errors.New("nft: denied"), nil
+	l := w.loop()
+	if pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "denied") {
+		t.Errorf("applied %v", w.applied)
+	}
+	if row := l.Row(t.Context()); len(row.Unseen) != 1 || !strings.Contains(row.Unseen[0], "denied") {
+		t.Errorf("%+v", row)
+	}
+}
+
+func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
+	w := planned(testHost(2))
+	l := w.loop()
+	w.nat = masq.Actual{}
+	if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 1 || row.Drift != 1 {
+		t.Errorf("%+v, %+v", audit, row)
+	}
+	if !pass(t, l) || strings.Join(w.applied, " ") != "nat" || len(l.Audit(t.Context()).Drift) != 0 {
+		t.Errorf("applied %v", w.applied)
+	}
+}
+
+func TestWhatTheOperatorSaysIsToldOfAndLoggedOnce(t *testing.T) {
+	w := planned(testHost(2))
+	l := w.loop()
+	pass(t, l)
+	w.said.Err = errors.New("line 7: odd")
+	w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	for range 3 {
+		pass(t, l)
+	}
+	if !w.says(l, "line 7: odd") || !w.says(l, "containers reach nothing") {
+		t.Errorf("%+v", l.Status(t.Context()).Problems)
+	}
+	if log := w.log.String(); strings.Count(log, "line 7") != 1 || strings.Count(log, "containers reach nothing") != 1 {
+		t.Error(log)
+	}
+}
+
+func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
+	cfg := testConfig()
+	cfg.PerPeer, cfg.UnderlayLink = true, "eth0"
+	view := testView(testHost(2), testHost(3), testHost(4))
+	view.Peers[1].Liveness = Left
+	view.Peers[2].Underlay = netip.MustParseAddr("203.0.113.7") // not private
+	rules := func() masq.Rules { d, _ := Plan(cfg, view, nil); return d.NAT }
+	through := masq.Path{In: "docker0", Out: "docker0"}
+	if got := rules(); !slices.Equal(got.Forward, []masq.Path{through}) || len(got.NonMasquerade) != 4 {
+		t.Errorf("%+v", got) // link-local, the pool, this host and h2
+	}
+	view.Self.Direct = netip.MustParsePrefix("192.168.248.0/24")
+	view.Peers[0].Direct = view.Self.Direct
+	if got := rules().Forward; !slices.Equal(got, []masq.Path{through, {In: "eth0", Out: "docker0"}, {In: "docker0", Out: "eth0"}}) {
+		t.Errorf("%+v", got)
+	}
+	view.Self.Cut = true
+	if got := rules(); got.Pool.IsValid() || got.Quiet != "" {
+		t.Errorf("a host that is out of the mesh: %+v", got)
+	}
+}
