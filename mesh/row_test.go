@@ -27,7 +27,7 @@ func TestARowSaysWhatIsThere(t *testing.T) {
 	w.ovs.Ports[1].Remote = netip.MustParseAddr("192.168.248.99") // gre45
 	w.ovs.Ports = append(w.ovs.Ports, ovsdb.Port{                 // left over
 		Tunnel: ovsdb.Tunnel{Name: "gre99", Type: "gre", Remote: netip.MustParseAddr("192.168.248.99"), Peer: ovsdb.Peer{Name: "h9\x1b[2J"}},
-		Bridge: "br0", Interfaces: []string{"gre99"}, Ours: true, Protected: true,
+		Bridge: "br0", Interfaces: []string{"gre99"}, Ours: true, Mesh: "4d35", Protected: true,
 	}, ovsdb.Port{ // by hand
 		Tunnel: ovsdb.Tunnel{Name: "hand", Type: "gre", Key: 5, Remote: testHost(2).Underlay}, Bridge: "br0", Interfaces: []string{"hand"},
 	})
