@@ -13,7 +13,7 @@ func start(t *testing.T, name string) {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.Symlink(sleep, path); err != nil {

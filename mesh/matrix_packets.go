@@ -1,0 +1,90 @@
+package mesh
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// judgePackets finds where packets do not pass although both ends are
+// configured, by the states of the two ends of a BFD session: the end that hears
+// the other and is not heard is in "init" (RFC 5880, section 6.2).
+func (m *matrix) judgePackets() {
+	for i, a := range m.hosts {
+		for _, b := range m.hosts[i+1:] {
+			there, back := m.tunnel(a, b), m.tunnel(b, a)
+			if there.cause || back.cause {
+				there.showDown()
+				back.showDown()
+				continue
+			}
+			m.judgeSession(a, b, there, back)
+		}
+	}
+}
+
+func (m *matrix) judgeSession(a, b *MatrixHost, there, back *tunnel) {
+	one, other := there.bfd(), back.bfd()
+	if a.State != Answers { // the one who knows is a
+		a, b, there, back, one, other = b, a, back, there, other, one
+	}
+	if a.State != Answers || b.State == string(Failed) || b.State == New {
+		there.showDown()
+		return
+	}
+	switch {
+	case one == "":
+		back.showDown()
+	case one == "up" && (other == "" || other == "up"):
+	case one == "init" && other != "init" && other != "up":
+		m.oneWay(a, b, back)
+	case one == "down" && (other == "init" || other == "up"):
+		m.oneWay(b, a, there)
+	case other == "down" && one == "up":
+		m.oneWay(a, b, back)
+	case one == "down" && other == "":
+		m.between(a, b, KindDown, CellDown, fmt.Sprintf("nothing arrives at %s by its tunnel from %s, which has not told how it is there", a.Name, b.Name), allow(a, b, there))
+	case one == "down" && other == "down":
+		m.between(a, b, KindDown, CellLost, fmt.Sprintf("nothing passes between %s and %s either way, although their agents answer", a.Name, b.Name), allow(a, b, there))
+		back.State = CellLost
+	default:
+		m.between(a, b, KindStarting, CellStarting, fmt.Sprintf("the tunnel between %s and %s is not up yet: BFD is %s there and %s here", a.Name, b.Name, one, cmp.Or(other, "unknown")),
+			"wait 2 s; then, on both: ovs-appctl bfd/show")
+		back.State = CellStarting
+	}
+}
+
+// bfd is the state of the session at one end; empty where it is not known, or
+// BFD not enabled.
+func (t *tunnel) bfd() string {
+	if !t.Configured {
+		return ""
+	}
+	return t.BFD
+}
+
+// showDown shows that a tunnel carries nothing where the reason is another, and
+// has been said.
+func (t *tunnel) showDown() {
+	if bfd := t.bfd(); t.State == CellUp && bfd != "" && bfd != "up" {
+		t.State = CellDown
+	}
+}
+
+// oneWay is said of the direction in which packets are lost.
+func (m *matrix) oneWay(from, to *MatrixHost, back *tunnel) {
+	t := m.tunnel(from, to)
+	known := t.State != CellUnknown
+	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
+		from.Name, to.Name, to.Name, from.Name), allow(from, to, t))
+	if !known { // the finding says it; the host itself has not told
+		t.State = CellUnknown
+	}
+	if back.State == CellUp {
+		back.State = CellDown
+	}
+}
+
+func allow(from, to *MatrixHost, t *tunnel) string {
+	protocol, name := protocolOf(t.Type)
+	return fmt.Sprintf("allow %s (%s) from %s to %s in the firewalls of both and between them", protocol, name, from.Underlay, to.Underlay)
+}
