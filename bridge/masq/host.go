@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -18,6 +19,9 @@ type Host struct {
 	changed chan struct{}
 	// unbridged: see Actual.
 	unbridged atomic.Bool
+
+	looking sync.Mutex
+	last    *glance // guarded by looking; nil: look anew
 }
 
 // New returns a Host; nothing is started.
