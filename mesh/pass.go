@@ -123,11 +123,10 @@ func (l *Loop) tunnelsFirst() bool {
 // keepSwitch makes Open vSwitch as it should be and returns what it then is.
 func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (ovsdb.Actual, error) {
 	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
-	nudges := ovsdb.Hurry(now.have)
 	left := now
-	if len(changes)+len(nudges) > 0 {
+	if len(changes) > 0 {
 		began := time.Now()
-		if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
+		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 			return now.have, err
 		}
 		for _, c := range changes {
