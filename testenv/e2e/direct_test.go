@@ -28,7 +28,6 @@ func TestDirect(t *testing.T) {
 	must(t, l.Form(map[string]any{"direct": "same-subnet", "node.advertise": underlayDevice()}))
 	must(t, l.StartAgents(t.Context()))
 	whole(t, l)
-	natByHand(t, l)
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
 	inTurn(t, l,
 		behaviour{"hosts of one subnet do without the tunnel", neighboursAreDirect},
