@@ -88,7 +88,7 @@ const (
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
-		fallbacks: newFallbacks(cfg.Tunnel.Types()),
+		fallbacks: newFallbacks(cfg.Tunnel),
 		subnet:    cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})
