@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -12,8 +13,9 @@ import (
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
 // that is needed. It reports whether docker0's address may be touched: not while
-// a dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (settled bool, problems []Problem, err error) {
+// a dockerd is about to change it itself. The first restart waits until then, if
+// that is not zero.
+func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, mends *mends) (settled bool, problems []Problem, err error) {
 	want := now.want
 	part, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -48,6 +50,10 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (s
 			Do:   "nothing, if tunnels will do: gremesh restarts no Docker for this alone",
 		})
 	}
+	if have.Stale && !then.IsZero() {
+		mends.due = sooner(mends.due, then)
+		return false, append(problems, Problem{What: "Docker is about to be restarted: the paths to the other hosts are being measured"}), nil
+	}
 	if have.Stale && l.restarts.due(want) {
 		l.beReady() // systemd would not restart a unit that waits for this one
 		l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) })
@@ -81,4 +87,28 @@ func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
 		l.cfg.Log.Warn("docker could not be restarted", "err", err)
 	}
 	return err
+}
+
+const (
+	measuredBy = 3 * time.Second // from the agent's start
+	quietFor   = time.Second     // without a new peer
+)
+
+// unmeasured is until when Docker's first restart waits at the most: hosts that
+// are started at once do not know each other yet, nor the MTU of the paths
+// between them, and another restart would be needed for that. Zero: no longer.
+func (l *Loop) unmeasured(now time.Time, peers []Host) time.Time {
+	if len(peers) != l.met {
+		l.met, l.metAt = len(peers), now
+	}
+	quiet := l.metAt.Add(quietFor)
+	switch {
+	case !now.Before(l.patience):
+		return time.Time{}
+	case len(peers) == 0, slices.ContainsFunc(peers, func(p Host) bool { return p.Liveness == Alive && p.Path == 0 }):
+		return l.patience
+	case now.Before(quiet):
+		return sooner(quiet, l.patience)
+	}
+	return time.Time{}
 }

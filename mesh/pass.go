@@ -79,7 +79,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, &mends)
+	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), &mends)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
@@ -89,9 +89,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	if err := l.keepHost(ctx, desired.Host, settled, &mends); err != nil {
+	strict, err := l.keepHost(ctx, desired.Host, settled, &mends)
+	if err != nil {
 		fail(err)
 	}
+	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, strict)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
 		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
@@ -150,13 +152,14 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (o
 
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
-// mesh: what it has may be another host's by now.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) error {
+// mesh: what it has may be another host's by now. It returns the devices that are
+// strict about where packets come from.
+func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (strict []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
@@ -167,7 +170,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if len(changes) > 0 {
 		began := time.Now()
 		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
-			return err
+			return nil, err
 		}
 		for _, c := range changes {
 			cause := l.firstCause()
@@ -177,13 +180,13 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 			l.mended(c.Drift, began, cause)
 		}
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if whole {
 		l.scenes.host = &left
 	}
-	return nil
+	return have.Strict, nil
 }
 
 // sooner is the earlier of two times; the zero time is never.
