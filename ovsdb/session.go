@@ -23,12 +23,18 @@ type session struct {
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// dial connects and fills the cache. wake is called when a row changes, and
-// hear when one becomes that of an interface to be hurried; they must not block.
-// It takes no longer than dialTimeout, whatever becomes of ctx:
-// when the context of one of its calls ends, libovsdb looks at an answer that may
-// just be coming in, which is a data race (v0.7.0).
-func dial(ctx context.Context, db string, wake, hear func()) (*session, error) {
+// notices are what a session calls in libovsdb's only event goroutine; they must
+// not block.
+type notices struct {
+	wake  func() // when a row changes
+	doubt func() // before that, unless nothing but a BFD session did
+	hear  func() // when a row becomes that of an interface to be hurried
+}
+
+// dial connects and fills the cache. It takes no longer than dialTimeout,
+// whatever becomes of ctx: when the context of one of its calls ends, libovsdb
+// looks at an answer that may just be coming in, which is a data race (v0.7.0).
+func dial(ctx context.Context, db string, tell notices) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
@@ -46,14 +52,17 @@ func dial(ctx context.Context, db string, wake, hear func()) (*session, error) {
 	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc: func(table string, _ model.Model) { s.event(table, wake) },
-			UpdateFunc: func(table string, _, now model.Model) {
-				if row, is := now.(*interfaceRow); is && row.shakes() {
-					hear()
+			AddFunc: func(table string, _ model.Model) { tell.doubt(); s.event(table, tell.wake) },
+			UpdateFunc: func(table string, old, now model.Model) {
+				if table != tableRoot && unsettled(old, now) {
+					tell.doubt()
 				}
-				s.event(table, wake)
+				if row, is := now.(*interfaceRow); is && row.shakes() {
+					tell.hear()
+				}
+				s.event(table, tell.wake)
 			},
-			DeleteFunc: func(table string, _ model.Model) { s.event(table, wake) },
+			DeleteFunc: func(table string, _ model.Model) { tell.doubt(); s.event(table, tell.wake) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are

@@ -26,14 +26,13 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 	now, err := generation()
 	if counted := err == nil; counted && h.last != nil && h.last.generation == now {
 		if legacy, err := legacyFilter(); err == nil && !legacy {
-			have := h.last.have
-			have.Unbridged = h.unbridged.Load()
-			return have, nil
+			return h.last.have, nil
 		}
 	}
 	h.last = nil
 	have, err2 := h.look(ctx)
-	if err == nil && err2 == nil && !slices.ContainsFunc(have.Filters, Filter.legacy) {
+	// A family that the kernel lacks may come with a module.
+	if err == nil && err2 == nil && len(have.Lacks) == 0 && !slices.ContainsFunc(have.Filters, Filter.legacy) {
 		h.last = &glance{now, have}
 	}
 	return have, err2

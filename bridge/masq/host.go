@@ -10,15 +10,13 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // Host is the packet filter of this process's network namespace.
 type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
-	// unbridged: see Actual.
-	unbridged atomic.Bool
+	able    sync.Map // families that this kernel has been seen to have
 
 	looking sync.Mutex
 	last    *glance // guarded by looking; nil: look anew
@@ -29,9 +27,6 @@ func New(log *slog.Logger) *Host {
 	return &Host{log: log, changed: make(chan struct{}, 1)}
 }
 
-// errUnbridged is Apply's error once; from then on Observe tells it.
-var errUnbridged = errors.New("this kernel lacks nftables' bridge family")
-
 // Apply carries out the changes in order. A change that fails does not keep
 // the others from being tried; all errors are joined.
 func (h *Host) Apply(ctx context.Context, changes []Change) error {
@@ -41,11 +36,7 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			err := s.apply(ctx)
-			if errors.Is(err, errUnbridged) {
-				h.unbridged.Store(true)
-			}
-			if err != nil {
+			if err := s.apply(ctx); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}
