@@ -110,10 +110,14 @@ func (n *Node) refresh() {
 	}
 }
 
-// differ reports whether two views differ in what a pass depends on. How many
-// tunnels hosts have is for status alone; as a mesh forms, each host's number
-// changes with each of its tunnels.
+// differ reports whether two views differ in what a pass depends on. Without a
+// lease it touches nothing, whatever the others do. How many tunnels hosts have
+// is for status alone; as a mesh forms, each host's number changes with each of
+// its tunnels.
 func differ(a, b mesh.View) bool {
+	if !a.Self.Subnet.IsValid() && !b.Self.Subnet.IsValid() && a.Lost == b.Lost {
+		return false
+	}
 	same := slices.EqualFunc(a.Peers, b.Peers, func(x, y mesh.Host) bool {
 		x.Tunnels = y.Tunnels
 		return x == y
