@@ -19,7 +19,7 @@ type Candidate struct {
 
 func (c Candidate) String() string { return fmt.Sprintf("%s (%s)", c.Addr, c.Link) }
 
-// Candidates returns this host's global IPv4 addresses, sorted, without those
+// Candidates returns this host's global addresses, sorted, without those
 // in the pool, those of the own devices, and those of bridges that lead to
 // nothing but containers and virtual machines, such as Docker's other networks.
 // A device that is down keeps its addresses.
@@ -28,7 +28,7 @@ func Candidates(pool netip.Prefix, own ...string) ([]Candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
