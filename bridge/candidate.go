@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Candidate is an address that peers may reach this host by.
@@ -41,12 +42,18 @@ func Candidates(pool netip.Prefix, own ...string) ([]Candidate, error) {
 	var all []Candidate
 	for _, a := range addrs {
 		l, addr := attrs[a.LinkIndex], prefix(a.IPNet).Addr()
-		if l != nil && a.Scope == int(netlink.SCOPE_UNIVERSE) && !addr.IsLinkLocalUnicast() && !pool.Contains(addr) {
+		if l != nil && lasting(a) && a.Scope == int(netlink.SCOPE_UNIVERSE) && !addr.IsLinkLocalUnicast() && !pool.Contains(addr) {
 			all = append(all, Candidate{addr, l.Name, l.MTU})
 		}
 	}
 	slices.SortFunc(all, func(a, b Candidate) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Link, b.Link)) })
 	return all, nil
+}
+
+// lasting tells an address from one that IPv6 makes for privacy and gives up
+// again (RFC 8981). Of IPv4 the flag has another meaning.
+func lasting(a netlink.Addr) bool {
+	return prefix(a.IPNet).Addr().Is4() || a.Flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DEPRECATED) == 0
 }
 
 // leadsInward tells a bridge all of whose ports, if any, are the ends of

@@ -57,7 +57,7 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 	found := map[netip.Addr]*netlink.LinkAttrs{}
 	for _, a := range addrs {
 		l, is := attrs[a.LinkIndex], prefix(a.IPNet).Addr()
-		if l != nil && (is == ip || byName && l.Name == advertise && a.Scope == int(netlink.SCOPE_UNIVERSE)) {
+		if l != nil && (is == ip || byName && lasting(a) && l.Name == advertise && a.Scope == int(netlink.SCOPE_UNIVERSE)) {
 			found[is] = l
 		}
 	}

@@ -52,7 +52,7 @@ func (c Config) tunnel() mesh.TunnelConfig {
 func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
 	var direct netip.Prefix
 	open := false
-	if cfg.Direct == sameSubnet && at.addr.Is4() { // routes via IPv6 to subnets of IPv4 were not tried
+	if cfg.Direct == sameSubnet {
 		direct, _ = bridge.Subnet(at.addr) // an address that has gone meanwhile is noticed, and then it is another agent's
 		have, err := p.docker.Observe(ctx) // an error is the loop's to report
 		open = err == nil && have.Obstacle == ""

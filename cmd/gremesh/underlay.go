@@ -47,7 +47,15 @@ func destination(cfg Config) (netip.Addr, error) {
 	return seed.AddrPort().Addr().Unmap(), nil
 }
 
-func underlayToward(cfg Config, toward netip.Addr) (at underlay, err error) {
+func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
+	at, err := lookUp(cfg, toward)
+	if err == nil && at.addr.Is6() && cfg.Direct == sameSubnet {
+		return underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.addr)
+	}
+	return at, err
+}
+
+func lookUp(cfg Config, toward netip.Addr) (at underlay, err error) {
 	told := cfg.Node.Advertise
 	switch {
 	case told.Addr.IsValid():
