@@ -52,6 +52,7 @@ type Loop struct {
 	told   map[string]bool        // what was logged of the operator's words about masquerading
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
+	anew   time.Time              // when a pass last looked at what gives no notice
 	fights fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured

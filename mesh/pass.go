@@ -19,7 +19,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	now := time.Now()
-	again = now.Add(resyncEvery)
+	if now.Sub(l.anew) >= resyncEvery {
+		l.anew = now
+		l.cfg.Switch.Refresh()
+	}
+	again = l.anew.Add(resyncEvery)
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {
@@ -72,6 +76,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		for _, c := range slices.Concat(ovsdb.Conflicts(desired.Switch, ovs), ovsdb.Loops(desired.Switch.Bridge, ovs)) {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
+		problems = append(problems, learning(desired.Switch, ovs)...)
 	}
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))

@@ -140,6 +140,8 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
 		if cfg.PerPeer {
+			tunnel := &desired.Switch.Tunnels[len(desired.Switch.Tunnels)-1]
+			tunnel.MAC = ovsdb.MAC(bridge.MAC(lease.Bip(peer.Subnet).Addr()))
 			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
 		}
 	}
