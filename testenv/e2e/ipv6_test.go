@@ -15,9 +15,18 @@ var ipv6Subnets = []netip.Prefix{netip.MustParsePrefix("fd00:90::/64"), netip.Mu
 // TestIPv6Underlay has hosts that have no other addresses. Docker has no part in
 // it.
 func TestIPv6Underlay(t *testing.T) {
-	l := startMesh(t, testenv.Config{Hosts: 3, Subnets: ipv6Subnets}, nil)
+	l := startMesh(t, testenv.Config{Hosts: 3, Subnets: ipv6Subnets}, map[string]any{"metrics.listen": metricsAt, "tunnel.fallback": []string{"vxlan"}})
 	inTurn(t, l,
-		behaviour{"GRE over IPv6 has its own overhead", func(t *testing.T, l *testenv.Lab) { overIPv6(t, l, 1442) }},
+		behaviour{"there is room for either type", func(t *testing.T, l *testenv.Lab) { overIPv6(t, l, 1430) }},
+		behaviour{"GRE filtered one way", func(t *testing.T, l *testenv.Lab) {
+			movesToVXLAN(t, l, l.Host(1), l.Host(2), false)
+			must(t, l.Heal(t.Context()))
+		}},
+		behaviour{"GRE over IPv6 has its own overhead", func(t *testing.T, l *testenv.Lab) {
+			must(t, l.Form(nil))
+			restartAgents(t, l, l.Hosts()...)
+			overIPv6(t, l, 1442)
+		}},
 		behaviour{"a router of less is found", func(t *testing.T, l *testenv.Lab) {
 			must(t, l.RouterMTU(t.Context(), ipv6Subnets[1], 1400))
 			restartAgents(t, l, l.Hosts()...)
