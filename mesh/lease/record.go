@@ -134,5 +134,5 @@ func (r Record) compareAge(s Record) int {
 // UsableUnderlay tells whether one host may be reached by the address from all
 // others: a link-local one is of one link alone (RFC 4291, section 2.5.6).
 func UsableUnderlay(a netip.Addr) bool {
-	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && !(a.Is6() && a.IsLinkLocalUnicast())
+	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && (a.Is4() || !a.IsLinkLocalUnicast())
 }
