@@ -61,12 +61,21 @@ func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
 }
 
 func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
+	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
+		t.static = map[MAC]int{}
+		t.doubt.Store(true)
+		return nil
+	}
 	ctl, err := dialControl(ctx, db, runs)
 	if err != nil {
 		return err
 	}
 	defer ctl.close()
-	if runs != t.asked {
+	shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
+	if err != nil {
+		return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
+	}
+	if runs != t.asked { // not earlier: it has these commands when it has made a bridge
 		commands, err := ctl.call(ctx, "list-commands")
 		if err != nil {
 			return err
@@ -76,15 +85,7 @@ func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge)
 	if !t.able {
 		return errUnable
 	}
-	static := map[MAC]int{}
-	if bridge.OfPort > 0 { // else ovs-vswitchd has not made it
-		shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
-		if err != nil {
-			return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
-		}
-		static = parseFDB(shown)
-	}
-	t.static = static
+	t.static = parseFDB(shown)
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 	}
 	answers, err := ctl.calls(ctx, "fdb/add", add)
 	for i, a := range answers {
-		if a.err != nil {
+		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
 		}
 	}

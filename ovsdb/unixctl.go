@@ -24,6 +24,13 @@ type refusedError string
 
 func (e refusedError) Error() string { return strings.TrimSpace(string(e)) }
 
+// Is tells a command that ovs-vswitchd does not have, as it says in words only.
+func (e refusedError) Is(other error) bool {
+	return other == errUnknown && strings.Contains(string(e), "is not a valid command")
+}
+
+var errUnknown = errors.New("ovs-vswitchd does not have the command")
+
 const (
 	controlPatience = time.Second // for ovs-vswitchd to take a connection and to answer a batch
 	controlBatch    = 100         // commands that are sent before an answer is read
