@@ -228,6 +228,7 @@ func (w *world) loop() *Loop {
 		History: fakeHistory{w}, Ages: func(...string) (map[string]time.Duration, error) { w.searched++; return w.ages, nil },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})
+	w.made.patience = time.Time{} // in most tests no path is measured
 	return w.made
 }
 

@@ -39,6 +39,9 @@ type TunnelConfig struct {
 	Fallback []string // types that a pair moves to, in this order, when Type does not get through
 	Key      uint32   // GRE key, VXLAN or Geneve network identifier; 0: none
 	BFD      bool
+	// Retry is how long a pair that has moved stays before Type is tried again.
+	// Hosts may differ in it: that of the one which decides for the pair counts.
+	Retry time.Duration
 }
 
 // ValidTunnelType tells whether a tunnel may be of that type.

@@ -25,7 +25,7 @@ func testConfig() Config {
 	return Config{
 		Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 		Switch: "br0", Bridge: "docker0", UnderlayMTU: 1500, PeerGrace: 10 * time.Minute,
-		Tunnel: TunnelConfig{Type: "gre", BFD: true}, Flood: true,
+		Tunnel: TunnelConfig{Type: "gre", BFD: true, Retry: time.Hour}, Flood: true,
 		NAT: masq.FileState{Read: true},
 	}
 }
