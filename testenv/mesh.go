@@ -62,7 +62,9 @@ func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
 		return nil
 	}
 	var bridge struct {
-		IPAM struct{ Config []struct{ Gateway netip.Addr } }
+		IPAM struct {
+			Config []struct{ Gateway netip.Addr }
+		}
 	}
 	if err := h.askDocker(ctx, "/networks/bridge", &bridge); err != nil {
 		return err

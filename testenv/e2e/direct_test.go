@@ -14,6 +14,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // Of these, h1 and h3 are in the first, and h2 is in the second.
@@ -175,6 +176,7 @@ func movesAway(t *testing.T, l *testenv.Lab) {
 
 // networkThatDrops is as many clouds: one way, which is enough.
 func networkThatDrops(t *testing.T, l *testenv.Lab) {
+	needs(t, kernel.NFTablesIP)
 	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
 	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	began := time.Now()

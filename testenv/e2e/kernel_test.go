@@ -118,14 +118,18 @@ func recovers(t *testing.T, l *testenv.Lab, began time.Time) {
 // through it.
 func daemonsRestart(t *testing.T, l *testenv.Lab) {
 	h1, h2 := l.Host(1), l.Host(2)
-	before := run(t, h1, "cat", "/sys/class/net/br0/ifindex")
+	index := func() string {
+		number, _, _ := strings.Cut(run(t, h1, "ip", "-o", "link", "show", "br0"), ":")
+		return number
+	}
+	before := index()
 	pings := pingBip(t, h1, h2)
 	began := time.Now()
 	must(t, h1.StopOVS(t.Context()))
 	must(t, h1.StartOVS(t.Context()))
 	recovers(t, l, began)
 	t.Logf("outage of docker0 to docker0: %s", pings.outage(t))
-	if after := run(t, h1, "cat", "/sys/class/net/br0/ifindex"); after != before {
+	if after := index(); after != before {
 		t.Errorf("br0 had the index %s and has %s", before, after)
 	}
 }
