@@ -107,7 +107,7 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	// process dies: this one has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err = vm.Start()
+	err = onOneProcessor(vm.Start)
 	consoles.started()
 	if err != nil {
 		return err
