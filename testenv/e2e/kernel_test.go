@@ -25,6 +25,7 @@ func TestKernelDatapath(t *testing.T) {
 		behaviour{"the database is lost, and the datapath is not", databaseIsLost},
 		behaviour{"another's GRE device with a key", foreignKey},
 		behaviour{"another's GRE device between the same addresses", foreignTwin},
+		behaviour{"another's GRE device for all that is left", foreignCatchAll},
 	)
 }
 
@@ -107,10 +108,13 @@ func recovers(t *testing.T, l *testenv.Lab, began time.Time) {
 	whole(t, l)
 	t.Logf("whole after %s", time.Since(began).Round(10*time.Millisecond))
 	for _, h := range l.Hosts() {
-		testenv.Eventually(t, soon, func() error { return errors.Join(vports(t, h), auditExit(t, h, 0)) })
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, found)
-		}
+		testenv.Eventually(t, soon, func() error {
+			err := errors.Join(vports(t, h), auditExit(t, h, 0))
+			if found := problems(t, h); len(found) > 0 {
+				err = errors.Join(err, fmt.Errorf("%s has problems: %+v", h.Name, found))
+			}
+			return err
+		})
 	}
 }
 
@@ -138,17 +142,23 @@ func daemonsRestart(t *testing.T, l *testenv.Lab) {
 // loads the module anew: all devices of Open vSwitch are gone meanwhile.
 func datapathGoes(t *testing.T, l *testenv.Lab) {
 	h1 := l.Host(1)
-	run(t, h1, "ovs-appctl", "exit", "--cleanup")
+	dropDatapath(t, h1)
+	began := time.Now()
+	must(t, h1.StartOVS(t.Context()))
+	recovers(t, l, began)
+}
+
+// dropDatapath stops a host's Open vSwitch, and what it has in the kernel.
+func dropDatapath(t *testing.T, h *testenv.Host) {
+	t.Helper()
+	run(t, h, "ovs-appctl", "exit", "--cleanup")
 	testenv.Eventually(t, soon, func() error {
-		if out, err := h1.Exec(t.Context(), "ip", "link", "show", "gre_sys"); err == nil {
+		if out, err := h.Exec(t.Context(), "ip", "link", "show", "gre_sys"); err == nil {
 			return fmt.Errorf("it is there: %s", out)
 		}
 		return nil
 	})
-	must(t, h1.StopOVS(t.Context()))
-	began := time.Now()
-	must(t, h1.StartOVS(t.Context()))
-	recovers(t, l, began)
+	must(t, h.StopOVS(t.Context()))
 }
 
 // databaseIsLost leaves ports in the kernel that no database knows.
@@ -173,12 +183,10 @@ func foreignKey(t *testing.T, l *testenv.Lab) {
 	h1, h2 := l.Host(1), l.Host(2)
 	defer theirs(t, h1, h2, "10.77.0.1/24", "key", "7")()
 	defer theirs(t, h2, h1, "10.77.0.2/24", "key", "7")()
-	run(t, h1, "ip", "link", "set", "gretap0", "up")
-	defer run(t, h1, "ip", "link", "set", "gretap0", "down")
-	before := run(t, h1, "ip", "-d", "address", "show", "theirs")
+	before := run(t, h1, "ip", "-d", "link", "show", "theirs")
 	run(t, h1, "ping", "-nq", "-c2", "-W2", "10.77.0.2")
 	recovers(t, l, time.Now())
-	if after := run(t, h1, "ip", "-d", "address", "show", "theirs"); after != before {
+	if after := run(t, h1, "ip", "-d", "link", "show", "theirs"); after != before {
 		t.Errorf("it was\n%s\nand is\n%s", before, after)
 	}
 }
@@ -193,5 +201,17 @@ func foreignTwin(t *testing.T, l *testenv.Lab) {
 	})
 	must(t, h1.Ping(t.Context(), "", status(t, l.Host(3)).Host.Bip.Addr(), 0)) // which is another pair
 	remove()
+	recovers(t, l, time.Now())
+}
+
+// foreignCatchAll is in the place of gre_sys: the kernel has one such device.
+func foreignCatchAll(t *testing.T, l *testenv.Lab) {
+	h1 := l.Host(1)
+	dropDatapath(t, h1)
+	run(t, h1, "sh", "-ec", "ip link add theirs type gretap external; ip link set theirs up")
+	must(t, h1.StartOVS(t.Context()))
+	testenv.Eventually(t, soon, func() error { return problem(t.Context(), h1, "port "+port(t, l.Host(2)), "File exists") })
+	t.Logf("%+v", problems(t, h1))
+	run(t, h1, "ip", "link", "delete", "theirs")
 	recovers(t, l, time.Now())
 }

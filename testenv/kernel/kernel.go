@@ -112,7 +112,7 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	if err != nil {
 		return err
 	}
-	ended := vm.Wait()
+	_ = vm.Wait() // its own exit status is not the command's
 	consoles.wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -121,9 +121,9 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	var code int
 	switch n, _ := fmt.Fscan(status, &said, &code); {
 	case n == 0:
-		return fmt.Errorf("%w (%v); its last words:\n%s", ErrBoot, ended, tail(boot.String(), 10))
+		return fmt.Errorf("%w (%s); its last words:\n%s", ErrBoot, vm.ProcessState, tail(boot.String(), 10))
 	case n == 1:
-		return fmt.Errorf("it ended without a result (%v); its last words:\n%s", ended, tail(boot.String(), 10))
+		return fmt.Errorf("it ended without a result (%s); its last words:\n%s", vm.ProcessState, tail(boot.String(), 10))
 	case code != 0:
 		return &ExitError{code}
 	}
