@@ -90,11 +90,12 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	strict, err := l.keepHost(ctx, desired.Host, settled, &mends)
+	host, err := l.keepHost(ctx, desired.Host, settled, &mends)
 	if err != nil {
 		fail(err)
 	}
-	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, strict)...)
+	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
 		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
@@ -153,14 +154,13 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (o
 
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
-// mesh: what it has may be another host's by now. It returns the devices that are
-// strict about where packets come from.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (strict []string, err error) {
+// mesh: what it has may be another host's by now. It returns what there was.
+func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
-		return nil, err
+		return bridge.Actual{}, err
 	}
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
@@ -171,7 +171,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if len(changes) > 0 {
 		began := time.Now()
 		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
-			return nil, err
+			return bridge.Actual{}, err
 		}
 		for _, c := range changes {
 			cause := l.firstCause()
@@ -181,13 +181,13 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 			l.mended(c.Drift, began, cause)
 		}
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
-			return nil, err
+			return bridge.Actual{}, err
 		}
 	}
 	if whole {
 		l.scenes.host = &left
 	}
-	return have.Strict, nil
+	return have, nil
 }
 
 // sooner is the earlier of two times; the zero time is never.

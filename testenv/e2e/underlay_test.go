@@ -179,8 +179,8 @@ func addressGoes(t *testing.T, l *testenv.Lab) {
 	if now, err := h2.AgentPID(); err != nil || now != pid {
 		t.Errorf("the agent was process %d and is %d, %v", pid, now, err)
 	}
-	if s := status(t, h2); len(s.Problems) > 0 {
-		t.Errorf("problems remain: %+v", s.Problems)
+	if found := problems(t, h2); len(found) > 0 {
+		t.Errorf("problems remain: %+v", found)
 	}
 }
 
@@ -246,8 +246,8 @@ func TestFixedUnderlayAddressThatGoes(t *testing.T) {
 	must(t, logs(h2, "WARN", "the underlay address is in doubt", h2.Addr.String()))
 	move(t, h2, "10.90.0.12", h2.Addr.String())
 	settledIn(t, l)
-	if s := status(t, h2); len(s.Problems) > 0 {
-		t.Errorf("problems remain: %+v", s.Problems)
+	if found := problems(t, h2); len(found) > 0 {
+		t.Errorf("problems remain: %+v", found)
 	}
 
 	must(t, h2.StopAgent(ctx, syscall.SIGTERM))
