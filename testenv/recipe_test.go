@@ -71,7 +71,7 @@ func TestRecipeAtOnceAnswersPingersAndIsWatched(t *testing.T) {
 	watching, stop := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("gre43 is not up"))
 	defer stop()
 	must(t, l.Host(1).WatchTunnels(watching, func(ports map[string]testenv.TunnelPort) {
-		if len(ports) == 1 && ports["gre43"] == (testenv.TunnelPort{Present: true, Up: true}) {
+		if len(ports) == 1 && ports["gre43"] == (testenv.TunnelPort{Present: true, Up: true, Remote: l.Host(2).Addr}) {
 			stop()
 		}
 	}))

@@ -13,7 +13,8 @@ import (
 type TunnelPort struct {
 	Present bool         // ovs-vswitchd has given it a port number
 	Up      bool         // its BFD session is
-	Subnet  netip.Prefix // where it leads to, of gremesh's ports
+	Remote  netip.Addr   // the underlay address that it leads to
+	Subnet  netip.Prefix // what is behind it, where the port is gremesh's
 }
 
 // monitorPorts is a request of RFC 7047, section 4.1.5.
@@ -119,7 +120,8 @@ func (r portRows) tunnels() map[string]TunnelPort {
 			continue
 		}
 		ofport, _ := row.Ofport.(float64)
-		all[row.Name] = TunnelPort{Present: ofport > 0, Up: row.BFD["state"] == "up"}
+		remote, _ := netip.ParseAddr(row.Options["remote_ip"])
+		all[row.Name] = TunnelPort{Present: ofport > 0, Up: row.BFD["state"] == "up", Remote: remote}
 	}
 	for _, row := range r.ports {
 		if t, ok := all[row.Name]; ok {
