@@ -77,7 +77,7 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.NAT.Observe(ctx)
-	if errors.Is(err, masq.ErrNoNFT) {
+	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
 	if err != nil {
@@ -111,9 +111,15 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 // obstacles are what only people can mend.
 func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
-	if want.Quiet != "" && have.Unbridged {
+	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
-			What: "this host's own broadcasts on Docker's bridge go into all tunnels: the kernel lacks nftables' bridge family",
+			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it: this kernel lacks nftables' ip family, or NAT in it",
+			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; what takes the tunnels keeps its source meanwhile",
+		})
+	}
+	if want.Quiet != "" && slices.Contains(have.Lacks, "bridge") {
+		problems = append(problems, Problem{
+			What: "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
 			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
 		})
 	}
@@ -127,7 +133,7 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 func dropNAT(ctx context.Context, nat NAT) error {
 	have, err := nat.Observe(ctx)
 	if err != nil {
-		if errors.Is(err, masq.ErrNoNFT) {
+		if errors.Is(err, masq.ErrUnable) {
 			return nil
 		}
 		return err
