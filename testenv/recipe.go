@@ -68,6 +68,20 @@ func (h *Host) RecipeNoPort(ctx context.Context, peer *Host) error {
 	return h.script(ctx, "ovs-vsctl del-port br0 "+recipePortName(peer))
 }
 
+// RecipeGretap makes docker0 and joins it to a peer's by a GRE device of the
+// kernel's, without Open vSwitch. Between two hosts it needs no more.
+func (h *Host) RecipeGretap(ctx context.Context, peer *Host) error {
+	lines, err := h.recipeDocker0()
+	if err != nil {
+		return err
+	}
+	return h.script(ctx, append(lines,
+		fmt.Sprintf("ip link add gretap42 type gretap local %s remote %s", h.Addr, peer.Addr),
+		"ip link set gretap42 master docker0 up",
+		"ip link set docker0 up",
+		"ip route add "+h.lab.cfg.Pool.String()+" dev docker0")...)
+}
+
 func recipePortName(peer *Host) string { return fmt.Sprintf("gre%d", firstSubnet+peer.index-1) }
 
 func (h *Host) recipePort(peer *Host) string {

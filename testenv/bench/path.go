@@ -41,7 +41,8 @@ type way struct {
 	name     string
 	settings map[string]any                            // of the agents
 	form     func(*testenv.Lab, context.Context) error // instead of agents
-	bare     bool                                      // between the hosts themselves
+	mtu      int                                       // of the containers, where no agent has Docker set it
+	bare     bool                                      // between the hosts themselves, of the lab of the way before
 }
 
 // ends is a way that is there.
@@ -59,20 +60,21 @@ func measurePaths(ctx context.Context, cfg Config, s *samples, datapath string, 
 		rounds, length = 1, time.Second
 	}
 	var all []*ends
-	defer func() {
-		for _, e := range all {
-			err = errors.Join(err, e.lab.Close())
-		}
-	}()
+	var lab *testenv.Lab // of the way before
 	for _, w := range ways {
-		e := &ends{way: w}
-		if e.lab, err = testenv.New(ctx, testenv.Config{Hosts: 2, Docker: true, Datapath: datapath, Binary: cfg.Binary}); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		if !w.bare {
+			lab, err = testenv.New(ctx, testenv.Config{Hosts: 2, Docker: true, Datapath: datapath, Binary: cfg.Binary})
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			defer func(l *testenv.Lab) { err = errors.Join(err, l.Close()) }(lab)
 		}
+		e := &ends{way: w, lab: lab}
 		all = append(all, e)
 		if err := e.up(ctx); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
+		cfg.Log.Info("data path is up", "datapath", datapath, "way", w.name)
 	}
 	for round := range rounds {
 		for _, e := range inTurns(round, all...) {
