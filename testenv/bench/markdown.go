@@ -83,7 +83,8 @@ func (r Report) writeMarkdown(w io.Writer, tables []Table) error {
 	}{r, strings.Join(r.Command, " "), sections})
 }
 
-// grid has a row for each size and way, and two columns for each measure.
+// grid has a row for each size and way, and two columns for each measure: the
+// second is the ratio, of tables that have something to compare with.
 func (t Table) grid(all []Series) string {
 	mine := t.of(all)
 	if len(mine) == 0 {
@@ -96,7 +97,7 @@ func (t Table) grid(all []Series) string {
 		head[0] = t.Sizes
 	}
 	for _, m := range measures {
-		head = append(head, m, "×")
+		head = append(head, t.ratioToo(m, "×")...)
 	}
 	rows := [][]string{head, slices.Repeat([]string{"---"}, len(head))}
 	for _, n := range sizes {
@@ -119,6 +120,13 @@ func (t Table) grid(all []Series) string {
 	return strings.Join(lines, "\n")
 }
 
+func (t Table) ratioToo(figure, ratio string) []string {
+	if t.Base == "" {
+		return []string{figure}
+	}
+	return []string{figure, ratio}
+}
+
 // cells are a figure and its ratio to the base of the same size and measure.
 func (t Table) cells(here []Series, way, measure string) []string {
 	find := func(way string) []float64 {
@@ -132,13 +140,13 @@ func (t Table) cells(here []Series, way, measure string) []string {
 	x, base := find(way), find(t.Base)
 	switch {
 	case len(x) == 0:
-		return []string{"–", "–"}
+		return t.ratioToo("–", "–")
 	case way == t.Base:
-		return []string{spread(x), "1"}
+		return t.ratioToo(spread(x), "1")
 	case len(base) == 0:
-		return []string{spread(x), "–"}
+		return t.ratioToo(spread(x), "–")
 	}
-	return []string{spread(x), figure(ratio(x, base))}
+	return t.ratioToo(spread(x), figure(ratio(x, base)))
 }
 
 // of are the Series of this table.

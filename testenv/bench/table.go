@@ -28,7 +28,7 @@ type Table struct {
 	Name  string // what Config.Only and Series.Table have
 	Text  string // what was measured, and how
 	Sizes string // what Series.N counts: "hosts"; empty: it is the same everywhere
-	Base  string // the way that the others are a ratio of
+	Base  string // the way that the others are a ratio of; empty: there is none
 
 	measure func(context.Context, Config, *samples) error
 }
