@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/gremesh/gremesh/testenv"
 )
@@ -19,8 +18,8 @@ var path = Table{
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		return measurePaths(ctx, cfg, s, "netdev", []way{
 			{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
-			{name: "gremesh, route: aggregate, flood: on", settings: map[string]any{"route": "aggregate", "flood": "on"}},
 			{name: "gremesh, route: per-peer (default)"},
+			{name: "gremesh, route: aggregate, flood: on", settings: map[string]any{"route": "aggregate", "flood": "on"}},
 			{name: "gremesh, direct: same-subnet", settings: map[string]any{"direct": "same-subnet"}},
 			{name: "gremesh, tunnel.type: vxlan", settings: map[string]any{"tunnel.type": "vxlan"}},
 		})
@@ -35,6 +34,10 @@ const greMTU = 1462
 const pathText = "By hand, the containers' MTU has been set to 1462, as gremesh does; without that TCP gets nothing through." +
 	" Commands: `iperf3 -c ADDRESS`; `iperf3 -c ADDRESS -u -l 64 -b 0`, of which the packets received count;" +
 	" `ping -f -c 2000`, mean."
+
+// pathRounds are many and short: a slow moment of the machine is then in few of
+// them.
+const pathRounds = 15
 
 // way is one kind of data path, in a lab of its own.
 type way struct {
@@ -55,9 +58,9 @@ type ends struct {
 // measurePaths makes all ways and measures each many times for a short time, in
 // turns: what else the machine does then is the same for all.
 func measurePaths(ctx context.Context, cfg Config, s *samples, datapath string, ways []way) (err error) {
-	rounds, length := max(9, cfg.Runs), 2*time.Second
+	rounds := max(pathRounds, cfg.Runs)
 	if cfg.Quick {
-		rounds, length = 1, time.Second
+		rounds, ways = 1, ways[:2]
 	}
 	var all []*ends
 	var lab *testenv.Lab // of the way before
@@ -78,7 +81,7 @@ func measurePaths(ctx context.Context, cfg Config, s *samples, datapath string, 
 	}
 	for round := range rounds {
 		for _, e := range inTurns(round, all...) {
-			if err := e.measure(ctx, s, length); err != nil {
+			if err := e.measure(ctx, s); err != nil {
 				return fmt.Errorf("%s: %w", e.name, err)
 			}
 		}
@@ -134,12 +137,12 @@ func (e *ends) connect(ctx context.Context) error {
 }
 
 // measure takes one sample of each measure.
-func (e *ends) measure(ctx context.Context, s *samples, length time.Duration) error {
-	tcp, err := iperf(ctx, e.from, e.to, length)
+func (e *ends) measure(ctx context.Context, s *samples) error {
+	tcp, err := iperf(ctx, e.from, e.to)
 	if err != nil {
 		return err
 	}
-	udp, err := iperf(ctx, e.from, e.to, length, "-u", "-b", "0", "-l", "64")
+	udp, err := iperf(ctx, e.from, e.to, "-u", "-b", "0", "-l", "64")
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ func (r Report) plots(tables []Table) []growth {
 	for _, t := range tables {
 		mine := t.of(r.Series)
 		for _, m := range distinct(mine, func(s Series) string { return s.Measure }) {
-			of := slices.DeleteFunc(slices.Clone(mine), func(s Series) bool { return s.Measure != m })
-			if len(distinct(of, func(s Series) int { return s.N })) < 2 {
+			of := only(mine, m, func(s Series) string { return s.Measure })
+			if len(distinct(of, Series.size)) < 2 {
 				continue
 			}
 			slices.SortStableFunc(of, func(a, b Series) int { return a.N - b.N })
@@ -67,14 +67,12 @@ func (g growth) write(w io.Writer) error {
 	p.X.Min, p.Y.Min = 0, 0
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Add(plotter.NewGrid())
-	for i, way := range distinct(g.ways, func(s Series) string { return s.Way }) {
+	for i, way := range distinct(g.ways, Series.by) {
 		var of points
-		for _, s := range g.ways {
-			if s.Way == way {
-				m := median(s.Samples)
-				of.XYs = append(of.XYs, plotter.XY{X: float64(s.N), Y: m})
-				of.YErrors = append(of.YErrors, struct{ Low, High float64 }{m - slices.Min(s.Samples), slices.Max(s.Samples) - m})
-			}
+		for _, s := range only(g.ways, way, Series.by) {
+			m := median(s.Samples)
+			of.XYs = append(of.XYs, plotter.XY{X: float64(s.N), Y: m})
+			of.YErrors = append(of.YErrors, struct{ Low, High float64 }{m - slices.Min(s.Samples), slices.Max(s.Samples) - m})
 		}
 		line, marks, err := plotter.NewLinePoints(of)
 		if err != nil {

@@ -103,6 +103,24 @@ func TestReportIsAFolder(t *testing.T) {
 	}
 }
 
+func TestManyMeasuresHaveARowEach(t *testing.T) {
+	table := Table{Name: "t", Sizes: "peers", Base: "b"}
+	var all []Series
+	for _, m := range []string{"v", "w", "x", "y", "z"} {
+		all = append(all,
+			Series{"t", m, "a", 20, "s", []float64{4}}, Series{"t", m, "a", 10, "s", []float64{1}},
+			Series{"t", m, "b", 10, "s", []float64{2}})
+	}
+	const want = "|  | peers | a | × | b | × |\n" +
+		"| --- | --- | --- | --- | --- | --- |\n" +
+		"| v, s | 10 | 1.00 | 0.500 | 2.00 | 1 |\n" +
+		"| v, s | 20 | 4.00 | – | – | – |\n" +
+		"| w, s | 10 |"
+	if got := table.grid(all).String(); !strings.HasPrefix(got, want) {
+		t.Errorf("got\n%s\nwant\n%s…", got, want)
+	}
+}
+
 func TestFigures(t *testing.T) {
 	for x, want := range map[float64]string{
 		0: "0", 0.01234: "0.0123", 0.9996: "1.000", 1: "1.00", 12.34: "12.3", 1234.5: "1234", 0.5 / zero: "–",
