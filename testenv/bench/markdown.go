@@ -40,20 +40,16 @@ All hosts are on that one machine, each a network namespace with its own Open vS
 
 {{.}}
 {{- end}}
-{{- range .Plots}}
+{{- with .Plot}}
 
-![{{.Title}}]({{.File}})
+![How they grow]({{.}})
 {{- end}}
 {{- end}}
 `))
 
 // writeMarkdown writes the page, with a section for each part.
 func (r Report) writeMarkdown(w io.Writer, tables []Table) error {
-	type plotLink struct{ Title, File string }
-	type section struct {
-		Title, Text, Note, Error, Grid string
-		Plots                          []plotLink
-	}
+	type section struct{ Title, Text, Note, Error, Grid, Plot string }
 	var sections []section
 	for _, part := range r.Parts {
 		i := slices.IndexFunc(tables, func(t Table) bool { return t.Name == part.Table })
@@ -68,8 +64,8 @@ func (r Report) writeMarkdown(w io.Writer, tables []Table) error {
 			Error: strings.ReplaceAll(part.Error, "\n", " "),
 			Grid:  t.grid(r.Series).String(),
 		}
-		for _, p := range r.plots(tables[i : i+1]) {
-			s.Plots = append(s.Plots, plotLink{p.title, p.file})
+		if g := t.growth(r.Series); g != nil {
+			s.Plot = g.file()
 		}
 		sections = append(sections, s)
 	}

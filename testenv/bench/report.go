@@ -97,9 +97,11 @@ func (r Report) Write(dir string) error {
 			return err
 		}
 	}
-	for _, p := range r.plots(Tables()) {
-		if err := writeFile(filepath.Join(dir, p.file), p.write); err != nil {
-			return err
+	for _, t := range Tables() {
+		if g := t.growth(r.Series); g != nil {
+			if err := writeFile(filepath.Join(dir, g.file()), g.write); err != nil {
+				return err
+			}
 		}
 	}
 	return errors.Join(
