@@ -13,7 +13,7 @@ import (
 )
 
 // formTime is what a mesh may take; more is an error.
-const formTime = 3 * time.Minute
+const formTime = 10 * time.Minute
 
 // former is a way to make a full mesh of hosts that have nothing yet.
 type former struct {

@@ -52,7 +52,7 @@ func gretap(l *testenv.Lab, ctx context.Context) error {
 const guestEnv = "BENCH_GUEST"
 
 // guestTime is for a boot, three labs with Docker on one processor, and rounds.
-const guestTime = 30 * time.Minute
+const guestTime = 45 * time.Minute
 
 // guestFound is what such a process prints.
 type guestFound struct {
