@@ -114,7 +114,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	backoff := firstBackoff
 	for {
+		began := time.Now()
 		ok, again := l.pass(ctx)
+		l.cfg.Log.Debug("pass", "took", time.Since(began), "ok", ok)
 		if ok {
 			backoff = firstBackoff
 			ok = l.sleep(ctx, time.Until(again))

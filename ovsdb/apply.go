@@ -42,7 +42,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	defer c.Refresh()
-	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops) > 0 }) {
+	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops)+len(change.refs) > 0 }) {
 		if err := s.configure(ctx, changes); err != nil {
 			return err
 		}
@@ -68,23 +68,41 @@ func (s *session) configure(ctx context.Context, changes []Change) error {
 // commit returns the value that cur_cfg has once the changes are applied
 // (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
 func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
-	rows, err := s.rows()
+	have, err := s.rows()
 	if err != nil {
 		return 0, err
 	}
 	var ops []ovsdb.Operation
 	var objects []string // of ops
-	if len(rows.roots) == 0 {
+	if len(have.roots) == 0 {
 		// An empty database, which ovs-vsctl would give its row as well. The
 		// column is there because libovsdb leaves out an empty row.
 		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
 		objects = append(objects, "Open_vSwitch")
 	}
+	var referrers []referrer
+	rows := make(map[referrer][]any)
+	of := make(map[referrer]string)
 	for _, change := range changes {
 		for _, op := range change.ops {
 			ops = append(ops, op)
 			objects = append(objects, change.Object)
 		}
+		for _, ref := range change.refs {
+			if len(rows[ref.to]) == 0 {
+				referrers = append(referrers, ref.to)
+				of[ref.to] = change.Object
+			}
+			rows[ref.to] = append(rows[ref.to], ovsdb.UUID{GoUUID: ref.id})
+		}
+	}
+	for _, to := range referrers {
+		ops = append(ops, refer(to, rows[to]))
+		object := of[to]
+		if more := len(rows[to]) - 1; more > 0 {
+			object += fmt.Sprintf(", or one of %d more,", more)
+		}
+		objects = append(objects, object)
 	}
 	ops = append(ops,
 		ovsdb.Operation{Op: ovsdb.OperationMutate, Table: tableRoot, Where: []ovsdb.Condition{root()},
