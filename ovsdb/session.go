@@ -1,9 +1,11 @@
 package ovsdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +21,9 @@ type session struct {
 	ovs     client.Client
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
+	last    snapshot
+	marking sync.Mutex
+	marked  bool // the marker's row is there; guarded by marking
 }
 
 var errLost = errors.New("ovsdb-server closed the connection")
@@ -42,12 +47,12 @@ func dial(ctx context.Context, db string, wake func()) (*session, error) {
 	if err := ovs.Connect(ctx); err != nil {
 		return nil, err
 	}
-	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
+	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{}), last: snapshot{changed: make(map[string]bool)}}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc:    func(table string, _ model.Model) { s.event(table, wake) },
-			UpdateFunc: func(table string, _, _ model.Model) { s.event(table, wake) },
-			DeleteFunc: func(table string, _ model.Model) { s.event(table, wake) },
+			AddFunc:    func(_ string, is model.Model) { s.event(is, nil, wake) },
+			UpdateFunc: func(_ string, was, is model.Model) { s.event(is, was, wake) },
+			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, wake) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are
@@ -56,6 +61,9 @@ func dial(ctx context.Context, db string, wake func()) (*session, error) {
 	monitor := ovs.NewMonitor()
 	monitor.Method = ovsdb.ConditionalMonitorRPC
 	for table, row := range tables() {
+		if table == tableMarker {
+			continue
+		}
 		monitor.Tables = append(monitor.Tables, client.TableMonitor{Table: table, Fields: columnsOf(row)})
 	}
 	if _, err := ovs.Monitor(ctx, monitor); err != nil {
@@ -65,16 +73,21 @@ func dial(ctx context.Context, db string, wake func()) (*session, error) {
 	return s, nil
 }
 
-// event runs in libovsdb's only event goroutine: it signals and returns.
-func (s *session) event(table string, wake func()) {
-	if table == tableRoot {
+// event runs in libovsdb's only event goroutine: it signals and returns. is is
+// nil for a row that is gone, and was for one that has come.
+func (s *session) event(is, was model.Model, wake func()) {
+	switch row := cmp.Or(is, was).(type) {
+	case *markerRow:
+		row.reached <- struct{}{}
+	case *rootRow:
 		select {
 		case s.settled <- struct{}{}:
 		default:
 		}
-		return
+	default:
+		s.last.event(is, was)
+		wake()
 	}
-	wake()
 }
 
 // watch returns why the connection has ended, or ctx's error.
