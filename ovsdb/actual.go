@@ -63,10 +63,10 @@ type BFDStatus struct {
 
 // local says whether the port is its bridge's own, which comes and goes with
 // the bridge.
-func (p Port) local() bool { return p.Name == p.Bridge }
+func (p *Port) local() bool { return p.Name == p.Bridge }
 
 // tunnel says whether the port leads to other hosts: it has a remote_ip, be it
 // one that OpenFlow sets ("flow").
-func (p Port) tunnel() bool {
+func (p *Port) tunnel() bool {
 	return p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != ""
 }
