@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -77,7 +78,7 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.NAT.Observe(ctx)
-	if errors.Is(err, masq.ErrNoNFT) {
+	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
 	if err != nil {
@@ -111,9 +112,15 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 // obstacles are what only people can mend.
 func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
-	if want.Quiet != "" && have.Unbridged {
+	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
-			What: "this host's own broadcasts on Docker's bridge go into all tunnels: the kernel lacks nftables' bridge family",
+			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it: this kernel lacks nftables' ip family, or NAT in it",
+			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; what takes the tunnels keeps its source meanwhile",
+		})
+	}
+	if want.Quiet != "" && slices.Contains(have.Lacks, "bridge") {
+		problems = append(problems, Problem{
+			What: "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
 			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
 		})
 	}
@@ -123,11 +130,25 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	return problems
 }
 
+// reversePath is the problem that hosts of the mesh can't be answered where the
+// kernel takes containers' own addresses, which lead to Docker's bridge, for
+// forged ones when they come by the NIC.
+func reversePath(self Host, link string, want masq.Rules, strict []string) []Problem {
+	kept := slices.ContainsFunc(want.NonMasquerade, func(p netip.Prefix) bool { return p.Contains(self.Underlay) })
+	if !kept || !slices.Contains(strict, link) {
+		return nil
+	}
+	return []Problem{{
+		What: fmt.Sprintf("what containers of other hosts send to this host's underlay address %s is dropped: rp_filter of %s is 1, and they come with their own addresses", self.Underlay, link),
+		Do:   fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2, for good in /etc/sysctl.d; or masquerade: {nonMasqueradeCIDRs: []} on all hosts", link),
+	}}
+}
+
 // dropNAT takes away all that is ours in the packet filter.
 func dropNAT(ctx context.Context, nat NAT) error {
 	have, err := nat.Observe(ctx)
 	if err != nil {
-		if errors.Is(err, masq.ErrNoNFT) {
+		if errors.Is(err, masq.ErrUnable) {
 			return nil
 		}
 		return err

@@ -2,17 +2,19 @@ package mesh
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
 )
 
 func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
 	w := planned(testHost(2))
-	w.nat, w.natErr, w.kernel.Routes = masq.Actual{}, masq.ErrNoNFT, nil
+	w.nat, w.natErr, w.kernel.Routes = masq.Actual{}, fmt.Errorf("%w: install nftables", masq.ErrUnable), nil
 	l := w.loop()
 	if !pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "install nftables") {
 		t.Errorf("applied %v, %+v", w.applied, l.Status(t.Context()).Problems)
@@ -26,6 +28,36 @@ func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
 	}
 	if err := l.Teardown(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAKernelWithoutAFamilyIsAProblemAndNoDrift(t *testing.T) {
+	for _, family := range []string{"ip", "bridge"} {
+		w := planned(testHost(2))
+		w.nat.Lacks = []string{family}
+		l := w.loop()
+		if family == "ip" {
+			w.nat.Table = nil
+		} else {
+			l.cfg.Flood, w.kernel.Flood = false, bridge.Flood{}
+		}
+		for range 2 {
+			if !pass(t, l) || len(w.applied) != 0 || !w.says(l, "this kernel lacks nftables' "+family) {
+				t.Errorf("%s: applied %v, %+v", family, w.applied, l.Status(t.Context()).Problems)
+			}
+		}
+		if n := len(l.Status(t.Context()).Problems); n != 1 {
+			t.Errorf("%s: %d problems", family, n)
+		}
+		if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 0 || len(audit.Problems) != 0 || row.Drift != 0 {
+			t.Errorf("%s: %+v, %+v", family, audit, row)
+		}
+		if p := l.Plan(t.Context()); len(p.Drift) != 0 || len(p.Problems) != 1 || len(p.Unseen) != 0 {
+			t.Errorf("%s: %+v", family, p)
+		}
+		if err := l.Teardown(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -89,5 +121,21 @@ func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
 	view.Self.Cut = true
 	if got := rules(); got.Pool.IsValid() || got.Quiet != "" {
 		t.Errorf("a host that is out of the mesh: %+v", got)
+	}
+}
+
+func TestAStrictDeviceIsToldOfWhereSourcesAreKept(t *testing.T) {
+	w := planned(testHost(2))
+	w.kernel.Strict = []string{"eth0"}
+	l := w.loop()
+	l.cfg.UnderlayLink = "eth0"
+	pass(t, l)
+	if !w.says(l, "rp_filter of eth0 is 1") {
+		t.Errorf("%+v", l.Status(t.Context()).Problems)
+	}
+	w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{}
+	pass(t, l)
+	if w.says(l, "rp_filter") {
+		t.Error("the hosts see each other's own addresses, and it is said all the same")
 	}
 }

@@ -39,6 +39,9 @@ type TunnelConfig struct {
 	Fallback []string // types that a pair moves to, in this order, when Type does not get through
 	Key      uint32   // GRE key, VXLAN or Geneve network identifier; 0: none
 	BFD      bool
+	// Retry is how long a pair that has moved stays before Type is tried again.
+	// Hosts may differ in it: that of the one which decides for the pair counts.
+	Retry time.Duration
 }
 
 // ValidTunnelType tells whether a tunnel may be of that type.
@@ -134,6 +137,8 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
 		if cfg.PerPeer {
+			tunnel := &desired.Switch.Tunnels[len(desired.Switch.Tunnels)-1]
+			tunnel.MAC = ovsdb.MAC(bridge.MAC(lease.Bip(peer.Subnet).Addr()))
 			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
 		}
 	}

@@ -49,6 +49,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	}
 	var here machine
 	var err error
+	c.Switch.Refresh()
 	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
@@ -61,7 +62,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
 	switch here.nat, err = c.NAT.Observe(ctx); {
-	case errors.Is(err, masq.ErrNoNFT):
+	case errors.Is(err, masq.ErrUnable):
 		desired.NAT = masq.Rules{}
 		p.Problems = append(p.Problems, Problem{What: err.Error()})
 	case err != nil:

@@ -56,7 +56,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		for _, c := range masq.Diff(masq.Rules{}, have) {
 			plan.Changes = append(plan.Changes, c.Drift)
 		}
-	} else if !errors.Is(err, masq.ErrNoNFT) {
+	} else if !errors.Is(err, masq.ErrUnable) {
 		failed(err)
 	}
 	switch {

@@ -14,7 +14,9 @@ import (
 
 // Observe returns what Open vSwitch holds, at least as new as the call. It
 // costs one question to ovsdb-server and a look at what has changed since the
-// last Observe; every 30 s at all that there is. The error says what was tried and how to start Open vSwitch. Before the first attempt to
+// last Observe, every 30 s at all that there is, and one question to
+// ovs-vswitchd where its forwarding table may be another; the error says
+// what was tried and how to start Open vSwitch. Before the first attempt to
 // connect has ended it waits for that, 2 s at the most.
 func (c *Client) Observe(ctx context.Context) (Actual, error) {
 	c.firstTried(ctx)
@@ -34,6 +36,7 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 			return Actual{}, c.unreachable(err)
 		}
 		if have, whole := s.last.observe(tables, c.config.Bridge); whole {
+			c.join(ctx, &have)
 			return have, nil
 		}
 	}

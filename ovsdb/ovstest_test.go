@@ -88,7 +88,7 @@ func (o *ovs) startServer() {
 
 func (o *ovs) startSwitchd() {
 	o.t.Helper()
-	o.switchd = o.daemon(syscall.CLONE_NEWNET, "ovs-vswitchd", o.DB, "--log-file", "-vconsole:off")
+	o.switchd = o.daemon(syscall.CLONE_NEWNET, "ovs-vswitchd", o.DB, "--pidfile", "--log-file", "-vconsole:off")
 }
 
 // daemon starts a process that dies with the test's, whatever happens to it.

@@ -19,7 +19,7 @@ flock 9
 
 # alive NAME: the daemon runs. A zombie has no namespace.
 alive() {
-	[ -s "$run/$1.pid" ] && [ "/proc/$(cat "$run/$1.pid")/ns/net" -ef "/run/netns/$lab-$host" ]
+	[ -s "$run/$1.pid" ] && read -r pid <"$run/$1.pid" && [ "/proc/$pid/ns/net" -ef "/run/netns/$lab-$host" ]
 }
 
 # launch NAME COMMAND...: the pidfile appears when the process is in the namespace.
@@ -47,13 +47,15 @@ eventually() {
 	done
 }
 
-answers() { docker version || { [ -s "$run/dockerd.pid" ] && gone dockerd; }; }
+# dockerd listens long before it answers: who asks once waits, without the cost
+# of starting a client again and again.
+answers() { { [ -S "$run/docker.sock" ] && docker version; } || { [ -s "$run/dockerd.pid" ] && gone dockerd; }; }
 gone() { ! alive "$1"; }
 
 start() {
 	alive containerd || launch containerd containerd --config "$run/containerd.toml"
 	if ! alive dockerd; then
-		rm -f "$run/docker.pid"
+		rm -f "$run/docker.pid" "$run/docker.sock"
 		launch dockerd dockerd --containerd "$run/containerd.sock" --config-file "$dir/daemon.json" \
 			--data-root "$run/data" --exec-root "$run/exec" -H "$DOCKER_HOST" --pidfile "$run/docker.pid" \
 			--storage-driver vfs --cgroup-parent "/$lab/$host" --exec-opt native.cgroupdriver=cgroupfs

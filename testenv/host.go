@@ -85,6 +85,7 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 		"OVS_DBDIR="+h.path("ovs"),
 		"OVS_LOGDIR="+h.path("ovs"),
 		"DOCKER_HOST=unix://"+h.path("docker", "docker.sock"),
+		"XTABLES_LOCKFILE="+h.path("xtables.lock"), // iptables(8); else one lock is all hosts'
 	)
 	cmd.WaitDelay = time.Second // a daemon that it started may hold its output
 	return cmd

@@ -27,8 +27,7 @@ type Config struct {
 // Daemon is dockerd as far as its configuration file goes.
 type Daemon struct {
 	cfg Config
-	// seen are the running dockerds that are not stale, with what the file held
-	// when each was first seen: that is what it has started with.
+	// seen are running dockerds, with what each has started with.
 	seen     map[process.Process]Values
 	versions map[program]release
 	changed  chan struct{} // capacity 1
@@ -73,7 +72,9 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 			have.Behind = cmp.Or(b.MTU, defaultMTU)
 		}
 	}
-	d.see(running, s, now)
+	if err := d.see(running, s, now); err != nil {
+		return Actual{}, err
+	}
 	if d.cfg.Direct {
 		j, err := d.judge(ctx, running, s.Unread, f)
 		if err != nil {
@@ -87,48 +88,6 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 
 // defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
 const defaultMTU = 1500
-
-// see renews what is known of the running dockerds.
-func (d *Daemon) see(running []process.Process, s state, now Values) {
-	seen := make(map[process.Process]Values)
-	for _, p := range running {
-		v, known := d.seen[p]
-		switch i := slices.IndexFunc(s.Behind, func(b behind) bool { return b.Process == p }); {
-		case known:
-			seen[p] = v
-		case i >= 0 || !slices.Contains(s.Old, p):
-			started := now
-			if i >= 0 {
-				started.MTU = s.Behind[i].MTU
-			}
-			switch {
-			case slices.Contains(s.Unread, p):
-				started.Direct = ""
-			case slices.Contains(s.Read, p):
-				started.Direct = "true"
-			}
-			seen[p] = started
-		}
-	}
-	d.seen = seen
-}
-
-// compare notes which of the running dockerds have started with something else
-// than what is written now. Where that is no more than the MTU they go on,
-// unless all is put back.
-func (d *Daemon) compare(running []process.Process, s *state, now Values, back bool) {
-	s.Old, s.Behind = nil, nil
-	for _, p := range running {
-		v, known := d.seen[p]
-		switch {
-		case known && v.Bip == now.Bip && v.MTU == now.MTU:
-		case known && v.Bip == now.Bip && !back:
-			s.Behind = append(s.Behind, behind{p, v.MTU})
-		default:
-			s.Old = append(s.Old, p)
-		}
-	}
-}
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
 // daemon.json and its keys' former values in the state directory. On an error

@@ -125,6 +125,42 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 	}
 }
 
+func TestADockerdThatIsOlderThanTheFileMayHaveAnotherBip(t *testing.T) {
+	needRoot(t)
+	d := daemon(t)
+	first := start(t, 0)
+	expect := func(when string, wantStale bool) {
+		t.Helper()
+		if stale, _ := observe(t, d); stale != wantStale {
+			t.Errorf("%s: stale %t", when, stale)
+		}
+	}
+	later := func() { // than the start, by the clock ticks that it is told in
+		t.Helper()
+		then := time.Now().Add(time.Second)
+		if err := os.Chtimes(d.cfg.Path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, d.cfg.Path, `{"bip": "`+want.Bip.String()+`"}`)
+	later()
+	reach(t, d, want)
+	expect("the bip was written by somebody after its start, and the MTU by us", true)
+	d = New(d.cfg)
+	expect("seen by a new agent", true)
+	stop(first)
+
+	start(t, 0)
+	expect("restarted", false)
+	other := want
+	other.MTU = 1362
+	reach(t, d, other)
+	reach(t, d, want)
+	d = New(d.cfg)
+	reach(t, d, other)
+	expect("what it runs with is known from our own writes", false)
+}
+
 func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)

@@ -5,10 +5,11 @@ package masq
 type Actual struct {
 	Table []string // nft's listing of our table, blanks made single; nil: there is none
 	Quiet []string // the same of the one that keeps the bridge's own broadcasts
-	// Unbridged: this kernel lacks nftables' bridge family, as Apply has seen.
-	Unbridged bool
-	Filters   []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
-	Native    []Native // tables of nft's own with a chain that traffic is forwarded through
+	// Lacks are the families of nftables in which this kernel can't have our
+	// table: "ip", "bridge".
+	Lacks   []string
+	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
+	Native  []Native // tables of nft's own with a chain that traffic is forwarded through
 }
 
 // Filter is the filter table of one of iptables' two kinds.

@@ -35,9 +35,12 @@ func change(object, is, should string, steps ...step) Change {
 // Diff returns what makes have into want. For the zero Rules that is the
 // removal of what is ours.
 func Diff(want Rules, have Actual) []Change {
-	all := diffTable(natTable(want.kept(have)), have.Table, keeps)
-	if !have.Unbridged {
-		all = append(all, diffTable(quietTable(want), have.Quiet, quiets)...)
+	var all []Change
+	if nat := natTable(want.kept(have)); !have.lacks(nat) {
+		all = append(all, diffTable(nat, have.Table, keeps)...)
+	}
+	if quiet := quietTable(want); !have.lacks(quiet) {
+		all = append(all, diffTable(quiet, have.Quiet, quiets)...)
 	}
 	for _, f := range have.Filters {
 		all = append(all, diffUserChain(want, f)...)
@@ -103,11 +106,8 @@ func (t transaction) String() string {
 
 func (t transaction) apply(ctx context.Context) error {
 	nft, err := knftables.New(t.family, tableName)
-	if err == nil {
-		err = nft.Run(ctx, t.Transaction)
+	if err != nil {
+		return err
 	}
-	if t.family == knftables.BridgeFamily && err != nil && strings.Contains(err.Error(), "not supported") {
-		return errUnbridged
-	}
-	return err
+	return nft.Run(ctx, t.Transaction)
 }

@@ -136,7 +136,8 @@ nft 'add table bridge gremesh; add chain bridge gremesh output { type filter hoo
 			`add rule bridge gremesh output oifname "br0" ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop'
 `},
 		{"it is quiet", quiet, func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, ""},
-		{"it can't be", quiet, func(a *Actual) { a.Unbridged = true }, ""},
+		{"it can't be", quiet, func(a *Actual) { a.Lacks = []string{"bridge"} }, ""},
+		{"neither can be", quiet, func(a *Actual) { a.Table, a.Lacks = nil, []string{"ip", "bridge"} }, ""},
 		{"it is to flood", wanted(), func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, `
 # nftables table bridge gremesh: is to keep the bridge's own broadcasts out of the tunnels, should not exist
 nft 'add table bridge gremesh; delete table bridge gremesh'

@@ -9,24 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // Host is the packet filter of this process's network namespace.
 type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
-	// unbridged: see Actual.
-	unbridged atomic.Bool
+	able    sync.Map // families that this kernel has been seen to have
 }
 
 // New returns a Host; nothing is started.
 func New(log *slog.Logger) *Host {
 	return &Host{log: log, changed: make(chan struct{}, 1)}
 }
-
-// errUnbridged is Apply's error once; from then on Observe tells it.
-var errUnbridged = errors.New("this kernel lacks nftables' bridge family")
 
 // Apply carries out the changes in order. A change that fails does not keep
 // the others from being tried; all errors are joined.
@@ -37,11 +33,7 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			err := s.apply(ctx)
-			if errors.Is(err, errUnbridged) {
-				h.unbridged.Store(true)
-			}
-			if err != nil {
+			if err := s.apply(ctx); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}

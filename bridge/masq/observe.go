@@ -13,9 +13,14 @@ import (
 	"strings"
 )
 
-// ErrNoNFT is why nothing can be seen on a machine that lacks nft(8), and why
-// nothing there is ours.
-var ErrNoNFT = errors.New("containers' traffic to other hosts may be masqueraded or dropped: there is no nft: install nftables")
+// ErrUnable is why nothing can be seen on a machine that lacks nft(8), or a
+// kernel for it, and why nothing there is ours.
+var ErrUnable = errors.New("containers' traffic to other hosts may be masqueraded or dropped")
+
+var (
+	errNoNFT    = fmt.Errorf("%w: there is no nft: install nftables", ErrUnable)
+	errNoKernel = fmt.Errorf("%w: this kernel has no nftables: run one with CONFIG_NF_TABLES, or load the module nf_tables", ErrUnable)
+)
 
 // Observe reads what the packet filters have now, and changes nothing: a
 // filter table of iptables that is not there does not come to be by it.
@@ -25,12 +30,24 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 		return Actual{}, err
 	}
 	var have Actual
-	have.Unbridged = h.unbridged.Load()
-	if have.Table, err = listTable(ctx, chains, "ip"); err != nil {
-		return Actual{}, err
-	}
-	if have.Quiet, err = listTable(ctx, chains, "bridge"); err != nil {
-		return Actual{}, err
+	for _, our := range []struct {
+		table
+		listing *[]string
+	}{{natTable(Rules{}), &have.Table}, {quietTable(Rules{}), &have.Quiet}} {
+		family := string(our.family)
+		if *our.listing, err = listTable(ctx, chains, family); err != nil {
+			return Actual{}, err
+		}
+		if *our.listing != nil {
+			continue
+		}
+		able, err := h.takes(ctx, our.table)
+		if err != nil {
+			return Actual{}, err
+		}
+		if !able {
+			have.Lacks = append(have.Lacks, family)
+		}
 	}
 	if have.Filters, err = listFilters(ctx, chains); err != nil {
 		return Actual{}, err
@@ -60,7 +77,10 @@ type nftChain struct {
 func listChains(ctx context.Context) ([]nftChain, error) {
 	out, err := run(ctx, "nft", "-j", "list", "chains")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, ErrNoNFT
+		return nil, errNoNFT
+	}
+	if err != nil && strings.Contains(err.Error(), "initialize Netlink socket: Protocol not supported") {
+		return nil, errNoKernel
 	}
 	if err != nil {
 		return nil, err

@@ -76,20 +76,29 @@ func Ages(names ...string) (map[string]time.Duration, error) {
 	if err != nil {
 		return nil, err
 	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return nil, fmt.Errorf("read the time since boot: %w", err)
-	}
 	ages := make(map[string]time.Duration)
 	for name, processes := range found {
 		for _, p := range processes {
-			age := time.Duration(now.Nano()) - time.Duration(p.Start)*tick
+			age, err := p.Age()
+			if err != nil {
+				return nil, err
+			}
 			if youngest, known := ages[name]; !known || age < youngest {
 				ages[name] = age
 			}
 		}
 	}
 	return ages, nil
+}
+
+// Age is since when the process has been running, or would be if it had not
+// ended.
+func (p Process) Age() (time.Duration, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0, fmt.Errorf("read the time since boot: %w", err)
+	}
+	return time.Duration(now.Nano()) - time.Duration(p.Start)*tick, nil
 }
 
 // Gone tells whether an error is that a process has ended.

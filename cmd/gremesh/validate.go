@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // validate reports every value and every combination that an agent could not
@@ -172,6 +173,8 @@ func validateDevices(c *Config, r *report) {
 	}
 }
 
+const leastRetry = 10 * time.Second
+
 func validateTunnel(c *Config, r *report) {
 	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
 	used := []string{c.Tunnel.Type}
@@ -185,6 +188,9 @@ func validateTunnel(c *Config, r *report) {
 	}
 	if len(used) > 1 && !c.Tunnel.BFD {
 		r.add("tunnel.fallback", "needs tunnel.bfd: true, for BFD tells whether a tunnel gets through")
+	}
+	if c.Tunnel.Retry < leastRetry {
+		r.add("tunnel.retry", "must be %s or more: each trial costs a pair up to 3 s", leastRetry)
 	}
 	for _, t := range used {
 		if (t == "vxlan" || t == "geneve") && c.Tunnel.Key >= 1<<24 {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 func main() { os.Exit(run()) }
@@ -25,10 +26,13 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := rootCommand().ExecuteContext(ctx)
-	var exit *exec.ExitError // of a command that ran on a host; it has spoken for itself
+	var exit *exec.ExitError    // of a command that ran on a host; it has spoken for itself
+	var guest *kernel.ExitError // the same, in a guest
 	switch {
 	case errors.As(err, &exit):
 		return exit.ExitCode()
+	case errors.As(err, &guest):
+		return guest.Code
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "testenv:", err)
 		return 1
@@ -44,7 +48,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand(), benchCommand())
+	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand(), benchCommand(), kernelCommand())
 	return root
 }
 

@@ -172,14 +172,12 @@ func (a *agent) step(what string, do func()) error {
 	if err != nil {
 		return err
 	}
-	stop := prof(what) //ZPROF
 	began := time.Now()
 	do()
 	ended, err := a.log.settle(began)
 	if err != nil {
 		return err
 	}
-	stop() //ZPROF
 	after, vswitchdAfter, err := a.usage()
 	if err != nil {
 		return err
@@ -210,12 +208,10 @@ func (a *agent) rest() error {
 	a.log.mu.Lock()
 	first := len(a.log.took)
 	a.log.mu.Unlock()
-	stop := prof(nothing) //ZPROF
 	for range often {
 		a.crowd.wake()
 		time.Sleep(150 * time.Millisecond) // more than the loop waits for more to come
 	}
-	stop() //ZPROF
 	since, _, err := a.usage()
 	if err != nil {
 		return err

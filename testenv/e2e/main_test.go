@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -9,9 +10,11 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// binary is gremesh with the race detector, built once for all labs. It is
-// empty on a machine that can't run a lab: there every test skips or fails.
+// binary is gremesh, which is built with the race detector, once for all labs.
+// It is empty on a machine that can't run a lab: there every test skips or fails.
 var binary string
+
+var gremesh = flag.String("gremesh", "", "the binary to run; empty: built with the race detector")
 
 // atOnce bounds the labs that are up at the same time.
 var atOnce = make(chan struct{}, 2)
@@ -26,6 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (int, error) {
+	flag.Parse()
 	if testenv.Check(false) != nil {
 		return m.Run(), nil
 	}
@@ -39,8 +43,10 @@ func runTests(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if binary, err = testenv.Build(context.Background(), dir); err != nil {
-		return 0, err
+	if binary = *gremesh; binary == "" {
+		if binary, err = testenv.Build(context.Background(), dir); err != nil {
+			return 0, err
+		}
 	}
 	return m.Run(), nil
 }

@@ -20,6 +20,9 @@ func randomTunnel(t *rapid.T) Tunnel {
 		Remote: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), Local: netip.MustParseAddr("192.0.2.99"),
 		Peer: Peer{ID: fmt.Sprintf("id%d", n), Name: fmt.Sprintf("h%d", n)},
 	}
+	if rapid.IntRange(0, 9).Draw(t, "mac") > 0 {
+		tunnel.MAC = MAC{2, 0x42, 172, 17, byte(n), 1}
+	}
 	if other := rapid.IntRange(0, 20).Draw(t, "other remote"); other < 7 {
 		tunnel.Remote = netip.AddrFrom4([4]byte{192, 0, 2, byte(other)})
 	}
@@ -55,7 +58,7 @@ func randomPort(t *rapid.T, tunnel Tunnel) Port {
 
 func TestWhatIsSettledMakesNoDifference(t *testing.T) {
 	unexported := cmp.Options{
-		cmp.AllowUnexported(Change{}, reference{}, referrer{}), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmp.AllowUnexported(Change{}, reference{}, referrer{}, entry{}), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		want := Switch{Bridge: "br0", Mesh: "blue"}
@@ -83,6 +86,22 @@ func TestWhatIsSettledMakesNoDifference(t *testing.T) {
 				have.Ports = append(have.Ports, Port{
 					Tunnel: tunnel, Bridge: "br0", Mesh: "blue", Ours: true, Protected: true, OfPort: 1, Interfaces: []string{tunnel.Name},
 				})
+			}
+		}
+		if rapid.IntRange(0, 3).Draw(t, "asked") > 0 {
+			have.Static = make(map[MAC]int)
+			for i := range have.Ports {
+				p := &have.Ports[i]
+				if p.OfPort > 0 {
+					p.OfPort = i + 1
+				}
+				if rapid.IntRange(0, 9).Draw(t, "entry") > 0 && p.MAC != (MAC{}) {
+					have.Static[p.MAC] = i + 1
+				}
+				if rapid.IntRange(0, 9).Draw(t, "stray") == 0 {
+					have.Static[MAC{2, 0x42, 172, 17, byte(rapid.IntRange(1, 9).Draw(t, "of")), 1}] = i + 1
+				}
+				p.MAC = MAC{} // it is in no column
 			}
 		}
 		slices.SortFunc(have.Ports, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })

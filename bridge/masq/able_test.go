@@ -1,0 +1,79 @@
+package masq
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What nft 1.0.6 says on Linux 6.1 without the ip family, and without nf_tables.
+const (
+	noFamily = `Error: Could not process rule: Operation not supported
+add table FAMILY gremesh; add chain FAMILY gremesh
+^^^^^^^^^^^^^^^^^^^^^`
+	noKernel = "mnl.c:60: Unable to initialize Netlink socket: Protocol not supported"
+)
+
+// withNft has the tests' nft say what another kernel would, where its arguments
+// are like that; for all others it is the real one.
+func withNft(t *testing.T, arguments, says string) {
+	t.Helper()
+	real, err := exec.LookPath("nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase \"$*\" in " + arguments + ") cat >&2 <<'END'\n" + says + "\nEND\nexit 1;; esac\nexec " + real + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "nft"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func TestAFamilyThatTheKernelLacksIsNoDifference(t *testing.T) {
+	want := wanted()
+	want.Quiet = "br0"
+	for _, family := range []string{"ip", "bridge"} {
+		t.Run(family, func(t *testing.T) {
+			l := filters(t)
+			t.Run("lacking", func(t *testing.T) {
+				withNft(t, `"-c add table `+family+` "*`, strings.ReplaceAll(noFamily, "FAMILY", family))
+				for range 2 {
+					have, err := l.Observe(t.Context())
+					if err != nil || !slices.Equal(have.Lacks, []string{family}) {
+						t.Fatalf("lacks %v, %v", have.Lacks, err)
+					}
+					changes := Diff(want, have)
+					if plan := render(changes); strings.Contains(plan, "table "+family+" ") {
+						t.Errorf("to do:\n%s", plan)
+					}
+					if err := l.Apply(t.Context(), changes); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			l.reach(want) // the module was loaded
+			l.reach(Rules{})
+		})
+	}
+}
+
+func TestAMachineWithoutNftOrAKernelForItSaysSo(t *testing.T) {
+	l := filters(t)
+	t.Run("kernel", func(t *testing.T) {
+		withNft(t, "*", noKernel)
+		if _, err := l.Observe(t.Context()); !errors.Is(err, ErrUnable) || !strings.Contains(err.Error(), "CONFIG_NF_TABLES") {
+			t.Error(err)
+		}
+	})
+	t.Run("nft", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		if _, err := l.Observe(t.Context()); !errors.Is(err, ErrUnable) || !strings.Contains(err.Error(), "install nftables") {
+			t.Error(err)
+		}
+	})
+}

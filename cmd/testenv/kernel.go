@@ -1,0 +1,31 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/testenv/kernel"
+)
+
+func kernelCommand() *cobra.Command {
+	cfg := kernel.Config{Stdout: os.Stdout, Stderr: os.Stderr}
+	cmd := &cobra.Command{
+		Use:   "kernel [flags] -- COMMAND [ARG...]",
+		Short: "Run a command on a throw-away kernel that has Open vSwitch's datapath",
+		Long: `Run a command, as root, on a throw-away user-mode Linux over this machine's
+files. What it changes is lost, except in the folder of --share. The exit status
+is the command's.`,
+		Example: "  testenv kernel -- env TESTENV_DATAPATH=system bin/testenv demo",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return kernel.Run(cmd.Context(), cfg, args...)
+		},
+	}
+	cmd.Flags().StringVar(&cfg.Memory, "memory", "2G", "the guest's memory, at the most")
+	cmd.Flags().StringVar(&cfg.Share, "share", "", "a `FOLDER` that the command really writes to")
+	cmd.Flags().DurationVar(&cfg.Timeout, "timeout", 15*time.Minute, "of the whole run")
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}

@@ -1,0 +1,151 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ovn-org/libovsdb/model"
+)
+
+// table is what is known of the forwarding table of the observed bridge. It is
+// in no database and gives no notice, so it is asked for when something was seen
+// that can have changed it: another ovs-vswitchd, a row that is not as it was, a
+// change of our own; and after Refresh.
+type table struct {
+	doubt  atomic.Bool // it may have changed since it was read
+	mu     sync.Mutex  // held while it is read
+	pid    string      // of the ovs-vswitchd that was asked
+	able   bool        // that one takes static entries
+	static map[MAC]int
+}
+
+var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
+
+// Refresh has the next Observe look anew at what gives no notice of a change.
+func (c *Client) Refresh() {
+	c.table.doubt.Store(true)
+}
+
+// join adds what is known of the forwarding table.
+func (c *Client) join(ctx context.Context, have *Actual) {
+	t := &c.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.read(ctx, c.config.DB, have.Bridge)
+	if err != nil {
+		have.Learns = err.Error()
+		return
+	}
+	have.Static = t.static
+}
+
+func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
+	pid, err := readPID(db)
+	if err != nil {
+		return err
+	}
+	switch doubt := t.doubt.Swap(false); {
+	case pid == t.pid && !t.able:
+		return errUnable
+	case pid == t.pid && !doubt:
+		return nil
+	}
+	if err := t.ask(ctx, db, pid, bridge); err != nil {
+		t.doubt.Store(true)
+		return err
+	}
+	return nil
+}
+
+func (t *table) ask(ctx context.Context, db, pid string, bridge Bridge) error {
+	ctl, err := dialControl(ctx, db, pid)
+	if err != nil {
+		return err
+	}
+	defer ctl.close()
+	if pid != t.pid {
+		commands, err := ctl.call(ctx, "list-commands")
+		if err != nil {
+			return err
+		}
+		t.pid, t.able = pid, strings.Contains(commands, "fdb/add")
+	}
+	if !t.able {
+		return errUnable
+	}
+	static := map[MAC]int{}
+	if bridge.OfPort > 0 { // else ovs-vswitchd has not made it
+		shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
+		if err != nil {
+			return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
+		}
+		static = parseFDB(shown)
+	}
+	t.static = static
+	return nil
+}
+
+// unsettled tells whether ovs-vswitchd may have dropped entries for what has
+// become of a row. It does when a port is made anew or protected, and for
+// nothing that is written about a BFD session.
+func unsettled(old, now model.Model) bool {
+	was, ok := old.(*interfaceRow)
+	if !ok {
+		return true
+	}
+	is, ok := now.(*interfaceRow)
+	return !ok || was.Type != is.Type || deref(was.OfPort) != deref(is.OfPort) || deref(was.Error) != deref(is.Error)
+}
+
+// pin makes and takes away static entries. A port that Open vSwitch could not
+// set up gets none.
+func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
+	var add, del [][]string
+	for _, change := range changes {
+		switch e := change.entry; {
+		case e == nil:
+		case e.gone:
+			del = append(del, []string{e.bridge, "0", e.mac.String()})
+		default:
+			add = append(add, []string{e.bridge, e.port, "0", e.mac.String()})
+		}
+	}
+	if len(add)+len(del) == 0 {
+		return nil
+	}
+	tables := s.ovs.Cache()
+	if tables == nil {
+		return errLost
+	}
+	add = slices.DeleteFunc(add, func(args []string) bool {
+		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // by the index that the schema has
+		row, there := m.(*interfaceRow)
+		return err != nil || !there || deref(row.OfPort) <= 0
+	})
+
+	pid, err := readPID(c.config.DB)
+	if err != nil {
+		return err
+	}
+	ctl, err := dialControl(ctx, c.config.DB, pid)
+	if err != nil {
+		return err
+	}
+	defer ctl.close()
+	// An entry that is gone already is refused, and as well.
+	if _, err := ctl.calls(ctx, "fdb/del", del); err != nil {
+		return err
+	}
+	answers, err := ctl.calls(ctx, "fdb/add", add)
+	for i, a := range answers {
+		if a.err != nil {
+			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
+		}
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// tmpDir is the guest's TMPDIR. It is not on the overlay, which cannot be under
+// an overlay of Docker's, and has nothing of the machine's.
+const tmpDir = "/run/tmp"
+
+// mountAll puts an overlay in memory over the machine's files, which are the
+// root that the kernel starts with, and mounts what a machine has.
+func mountAll(share string) error {
+	if err := mount("proc", "/proc", "proc", ""); err != nil {
+		return err
+	}
+	release, err := insertOverlay()
+	if err != nil {
+		return err
+	}
+	const base = "/mnt" // every Debian has it
+	if err := mount("tmpfs", base, "tmpfs", "mode=755,size=60%"); err != nil {
+		return err
+	}
+	for _, dir := range []string{"/upper", "/work", "/root"} {
+		if err := os.Mkdir(base+dir, 0o755); err != nil {
+			return err
+		}
+	}
+	err = mount("overlay", base+"/root", "overlay",
+		fmt.Sprintf("lowerdir=/,upperdir=%[1]s/upper,workdir=%[1]s/work", base))
+	if err != nil {
+		return err
+	}
+	if err := changeRoot(base + "/root"); err != nil {
+		return err
+	}
+	for _, m := range []struct{ kind, at, options string }{
+		{"proc", "/proc", ""},
+		{"sysfs", "/sys", ""},
+		{"cgroup2", "/sys/fs/cgroup", ""},
+		{"devtmpfs", "/dev", ""},
+		{"devpts", "/dev/pts", ""},
+		{"tmpfs", "/dev/shm", ""},
+		{"tmpfs", "/run", "mode=755,size=60%"},
+		{"tmpfs", tmpDir, "size=60%"},
+	} {
+		if err := mount(m.kind, m.at, m.kind, m.options); err != nil {
+			return err
+		}
+	}
+	for name, to := range map[string]string{"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"} {
+		if err := os.Symlink("/proc/self/fd"+to, "/dev/"+name); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
+		return err
+	}
+	if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Join(modules, release), filepath.Join("/lib/modules", release)); err != nil {
+		return err
+	}
+	if share == "" {
+		return nil
+	}
+	return mount("share", share, "hostfs", share)
+}
+
+// insertOverlay loads the one module that is needed before modprobe works, and
+// returns the kernel's release.
+func insertOverlay() (string, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "", err
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	file, err := os.Open(filepath.Join(modules, release, "kernel/fs/overlayfs/overlay.ko"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil {
+		return "", fmt.Errorf("insert %s: %w", file.Name(), err)
+	}
+	return release, nil
+}
+
+// changeRoot makes dir the root, and the root of before is no more seen.
+func changeRoot(dir string) error {
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	// pivot_root(2): "pivot_root(".", ".")".
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("pivot_root to %s: %w", dir, err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount the old root: %w", err)
+	}
+	return os.Chdir("/")
+}
+
+// mount mounts a file system on a folder, which is made if need be.
+func mount(source, at, kind, options string) error {
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(source, at, kind, 0, options); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", kind, at, err)
+	}
+	return nil
+}
