@@ -14,7 +14,7 @@ import (
 func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
 	var ports map[string]ovsdb.Port
 	if seen {
-		ports = ourPorts(ovs)
+		ports = l.ours(ovs)
 	}
 	l.silent = silences(now, l.silent, view.Peers, ports)
 	types := *l.decided.Load()
@@ -53,6 +53,9 @@ func works(p ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
 // paired is the view with what this host has decided for pairs.
 func (l *Loop) paired(view View) View {
 	decided := *l.decided.Load()
+	if len(decided) == 0 {
+		return view
+	}
 	view.Peers = slices.Clone(view.Peers)
 	for i, peer := range view.Peers {
 		if t, mine := decided[peer.ID]; mine {

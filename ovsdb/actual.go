@@ -13,12 +13,14 @@ type Actual struct {
 	Static map[MAC]int
 	Learns string
 
-	revision uint64 // the same: nothing has changed in between; 0: not observed
+	revision, table uint64 // the same: nothing has changed in between, in the database and in Static; 0: not observed
 }
 
 // Same tells, at no cost, that both were observed and nothing has changed from
 // one to the other. Otherwise they may be equal all the same.
-func (a Actual) Same(b Actual) bool { return a.revision != 0 && a.revision == b.revision }
+func (a Actual) Same(b Actual) bool {
+	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns
+}
 
 // Bridge is one row of the Bridge table.
 type Bridge struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +18,12 @@ import (
 // that can have changed it: another ovs-vswitchd, a row that is not as it was, a
 // change of our own; and after Refresh.
 type table struct {
-	doubt  atomic.Bool // it may have changed since it was read
-	mu     sync.Mutex  // held while it is read
-	pid    string      // of the ovs-vswitchd that was asked
-	able   bool        // that one takes static entries
-	static map[MAC]int
+	doubt   atomic.Bool // it may have changed since it was read
+	mu      sync.Mutex  // held while it is read
+	pid     string      // of the ovs-vswitchd that was asked
+	able    bool        // that one takes static entries
+	static  map[MAC]int
+	version uint64 // of static
 }
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
@@ -41,7 +43,7 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 		have.Learns = err.Error()
 		return
 	}
-	have.Static = t.static
+	have.Static, have.table = t.static, t.version
 }
 
 func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
@@ -86,7 +88,10 @@ func (t *table) ask(ctx context.Context, db, pid string, bridge Bridge) error {
 		}
 		static = parseFDB(shown)
 	}
-	t.static = static
+	if t.static == nil || !maps.Equal(t.static, static) {
+		t.static = static
+		t.version++
+	}
 	return nil
 }
 
