@@ -187,19 +187,20 @@ func sooner(a, b time.Time) time.Time {
 // graceEnd. When Open vSwitch can't be seen, all do.
 func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
-	up := make(map[string]bool)
-	for _, port := range ovs.Ports {
-		up[port.Peer.ID] = port.Ours && port.BFD.State == "up"
+	up := func(id string) bool {
+		port := l.ours(ovs)[id]
+		return port.BFD.State == "up"
 	}
 	keep = make(Keep)
 	down := make(map[lease.ID]time.Time)
-	for _, peer := range view.Peers {
+	for i := range view.Peers {
+		peer := &view.Peers[i]
 		if peer.Liveness != Failed {
 			continue
 		}
 		since, known := l.down[peer.ID]
 		switch {
-		case !seen || up[peer.ID.String()]:
+		case !seen || up(peer.ID.String()):
 			since = time.Time{}
 		case !known:
 			since = peer.Since
