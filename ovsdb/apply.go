@@ -131,6 +131,8 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 
 // transact commits the operations, or says which one was refused and why.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	s.transactions.Add(1)
+	defer s.transactions.Add(-1)
 	answer := make(chan []ovsdb.OperationResult, 1)
 	if err := bounded(ctx, func() error {
 		results, err := s.ovs.Transact(ctx, ops...)

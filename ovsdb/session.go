@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -22,6 +23,9 @@ type session struct {
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
 	last    snapshot
+	// transactions are under way, each with a time limit of its own: a large one
+	// keeps ovsdb-server from all else.
+	transactions atomic.Int32
 	marking sync.Mutex
 	marked  bool // the marker's row is there; guarded by marking
 }
@@ -104,7 +108,7 @@ func (s *session) watch(ctx context.Context) error {
 		case <-s.ovs.DisconnectNotify():
 			return errLost
 		case <-tick.C:
-			if err := s.ask(ctx); err != nil {
+			if err := s.ask(ctx); err != nil && s.transactions.Load() == 0 {
 				return err
 			}
 		}
