@@ -26,8 +26,8 @@ type session struct {
 	// transactions are under way, each with a time limit of its own: a large one
 	// keeps ovsdb-server from all else.
 	transactions atomic.Int32
-	marking sync.Mutex
-	marked  bool // the marker's row is there; guarded by marking
+	marking      sync.Mutex
+	marked       bool // the marker's row is there; guarded by marking
 }
 
 var errLost = errors.New("ovsdb-server closed the connection")
