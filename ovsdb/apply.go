@@ -68,13 +68,13 @@ func (s *session) configure(ctx context.Context, changes []Change) error {
 // commit returns the value that cur_cfg has once the changes are applied
 // (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
 func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
-	have, err := s.rows()
+	roots, err := s.roots()
 	if err != nil {
 		return 0, err
 	}
 	var ops []ovsdb.Operation
 	var objects []string // of ops
-	if len(have.roots) == 0 {
+	if len(roots) == 0 {
 		// An empty database, which ovs-vsctl would give its row as well. The
 		// column is there because libovsdb leaves out an empty row.
 		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
@@ -131,6 +131,8 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 
 // transact commits the operations, or says which one was refused and why.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	s.transactions.Add(1)
+	defer s.transactions.Add(-1)
 	answer := make(chan []ovsdb.OperationResult, 1)
 	if err := bounded(ctx, func() error {
 		results, err := s.ovs.Transact(ctx, ops...)
@@ -154,11 +156,11 @@ func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.
 // settle waits until ovs-vswitchd has applied configuration nextCfg.
 func (s *session) settle(ctx context.Context, nextCfg int) error {
 	for {
-		rows, err := s.rows()
+		roots, err := s.roots()
 		if err != nil {
 			return err
 		}
-		for _, m := range rows.roots {
+		for _, m := range roots {
 			if m.(*rootRow).CurCfg >= nextCfg {
 				return nil
 			}
