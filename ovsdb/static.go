@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,19 +18,18 @@ import (
 // that can have changed it: another ovs-vswitchd, a row that is not as it was, a
 // change of our own; and after Refresh.
 type table struct {
-	doubt  atomic.Bool // it may have changed since it was read
-	mu     sync.Mutex  // held while it is read
-	pid    string      // of the ovs-vswitchd that was asked
-	able   bool        // that one takes static entries
-	static map[MAC]int
+	doubt   atomic.Bool // it may have changed since it was read
+	mu      sync.Mutex  // held while it is read
+	asked   process     // the ovs-vswitchd whose table it is
+	able    bool        // that one takes static entries
+	static  map[MAC]int
+	version uint64 // of static
 }
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
 
 // Refresh has the next Observe look anew at what gives no notice of a change.
-func (c *Client) Refresh() {
-	c.table.doubt.Store(true)
-}
+func (c *Client) Refresh() { c.table.doubt.Store(true) }
 
 // join adds what is known of the forwarding table.
 func (c *Client) join(ctx context.Context, have *Actual) {
@@ -41,53 +41,61 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 		have.Learns = err.Error()
 		return
 	}
-	have.Static = t.static
+	have.Static, have.table = t.static, t.version
 }
 
 func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
-	pid, err := readPID(db)
+	runs, err := vswitchd(db)
 	if err != nil {
 		return err
 	}
 	switch doubt := t.doubt.Swap(false); {
-	case pid == t.pid && !t.able:
+	case runs == t.asked && !t.able:
 		return errUnable
-	case pid == t.pid && !doubt:
+	case runs == t.asked && !doubt:
 		return nil
 	}
-	if err := t.ask(ctx, db, pid, bridge); err != nil {
+	if err := t.ask(ctx, db, runs, bridge); err != nil {
 		t.doubt.Store(true)
 		return err
 	}
 	return nil
 }
 
-func (t *table) ask(ctx context.Context, db, pid string, bridge Bridge) error {
-	ctl, err := dialControl(ctx, db, pid)
+func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
+	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
+		t.keep(map[MAC]int{})
+		t.doubt.Store(true)
+		return nil
+	}
+	ctl, err := dialControl(ctx, db, runs)
 	if err != nil {
 		return err
 	}
 	defer ctl.close()
-	if pid != t.pid {
+	shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
+	if err != nil {
+		return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
+	}
+	if runs != t.asked { // not earlier: it has these commands when it has made a bridge
 		commands, err := ctl.call(ctx, "list-commands")
 		if err != nil {
 			return err
 		}
-		t.pid, t.able = pid, strings.Contains(commands, "fdb/add")
+		t.asked, t.able = runs, strings.Contains(commands, "fdb/add")
 	}
 	if !t.able {
 		return errUnable
 	}
-	static := map[MAC]int{}
-	if bridge.OfPort > 0 { // else ovs-vswitchd has not made it
-		shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
-		if err != nil {
-			return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
-		}
-		static = parseFDB(shown)
-	}
-	t.static = static
+	t.keep(parseFDB(shown))
 	return nil
+}
+
+func (t *table) keep(static map[MAC]int) {
+	if t.static == nil || !maps.Equal(t.static, static) {
+		t.static = static
+		t.version++
+	}
 }
 
 // unsettled tells whether ovs-vswitchd may have dropped entries for what has
@@ -118,33 +126,32 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 	if len(add)+len(del) == 0 {
 		return nil
 	}
-	rows, err := s.rows()
-	if err != nil {
-		return err
+	tables := s.ovs.Cache()
+	if tables == nil {
+		return errLost
 	}
-	up := make(map[string]bool, len(rows.interfaces))
-	for _, m := range rows.interfaces {
-		row := m.(*interfaceRow)
-		up[row.Name] = deref(row.OfPort) > 0
-	}
-	add = slices.DeleteFunc(add, func(args []string) bool { return !up[args[1]] })
+	add = slices.DeleteFunc(add, func(args []string) bool {
+		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // by the index that the schema has
+		row, there := m.(*interfaceRow)
+		return err != nil || !there || deref(row.OfPort) <= 0
+	})
 
-	pid, err := readPID(c.config.DB)
+	runs, err := vswitchd(c.config.DB)
 	if err != nil {
 		return err
 	}
-	ctl, err := dialControl(ctx, c.config.DB, pid)
+	ctl, err := dialControl(ctx, c.config.DB, runs)
 	if err != nil {
 		return err
 	}
 	defer ctl.close()
-	// An entry that is gone already is refused, and as well.
+	// What is gone already is refused, which is as well.
 	if _, err := ctl.calls(ctx, "fdb/del", del); err != nil {
 		return err
 	}
 	answers, err := ctl.calls(ctx, "fdb/add", add)
 	for i, a := range answers {
-		if a.err != nil {
+		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
 		}
 	}
