@@ -21,7 +21,7 @@ type Change struct {
 // same.
 type step interface {
 	fmt.Stringer
-	apply(ctx context.Context, h *Host) error
+	apply(ctx context.Context) error
 }
 
 func change(object, is, should string, steps ...step) Change {
@@ -108,8 +108,8 @@ func (t transaction) String() string {
 	return "nft '" + strings.Join(lines, "; ") + "'"
 }
 
-func (t transaction) apply(ctx context.Context, h *Host) error {
-	nft, err := h.nft(t.family)
+func (t transaction) apply(ctx context.Context) error {
+	nft, err := knftables.New(t.family, tableName, knftables.NoObjectCommentEmulation) // which takes calls of nft to find out about
 	if err != nil {
 		return err
 	}

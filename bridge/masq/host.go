@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-
-	"sigs.k8s.io/knftables"
 )
 
 // Host is the packet filter of this process's network namespace.
@@ -19,7 +17,6 @@ type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
 	able    sync.Map // families that this kernel has been seen to have
-	doors   sync.Map // see nft
 
 	looking sync.Mutex
 	last    *glance // guarded by looking; nil: look anew
@@ -39,27 +36,13 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			if err := s.apply(ctx, h); err != nil {
+			if err := s.apply(ctx); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// nft is the way to our table of a family. It is kept, for it takes a call of
-// nft to find out what that can do, and more without the option: no comment of
-// ours is on a table or a chain.
-func (h *Host) nft(family knftables.Family) (knftables.Interface, error) {
-	if door, is := h.doors.Load(family); is {
-		return door.(knftables.Interface), nil
-	}
-	door, err := knftables.New(family, tableName, knftables.NoObjectCommentEmulation)
-	if err == nil {
-		h.doors.Store(family, door)
-	}
-	return door, err
 }
 
 // run returns what a command has printed.
