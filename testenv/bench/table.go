@@ -11,7 +11,7 @@ type Config struct {
 	Only   []string     // names of Tables; empty: all
 	Sizes  []int        // numbers of hosts of a full mesh
 	Runs   int          // of each
-	Quick  bool         // short measurements of small labs: to see that all works
+	Quick  bool         // one short run of small labs, whatever Sizes and Runs say: to see that all works
 	Log    *slog.Logger // progress
 }
 
