@@ -16,14 +16,16 @@ TABLE     ?= chaos.md
 MINUTES   ?= 10
 REPORT    ?= bench
 RUNS      ?= 5
+RUN       ?= .
+MEMORY    ?= 4G
 
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test sim chaos away check bench demo deps clean
+.PHONY: help build test test-kernel sim chaos away check bench demo deps clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/gremesh, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/gremesh ./cmd/gremesh
@@ -32,6 +34,14 @@ test: deps ## run all tests with the race detector, on real OVS and dockerd (as 
 	go test -race -count=1 -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
 	go test -count=1 -v -run 'Thousand|Hundred' ./mesh/lease ./mesh/gossip # too slow under the race detector
 	go test -race -count=1 -timeout 10m ./testenv/chaos -faults 30 -seed 1 # alone: it wants things to be repaired in seconds
+
+# The race detector wants more address space than a guest's process has.
+test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's datapath, in a guest kernel; RUN=, MEMORY=
+	go test -c -o bin/e2e.test ./testenv/e2e
+	@bin/testenv kernel --memory $(MEMORY) --timeout 1h -- env TESTENV_DATAPATH=system \
+		bin/e2e.test -test.v -test.timeout 55m -test.run '$(RUN)' -gremesh bin/gremesh || \
+		{ status=$$?; [ $$status = 125 ] && [ "$$CI" != true ] || exit $$status; \
+		  echo "NOT TESTED: Open vSwitch in the kernel, as this machine can't boot a guest kernel" >&2; }
 
 sim: ## 10,000 schedules of the lease protocol; SCHEDULES=, SEED=
 	go test -count=1 -timeout 2h -run Whatever -v ./mesh/lease -schedules $(SCHEDULES) -seed $(SEED)

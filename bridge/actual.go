@@ -24,6 +24,11 @@ type Actual struct {
 	// Sysctls are the values of ours by path under /proc/sys; a key of a
 	// device that does not exist is missing.
 	Sysctls map[string]string
+	// Strict are the devices by which no packet comes in whose answer would
+	// take another way: the greater of their own rp_filter and that of all
+	// devices is 1 (ip-sysctl.rst).
+	Strict  []string
+	Gretaps []Gretap // somebody else's
 }
 
 // Link is a network device, ip-link(8).
@@ -42,8 +47,9 @@ type Route struct {
 	Dst      netip.Prefix
 	Via      netip.Addr // zero: directly on Link
 	Link     string
-	Onlink   bool // Via is reached on Link although no address there says so
-	Protocol int  // rtnetlink(7), rtm_protocol
+	Src      netip.Addr // of what this host itself sends; zero: the kernel chooses
+	Onlink   bool       // Via is reached on Link although no address there says so
+	Protocol int        // rtnetlink(7), rtm_protocol
 	Metric   int
 }
 
@@ -56,6 +62,9 @@ func (r Route) String() string {
 	s += " dev " + r.Link
 	if r.Onlink {
 		s += " onlink"
+	}
+	if r.Src.IsValid() {
+		s += " src " + r.Src.String()
 	}
 	if r.Protocol != 0 {
 		s += fmt.Sprintf(" proto %d", r.Protocol)

@@ -215,8 +215,8 @@ bridge fdb replace 02:42:ac:11:2c:01 dev br0 master static
 bridge link set dev br0 flood off mcast_flood off bcast_flood off
 # route 172.17.43.0/24: is missing, should be 172.17.43.0/24 via 172.17.43.1 dev docker0 onlink proto 77
 ip route add 172.17.43.0/24 via 172.17.43.1 dev docker0 onlink proto 77
-# route 172.17.44.0/24: is missing, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
-ip route add 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+# route 172.17.44.0/24: is missing, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
+ip route add 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
 `},
 		{"peers that went, and one that is reached straight now", Host{
 			Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Peers: peered.Peers[1:],
@@ -233,8 +233,8 @@ ip route add 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
 ip neighbour del 172.17.43.1 dev docker0
 # fdb 02:42:ac:11:2b:01: is behind br0, should not exist
 bridge fdb del 02:42:ac:11:2b:01 dev br0 master
-# route 172.17.44.0/24: is 172.17.44.0/24 via 172.17.44.1 dev docker0 onlink proto 77, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
-ip route replace 172.17.44.0/24 via 192.0.2.3 dev eth1 proto 77
+# route 172.17.44.0/24: is 172.17.44.0/24 via 172.17.44.1 dev docker0 onlink proto 77, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
+ip route replace 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
 # route 172.17.43.0/24: is 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77, should not exist
 ip route del 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77
 `},

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -55,6 +57,8 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
+	have.Gretaps = gretaps(links)
+	have.Strict = strict(slices.Collect(maps.Values(names)))
 	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
 	var bridge, port netlink.Link
 	for _, l := range links {
@@ -168,10 +172,12 @@ func listRoutes(names map[int]string) ([]Route, error) {
 			index = r.MultiPath[0].LinkIndex
 		}
 		via, _ := netip.AddrFromSlice(r.Gw)
+		src, _ := netip.AddrFromSlice(r.Src)
 		routes = append(routes, Route{
 			Dst:      prefix(r.Dst),
 			Via:      via.Unmap(),
 			Link:     names[index],
+			Src:      src.Unmap(),
 			Onlink:   r.Flags&int(netlink.FLAG_ONLINK) != 0,
 			Protocol: int(r.Protocol),
 			Metric:   r.Priority,

@@ -51,7 +51,8 @@ func (h Host) routes() []Route {
 	for _, p := range h.Peers {
 		r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
 		if p.Via.IsValid() {
-			r.Via, r.Link, r.Onlink = p.Via, p.Link, false
+			// From an address of the pool: others are not accepted there.
+			r.Via, r.Link, r.Src, r.Onlink = p.Via, p.Link, h.Bip.Addr(), false
 		}
 		all = append(all, r)
 	}
@@ -95,7 +96,8 @@ func diffRoutes(want Host, have []Route) []Change {
 
 // serves tells whether a route of others does what w would.
 func (r Route) serves(w Route) bool {
-	return r.Protocol != RouteProtocol && r.Protocol != protocolKernel && r.Dst == w.Dst && r.Via == w.Via && r.Link == w.Link
+	return r.Protocol != RouteProtocol && r.Protocol != protocolKernel && r.Dst == w.Dst && r.Via == w.Via && r.Link == w.Link &&
+		(!w.Src.IsValid() || r.Src == w.Src)
 }
 
 // diffPeers pins the addresses of the peers' docker0s, so that no host asks

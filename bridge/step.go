@@ -165,6 +165,9 @@ func (r Route) netlink(l netlink.Link) *netlink.Route {
 	if r.Via.IsValid() {
 		out.Gw, out.Scope = r.Via.AsSlice(), netlink.SCOPE_UNIVERSE
 	}
+	if r.Src.IsValid() {
+		out.Src = r.Src.AsSlice()
+	}
 	if r.Onlink {
 		out.SetFlag(netlink.FLAG_ONLINK)
 	}

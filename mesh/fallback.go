@@ -10,8 +10,7 @@ import (
 const (
 	fallbackAfter = 10 * time.Second // a pair's BFD session is down for so long before its type changes
 	trialLimit    = 3 * time.Second  // a first type that is tried again has so long to come up; a port and its session take 2 s at most
-	trialEvery    = time.Hour
-	firstRound    = time.Minute // pause after all types were tried in vain
+	firstRound    = time.Minute      // pause after all types were tried in vain
 	lastRound     = 10 * time.Minute
 	steadyAfter   = time.Minute // a type that is up for so long does get through
 )
@@ -20,7 +19,8 @@ const (
 // the configured types their tunnel has; the other end follows. It is pure: it
 // is told what is and when.
 type fallbacks struct {
-	types []string // the first one is preferred; no others: nothing is ever decided
+	types []string      // the first one is preferred; no others: nothing is ever decided
+	retry time.Duration // from when the first one was given up until it is tried again
 	pairs map[lease.ID]*pair
 }
 
@@ -38,8 +38,8 @@ type pair struct {
 	resting time.Time     // until when nothing is tried
 }
 
-func newFallbacks(types []string) *fallbacks {
-	return &fallbacks{types: types, pairs: make(map[lease.ID]*pair)}
+func newFallbacks(tunnel TunnelConfig) *fallbacks {
+	return &fallbacks{types: tunnel.Types(), retry: tunnel.Retry, pairs: make(map[lease.ID]*pair)}
 }
 
 // sight is what is seen of one pair.
@@ -79,7 +79,7 @@ func (f *fallbacks) resume(now time.Time, have string) *pair {
 	p := &pair{}
 	for i, t := range f.types {
 		if t == have && i > 0 {
-			p.at, p.retry = i, now.Add(trialEvery)
+			p.at, p.retry = i, now.Add(f.retry)
 		}
 	}
 	return p
@@ -101,7 +101,7 @@ func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
 		if end := p.began.Add(trialLimit); now.Before(end) {
 			return end
 		}
-		p.at, p.trial, p.retry = p.was, false, now.Add(trialEvery)
+		p.at, p.trial, p.retry = p.was, false, now.Add(f.retry)
 		return time.Time{}
 	}
 	if !there || !s.Made || peer.Liveness != Alive {
@@ -142,7 +142,7 @@ func (f *fallbacks) stay(now time.Time, p *pair) time.Time {
 	case p.at == 0:
 		p.trial, p.retry = false, time.Time{}
 	case p.retry.IsZero():
-		p.retry = now.Add(trialEvery)
+		p.retry = now.Add(f.retry)
 	case !now.Before(p.retry):
 		p.was, p.at, p.trial, p.began, p.up = p.at, 0, true, now, time.Time{}
 		return now.Add(trialLimit)

@@ -40,8 +40,13 @@ func count(types []string, of string) (n int) {
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// movable is a mesh whose pairs may have other types than GRE.
+func movable(fallback ...string) TunnelConfig {
+	return TunnelConfig{Type: "gre", Fallback: fallback, Retry: time.Hour}
+}
+
 func TestAPairMovesToTheNextTypeAfterTenSecondsAndStays(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	types := f.run(start, 3000, path{"vxlan": true}, "gre")
 	if types[9] != "gre" || types[11] != "vxlan" || count(types, "gre") > 11 {
 		t.Errorf("second 9: %s, second 11: %s, %d s on gre", types[9], types[11], count(types, "gre"))
@@ -49,7 +54,7 @@ func TestAPairMovesToTheNextTypeAfterTenSecondsAndStays(t *testing.T) {
 }
 
 func TestTheFirstTypeIsTriedOnceAnHour(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	types := f.run(start, 5*3600, path{"vxlan": true}, "gre")
 	if gre := count(types, "gre") - 10; gre < 4*3 || gre > 5*5 {
 		t.Errorf("gre was tried for %d s in five hours, want 3 s in each", gre)
@@ -57,7 +62,7 @@ func TestTheFirstTypeIsTriedOnceAnHour(t *testing.T) {
 }
 
 func TestAPathThatIsOpenedIsUsedWithinTheHour(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	f.run(start, 60, path{"vxlan": true}, "gre")
 	types := f.run(start.Add(time.Minute), 3700, path{"vxlan": true, "gre": true}, "vxlan")
 	if last := types[len(types)-1]; last != "gre" || count(types, "vxlan") > 3600 {
@@ -66,7 +71,7 @@ func TestAPathThatIsOpenedIsUsedWithinTheHour(t *testing.T) {
 }
 
 func TestWhereNothingPassesTheTypesAreNotTriedForEver(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan", "geneve"})
+	f := newFallbacks(movable("vxlan", "geneve"))
 	types := f.run(start, 3600, path{}, "gre")
 	moves := 0
 	for i := 1; i < len(types); i++ {
@@ -80,14 +85,14 @@ func TestWhereNothingPassesTheTypesAreNotTriedForEver(t *testing.T) {
 }
 
 func TestAfterAStartThePortThatIsThereSays(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	if types := f.run(start, 60, path{"vxlan": true}, "vxlan"); count(types, "vxlan") != 60 {
 		t.Errorf("moved: %v", types)
 	}
 }
 
 func TestOnlyTheLowerIDDecides(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	lower := testHost(1)
 	decided, _ := f.decide(start, testHost(2).ID, []Host{lower}, nil)
 	if len(decided) != 0 {
@@ -103,7 +108,7 @@ func TestAPairThatIsSilentForAnotherReasonDoesNotMove(t *testing.T) {
 		"there is no port here":        func(_ *Host, s *sight) { *s = sight{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFallbacks([]string{"gre", "vxlan"})
+			f := newFallbacks(movable("vxlan"))
 			peer, s := testHost(2), sight{Type: "gre", Made: true}
 			peer.Silent = "gre"
 			spoil(&peer, &s)
@@ -124,7 +129,7 @@ func TestATrialEndsEvenIfThePeerFallsSilentOrThePortCanNotBeMade(t *testing.T) {
 		"not made": {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFallbacks([]string{"gre", "vxlan"})
+			f := newFallbacks(movable("vxlan"))
 			peer := testHost(2)
 			id, now := peer.ID, start
 			at := func(s sight) (string, time.Time) {
@@ -151,7 +156,7 @@ func TestATrialEndsEvenIfThePeerFallsSilentOrThePortCanNotBeMade(t *testing.T) {
 }
 
 func TestTheTypesOfAPathThatFlapsAreNotTriedForEver(t *testing.T) {
-	f := newFallbacks([]string{"gre", "vxlan"})
+	f := newFallbacks(movable("vxlan"))
 	peer := testHost(2)
 	peer.Silent = "any"
 	have, madeAt, moves := "gre", start, 0

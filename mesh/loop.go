@@ -52,7 +52,12 @@ type Loop struct {
 	told   map[string]bool        // what was logged of the operator's words about masquerading
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
+	anew   time.Time              // when a pass last looked at what gives no notice
 	fights fights
+
+	patience time.Time // until when Docker's first restart waits for the paths to be measured
+	met      int       // peers that the last pass knew of
+	metAt    time.Time // since when they are so many
 
 	fallbacks *fallbacks // guarded by busy
 	scenes    scenes
@@ -88,8 +93,8 @@ const (
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
-		fallbacks: newFallbacks(cfg.Tunnel.Types()),
-		subnet:    cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
+		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
+		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})
 	l.decided.Store(&map[lease.ID]string{})

@@ -47,6 +47,7 @@ type world struct {
 
 	hangs      bool // Open vSwitch does not answer
 	observed   int  // how often Open vSwitch was
+	refreshed  int  // how often it was to be looked at anew
 	reported   TunnelCount
 	open       bool
 	agreed     map[lease.ID]Pair
@@ -94,6 +95,7 @@ func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.Actual, error) {
 	return f.ovs, f.ovsErr
 }
 func (f fakeSwitch) Changed() <-chan struct{} { return nil }
+func (f fakeSwitch) Refresh()                 { f.refreshed++ }
 func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
 	f.ovs = ovsAsPlanned(f.view)
@@ -226,6 +228,7 @@ func (w *world) loop() *Loop {
 		History: fakeHistory{w}, Ages: func(...string) (map[string]time.Duration, error) { w.searched++; return w.ages, nil },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})
+	w.made.patience = time.Time{} // in most tests no path is measured
 	return w.made
 }
 

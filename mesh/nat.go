@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -127,6 +128,20 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})
 	}
 	return problems
+}
+
+// reversePath is the problem that hosts of the mesh can't be answered where the
+// kernel takes containers' own addresses, which lead to Docker's bridge, for
+// forged ones when they come by the NIC.
+func reversePath(self Host, link string, want masq.Rules, strict []string) []Problem {
+	kept := slices.ContainsFunc(want.NonMasquerade, func(p netip.Prefix) bool { return p.Contains(self.Underlay) })
+	if !kept || !slices.Contains(strict, link) {
+		return nil
+	}
+	return []Problem{{
+		What: fmt.Sprintf("what containers of other hosts send to this host's underlay address %s is dropped: rp_filter of %s is 1, and they come with their own addresses", self.Underlay, link),
+		Do:   fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2, for good in /etc/sysctl.d; or masquerade: {nonMasqueradeCIDRs: []} on all hosts", link),
+	}}
 }
 
 // dropNAT takes away all that is ours in the packet filter.

@@ -123,3 +123,19 @@ func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
 		t.Errorf("a host that is out of the mesh: %+v", got)
 	}
 }
+
+func TestAStrictDeviceIsToldOfWhereSourcesAreKept(t *testing.T) {
+	w := planned(testHost(2))
+	w.kernel.Strict = []string{"eth0"}
+	l := w.loop()
+	l.cfg.UnderlayLink = "eth0"
+	pass(t, l)
+	if !w.says(l, "rp_filter of eth0 is 1") {
+		t.Errorf("%+v", l.Status(t.Context()).Problems)
+	}
+	w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{}
+	pass(t, l)
+	if w.says(l, "rp_filter") {
+		t.Error("the hosts see each other's own addresses, and it is said all the same")
+	}
+}

@@ -121,6 +121,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		audit.Problems = append(audit.Problems, Problem{What: "this host holds no lease, so nothing is desired: " + view.Waiting})
 		return audit
 	}
+	l.cfg.Switch.Refresh()
 	unknown := func(err error) { audit.Problems = append(audit.Problems, Problem{What: err.Error()}) }
 
 	ovs, err := l.cfg.Switch.Observe(ctx)

@@ -19,7 +19,7 @@ func (w *world) withFallback(passing ...string) *Loop {
 	l := w.loop()
 	l.cfg.Tunnel.Fallback = []string{"vxlan"}
 	l.cfg.UnderlayMTU += 12 // so that the rest is as planned
-	l.fallbacks = newFallbacks(l.cfg.Tunnel.Types())
+	l.fallbacks = newFallbacks(l.cfg.Tunnel)
 	l.cfg.Switch = movingSwitch{fakeSwitch{w}, l, passing}
 	return l
 }

@@ -26,6 +26,7 @@ type Membership interface {
 // Switch is Open vSwitch on this host.
 type Switch interface {
 	Observe(context.Context) (ovsdb.Actual, error)
+	Refresh() // has the next Observe look anew at what gives no notice
 	Apply(context.Context, []ovsdb.Change) error
 	Changed() <-chan struct{}
 	Traffic(context.Context) (map[string]ovsdb.Traffic, error)

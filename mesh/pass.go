@@ -2,13 +2,10 @@ package mesh
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -22,7 +19,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	now := time.Now()
-	again = now.Add(resyncEvery)
+	again = l.resync(now)
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {
@@ -75,6 +72,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		for _, c := range slices.Concat(ovsdb.Conflicts(desired.Switch, ovs), ovsdb.Loops(desired.Switch.Bridge, ovs)) {
 			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 		}
+		problems = append(problems, learning(desired.Switch, ovs)...)
 	}
 	ports := ourPorts(ovs)
 	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
@@ -82,7 +80,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, &mends)
+	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), &mends)
 	problems = append(problems, more...)
 	if err != nil {
 		fail(err)
@@ -92,9 +90,12 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	if err := l.keepHost(ctx, desired.Host, settled, &mends); err != nil {
+	host, err := l.keepHost(ctx, desired.Host, settled, &mends)
+	if err != nil {
 		fail(err)
 	}
+	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
 		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
@@ -151,88 +152,15 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (o
 	return left.have, nil
 }
 
-// keepDocker makes daemon.json as it should be and has Docker restarted where
-// that is needed. It reports whether docker0's address may be touched: not while
-// a dockerd is about to change it itself.
-func (l *Loop) keepDocker(ctx context.Context, now dockerScene, mends *mends) (settled bool, problems []Problem, err error) {
-	want := now.want
-	part, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	have, err := l.cfg.Docker.Observe(part)
-	if err != nil {
-		return false, nil, err
-	}
-	changes, whole := due(l, mends, docker.Diff(want, have), func(c docker.Change) drift.Drift { return c.Drift })
-	if len(changes) > 0 {
-		began := time.Now()
-		if err := l.cfg.Docker.Apply(part, changes); err != nil {
-			return false, nil, err
-		}
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.docker; last != nil {
-				cause = now.cause(*last)
-			}
-			l.mended(c.Drift, began, cause)
-		}
-		if have, err = l.cfg.Docker.Observe(part); err != nil {
-			return false, nil, err
-		}
-	}
-	if whole {
-		l.scenes.docker = &now
-	}
-	l.cfg.Membership.Open(have.Obstacle == "")
-	if want.Direct && have.Obstacle != "" && !have.Stale {
-		problems = append(problems, Problem{
-			What: "peers in this host's underlay subnet are reached by tunnels, for Docker lets no packets through that come without: " + have.Obstacle,
-			Do:   "nothing, if tunnels will do: gremesh restarts no Docker for this alone",
-		})
-	}
-	if have.Stale && l.restarts.due(want) {
-		l.beReady() // systemd would not restart a unit that waits for this one
-		l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) })
-	}
-	if since, yes := l.restarts.underWay(); yes {
-		return false, append(problems, Problem{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}), nil
-	}
-	if !have.Stale {
-		l.restarts.helped()
-		return true, append(problems, behind(want, have)...), nil
-	}
-	problem := Problem{
-		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),
-		Do:   "restart Docker",
-	}
-	if err := l.restarts.failure(); err != nil {
-		problem.What += ": " + err.Error()
-	}
-	return false, append(problems, problem), nil
-}
-
-// restartDocker runs beside the passes.
-func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
-	began := time.Now()
-	err := l.cfg.Docker.Restart(ctx)
-	switch {
-	case err == nil:
-		l.record(drift.Drift{Object: dockerd, Is: "running with the settings from before", Should: "restarted"}, began,
-			fmt.Sprintf("daemon.json has bip %s and mtu %d", want.Bip, want.MTU))
-	case !errors.Is(err, docker.ErrNever):
-		l.cfg.Log.Warn("docker could not be restarted", "err", err)
-	}
-	return err
-}
-
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
-// mesh: what it has may be another host's by now.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) error {
+// mesh: what it has may be another host's by now. It returns what there was.
+func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
-		return err
+		return bridge.Actual{}, err
 	}
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
@@ -243,7 +171,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if len(changes) > 0 {
 		began := time.Now()
 		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
-			return err
+			return bridge.Actual{}, err
 		}
 		for _, c := range changes {
 			cause := l.firstCause()
@@ -253,13 +181,13 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 			l.mended(c.Drift, began, cause)
 		}
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
-			return err
+			return bridge.Actual{}, err
 		}
 	}
 	if whole {
 		l.scenes.host = &left
 	}
-	return nil
+	return have, nil
 }
 
 // sooner is the earlier of two times; the zero time is never.

@@ -39,6 +39,9 @@ type TunnelConfig struct {
 	Fallback []string // types that a pair moves to, in this order, when Type does not get through
 	Key      uint32   // GRE key, VXLAN or Geneve network identifier; 0: none
 	BFD      bool
+	// Retry is how long a pair that has moved stays before Type is tried again.
+	// Hosts may differ in it: that of the one which decides for the pair counts.
+	Retry time.Duration
 }
 
 // ValidTunnelType tells whether a tunnel may be of that type.
@@ -49,10 +52,10 @@ func (t TunnelConfig) Types() []string { return append([]string{t.Type}, t.Fallb
 
 // Overhead is what the tunnels take from the underlay's MTU, in bytes: that of
 // the type which takes most, so that a pair can move to it. It is the outer
-// IPv4 header 20, the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
+// IPv4 header 20, or 40 of IPv6 (RFC 8200), the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
 // more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348), for Geneve
 // UDP 8 and Geneve without options 8 (RFC 8926).
-func (t TunnelConfig) Overhead() int {
+func (t TunnelConfig) Overhead(underlay netip.Addr) int {
 	most := 0
 	for _, of := range t.Types() {
 		overhead := 50
@@ -63,6 +66,9 @@ func (t TunnelConfig) Overhead() int {
 			overhead = 38
 		}
 		most = max(most, overhead)
+	}
+	if underlay.Is6() {
+		most += 20
 	}
 	return most
 }
@@ -134,6 +140,8 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
 		if cfg.PerPeer {
+			tunnel := &desired.Switch.Tunnels[len(desired.Switch.Tunnels)-1]
+			tunnel.MAC = ovsdb.MAC(bridge.MAC(lease.Bip(peer.Subnet).Addr()))
 			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
 		}
 	}

@@ -25,7 +25,7 @@ func testConfig() Config {
 	return Config{
 		Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 		Switch: "br0", Bridge: "docker0", UnderlayMTU: 1500, PeerGrace: 10 * time.Minute,
-		Tunnel: TunnelConfig{Type: "gre", BFD: true}, Flood: true,
+		Tunnel: TunnelConfig{Type: "gre", BFD: true, Retry: time.Hour}, Flood: true,
 		NAT: masq.FileState{Read: true},
 	}
 }
@@ -85,7 +85,7 @@ func renderPlan(desired *Desired, problems []Problem) string {
 		b.WriteString("# nothing is touched\n")
 	} else {
 		fmt.Fprintf(&b, "# daemon.json: \"bip\": %q, \"mtu\": %d\n", desired.Docker.Bip, desired.Docker.MTU)
-		for _, c := range ovsdb.Diff(desired.Switch, ovsdb.Actual{}) {
+		for _, c := range ovsdb.Diff(desired.Switch, ovsdb.Actual{Static: map[ovsdb.MAC]int{}}) {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
 		have := bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true, MTU: 1500}, Sysctls: map[string]string{}}

@@ -175,3 +175,65 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 		})
 	}
 }
+
+func TestTheFirstRestartWaitsForThePathsAndNotForLong(t *testing.T) {
+	for name, tt := range map[string]struct {
+		measure, newcomer time.Duration // after the start; zero: never
+		want              time.Duration
+	}{
+		"a path that is never measured":  {0, 0, measuredBy},
+		"paths that are measured":        {500 * time.Millisecond, 0, quietFor},
+		"measured late":                  {2 * time.Second, 0, 2 * time.Second},
+		"a host that is started as late": {500 * time.Millisecond, 700 * time.Millisecond, 700*time.Millisecond + quietFor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, peers := time.Now(), []Host{testHost(2)}
+				l := &Loop{patience: began.Add(measuredBy)}
+				for {
+					since := time.Since(began)
+					if tt.measure > 0 && since >= tt.measure {
+						peers[0].Path = 1500
+					}
+					if tt.newcomer > 0 && since >= tt.newcomer && len(peers) == 1 {
+						peers = append(peers, testHost(3))
+						peers[1].Path = 1400
+					}
+					if l.unmeasured(time.Now(), peers).IsZero() {
+						break
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("after %s, want %s", took, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestDockerIsRestartedOnceThePathsAreMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := staleDocker()
+		w.takes = func() { w.docker.Stale = false }
+		l := w.loop()
+		l.patience = time.Now().Add(measuredBy)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		time.Sleep(measuredBy - time.Second)
+		synctest.Wait()
+		if w.restarts != 0 || !w.says(l, "about to be restarted") {
+			t.Errorf("%d restarts, %+v", w.restarts, l.Status(t.Context()).Problems)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if w.restarts != 1 {
+			t.Errorf("%d restarts", w.restarts)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -6,6 +6,12 @@ type Actual struct {
 	Bridge Bridge   // the configured bridge
 	Stale  []Bridge // bridges of ours with another name, sorted by name
 	Ports  []Port   // every port of every bridge, others' too, sorted by name
+
+	// Static are the static entries of the configured bridge's forwarding table
+	// for untagged frames, MAC address to OfPort; nil where ovs-vswitchd can't be
+	// asked, or takes none: then Learns says why. Shared: read only.
+	Static map[MAC]int
+	Learns string
 }
 
 // Bridge is one row of the Bridge table.

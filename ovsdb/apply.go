@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ovn-org/libovsdb/ovsdb"
@@ -22,7 +23,8 @@ const (
 
 // Apply commits the changes in one transaction, all or none, and returns when
 // ovs-vswitchd has acted on them: what Observe returns after that has the
-// ofport or the error of every port. After an error the transaction may have
+// ofport or the error of every port. Then it makes the entries of the forwarding
+// table, which need their ports. After an error the transaction may have
 // been committed all the same; Observe tells.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
@@ -39,11 +41,22 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
+	defer c.Refresh()
+	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops) > 0 }) {
+		if err := s.configure(ctx, changes); err != nil {
+			return err
+		}
+	}
+	return c.pin(ctx, s, changes)
+}
+
+// configure commits changes and waits for ovs-vswitchd.
+func (s *session) configure(ctx context.Context, changes []Change) error {
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
 	if err := s.settle(ctx, nextCfg); err != nil {
 		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; "+

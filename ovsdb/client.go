@@ -25,6 +25,7 @@ type Client struct {
 	changed chan struct{}
 	tried   chan struct{} // closed when the first attempt to connect has ended
 	writing sync.Mutex    // one Apply at a time
+	table   table
 
 	mu   sync.Mutex
 	live *session // nil while there is no connection
@@ -80,7 +81,7 @@ func (c *Client) Run(ctx context.Context) error {
 // connectOnce lives as long as one connection. Every connection has a libovsdb
 // client of its own, so that no row of an earlier one can be left in its cache.
 func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
-	s, err := dial(ctx, c.config.DB, c.wake)
+	s, err := dial(ctx, c.config.DB, c.wake, c.Refresh)
 	if err == nil {
 		c.config.Log.Info("connected to Open vSwitch", "db", c.config.DB)
 		c.publish(s, nil)

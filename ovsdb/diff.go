@@ -15,13 +15,14 @@ import (
 // Change is one difference and the operations that mend it.
 type Change struct {
 	drift.Drift
-	ops  []ovsdb.Operation
-	refs []reference // come after all ops
+	ops   []ovsdb.Operation
+	refs  []reference // come after all ops
+	entry *entry      // in the forwarding table, which is not in the database; nil: none
 }
 
 // Diff returns what must change for have to become want, in the order in which
 // the commands may be run by hand: the bridge, new ports, ports that differ,
-// ports to delete, bridges to delete. have must be observed of want's bridge.
+// the forwarding table, ports to delete, bridges to delete. have must be observed of want's bridge.
 //
 // What is not ours is left alone, and a tunnel that would get in its way is not
 // made: see Conflicts.
@@ -37,7 +38,7 @@ func Diff(want Switch, have Actual) []Change {
 	// Open vSwitch can fail to give a tunnel's identity to a new port in the
 	// transaction that takes it from an old one ("File exists"), and does not
 	// try again. So the new one is left to the next Diff.
-	held := make(map[identity]bool)
+	held, made := make(map[identity]bool), make(map[string]bool)
 	for _, p := range have.Ports {
 		if p.Ours {
 			held[identityOf(p.Tunnel)] = true
@@ -61,12 +62,15 @@ func Diff(want Switch, have Actual) []Change {
 				mends = append(mends, mendPort(want.Mesh, t, p)...)
 			case p.Ours:
 				changes = append(changes, movePort(want, t, p))
+				made[t.Name] = true
 			case !blocked && !held[identityOf(t)]:
 				changes = append(changes, newPort(want, t))
+				made[t.Name] = true
 			}
 		}
 	}
 	changes = append(changes, mends...)
+	changes = append(changes, diffFDB(want, have, names, ports, made)...)
 
 	foreign := make(map[string]bool) // bridges with ports of others
 	for _, p := range have.Ports {

@@ -12,7 +12,8 @@ import (
 )
 
 // Observe returns what Open vSwitch holds, at least as new as the call. It
-// costs one question to ovsdb-server and a walk over the cache; the error says
+// costs one question to ovsdb-server and a walk over the cache, and one to
+// ovs-vswitchd where its forwarding table may be another; the error says
 // what was tried and how to start Open vSwitch. Before the first attempt to
 // connect has ended it waits for that, 2 s at the most.
 func (c *Client) Observe(ctx context.Context) (Actual, error) {
@@ -30,6 +31,7 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 			return Actual{}, c.unreachable(err)
 		}
 		if have, whole := rows.actual(c.config.Bridge); whole {
+			c.join(ctx, &have)
 			return have, nil
 		}
 	}

@@ -23,11 +23,11 @@ type session struct {
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// dial connects and fills the cache. wake is called when a row changes, and
-// must not block. It takes no longer than dialTimeout, whatever becomes of ctx:
+// dial connects and fills the cache. wake is called when a row changes, doubt
+// before it unless nothing but a BFD session did; they must not block. It takes no longer than dialTimeout, whatever becomes of ctx:
 // when the context of one of its calls ends, libovsdb looks at an answer that may
 // just be coming in, which is a data race (v0.7.0).
-func dial(ctx context.Context, db string, wake func()) (*session, error) {
+func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
@@ -45,9 +45,14 @@ func dial(ctx context.Context, db string, wake func()) (*session, error) {
 	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc:    func(table string, _ model.Model) { s.event(table, wake) },
-			UpdateFunc: func(table string, _, _ model.Model) { s.event(table, wake) },
-			DeleteFunc: func(table string, _ model.Model) { s.event(table, wake) },
+			AddFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
+			UpdateFunc: func(table string, old, now model.Model) {
+				if table != tableRoot && unsettled(old, now) {
+					doubt()
+				}
+				s.event(table, wake)
+			},
+			DeleteFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are

@@ -29,6 +29,7 @@ type Tunnel struct {
 	Local  netip.Addr // options:local_ip, this host's underlay address
 	Key    uint32     // options:key; 0: none
 	BFD    bool       // bfd:enable
+	MAC    MAC        // that is behind it, a static entry of the bridge's forwarding table; zero: the bridge learns
 	Peer   Peer       // external_ids, so that ovs-vsctl reads as an audit
 }
 

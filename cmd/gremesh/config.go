@@ -60,10 +60,11 @@ type OVSConfig struct {
 
 // TunnelConfig is what all tunnels of a mesh have in common.
 type TunnelConfig struct {
-	Type     string   `mapstructure:"type"`     // gre, vxlan or geneve
-	Fallback []string `mapstructure:"fallback"` // types for pairs that the first does not get through to
-	Key      uint32   `mapstructure:"key"`      // GRE key, VXLAN or Geneve network identifier; 0: none
-	BFD      bool     `mapstructure:"bfd"`
+	Type     string        `mapstructure:"type"`     // gre, vxlan or geneve
+	Fallback []string      `mapstructure:"fallback"` // types for pairs that the first does not get through to
+	Retry    time.Duration `mapstructure:"retry"`    // until a pair that has moved tries the first type again
+	Key      uint32        `mapstructure:"key"`      // GRE key, VXLAN or Geneve network identifier; 0: none
+	BFD      bool          `mapstructure:"bfd"`
 }
 
 // DockerConfig is the Docker daemon of this host.
@@ -150,6 +151,7 @@ func defaults() map[string]any {
 		"tunnel.fallback":               []string{},
 		"tunnel.key":                    0,
 		"tunnel.bfd":                    true,
+		"tunnel.retry":                  "1h",
 		"route":                         perPeer,
 		"direct":                        never,
 		"flood":                         "off",

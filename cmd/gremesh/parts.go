@@ -45,7 +45,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
 
 func (c Config) tunnel() mesh.TunnelConfig {
-	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD}
+	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD, Retry: c.Tunnel.Retry}
 }
 
 // gossip is the configuration of this host's part in gossip.

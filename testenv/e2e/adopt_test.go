@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,8 +41,8 @@ func TestAdoptingWhatWasMadeByHand(t *testing.T) {
 		names[h], err = ports(ctx, h)
 		must(t, err)
 	}
-	staying := []*pinger{keepPingingFast(t, h1, h2), keepPingingFast(t, h2, h1)}
-	leaving := []*pinger{keepPingingFast(t, h1, h3), keepPingingFast(t, h3, h1)}
+	staying := []*pinger{keepPingingFast(t, h1, h2.RecipeBip().Addr()), keepPingingFast(t, h2, h1.RecipeBip().Addr())}
+	leaving := []*pinger{keepPingingFast(t, h1, h3.RecipeBip().Addr()), keepPingingFast(t, h3, h1.RecipeBip().Addr())}
 
 	must(t, l.Form(nil))
 	must(t, l.StartAgents(ctx))
@@ -75,7 +76,7 @@ func TestAdoptingWhatWasMadeByHand(t *testing.T) {
 	})
 	// Between h2 and h3 packets may have gone through h1, which let them, until
 	// its ports were protected.
-	leaving = append(leaving, keepPingingFast(t, h2, h3), keepPingingFast(t, h3, h2))
+	leaving = append(leaving, keepPingingFast(t, h2, h3.RecipeBip().Addr()), keepPingingFast(t, h3, h2.RecipeBip().Addr()))
 	outlives(t, 2*time.Second, func() error { return hasPort(ctx, h1, "gre1", true) }) // with one end adopted
 	for _, h := range []*testenv.Host{h2, h3} {
 		if a := adoption(t, h, "--yes"); len(a.Ports) != 2 || len(a.Left) != 0 {
@@ -167,12 +168,12 @@ func (p *pinger) uninterrupted(t *testing.T) {
 }
 
 // keepPingingFast pings from docker0 to docker0, a hundred times a second.
-func keepPingingFast(t *testing.T, from, to *testenv.Host) *pinger {
+func keepPingingFast(t *testing.T, from *testenv.Host, to netip.Addr) *pinger {
 	t.Helper()
 	dir := t.TempDir()
-	testenv.Eventually(t, soon, func() error { return from.Ping(t.Context(), "", to.RecipeBip().Addr(), 0) })
-	p := &pinger{replies: filepath.Join(dir, from.Name+to.Name+"out")}
-	p.stop = background(t, from, p.replies, filepath.Join(dir, "err"), "ping", "-D", "-n", "-i", "0.01", to.RecipeBip().Addr().String())
+	testenv.Eventually(t, soon, func() error { return from.Ping(t.Context(), "", to, 0) })
+	p := &pinger{replies: filepath.Join(dir, from.Name+to.String()+"out")}
+	p.stop = background(t, from, p.replies, filepath.Join(dir, "err"), "ping", "-D", "-n", "-i", "0.01", to.String())
 	p.more(t)
 	return p
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // Of these, h1 and h3 are in the first, and h2 is in the second.
@@ -22,18 +23,17 @@ var directSubnets = []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24"), netip.
 // TestDirect has hosts of which two are in one subnet, and one is beyond a
 // router.
 func TestDirect(t *testing.T) {
-	l := start(t, testenv.Config{Hosts: 3, Docker: true, Subnets: directSubnets})
+	l := start(t, testenv.Config{Hosts: 3, Docker: true, Outside: true, Subnets: directSubnets})
 	noRaces(t, l)
 	before := daemonJSON(t, l.Host(1))
 	must(t, l.Form(map[string]any{"direct": "same-subnet", "node.advertise": underlayDevice()}))
 	must(t, l.StartAgents(t.Context()))
 	whole(t, l)
-	natByHand(t, l)
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
 	inTurn(t, l,
 		behaviour{"hosts of one subnet do without the tunnel", neighboursAreDirect},
 		behaviour{"TCP passes stateful firewalls", statefulFirewallsPass},
-		behaviour{"containers see each other's addresses", directSources},
+		behaviour{"who sees which source", sources},
 		behaviour{"Docker's FORWARD DROP", forwardDrop},
 		behaviour{"a host that says never has tunnels to all", oneSaysNever},
 		behaviour{"a host that moves to another subnet, and back", movesAway},
@@ -94,8 +94,8 @@ func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 		t.Errorf("%d packets of neighbours in the tunnels", n)
 	}
 	for _, h := range l.Hosts() {
-		if s := status(t, h); len(s.Problems) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s has problems: %+v", h.Name, found)
 		}
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
 		if has := strings.Contains(daemonJSON(t, h), "allow-direct-routing"); has != dockerKnowsDirect(t) {
@@ -117,20 +117,6 @@ func dockerKnowsDirect(t *testing.T) bool {
 	out, err := exec.CommandContext(t.Context(), "dockerd", "--version").Output()
 	must(t, err)
 	return !regexp.MustCompile(`version (1\d|2[0-7]|28\.[01])\.`).Match(out)
-}
-
-func directSources(t *testing.T, l *testenv.Lab) {
-	eachPair(t, l, func(from, to testenv.End) {
-		got, err := testenv.Source(t.Context(), from, to)
-		if err != nil || got != from.Addr {
-			t.Errorf("%s sees %s (%s) as %s: %v", to.Name, from.Name, from.Addr, got, err)
-		}
-	})
-	c1, h3 := container(t, l.Host(1), "c1"), l.Host(3)
-	got, err := testenv.Source(t.Context(), c1, h3.End().At(status(t, h3).Host.Bip.Addr()))
-	if err != nil || got != c1.Addr {
-		t.Errorf("docker0 of %s sees %s as %s: %v", h3.Name, c1.Addr, got, err)
-	}
 }
 
 func forwardDrop(t *testing.T, l *testenv.Lab) {
@@ -190,6 +176,7 @@ func movesAway(t *testing.T, l *testenv.Lab) {
 
 // networkThatDrops is as many clouds: one way, which is enough.
 func networkThatDrops(t *testing.T, l *testenv.Lab) {
+	needs(t, kernel.NFTablesIP)
 	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
 	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	began := time.Now()

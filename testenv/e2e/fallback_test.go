@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,8 +15,7 @@ import (
 
 const metricsAt = "127.0.0.1:9747"
 
-// TestPairsWithoutGRE has a mesh whose pairs may move to VXLAN. That the first
-// type is tried again after an hour is tested without one, in mesh/fallback_test.go.
+// TestPairsWithoutGRE has a mesh whose pairs may move to VXLAN.
 func TestPairsWithoutGRE(t *testing.T) {
 	l := start(t, testenv.Config{Hosts: 3})
 	late := l.Host(3).Dir + "/ovs/late.sock" // so that its agent can be made blind
@@ -37,7 +35,11 @@ func TestPairsWithoutGRE(t *testing.T) {
 		behaviour{"GRE that passes again is used by agents that find no port", backToGRE},
 		behaviour{"GRE filtered both ways", func(t *testing.T, l *testenv.Lab) { movesToVXLAN(t, l, l.Host(2), l.Host(1), true) }},
 		behaviour{"a port that is deleted is made anew with its type", deletedFallback},
+		behaviour{"GRE is tried again, in vain", triedInVain},
 		behaviour{"nothing passes: both are named", nothingPasses},
+		behaviour{"GRE is tried again, and passes", func(t *testing.T, l *testenv.Lab) {
+			testenv.Eventually(t, soon, func() error { return typesAre(t.Context(), l, "gre") })
+		}},
 		behaviour{"a blind peer is not filtered", blindPeerIsNotFiltered},
 	)
 }
@@ -137,8 +139,8 @@ func fallbackIsSaid(t *testing.T, l *testenv.Lab) {
 			}
 		}
 	}
-	if s := status(t, l.Host(3)); len(s.Problems) > 0 {
-		t.Errorf("the third host has problems: %+v", s.Problems)
+	if found := problems(t, l.Host(3)); len(found) > 0 {
+		t.Errorf("the third host has problems: %+v", found)
 	}
 	must(t, meshAuditExit(t, l.Host(3), 0, "6 of 6", "clean", "IP protocol 47 (GRE) is filtered between h1 and h2: this pair uses vxlan"))
 }
@@ -174,8 +176,8 @@ func backToGRE(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "gre") })
 	whole(t, l)
 	for _, h := range pair {
-		if s := status(t, h); len(s.Problems) > 0 {
-			t.Errorf("%s: problems remain: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s: problems remain: %+v", h.Name, found)
 		}
 	}
 }
@@ -188,6 +190,43 @@ func deletedFallback(t *testing.T, l *testenv.Lab) {
 		testenv.Eventually(t, soon, func() error { return hasPort(ctx, h, name, true) })
 		testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
 	}
+}
+
+// triedInVain has the two agents try GRE every 10 s from here on.
+func triedInVain(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
+	for _, h := range []*testenv.Host{h1, h2} {
+		must(t, h.WriteConfig(map[string]any{
+			"mesh.bootstrap": h == h1, "mesh.join": joins(h1, h), "metrics.listen": metricsAt,
+			"tunnel.fallback": []string{"vxlan"}, "tunnel.retry": "10s",
+		}))
+	}
+	restartAgents(t, l, h1, h2)
+	pings := pingBip(t, h1, h2)
+	testenv.Eventually(t, soon, func() error { return hasType(ctx, h1, h2, "vxlan") })
+	for _, h := range []*testenv.Host{h1, h2} {
+		testenv.Eventually(t, soon, func() error {
+			out, err := h.Gremesh(ctx, "history", "-n", "0")
+			if err == nil && !strings.Contains(out, "gre is tried again with ") {
+				err = fmt.Errorf("%s has not tried GRE again:\n%s", h.Name, out)
+			}
+			return err
+		})
+	}
+	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
+	outage := pings.outage(t)
+	t.Logf("outage of docker0 to docker0 by a trial in vain: %s", outage)
+	if outage > 6*time.Second {
+		t.Error("that is too long")
+	}
+}
+
+// joins are the seeds of a host where the first one has founded the mesh.
+func joins(first, h *testenv.Host) []string {
+	if h == first {
+		return nil
+	}
+	return []string{first.Addr.String()}
 }
 
 func nothingPasses(t *testing.T, l *testenv.Lab) {
@@ -246,33 +285,4 @@ func blindPeerIsNotFiltered(t *testing.T, l *testenv.Lab) {
 	})
 	run(t, h3, "ovs-appctl", "-t", "ovsdb-server", "ovsdb-server/add-remote", "punix:"+late)
 	testenv.Eventually(t, soon, func() error { return hasType(ctx, h2, h3, "gre") })
-}
-
-func TestMeshOfGeneve(t *testing.T) {
-	l := start(t, testenv.Config{Hosts: 3})
-	must(t, l.Form(map[string]any{"tunnel.type": "geneve", "metrics.listen": metricsAt}))
-	must(t, l.StartAgents(t.Context()))
-	whole(t, l)
-	noRaces(t, l)
-	fullSize(t, l, 1450)
-	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
-	must(t, hasType(ctx, h1, h2, "geneve"))
-	for _, h := range l.Hosts() {
-		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
-	}
-
-	must(t, l.Filter(ctx, h1, h2, "geneve"))
-	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "no Geneve from h1", "allow UDP port 6081 (Geneve)") })
-	must(t, l.Heal(ctx))
-	whole(t, l)
-
-	config, err := os.ReadFile(h2.ConfigFile())
-	must(t, err)
-	second := h2.Dir + "/second.yaml"
-	text := strings.NewReplacer("/state", "/state2", "gremesh.sock", "second.sock").Replace(string(config))
-	must(t, os.WriteFile(second, []byte(text), 0o600))
-	out, err := h2.Exec(ctx, "gremesh", "agent", "--config", second)
-	if err == nil || !strings.Contains(err.Error(), "metrics.listen: another program listens at "+metricsAt) {
-		t.Errorf("a second agent: %v\n%s", err, out)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // healedWithin is for what is undone by hand, on a busy machine.
@@ -25,6 +26,7 @@ type masqFile struct{ path string }
 // TestMasquerading has hosts beside an outside, whose operator writes another
 // masquerade file in each step, or is at odds with the packet filter.
 func TestMasquerading(t *testing.T) {
+	needs(t, kernel.NFTablesIP)
 	f := masqFile{filepath.Join(t.TempDir(), "masquerade.yaml")}
 	l := startMesh(t, testenv.Config{Hosts: 3, Docker: true, Outside: true}, map[string]any{"masquerade.config_file": f.path})
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
@@ -36,6 +38,8 @@ func TestMasquerading(t *testing.T) {
 		behaviour{"everything keeps its source", f.everything},
 		behaviour{"FORWARD drops", forwardDrops},
 		behaviour{"a firewall of others drops", othersDrop},
+		behaviour{"a distribution rejects", distributionRejects},
+		behaviour{"strict rp_filter", strictReversePath},
 		behaviour{"iptables-legacy", f.legacy},
 		behaviour{"flushed by hand", flushed},
 	)
@@ -189,40 +193,6 @@ func (f masqFile) everything(t *testing.T, l *testenv.Lab) {
 	sources(t, l)
 }
 
-// forwardDrops leaves mesh traffic no accept but ours.
-func forwardDrops(t *testing.T, l *testenv.Lab) {
-	icc := []string{"FORWARD", "-i", "docker0", "-o", "docker0", "-j", "ACCEPT"}
-	for _, h := range l.Hosts() {
-		run(t, h, "iptables", "-P", "FORWARD", "DROP")
-		run(t, h, append([]string{"iptables", "-D"}, icc...)...)
-	}
-	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
-	for _, h := range l.Hosts() {
-		s := status(t, h)
-		if len(s.Problems) > 0 {
-			t.Errorf("%s: %+v", h.Name, s.Problems)
-		}
-		run(t, h, append([]string{"iptables", "-A"}, icc...)...)
-	}
-}
-
-// othersDrop is where no accept of ours can help: what drops is named.
-func othersDrop(t *testing.T, l *testenv.Lab) {
-	h := l.Host(2)
-	run(t, h, "nft", "add table inet theirs; add chain inet theirs guard { type filter hook forward priority 10; policy drop; }")
-	named := func() error {
-		return problem(t.Context(), h, "nftables table inet theirs chain guard drops mesh traffic", "policy DROP", "nft insert rule inet theirs guard")
-	}
-	testenv.Eventually(t, soon, named)
-	run(t, h, "nft", "delete table inet theirs")
-	testenv.Eventually(t, soon, func() error {
-		if named() == nil {
-			return errors.New("the problem is still there")
-		}
-		return nil
-	})
-}
-
 // legacy has a Docker of the other iptables beside: our accept is put into that
 // DOCKER-USER, too. That iptables gives no notice, and so the file wakes the
 // agent.
@@ -246,28 +216,4 @@ func (f masqFile) legacy(t *testing.T, l *testenv.Lab) {
 		run(t, h, append([]string{"iptables-legacy"}, strings.Fields(undo)...)...)
 	}
 	must(t, os.Remove(f.path))
-}
-
-// flushed is done by hand, on all hosts; what is Docker's comes back with its
-// next start.
-func flushed(t *testing.T, l *testenv.Lab) {
-	for _, by := range []string{"iptables -P FORWARD ACCEPT && iptables -F", "nft flush ruleset"} {
-		began := time.Now()
-		for _, h := range l.Hosts() {
-			run(t, h, "sh", "-c", by)
-		}
-		for _, h := range l.Hosts() {
-			testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
-			must(t, keepsSources(t.Context(), h, h.Addr.String()))
-			for _, change := range recent(t, h, began) {
-				if took := change.Time.Sub(began); took > healedWithin {
-					t.Errorf("%s: %s was put right %s after %s", h.Name, change.Object, took, by)
-				}
-			}
-			if len(recent(t, h, began)) == 0 {
-				t.Errorf("%s: %s has changed nothing", h.Name, by)
-			}
-		}
-		eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
-	}
 }

@@ -15,7 +15,7 @@ func TestUnderlaysOfMoreOrLess(t *testing.T) {
 	l := startMesh(t, testenv.Config{
 		Hosts: 3, MTU: 9000,
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24"), netip.MustParsePrefix("10.90.1.0/24")},
-	}, nil)
+	}, map[string]any{"metrics.listen": metricsAt})
 	inTurn(t, l,
 		behaviour{"a jumbo underlay gives a jumbo docker0", jumbo},
 		behaviour{"GRE filtered one way is named at both ends", func(t *testing.T, l *testenv.Lab) { filteredIsNamed(t, l, "gets to") }},
@@ -50,8 +50,16 @@ func filteredIsNamed(t *testing.T, l *testenv.Lab, first string) {
 		return problem(ctx, h1, "no GRE "+first, h2.Addr.String(), "IP protocol 47")
 	})
 	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "no GRE from", h1.Addr.String(), "IP protocol 47") })
-	if s := status(t, h3); len(s.Problems) > 0 {
-		t.Errorf("the third host has problems: %+v", s.Problems)
+	for _, pair := range [][2]*testenv.Host{{h1, h2}, {h2, h1}} {
+		h, to := pair[0], pair[1]
+		must(t, auditExit(t, h, 0, "no GRE", to.Addr.String(), "allow IP protocol 47"))
+		scraped := run(t, h, "busybox", "wget", "-q", "-O", "-", "http://"+metricsAt+"/metrics")
+		if want := fmt.Sprintf(`gremesh_tunnel_filtered{peer=%q,type="gre",underlay="%s"} 1`, to.Name, to.Addr); !strings.Contains(scraped, want+"\n") {
+			t.Errorf("%s: no %s in\n%s", h.Name, want, scraped)
+		}
+	}
+	if found := problems(t, h3); len(found) > 0 {
+		t.Errorf("the third host has problems: %+v", found)
 	}
 	must(t, l.Heal(ctx))
 	whole(t, l)

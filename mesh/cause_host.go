@@ -1,0 +1,116 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// cause names what made a difference in the kernel. remade is why Open vSwitch
+// was given its bridge in this pass; empty: it was not.
+func (now hostScene) cause(last hostScene, started young, remade string, d drift.Drift) string {
+	switch {
+	case now.want.Bridge == "":
+		return "Docker has not been restarted yet, and docker0 has another address than the bip"
+	case last.want.Bridge == "":
+		return dockerd + " has the bip now"
+	case now.want.Bip != last.want.Bip:
+		return "this host has another subnet"
+	case now.want.MTU != last.want.MTU:
+		return "the MTU is to be another"
+	}
+	if why := now.bridgeCause(last, d.Object); why != "" {
+		if started[dockerd] {
+			return dockerd + " was restarted: " + why
+		}
+		return why
+	}
+	if why := now.peerCause(last, d.Object); why != "" {
+		return why
+	}
+	if strings.HasPrefix(d.Object, "link "+now.want.Port+" ") {
+		switch anew := now.have.Port.Index != last.have.Port.Index; {
+		case anew && remade != "":
+			return remade
+		case started[vswitchd]:
+			return vswitchd + " was restarted"
+		case anew:
+			return now.want.Port + " was made anew"
+		}
+	}
+	if started[dockerd] && strings.Contains(d.Object, now.want.Bridge) {
+		return dockerd + " was restarted"
+	}
+	return unknownCause
+}
+
+// bridgeCause names what has become of Docker's bridge, as far as an object
+// depends on that.
+func (now hostScene) bridgeCause(last hostScene, object string) string {
+	name := now.want.Bridge
+	if strings.HasPrefix(object, "sysctl ") && !strings.Contains(object, name) {
+		return ""
+	}
+	isPort := strings.HasPrefix(object, "link "+now.want.Port+" ") // its own MTU and state depend on nothing
+	if isPort && !strings.HasSuffix(object, " master") {
+		return ""
+	}
+	isRoute := strings.HasPrefix(object, "route ")
+	switch {
+	case !now.have.Bridge.Exists:
+		return name + " was deleted"
+	case now.have.Bridge.Index != last.have.Bridge.Index:
+		return name + " was made anew"
+	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object == "address of "+name):
+		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, addresses(last.have.Addrs), addresses(now.have.Addrs))
+	case last.have.Bridge.Up && !now.have.Bridge.Up && isRoute:
+		return name + " was taken down"
+	}
+	return ""
+}
+
+// peerCause names what has become of the peer that an object leads to.
+func (now hostScene) peerCause(last hostScene, object string) string {
+	is, wanted := peerBehind(now.want.Peers, object)
+	was, known := peerBehind(last.want.Peers, object)
+	switch {
+	case wanted && !known:
+		return fmt.Sprintf("the host with %s has come", is.Bip.Masked())
+	case known && !wanted:
+		return fmt.Sprintf("the host with %s has gone", was.Bip.Masked())
+	case is.Via.IsValid() && !was.Via.IsValid():
+		return fmt.Sprintf("the host with %s needs no tunnel: it is in this host's underlay subnet, and both take direct packets", is.Bip.Masked())
+	case was.Via.IsValid() && !is.Via.IsValid():
+		return fmt.Sprintf("the host with %s needs a tunnel: it has left this host's underlay subnet, or one of the two takes no direct packets", is.Bip.Masked())
+	case is.Via != was.Via:
+		return fmt.Sprintf("the host with %s has moved from %s to %s", is.Bip.Masked(), was.Via, is.Via)
+	}
+	return ""
+}
+
+// peerBehind is the peer that a route, neighbour or FDB entry is for.
+func peerBehind(peers []bridge.Peer, object string) (bridge.Peer, bool) {
+	i := slices.IndexFunc(peers, func(p bridge.Peer) bool {
+		return object == "route "+p.Bip.Masked().String() || object == "neighbour "+p.Bip.Addr().String() ||
+			object == "fdb "+bridge.MAC(p.Bip.Addr()).String()
+	})
+	if i < 0 {
+		return bridge.Peer{}, false
+	}
+	return peers[i], true
+}
+
+func addresses(all []netip.Prefix) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var words []string
+	for _, a := range all {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
+}

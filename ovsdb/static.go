@@ -1,0 +1,151 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ovn-org/libovsdb/model"
+)
+
+// table is what is known of the forwarding table of the observed bridge. It is
+// in no database and gives no notice, so it is asked for when something was seen
+// that can have changed it: another ovs-vswitchd, a row that is not as it was, a
+// change of our own; and after Refresh.
+type table struct {
+	doubt  atomic.Bool // it may have changed since it was read
+	mu     sync.Mutex  // held while it is read
+	asked  process     // the ovs-vswitchd whose table it is
+	able   bool        // that one takes static entries
+	static map[MAC]int
+}
+
+var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
+
+// Refresh has the next Observe look anew at what gives no notice of a change.
+func (c *Client) Refresh() { c.table.doubt.Store(true) }
+
+// join adds what is known of the forwarding table.
+func (c *Client) join(ctx context.Context, have *Actual) {
+	t := &c.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.read(ctx, c.config.DB, have.Bridge)
+	if err != nil {
+		have.Learns = err.Error()
+		return
+	}
+	have.Static = t.static
+}
+
+func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
+	runs, err := vswitchd(db)
+	if err != nil {
+		return err
+	}
+	switch doubt := t.doubt.Swap(false); {
+	case runs == t.asked && !t.able:
+		return errUnable
+	case runs == t.asked && !doubt:
+		return nil
+	}
+	if err := t.ask(ctx, db, runs, bridge); err != nil {
+		t.doubt.Store(true)
+		return err
+	}
+	return nil
+}
+
+func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
+	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
+		t.static = map[MAC]int{}
+		t.doubt.Store(true)
+		return nil
+	}
+	ctl, err := dialControl(ctx, db, runs)
+	if err != nil {
+		return err
+	}
+	defer ctl.close()
+	shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
+	if err != nil {
+		return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
+	}
+	if runs != t.asked { // not earlier: it has these commands when it has made a bridge
+		commands, err := ctl.call(ctx, "list-commands")
+		if err != nil {
+			return err
+		}
+		t.asked, t.able = runs, strings.Contains(commands, "fdb/add")
+	}
+	if !t.able {
+		return errUnable
+	}
+	t.static = parseFDB(shown)
+	return nil
+}
+
+// unsettled tells whether ovs-vswitchd may have dropped entries for what has
+// become of a row. It does when a port is made anew or protected, and for
+// nothing that is written about a BFD session.
+func unsettled(old, now model.Model) bool {
+	was, ok := old.(*interfaceRow)
+	if !ok {
+		return true
+	}
+	is, ok := now.(*interfaceRow)
+	return !ok || was.Type != is.Type || deref(was.OfPort) != deref(is.OfPort) || deref(was.Error) != deref(is.Error)
+}
+
+// pin makes and takes away static entries. A port that Open vSwitch could not
+// set up gets none.
+func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
+	var add, del [][]string
+	for _, change := range changes {
+		switch e := change.entry; {
+		case e == nil:
+		case e.gone:
+			del = append(del, []string{e.bridge, "0", e.mac.String()})
+		default:
+			add = append(add, []string{e.bridge, e.port, "0", e.mac.String()})
+		}
+	}
+	if len(add)+len(del) == 0 {
+		return nil
+	}
+	rows, err := s.rows()
+	if err != nil {
+		return err
+	}
+	up := make(map[string]bool, len(rows.interfaces))
+	for _, m := range rows.interfaces {
+		row := m.(*interfaceRow)
+		up[row.Name] = deref(row.OfPort) > 0
+	}
+	add = slices.DeleteFunc(add, func(args []string) bool { return !up[args[1]] })
+
+	runs, err := vswitchd(c.config.DB)
+	if err != nil {
+		return err
+	}
+	ctl, err := dialControl(ctx, c.config.DB, runs)
+	if err != nil {
+		return err
+	}
+	defer ctl.close()
+	// What is gone already is refused, which is as well.
+	if _, err := ctl.calls(ctx, "fdb/del", del); err != nil {
+		return err
+	}
+	answers, err := ctl.calls(ctx, "fdb/add", add)
+	for i, a := range answers {
+		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
+			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
+		}
+	}
+	return err
+}
