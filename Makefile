@@ -14,10 +14,10 @@ SEED      ?= 1
 FAULTS    ?= 100
 TABLE     ?= chaos.md
 MINUTES   ?= 10
-REPORT    ?= bench
-RUNS      ?= 5
 RUN       ?= .
 MEMORY    ?= 4G
+REPORT    ?= bench
+RUNS      ?= 5
 
 export DEBIAN_FRONTEND := noninteractive
 

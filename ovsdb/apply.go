@@ -42,7 +42,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	defer c.Refresh()
-	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops) > 0 }) {
+	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops)+len(change.refs) > 0 }) {
 		if err := s.configure(ctx, changes); err != nil {
 			return err
 		}
