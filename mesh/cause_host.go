@@ -2,12 +2,14 @@ package mesh
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 // cause names what made a difference in the kernel. remade is why Open vSwitch
@@ -24,7 +26,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		return "the MTU is to be another"
 	}
 	if why := now.bridgeCause(last, d.Object); why != "" {
-		if started[dockerd] {
+		if started(dockerd) {
 			return dockerd + " was restarted: " + why
 		}
 		return why
@@ -36,13 +38,13 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		switch anew := now.have.Port.Index != last.have.Port.Index; {
 		case anew && remade != "":
 			return remade
-		case started[vswitchd]:
+		case started(vswitchd):
 			return vswitchd + " was restarted"
 		case anew:
 			return now.want.Port + " was made anew"
 		}
 	}
-	if started[dockerd] && strings.Contains(d.Object, now.want.Bridge) {
+	if started(dockerd) && strings.Contains(d.Object, now.want.Bridge) {
 		return dockerd + " was restarted"
 	}
 	return unknownCause
@@ -92,13 +94,25 @@ func (now hostScene) peerCause(last hostScene, object string) string {
 	return ""
 }
 
-// peerBehind is the peer that a route, neighbour or FDB entry is for.
+// peerBehind is the peer, of those that are sorted, that a route, neighbour or FDB
+// entry is for.
 func peerBehind(peers []bridge.Peer, object string) (bridge.Peer, bool) {
-	i := slices.IndexFunc(peers, func(p bridge.Peer) bool {
-		return object == "route "+p.Bip.Masked().String() || object == "neighbour "+p.Bip.Addr().String() ||
-			object == "fdb "+bridge.MAC(p.Bip.Addr()).String()
-	})
-	if i < 0 {
+	var bip netip.Addr
+	kind, name, _ := strings.Cut(object, " ")
+	switch kind {
+	case "route":
+		if subnet, err := netip.ParsePrefix(name); err == nil {
+			bip = lease.Bip(subnet).Addr()
+		}
+	case "neighbour":
+		bip, _ = netip.ParseAddr(name)
+	case "fdb":
+		if mac, err := net.ParseMAC(name); err == nil && len(mac) == 6 {
+			bip = netip.AddrFrom4([4]byte(mac[2:]))
+		}
+	}
+	i, is := slices.BinarySearchFunc(peers, bip, func(p bridge.Peer, bip netip.Addr) int { return p.Bip.Addr().Compare(bip) })
+	if !is {
 		return bridge.Peer{}, false
 	}
 	return peers[i], true

@@ -23,7 +23,8 @@ const (
 
 // Apply commits the changes in one transaction, all or none, and returns when
 // ovs-vswitchd has acted on them: what Observe returns after that has the
-// ofport or the error of every port. Then it makes the entries of the forwarding
+// ofport or the error of every port. BFD of new ports comes in a second one.
+// Then it makes the entries of the forwarding
 // table, which need their ports. After an error the transaction may have
 // been committed all the same; Observe tells.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
@@ -50,12 +51,25 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	return c.pin(ctx, s, changes)
 }
 
-// configure commits changes and waits for ovs-vswitchd.
+// configure commits changes and waits for ovs-vswitchd. New ports get BFD when
+// it has acted on all else, or when that is not to be waited for any longer.
 func (s *session) configure(ctx context.Context, changes []Change) error {
+	changes, enable := withoutBFD(changes)
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
+	err = s.applied(ctx, nextCfg, changes)
+	if len(enable) > 0 {
+		if _, failed := s.transact(ctx, enable); failed != nil {
+			err = errors.Join(err, fmt.Errorf("enable BFD on %d new tunnels: %w", len(enable), failed))
+		}
+	}
+	return err
+}
+
+// applied waits until ovs-vswitchd has acted on the changes.
+func (s *session) applied(ctx context.Context, nextCfg int, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
 	if err := s.settle(ctx, nextCfg); err != nil {
@@ -68,13 +82,13 @@ func (s *session) configure(ctx context.Context, changes []Change) error {
 // commit returns the value that cur_cfg has once the changes are applied
 // (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
 func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
-	have, err := s.rows()
+	roots, err := s.roots()
 	if err != nil {
 		return 0, err
 	}
 	var ops []ovsdb.Operation
 	var objects []string // of ops
-	if len(have.roots) == 0 {
+	if len(roots) == 0 {
 		// An empty database, which ovs-vsctl would give its row as well. The
 		// column is there because libovsdb leaves out an empty row.
 		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
@@ -131,6 +145,8 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 
 // transact commits the operations, or says which one was refused and why.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	s.transactions.Add(1)
+	defer s.transactions.Add(-1)
 	answer := make(chan []ovsdb.OperationResult, 1)
 	if err := bounded(ctx, func() error {
 		results, err := s.ovs.Transact(ctx, ops...)
@@ -154,11 +170,11 @@ func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.
 // settle waits until ovs-vswitchd has applied configuration nextCfg.
 func (s *session) settle(ctx context.Context, nextCfg int) error {
 	for {
-		rows, err := s.rows()
+		roots, err := s.roots()
 		if err != nil {
 			return err
 		}
-		for _, m := range rows.roots {
+		for _, m := range roots {
 			if m.(*rootRow).CurCfg >= nextCfg {
 				return nil
 			}

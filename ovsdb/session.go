@@ -1,9 +1,12 @@
 package ovsdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,15 +22,28 @@ type session struct {
 	ovs     client.Client
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
+	last    snapshot
+	// transactions are under way, each with a time limit of its own: a large one
+	// keeps ovsdb-server from all else.
+	transactions atomic.Int32
+	marking      sync.Mutex
+	marked       bool // the marker's row is there; guarded by marking
 }
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// dial connects and fills the cache. wake is called when a row changes, doubt
-// before it unless nothing but a BFD session did; they must not block. It takes no longer than dialTimeout, whatever becomes of ctx:
-// when the context of one of its calls ends, libovsdb looks at an answer that may
-// just be coming in, which is a data race (v0.7.0).
-func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) {
+// notices are what a session calls in libovsdb's only event goroutine; they must
+// not block.
+type notices struct {
+	wake  func() // when a row changes
+	doubt func() // before that, unless nothing but a BFD session did
+	hear  func() // when a row becomes that of an interface to be hurried
+}
+
+// dial connects and fills the cache. It takes no longer than dialTimeout,
+// whatever becomes of ctx: when the context of one of its calls ends, libovsdb
+// looks at an answer that may just be coming in, which is a data race (v0.7.0).
+func dial(ctx context.Context, db string, tell notices) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
@@ -42,17 +58,12 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	if err := ovs.Connect(ctx); err != nil {
 		return nil, err
 	}
-	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
+	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{}), last: snapshot{changed: make(map[string]bool)}}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
-			UpdateFunc: func(table string, old, now model.Model) {
-				if table != tableRoot && unsettled(old, now) {
-					doubt()
-				}
-				s.event(table, wake)
-			},
-			DeleteFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
+			AddFunc:    func(_ string, is model.Model) { s.event(is, nil, tell) },
+			UpdateFunc: func(_ string, was, is model.Model) { s.event(is, was, tell) },
+			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, tell) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are
@@ -61,6 +72,9 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	monitor := ovs.NewMonitor()
 	monitor.Method = ovsdb.ConditionalMonitorRPC
 	for table, row := range tables() {
+		if table == tableMarker {
+			continue
+		}
 		monitor.Tables = append(monitor.Tables, client.TableMonitor{Table: table, Fields: columnsOf(row)})
 	}
 	if _, err := ovs.Monitor(ctx, monitor); err != nil {
@@ -70,16 +84,27 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	return s, nil
 }
 
-// event runs in libovsdb's only event goroutine: it signals and returns.
-func (s *session) event(table string, wake func()) {
-	if table == tableRoot {
+// event runs in libovsdb's only event goroutine: it signals and returns. is is
+// nil for a row that is gone, and was for one that has come.
+func (s *session) event(is, was model.Model, tell notices) {
+	switch row := cmp.Or(is, was).(type) {
+	case *markerRow:
+		row.reached <- struct{}{}
+	case *rootRow:
 		select {
 		case s.settled <- struct{}{}:
 		default:
 		}
-		return
+	default:
+		if is == nil || was == nil || unsettled(was, is) {
+			tell.doubt()
+		}
+		s.last.event(is, was)
+		if row, is := is.(*interfaceRow); is && row.shakes() {
+			tell.hear()
+		}
+		tell.wake()
 	}
-	wake()
 }
 
 // watch returns why the connection has ended, or ctx's error.
@@ -93,7 +118,7 @@ func (s *session) watch(ctx context.Context) error {
 		case <-s.ovs.DisconnectNotify():
 			return errLost
 		case <-tick.C:
-			if err := s.ask(ctx); err != nil {
+			if err := s.ask(ctx); err != nil && s.transactions.Load() == 0 {
 				return err
 			}
 		}

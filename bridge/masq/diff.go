@@ -83,7 +83,11 @@ func destinations(listing []string) string {
 }
 
 func without(lines, other []string) string {
-	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(other, l) })
+	there := make(map[string]bool, len(other))
+	for _, l := range other {
+		there[l] = true
+	}
+	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
 	return strings.Join(rest, "; ")
 }
 
@@ -105,7 +109,7 @@ func (t transaction) String() string {
 }
 
 func (t transaction) apply(ctx context.Context) error {
-	nft, err := knftables.New(t.family, tableName)
+	nft, err := knftables.New(t.family, tableName, knftables.NoObjectCommentEmulation) // which takes calls of nft to find out about
 	if err != nil {
 		return err
 	}

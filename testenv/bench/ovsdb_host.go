@@ -135,7 +135,7 @@ func startSwitch() (o *openSwitch, err error) {
 	if err := until(func() error { return o.run("ovs-vsctl", "--no-wait", "init") }); err != nil {
 		return nil, err
 	}
-	if o.vswitchd, err = o.start("ovs-vswitchd", "unix:"+o.path("db.sock"), "--log-file", "-vconsole:off"); err != nil {
+	if o.vswitchd, err = o.start("ovs-vswitchd", "unix:"+o.path("db.sock"), "--pidfile", "--log-file", "-vconsole:off"); err != nil {
 		return nil, err
 	}
 	// A call that waits for it ends when it has begun.
