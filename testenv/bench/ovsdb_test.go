@@ -29,3 +29,16 @@ func TestOVSDB(t *testing.T) {
 		t.Logf("%5d %-30s %-60s %8.4f %s", s.N, s.Way, s.Measure, s.Samples, s.Unit)
 	}
 }
+
+func TestRest(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	all, err := Rest(t.Context(), []int{10}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		t.Logf("%5d %-60s %8.4f %s", s.N, s.Measure, s.Samples, s.Unit)
+	}
+}
