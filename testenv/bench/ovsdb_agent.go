@@ -118,9 +118,6 @@ func asAgent(o *openSwitch, n int) (found []measured, err error) {
 	if err := a.step(firstApply, func() { gossip.know(view(n)) }); err != nil {
 		return nil, err
 	}
-	if err := a.pretendUp(); err != nil {
-		return nil, err
-	}
 	if err := a.rest(gossip); err != nil {
 		return nil, err
 	}
@@ -128,22 +125,6 @@ func asAgent(o *openSwitch, n int) (found []measured, err error) {
 		return nil, err
 	}
 	return a.found, a.step(oneLess, func() { gossip.know(view(n)) })
-}
-
-// pretendUp has all BFD sessions up, as in a mesh whose hosts exist. ovs-vswitchd
-// writes the state only when it changes, and here none does.
-func (a *agent) pretendUp() error {
-	began := time.Now()
-	if err := applyRaw(a.o.path("db.sock"), transaction(object{
-		"op": "mutate", "table": "Interface", "where": list{list{"type", "==", "gre"}}, "mutations": list{
-			list{"bfd_status", "delete", list{"set", list{"state"}}},
-			list{"bfd_status", "insert", omap("state=up")},
-		},
-	})); err != nil {
-		return err
-	}
-	_, err := a.log.settle(began)
-	return err
 }
 
 // step measures what follows from a change of the mesh until the host is at rest.
