@@ -37,12 +37,27 @@ func Find(names ...string) (map[string][]Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read our network namespace: %w", err)
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look for %s: %w", strings.Join(names, ", "), err)
 	}
+	defer proc.Close() //nolint:errcheck // it was only read
+	entries, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", strings.Join(names, ", "), err)
+	}
+	slices.Sort(entries)
 	found := make(map[string][]Process)
-	for _, path := range stats {
+	for _, entry := range entries {
+		if entry[0] < '0' || entry[0] > '9' {
+			continue
+		}
+		path := filepath.Join("/proc", entry, "stat")
+		// Most have another name, and to read no more than that costs a third.
+		comm, err := os.ReadFile(filepath.Join("/proc", entry, "comm"))
+		if err == nil && !slices.Contains(names, strings.TrimSuffix(string(comm), "\n")) {
+			continue
+		}
 		b, err := os.ReadFile(path)
 		if Gone(err) {
 			continue

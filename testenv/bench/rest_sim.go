@@ -149,9 +149,7 @@ func beAtRest(n int) (found []measured, err error) {
 	}
 	defer func() { _, _ = others.Process.Kill(), others.Wait() }()
 
-	cfg := config()
-	cfg.Tunnel.BFD = false
-	a, err := newAgent(o, cfg)
+	a, err := newAgent(o, config())
 	if err != nil {
 		return nil, err
 	}
@@ -182,8 +180,8 @@ func beAtRest(n int) (found []measured, err error) {
 	if _, err := a.log.settle(time.Time{}); err != nil {
 		return nil, err
 	}
-	if err := o.run("nft", "add table ip bench; add chain ip bench all { type filter hook output priority 0; };"+
-		"add rule ip bench all ip saddr "+gossiper(0).Addr().String()+" counter; add rule ip bench all ip daddr "+gossiper(0).Addr().String()+" counter"); err != nil {
+	if err := o.run("nft", "add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
+		"add rule ip bench traffic ip saddr "+gossiper(0).Addr().String()+" counter; add rule ip bench traffic ip daddr "+gossiper(0).Addr().String()+" counter"); err != nil {
 		return nil, err
 	}
 	if _, err := a.log.settle(time.Time{}); err != nil {
@@ -220,7 +218,7 @@ var counter = regexp.MustCompile(`bytes (\d+)`)
 
 // counted is what the first host has sent and received, in bytes with IP headers.
 func (o *openSwitch) counted() (sent, got float64, err error) {
-	out, err := exec.Command("nft", "list", "chain", "ip", "bench", "all").Output() //nolint:noctx // a process of its own
+	out, err := exec.Command("nft", "list", "chain", "ip", "bench", "traffic").Output() //nolint:noctx // a process of its own
 	if err != nil {
 		return 0, 0, err
 	}
