@@ -24,6 +24,7 @@ type seen struct {
 
 	portsOf ovsdb.Actual
 	ports   map[string]ovsdb.Port // of portsOf, by their peers
+	silent  map[string]ovsdb.Port // those by which nothing comes
 	count   TunnelCount
 	counted *Desired // for it and portsOf; nil: count is not known
 }
@@ -84,6 +85,12 @@ func sameMesh(a, b View) bool {
 func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	if !l.seen.portsOf.Same(ovs) {
 		l.seen.ports, l.seen.portsOf, l.seen.counted = ourPorts(ovs), ovs, nil
+		l.seen.silent = make(map[string]ovsdb.Port)
+		for id, port := range l.seen.ports {
+			if port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
+				l.seen.silent[id] = port
+			}
+		}
 	}
 	return l.seen.ports
 }
