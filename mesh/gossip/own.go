@@ -22,7 +22,7 @@ const keepEvery = 10 * time.Minute
 // only after that.
 func (n *Node) own(ctx context.Context) error {
 	ready := n.ready
-	retry := time.NewTimer(patience())
+	retry := time.NewTimer(n.patience())
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
@@ -41,7 +41,7 @@ func (n *Node) own(ctx context.Context) error {
 		case <-retry.C:
 			out = n.expire()
 			out.Add(n.machine.Retry())
-			retry.Reset(patience())
+			retry.Reset(n.patience())
 		case <-keep.C:
 			n.dirty = true
 		case <-compare.C:
@@ -72,8 +72,14 @@ func (n *Node) own(ctx context.Context) error {
 }
 
 // patience is how long silent hosts are waited for before they are asked again;
-// random, so that two hosts that keep denying each other fall out of step.
-func patience() time.Duration { return 200*time.Millisecond + rand.N(300*time.Millisecond) }
+// random, so that two hosts that keep denying each other fall out of step. A host
+// that asks for nothing only counts how long others have been silent.
+func (n *Node) patience() time.Duration {
+	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
+		return time.Second
+	}
+	return 200*time.Millisecond + rand.N(300*time.Millisecond)
+}
 
 // takePart is called once, when this host has met the others. It may have said
 // goodbye to them already.

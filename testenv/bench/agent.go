@@ -38,6 +38,9 @@ func newAgent(o *openSwitch, cfg mesh.Config) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := os.Mkdir(o.path("etc"), 0o755); err != nil { // the folder of daemon.json is watched
+		return nil, err
+	}
 	a := &agent{o: o, cfg: cfg, file: file, log: &passes{Handler: slog.NewJSONHandler(file, nil)}}
 	a.logger = slog.New(a.log)
 	a.ovs = &timed{Client: ovsdb.New(ovsdb.Config{DB: "unix:" + o.path("db.sock"), Bridge: cfg.Switch, StateDir: o.dir, Log: a.logger})}
@@ -47,7 +50,7 @@ func newAgent(o *openSwitch, cfg mesh.Config) (*agent, error) {
 // start runs the agent with that gossip, and what that needs to run.
 func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) error) {
 	kernel := bridge.New(bridge.Config{Bridge: a.cfg.Bridge, Port: a.cfg.Switch, StateDir: a.o.dir, Log: a.logger})
-	dockerd := docker.New(docker.Config{Path: a.o.path("daemon.json"), StateDir: a.o.dir, Log: a.logger})
+	dockerd := docker.New(docker.Config{Path: a.o.path("etc/daemon.json"), StateDir: a.o.dir, Log: a.logger})
 	nat := masq.New(a.logger)
 	loop := mesh.NewLoop(mesh.LoopConfig{
 		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: masq.Inline(masq.Config{}),
