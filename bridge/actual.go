@@ -27,7 +27,8 @@ type Actual struct {
 	// Strict are the devices by which no packet comes in whose answer would
 	// take another way: the greater of their own rp_filter and that of all
 	// devices is 1 (ip-sysctl.rst).
-	Strict []string
+	Strict  []string
+	Gretaps []Gretap // somebody else's
 }
 
 // Link is a network device, ip-link(8).

@@ -57,6 +57,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
+	have.Gretaps = gretaps(links)
 	have.Strict = strict(slices.Collect(maps.Values(names)))
 	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
 	var bridge, port netlink.Link

@@ -19,15 +19,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	now := time.Now()
-	if now.Sub(l.anew) >= resyncEvery {
-		l.anew, l.seen = now, seen{}
-		l.cfg.Switch.Refresh()
-	}
+	again = l.resync(now)
 	if !l.undisturbed {
 		l.seen.docker, l.seen.nat, l.seen.host = nil, nil, nil
 	}
 	l.undisturbed = false
-	again = l.anew.Add(resyncEvery)
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {
@@ -93,16 +89,24 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err != nil {
 		fail(err)
 	}
+	if switchSeen && l.tunnelsFirst() {
+		return len(failures) == 0, now
+	}
 	// Before the routes, so that nothing that takes them is masqueraded.
 	if more, err = l.keepNAT(ctx, view, desired.NAT, &mends); err != nil {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	strict, err := l.keepHost(ctx, desired.Host, settled, &mends)
+	if switchSeen && l.tunnelsFirst() {
+		return len(failures) == 0, now
+	}
+	l.rushed = 0
+	host, err := l.keepHost(ctx, desired.Host, settled, &mends)
 	if err != nil {
 		fail(err)
 	}
-	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, strict)...)
+	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
 		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
@@ -111,10 +115,10 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	return len(failures) == 0, sooner(again, mends.due)
 }
 
-// tunnelsFirst reports whether the mesh has changed while the switch was being
-// kept, as it does when many hosts start at once: then the next pass comes at
-// once, and Docker and the kernel, which take longer, after it. That happens a
-// few times in a row at the most.
+// tunnelsFirst reports whether the mesh has changed since the pass began, as it
+// does when many hosts start at once: then the next pass comes at once, and what
+// is left of this one, Docker and the packet filter, which take longer, and the
+// kernel, after it. That happens a few times in a row at the most.
 func (l *Loop) tunnelsFirst() bool {
 	if l.rushed < maxRushed {
 		select {
@@ -124,23 +128,21 @@ func (l *Loop) tunnelsFirst() bool {
 		default:
 		}
 	}
-	l.rushed = 0
 	return false
 }
 
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
-// mesh: what it has may be another host's by now. It returns the devices that are
-// strict about where packets come from.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (strict []string, err error) {
+// mesh: what it has may be another host's by now. It returns what there was.
+func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	if in := l.seen.host; in != nil && settled && sameHost(in.want, want) {
-		return in.strict, nil
+		return in.have, nil
 	}
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
-		return nil, err
+		return bridge.Actual{}, err
 	}
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
@@ -151,7 +153,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if len(changes) > 0 {
 		began := time.Now()
 		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
-			return nil, err
+			return bridge.Actual{}, err
 		}
 		for _, c := range changes {
 			cause := l.firstCause()
@@ -161,7 +163,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 			l.mended(c.Drift, began, cause)
 		}
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
-			return nil, err
+			return bridge.Actual{}, err
 		}
 	}
 	if whole {
@@ -169,9 +171,9 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	}
 	l.seen.host = nil
 	if whole && settled && len(changes) == 0 {
-		l.seen.host = &hostSeen{want, have.Strict}
+		l.seen.host = &hostSeen{want, have}
 	}
-	return have.Strict, nil
+	return have, nil
 }
 
 // sooner is the earlier of two times; the zero time is never.

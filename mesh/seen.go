@@ -55,8 +55,8 @@ type (
 		problems []Problem
 	}
 	hostSeen struct {
-		want   bridge.Host
-		strict []string
+		want bridge.Host
+		have bridge.Actual
 	}
 )
 
@@ -76,9 +76,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	return p.desired, p.problems
 }
 
-// sameMesh tells whether two Views lead to the same plan.
+// sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
+// have does not matter to it.
 func sameMesh(a, b View) bool {
-	return a.Mesh == b.Mesh && a.Self == b.Self && slices.Equal(a.Peers, b.Peers)
+	a.Self.Tunnels = b.Self.Tunnels
+	return a.Mesh == b.Mesh && a.Self == b.Self && slices.EqualFunc(a.Peers, b.Peers, func(x, y Host) bool {
+		x.Tunnels = y.Tunnels
+		return x == y
+	})
 }
 
 // ours are gremesh's ports, by the ID of their peers.

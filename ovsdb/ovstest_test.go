@@ -3,6 +3,7 @@ package ovsdb_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,8 +82,11 @@ func (o *ovs) startServer() {
 	o.server = o.daemon(0, "ovsdb-server", filepath.Join(o.dir, "conf.db"),
 		"--remote=p"+o.DB, "--log-file", "-vconsole:off")
 	eventually(o.t, 5*time.Second, "ovsdb-server listens", func() bool {
-		_, err := os.Stat(filepath.Join(o.dir, "db.sock"))
-		return err == nil
+		conn, err := net.Dial("unix", filepath.Join(o.dir, "db.sock"))
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
 	})
 }
 

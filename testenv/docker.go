@@ -131,13 +131,6 @@ func (h *Host) RunContainer(ctx context.Context, name string, options ...string)
 // ContainerAddr is the address of a running container: it may get another one
 // when dockerd has been restarted.
 func (h *Host) ContainerAddr(ctx context.Context, name string) (netip.Addr, error) {
-	out, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	addr, err := netip.ParseAddr(strings.TrimSpace(out))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("%s: address of container %s: %w", h.Name, name, err)
-	}
-	return addr, nil
+	c, err := h.inspect(ctx, name)
+	return c.addr, err
 }

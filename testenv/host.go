@@ -111,11 +111,11 @@ func (h *Host) Ping(ctx context.Context, container string, to netip.Addr, size i
 	}
 	ping := []string{"ping", "-nq", "-c1", "-W1", "-Mdo", "-s" + strconv.Itoa(size-headers), to.String()}
 	if container != "" {
-		pid, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.State.Pid}}", container)
+		c, err := h.inspect(ctx, container)
 		if err != nil {
 			return err
 		}
-		ping = append([]string{"nsenter", "--net=/proc/" + strings.TrimSpace(pid) + "/ns/net"}, ping...)
+		ping = append([]string{"nsenter", "--net=" + c.netns()}, ping...)
 	}
 	if out, err := h.Exec(ctx, ping...); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(out))

@@ -61,12 +61,16 @@ func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
 	if !h.lab.cfg.Docker {
 		return nil
 	}
-	out, err := h.Exec(ctx, "docker", "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", "bridge")
-	if err != nil {
+	var bridge struct {
+		IPAM struct {
+			Config []struct{ Gateway netip.Addr }
+		}
+	}
+	if err := h.askDocker(ctx, "/networks/bridge", &bridge); err != nil {
 		return err
 	}
-	if gateway := strings.TrimSpace(out); gateway != bip.String() {
-		return fmt.Errorf("%s: Docker's containers have the gateway %s, not %s", h.Name, gateway, bip)
+	if c := bridge.IPAM.Config; len(c) != 1 || c[0].Gateway != bip {
+		return fmt.Errorf("%s: Docker's containers have the gateway %v, not %s", h.Name, c, bip)
 	}
 	return nil
 }

@@ -107,13 +107,11 @@ func (e *end) follow(ctx context.Context) {
 
 // find is the container's life; nil while it does not run.
 func (e *end) find(ctx context.Context) *life {
-	out, err := e.host.Exec(ctx, "docker", "inspect", "-f", "{{.State.Pid}} {{.NetworkSettings.IPAddress}}", e.name)
-	pid, ip, _ := strings.Cut(strings.TrimSpace(out), " ")
-	addr, parseErr := netip.ParseAddr(ip)
-	if err != nil || parseErr != nil || !alive(pid) {
+	c, err := e.host.inspect(ctx, e.name)
+	if err != nil || !alive(c.pid) {
 		return nil // dockerd is away, or the container has ended
 	}
-	return &life{pid: pid, addr: addr, over: make(chan struct{})}
+	return &life{pid: c.pid, addr: c.addr, over: make(chan struct{})}
 }
 
 func (e *end) set(l *life) {

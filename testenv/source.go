@@ -29,15 +29,8 @@ func (h *Host) End() End { return End{h.Name, h.Addr, h.Netns()} }
 
 // Container is a running container, until it is started again.
 func (h *Host) Container(ctx context.Context, name string) (End, error) {
-	addr, err := h.ContainerAddr(ctx, name)
-	if err != nil {
-		return End{}, err
-	}
-	pid, err := h.Exec(ctx, "docker", "inspect", "-f", "{{.State.Pid}}", name)
-	if err != nil {
-		return End{}, err
-	}
-	return End{name + " of " + h.Name, addr, "/proc/" + strings.TrimSpace(pid) + "/ns/net"}, nil
+	c, err := h.inspect(ctx, name)
+	return End{name + " of " + h.Name, c.addr, c.netns()}, err
 }
 
 // Outside is the host beyond the router, of a lab that has one.

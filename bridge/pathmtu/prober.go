@@ -22,7 +22,7 @@ const (
 
 // Config is what a Prober measures, and whom it tells.
 type Config struct {
-	Source netip.Addr                         // an address of this host, IPv4
+	Source netip.Addr                         // an address of this host, and of its peers' family
 	Peers  func() []netip.Addr                // is asked four times a second
 	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
 	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
@@ -110,13 +110,14 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	defer look.Stop()
 	var group sync.WaitGroup
 	defer group.Wait()
-	running := 0
+	running, rerouted := 0, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.woken:
-			p.reroute(peers)
+		case <-p.woken: // a host that joins makes many routes, in a moment
+			rerouted = true
+			continue
 		case w := <-words:
 			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU {
 				if soon := peer.began.Add(toldAtMost); soon.Before(peer.due) {
@@ -127,6 +128,10 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			running--
 			p.take(peers, r)
 		case <-look.C:
+			if rerouted {
+				p.reroute(peers)
+				rerouted = false
+			}
 		}
 		p.renew(peers)
 		for to, peer := range peers {
@@ -152,7 +157,7 @@ func (p *Prober) round(ctx context.Context, to netip.Addr, gate <-chan time.Time
 	if err != nil {
 		return Path{}, err
 	}
-	mtu, known, err := search(route.MTU, func(size int) (Answer, error) {
+	mtu, known, err := search(route.MTU, smallest(to), func(size int) (Answer, error) {
 		select {
 		case <-gate:
 			return ask(ctx, to, size)

@@ -16,7 +16,7 @@ func kernelCommand() *cobra.Command {
 		Short: "Run a command on a throw-away kernel that has Open vSwitch's datapath",
 		Long: `Run a command, as root, on a throw-away user-mode Linux over this machine's
 files. What it changes is lost, except in the folder of --share. The exit status
-is the command's.`,
+is the command's, or 125 where this machine can't boot such a kernel.`,
 		Example: "  testenv kernel -- env TESTENV_DATAPATH=system bin/testenv demo",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -33,6 +33,9 @@ func run() int {
 		return exit.ExitCode()
 	case errors.As(err, &guest):
 		return guest.Code
+	case errors.Is(err, kernel.ErrBoot):
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		return 125
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "testenv:", err)
 		return 1

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // Of these, h1 and h3 are in the first, and h2 is in the second.
@@ -93,8 +94,8 @@ func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 		t.Errorf("%d packets of neighbours in the tunnels", n)
 	}
 	for _, h := range l.Hosts() {
-		if s := status(t, h); len(s.Problems) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s has problems: %+v", h.Name, found)
 		}
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
 		if has := strings.Contains(daemonJSON(t, h), "allow-direct-routing"); has != dockerKnowsDirect(t) {
@@ -175,6 +176,7 @@ func movesAway(t *testing.T, l *testenv.Lab) {
 
 // networkThatDrops is as many clouds: one way, which is enough.
 func networkThatDrops(t *testing.T, l *testenv.Lab) {
+	needs(t, kernel.NFTablesIP)
 	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
 	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	began := time.Now()

@@ -139,8 +139,8 @@ func fallbackIsSaid(t *testing.T, l *testenv.Lab) {
 			}
 		}
 	}
-	if s := status(t, l.Host(3)); len(s.Problems) > 0 {
-		t.Errorf("the third host has problems: %+v", s.Problems)
+	if found := problems(t, l.Host(3)); len(found) > 0 {
+		t.Errorf("the third host has problems: %+v", found)
 	}
 	must(t, meshAuditExit(t, l.Host(3), 0, "6 of 6", "clean", "IP protocol 47 (GRE) is filtered between h1 and h2: this pair uses vxlan"))
 }
@@ -176,8 +176,8 @@ func backToGRE(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "gre") })
 	whole(t, l)
 	for _, h := range pair {
-		if s := status(t, h); len(s.Problems) > 0 {
-			t.Errorf("%s: problems remain: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s: problems remain: %+v", h.Name, found)
 		}
 	}
 }

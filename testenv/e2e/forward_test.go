@@ -20,9 +20,8 @@ func forwardDrops(t *testing.T, l *testenv.Lab) {
 	}
 	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
 	for _, h := range l.Hosts() {
-		s := status(t, h)
-		if len(s.Problems) > 0 {
-			t.Errorf("%s: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s: %+v", h.Name, found)
 		}
 		run(t, h, append([]string{"iptables", "-A"}, icc...)...)
 	}
@@ -78,8 +77,8 @@ func distributionRejects(t *testing.T, l *testenv.Lab) {
 		run(t, h, append([]string{"iptables", "-D", "FORWARD"}, reject...)...)
 	}
 	testenv.Eventually(t, soon, func() error {
-		if s := status(t, h); len(s.Problems) > 0 {
-			return fmt.Errorf("problems remain: %+v", s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			return fmt.Errorf("problems remain: %+v", found)
 		}
 		return nil
 	})

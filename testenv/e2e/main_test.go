@@ -48,6 +48,7 @@ func runTests(m *testing.M) (int, error) {
 			return 0, err
 		}
 	}
+	defer tellLeftOut(os.Stdout)
 	return m.Run(), nil
 }
 

@@ -77,8 +77,8 @@ func narrowFromTheStart(t *testing.T, l *testenv.Lab) {
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
 		// They were started at once, and Docker is restarted but once.
 		testenv.Eventually(t, soon, func() error {
-			if s := status(t, h); len(s.Problems) > 0 {
-				return fmt.Errorf("%s has problems: %+v", h.Name, s.Problems)
+			if found := problems(t, h); len(found) > 0 {
+				return fmt.Errorf("%s has problems: %+v", h.Name, found)
 			}
 			return nil
 		})
@@ -130,8 +130,8 @@ func wideAgain(t *testing.T, l *testenv.Lab) {
 		run(t, h, "docker", "rm", "-f", "c1", "c2")
 		must(t, serve(t.Context(), h))
 		testenv.Eventually(t, soon, func() error {
-			if s := status(t, h); len(s.Problems) > 0 {
-				return fmt.Errorf("%s: problems remain: %+v", h.Name, s.Problems)
+			if found := problems(t, h); len(found) > 0 {
+				return fmt.Errorf("%s: problems remain: %+v", h.Name, found)
 			}
 			return nil
 		})

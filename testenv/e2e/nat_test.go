@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // healedWithin is for what is undone by hand, on a busy machine.
@@ -25,6 +26,7 @@ type masqFile struct{ path string }
 // TestMasquerading has hosts beside an outside, whose operator writes another
 // masquerade file in each step, or is at odds with the packet filter.
 func TestMasquerading(t *testing.T) {
+	needs(t, kernel.NFTablesIP)
 	f := masqFile{filepath.Join(t.TempDir(), "masquerade.yaml")}
 	l := startMesh(t, testenv.Config{Hosts: 3, Docker: true, Outside: true}, map[string]any{"masquerade.config_file": f.path})
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))

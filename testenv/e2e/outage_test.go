@@ -140,8 +140,8 @@ func TestAgentWithoutOpenVSwitchWaitsForIt(t *testing.T) {
 	listen("add", "punix:"+late)
 	whole(t, l)
 	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
-	if s := status(t, h2); len(s.Problems) > 0 {
-		t.Errorf("problems remain: %+v", s.Problems)
+	if found := problems(t, h2); len(found) > 0 {
+		t.Errorf("problems remain: %+v", found)
 	}
 
 	listen("remove", "punix:"+late)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/testenv"
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // TestPathOfPackets has hosts in two subnets with a router between, and an
@@ -33,14 +34,14 @@ func TestPathOfPackets(t *testing.T) {
 			reform(t, l, one)
 			broadcast(t, l, "c1")
 			localARPsAreCopied(t, l)
-			sources(t, l)
 		}},
+		behaviour{"aggregate: who sees which source", sources},
 		behaviour{"aggregate: each host sees half of a flow", halfOfAFlow},
 		behaviour{"flood: one broadcast domain beside the routes", func(t *testing.T, l *testenv.Lab) {
 			reform(t, l, map[string]any{"flood": "on"})
-			statefulFirewallsPass(t, l)
 			localARPsAreCopied(t, l)
 		}},
+		behaviour{"flood: TCP passes stateful firewalls", statefulFirewallsPass},
 		behaviour{"flood: multicast passes IGMP snooping", multicastPassesSnooping},
 	)
 }
@@ -119,6 +120,7 @@ func restartAgents(t *testing.T, l *testenv.Lab, hosts ...*testenv.Host) {
 // a bridge are tracked too: the kernel's default where br_netfilter is loaded.
 func firewall(t *testing.T, l *testenv.Lab, bridged string) (end func()) {
 	t.Helper()
+	needs(t, kernel.NFTablesInet)
 	const rules = "add table inet strict; add chain inet strict forward { type filter hook forward priority 0; };" +
 		"add rule inet strict forward ct state invalid counter drop"
 	for _, h := range l.Hosts() {
@@ -183,6 +185,7 @@ func bothWaysAreRoutedAlike(t *testing.T, l *testenv.Lab) {
 // sources are those that gremesh and Docker's own rules make, which masquerade
 // what leaves by the NIC for the outside.
 func sources(t *testing.T, l *testenv.Lab) {
+	needs(t, kernel.NFTablesIP)
 	h1 := l.Host(1)
 	c1, host := container(t, h1, "c1"), h1.End()
 	bip := func(h *testenv.Host) netip.Addr { return status(t, h).Host.Bip.Addr() }

@@ -45,7 +45,9 @@ func fullSizePacketsPass(t *testing.T, l *testenv.Lab) {
 // inContainer begins a command that sees a container's network.
 func inContainer(t *testing.T, h *testenv.Host, container string) []string {
 	t.Helper()
-	return []string{"nsenter", "--net=/proc/" + run(t, h, "docker", "inspect", "-f", "{{.State.Pid}}", container) + "/ns/net"}
+	c, err := h.Container(t.Context(), container)
+	must(t, err)
+	return c.Command(t.Context()).Args
 }
 
 // broadcast asks for an address that no one has, from a container of the first

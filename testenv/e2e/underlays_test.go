@@ -58,8 +58,8 @@ func filteredIsNamed(t *testing.T, l *testenv.Lab, first string) {
 			t.Errorf("%s: no %s in\n%s", h.Name, want, scraped)
 		}
 	}
-	if s := status(t, h3); len(s.Problems) > 0 {
-		t.Errorf("the third host has problems: %+v", s.Problems)
+	if found := problems(t, h3); len(found) > 0 {
+		t.Errorf("the third host has problems: %+v", found)
 	}
 	must(t, l.Heal(ctx))
 	whole(t, l)

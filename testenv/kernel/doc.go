@@ -8,8 +8,9 @@
 // begins when it has been up for 10 s, for the sake of ovs-vswitchd.
 //
 // The guest's first process is the program that called Run, started again, as
-// the watchdog of package testenv is: see guest.go. The two halves agree by a
-// file, job.json, and speak by the consoles.
+// the watchdog of package testenv is: see guest.go. It must not have the race
+// detector, which wants more address space than a guest's process has (512 GiB).
+// The two halves agree by a file, job.json, and speak by the consoles.
 //
 // What such a kernel lacks is not assumed but probed, by a Feature.
 package kernel

@@ -19,6 +19,10 @@ const (
 	jobEnv  = "TESTENV_KERNEL_JOB"
 	jobFile = "job.json"
 
+	// booted is said on the console of the result before the command begins;
+	// after it, its exit code.
+	booted = "booted"
+
 	// insideEnv is set for whatever runs in a guest.
 	insideEnv = "TESTENV_KERNEL"
 )
@@ -67,6 +71,7 @@ func guest(file string) error {
 			return err
 		}
 	}
+	fmt.Fprintln(consoles[2], booted)
 	code, err := j.do(consoles[0], consoles[1])
 	if err != nil {
 		fmt.Fprintln(consoles[1], "testenv kernel:", err)

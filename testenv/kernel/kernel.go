@@ -31,6 +31,10 @@ type Config struct {
 	Stdout, Stderr io.Writer // of the command, as it comes; default: discard
 }
 
+// ErrBoot is what Run's error wraps where the guest has not come as far as to
+// start the command: this machine can't run one.
+var ErrBoot = errors.New("the guest has not booted")
+
 // ExitError is the end of a command that ran in the guest, and failed.
 type ExitError struct{ Code int }
 
@@ -69,7 +73,7 @@ func Check() error {
 // end. The command has no standard input.
 func Run(ctx context.Context, cfg Config, argv ...string) error {
 	if err := Check(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrBoot, err)
 	}
 	if err := run(ctx, cfg, argv); err != nil {
 		return fmt.Errorf("run %s in a guest kernel: %w", argv[0], err)
@@ -103,21 +107,24 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	// process dies: this one has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err = vm.Start()
+	err = onOneProcessor(vm.Start)
 	consoles.started()
 	if err != nil {
 		return err
 	}
-	ended := vm.Wait()
+	_ = vm.Wait() // its own exit status is not the command's
 	consoles.wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	var said string
 	var code int
-	if _, err := fmt.Fscan(status, &code); err != nil {
-		return fmt.Errorf("it ended without a result (%v); its last words:\n%s", ended, tail(boot.String(), 10))
-	}
-	if code != 0 {
+	switch n, _ := fmt.Fscan(status, &said, &code); {
+	case n == 0:
+		return fmt.Errorf("%w (%s); its last words:\n%s", ErrBoot, vm.ProcessState, tail(boot.String(), 10))
+	case n == 1:
+		return fmt.Errorf("it ended without a result (%s); its last words:\n%s", vm.ProcessState, tail(boot.String(), 10))
+	case code != 0:
 		return &ExitError{code}
 	}
 	return nil

@@ -1,0 +1,36 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// taken is a problem for each peer whose GRE packets the kernel hands to
+// somebody else's device, and not to Open vSwitch.
+func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
+	var problems []Problem
+	for _, t := range want.Tunnels {
+		for _, g := range gretaps {
+			if !takes(g, t) {
+				continue
+			}
+			problems = append(problems, Problem{
+				What: fmt.Sprintf("device %s takes the GRE packets of %s (%s): it is a gretap device between the same addresses, with the same key or none", g.Name, t.Peer.Name, t.Remote),
+				Do: fmt.Sprintf("ip link delete %s, if nobody needs it; else give it a key of its own at both ends (ip link set %s type gretap key NUMBER), or the mesh another (tunnel.key, on all hosts)",
+					g.Name, g.Name),
+			})
+		}
+	}
+	return problems
+}
+
+// takes tells whether what comes by the tunnel fits the device (ip_tunnel_lookup
+// in Linux's net/ipv4/ip_tunnel.c).
+func takes(g bridge.Gretap, t ovsdb.Tunnel) bool {
+	fits := func(its, ours netip.Addr) bool { return !its.IsValid() || its == ours }
+	return t.Type == "gre" && fits(g.Local, t.Local) && fits(g.Remote, t.Remote) &&
+		g.Keyed == (t.Key != 0) && (!g.Keyed || g.Key == t.Key)
+}
