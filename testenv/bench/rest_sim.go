@@ -25,19 +25,17 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// restFor is how long an agent at rest is looked at: several of its ticks.
-const restFor = 65 * time.Second
-
-// Rest measures an agent at rest in meshes of the given numbers of hosts. All of
+// Rest measures an agent at rest in meshes of the given numbers of hosts, for as
+// long as length says: it looks at all that there is every 30 s. All of
 // the agent is real, in a network namespace with an Open vSwitch of its own; the
 // other hosts are gossip alone, all in one process beside it. BFD is off, for
 // behind their addresses there is no Open vSwitch. It needs root.
-func Rest(ctx context.Context, sizes []int, runs int) ([]Series, error) {
+func Rest(ctx context.Context, sizes []int, runs int, length time.Duration) ([]Series, error) {
 	var all gathered
 	for range runs {
 		for _, n := range sizes {
 			cmd := exec.CommandContext(ctx, "/proc/self/exe")
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d host", restEnv, n))
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", restEnv, n, length))
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
@@ -58,7 +56,7 @@ func Rest(ctx context.Context, sizes []int, runs int) ([]Series, error) {
 }
 
 // restEnv has the words of a process of the benchmark at rest: the number of
-// hosts, what it is, and of the others the folder of their state.
+// hosts, and for how long it is looked at; of the others the folder of their state.
 const restEnv = "BENCH_REST"
 
 func init() {
@@ -68,13 +66,14 @@ func init() {
 	}
 	_ = os.Unsetenv(restEnv)
 	n, err := strconv.Atoi(words[0])
+	length, notTime := time.ParseDuration(words[1])
 	switch {
 	case err != nil:
-	case words[1] == "others":
-		err = beOthers(n, words[2])
+	case notTime != nil:
+		err = beOthers(n, words[1])
 	default:
 		var found []measured
-		if found, err = beAtRest(n); err == nil {
+		if found, err = beAtRest(n, length); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(found)
 		}
 	}
@@ -134,14 +133,14 @@ func beOthers(n int, dir string) error {
 }
 
 // beAtRest is the first host.
-func beAtRest(n int) (found []measured, err error) {
+func beAtRest(n int, length time.Duration) (found []measured, err error) {
 	o, err := startSwitch()
 	if err != nil {
 		return nil, err
 	}
 	defer o.stop()
 	others := exec.Command("/proc/self/exe") //nolint:noctx // it lives as long as this process
-	others.Env = append(os.Environ(), fmt.Sprintf("%s=%d others %s", restEnv, n, o.dir))
+	others.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", restEnv, n, o.dir))
 	others.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	others.Stderr = os.Stderr
 	if err := others.Start(); err != nil {
@@ -197,7 +196,7 @@ func beAtRest(n int) (found []measured, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	time.Sleep(restFor)
+	time.Sleep(length)
 	took := time.Since(began).Seconds()
 	after, commandsAfter, vswitchdAfter, err := a.usage()
 	if err != nil {
