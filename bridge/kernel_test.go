@@ -424,10 +424,10 @@ func TestUnderlay(t *testing.T) {
 		{"192.0.2.1", "192.0.2.1 eth1 1480"},
 		{"eth1", "192.0.2.1 eth1 1480"},
 		{"198.51.100.2", "198.51.100.2 eth2 1500"},
-		{"eth2", "device eth2 has several IPv4 addresses, name one: 198.51.100.1, 198.51.100.2"},
-		{"eth3", "device eth3 has no global IPv4 address"},
+		{"eth2", "device eth2 has several addresses, name one: 198.51.100.1, 198.51.100.2"},
+		{"eth3", "device eth3 has no global address"},
 		{"eth9", `"eth9" is neither an address nor a device of this host`},
-		{"192.0.2.7", "no device of this host has the IPv4 address 192.0.2.7"},
+		{"192.0.2.7", "no device of this host has the address 192.0.2.7"},
 	} {
 		addr, link, mtu, err := Resolve(tt.advertise)
 		got := fmt.Sprint(addr, " ", link, " ", mtu)

@@ -9,7 +9,7 @@ import (
 
 // Subnet is the network that an address of this host is of.
 func Subnet(addr netip.Addr) (netip.Prefix, error) {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("list addresses: %w", err)
 	}
@@ -18,5 +18,5 @@ func Subnet(addr netip.Addr) (netip.Prefix, error) {
 			return p.Masked(), nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("no device of this host has the IPv4 address %s", addr)
+	return netip.Prefix{}, fmt.Errorf("no device of this host has the address %s", addr)
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -34,14 +35,15 @@ func Source(dst netip.Addr) (addr netip.Addr, link string, mtu int, err error) {
 }
 
 // Resolve returns the underlay address that advertise stands for, its device
-// and the device's MTU in bytes. It is either an IPv4 address of this host or
-// the name of a device with exactly one global IPv4 address.
+// and the device's MTU in bytes. It is either an address of this host or the
+// name of a device with exactly one global IPv4 address, or with none of those
+// and exactly one of IPv6.
 func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error) {
 	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return addr, "", 0, fmt.Errorf("list links: %w", err)
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return addr, "", 0, fmt.Errorf("list addresses: %w", err)
 	}
@@ -55,10 +57,11 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 	found := map[netip.Addr]*netlink.LinkAttrs{}
 	for _, a := range addrs {
 		l, is := attrs[a.LinkIndex], prefix(a.IPNet).Addr()
-		if l != nil && (is == ip || byName && l.Name == advertise && a.Scope == int(netlink.SCOPE_UNIVERSE)) {
+		if l != nil && (is == ip || byName && lasting(a) && l.Name == advertise && a.Scope == int(netlink.SCOPE_UNIVERSE)) {
 			found[is] = l
 		}
 	}
+	preferIPv4(found)
 	switch {
 	case len(found) == 1:
 		for is, l := range found {
@@ -70,13 +73,13 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 			all = append(all, is.String())
 		}
 		slices.Sort(all)
-		err = fmt.Errorf("device %s has several IPv4 addresses, name one: %s", advertise, strings.Join(all, ", "))
+		err = fmt.Errorf("device %s has several addresses, name one: %s", advertise, strings.Join(all, ", "))
 	case !byName:
-		err = fmt.Errorf("no device of this host has the IPv4 address %s", ip)
+		err = fmt.Errorf("no device of this host has the address %s", ip)
 	case !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == advertise }):
 		err = fmt.Errorf("%q is neither an address nor a device of this host", advertise)
 	default:
-		err = fmt.Errorf("device %s has no global IPv4 address", advertise)
+		err = fmt.Errorf("device %s has no global address", advertise)
 	}
 	return addr, "", 0, err
 }
@@ -84,7 +87,7 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 // IsDown reports whether the device of this host that has the address is down.
 // It is no error that none has it.
 func IsDown(addr netip.Addr) (bool, error) {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return false, fmt.Errorf("list addresses: %w", err)
 	}
@@ -99,6 +102,16 @@ func IsDown(addr netip.Addr) (bool, error) {
 		return l.Attrs().Flags&net.FlagUp == 0, nil
 	}
 	return false, nil
+}
+
+// preferIPv4 leaves out IPv6 addresses, if there are others.
+func preferIPv4[V any](found map[netip.Addr]V) {
+	for a := range found {
+		if a.Is4() {
+			maps.DeleteFunc(found, func(a netip.Addr, _ V) bool { return a.Is6() })
+			return
+		}
+	}
 }
 
 // Routes returns where this host's IPv4 traffic goes but for default routes:

@@ -185,9 +185,9 @@ func attribute(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// Notices calls wake whenever this host's links, IPv4 addresses or routes may
+// Notices calls wake whenever this host's links, addresses or routes may
 // have changed, and once when it listens, until ctx ends; it then returns nil.
 func Notices(ctx context.Context, wake func()) error {
 	return listen(ctx, wake, func([]syscall.NetlinkMessage) { wake() },
-		syscall.RTNLGRP_LINK, syscall.RTNLGRP_IPV4_IFADDR, syscall.RTNLGRP_IPV4_ROUTE)
+		syscall.RTNLGRP_LINK, syscall.RTNLGRP_IPV4_IFADDR, syscall.RTNLGRP_IPV4_ROUTE, syscall.RTNLGRP_IPV6_IFADDR, syscall.RTNLGRP_IPV6_ROUTE)
 }

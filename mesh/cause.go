@@ -94,6 +94,8 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		return database + " was restarted"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
+	case strings.HasPrefix(d.Object, "fdb ") && started[vswitchd]:
+		return vswitchd + " was restarted"
 	case wanted && !had && d.Is == "":
 		return "nothing is in its way any more"
 	}

@@ -51,6 +51,14 @@ func TestCauses(t *testing.T) {
 			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Hour, vswitchd: time.Hour},
 			map[string]string{"port gre44": unknownCause},
 		},
+		"the forwarding table has an entry too many": {
+			func(w *world) { w.ovs.Static = map[ovsdb.MAC]int{{2, 0x42, 172, 17, 43, 1}: 1} }, nil,
+			map[string]string{"fdb gre43 02:42:ac:11:2b:01": unknownCause},
+		},
+		"the forwarding table of a new ovs-vswitchd is another": {
+			func(w *world) { w.ovs.Static = map[ovsdb.MAC]int{{2, 0x42, 172, 17, 43, 1}: 1} }, map[string]time.Duration{vswitchd: time.Second},
+			map[string]string{"fdb gre43 02:42:ac:11:2b:01": "ovs-vswitchd was restarted"},
+		},
 		"the database is emptied": {
 			func(w *world) {
 				w.ovs, w.kernel.Port = ovsdb.Actual{}, bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}

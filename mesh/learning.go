@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"slices"
+	"time"
 
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -17,4 +18,14 @@ func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
 		What: "Open vSwitch learns which tunnel leads to which host: what goes to one that has been silent for 300 s goes to all. " + have.Learns,
 		Do:   "nothing, if that will do; else run Open vSwitch 3.1 or later, with the folder of its sockets within the agent's reach",
 	}}
+}
+
+// resync has what gives no notice looked at anew, if that was long ago, and
+// returns when it is due again.
+func (l *Loop) resync(now time.Time) (again time.Time) {
+	if now.Sub(l.anew) >= resyncEvery {
+		l.anew = now
+		l.cfg.Switch.Refresh()
+	}
+	return l.anew.Add(resyncEvery)
 }

@@ -34,7 +34,7 @@ func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
 	if least >= c.UnderlayMTU {
 		by = ""
 	}
-	return least - c.Tunnel.Overhead(), by
+	return least - c.Tunnel.Overhead(view.Self.Underlay), by
 }
 
 // behind is the problem, if any, that dockerd still gives containers another MTU

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -51,6 +52,23 @@ func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
 		found := behind(docker.Settings{MTU: 1362}, docker.Actual{Behind: started})
 		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].What, want) {
 			t.Errorf("dockerd has %d: %+v", started, found)
+		}
+	}
+}
+
+func TestOverheadIsThatOfTheLongestHeaders(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	for _, c := range []struct {
+		tunnel         TunnelConfig
+		overV4, overV6 int // docs/decisions/0011-ipv6-underlay.md
+	}{
+		{TunnelConfig{Type: "gre"}, 38, 58},
+		{TunnelConfig{Type: "gre", Key: 7}, 42, 62},
+		{TunnelConfig{Type: "vxlan", Key: 7}, 50, 70},
+		{TunnelConfig{Type: "gre", Fallback: []string{"geneve"}}, 50, 70},
+	} {
+		if four, six := c.tunnel.Overhead(v4), c.tunnel.Overhead(v6); four != c.overV4 || six != c.overV6 {
+			t.Errorf("%+v: %d and %d, want %d and %d", c.tunnel, four, six, c.overV4, c.overV6)
 		}
 	}
 }

@@ -19,11 +19,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
 	now := time.Now()
-	if now.Sub(l.anew) >= resyncEvery {
-		l.anew = now
-		l.cfg.Switch.Refresh()
-	}
-	again = l.anew.Add(resyncEvery)
+	again = l.resync(now)
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {

@@ -52,10 +52,10 @@ func (t TunnelConfig) Types() []string { return append([]string{t.Type}, t.Fallb
 
 // Overhead is what the tunnels take from the underlay's MTU, in bytes: that of
 // the type which takes most, so that a pair can move to it. It is the outer
-// IPv4 header 20, the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
+// IPv4 header 20, or 40 of IPv6 (RFC 8200), the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
 // more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348), for Geneve
 // UDP 8 and Geneve without options 8 (RFC 8926).
-func (t TunnelConfig) Overhead() int {
+func (t TunnelConfig) Overhead(underlay netip.Addr) int {
 	most := 0
 	for _, of := range t.Types() {
 		overhead := 50
@@ -66,6 +66,9 @@ func (t TunnelConfig) Overhead() int {
 			overhead = 38
 		}
 		most = max(most, overhead)
+	}
+	if underlay.Is6() {
+		most += 20
 	}
 	return most
 }

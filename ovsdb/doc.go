@@ -10,12 +10,14 @@
 //     says what Diff may not mend, and [Loops] which ports of others are a danger.
 //   - [Adopt] says what makes ports of others ours that lead where ours should.
 //   - [Client.Apply] commits differences in one transaction and waits until
-//     ovs-vswitchd has acted on it.
+//     ovs-vswitchd has acted on it. Then it has ovs-vswitchd itself make the
+//     static entries of the bridge's forwarding table, which are in no database.
 //
 // Ownership: a bridge or port is ours if its external_ids have the key
 // "gremesh", whatever the value. Nothing else is ever deleted or changed, but
 // for the ports that we add to a bridge of others, the mtu_request of that
-// bridge's own port, and what an operator has adopted.
+// bridge's own port, what an operator has adopted, and static entries for MAC
+// addresses that begin with 02:42, behind tunnels.
 //
 // Every tunnel has protected=true (ovs-vswitchd.conf.db(5), Port), from the
 // transaction that makes it: a full mesh of tunnels on one learning bridge is a

@@ -40,13 +40,11 @@ func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, m
 		return nil
 	}
 	var changes []Change
-	wanted := make(map[MAC]bool, len(want.Tunnels))
 	there := 0 // wanted entries that are there
 	for _, t := range want.Tunnels {
 		if t.MAC == (MAC{}) {
 			continue
 		}
-		wanted[t.MAC] = true
 		at, is := have.Static[t.MAC]
 		if is {
 			there++
@@ -67,12 +65,16 @@ func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, m
 	if there == len(have.Static) {
 		return changes
 	}
-	return append(changes, oldEntries(want, have, wanted, ports)...)
+	return append(changes, oldEntries(want, have, ports)...)
 }
 
 // oldEntries are those behind tunnels that nobody wants any more. With a port
 // its entries go by themselves.
-func oldEntries(want Switch, have Actual, wanted map[MAC]bool, ports map[string]Port) []Change {
+func oldEntries(want Switch, have Actual, ports map[string]Port) []Change {
+	wanted := make(map[MAC]bool, len(want.Tunnels))
+	for _, t := range want.Tunnels {
+		wanted[t.MAC] = true
+	}
 	kept := make(map[string]bool, len(ports))
 	for _, p := range ports {
 		kept[p.Name] = true

@@ -19,7 +19,7 @@ import (
 type table struct {
 	doubt  atomic.Bool // it may have changed since it was read
 	mu     sync.Mutex  // held while it is read
-	pid    string      // of the ovs-vswitchd that was asked
+	asked  process     // the ovs-vswitchd whose table it is
 	able   bool        // that one takes static entries
 	static map[MAC]int
 }
@@ -27,9 +27,7 @@ type table struct {
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
 
 // Refresh has the next Observe look anew at what gives no notice of a change.
-func (c *Client) Refresh() {
-	c.table.doubt.Store(true)
-}
+func (c *Client) Refresh() { c.table.doubt.Store(true) }
 
 // join adds what is known of the forwarding table.
 func (c *Client) join(ctx context.Context, have *Actual) {
@@ -45,48 +43,49 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 }
 
 func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
-	pid, err := readPID(db)
+	runs, err := vswitchd(db)
 	if err != nil {
 		return err
 	}
 	switch doubt := t.doubt.Swap(false); {
-	case pid == t.pid && !t.able:
+	case runs == t.asked && !t.able:
 		return errUnable
-	case pid == t.pid && !doubt:
+	case runs == t.asked && !doubt:
 		return nil
 	}
-	if err := t.ask(ctx, db, pid, bridge); err != nil {
+	if err := t.ask(ctx, db, runs, bridge); err != nil {
 		t.doubt.Store(true)
 		return err
 	}
 	return nil
 }
 
-func (t *table) ask(ctx context.Context, db, pid string, bridge Bridge) error {
-	ctl, err := dialControl(ctx, db, pid)
+func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
+	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
+		t.static = map[MAC]int{}
+		t.doubt.Store(true)
+		return nil
+	}
+	ctl, err := dialControl(ctx, db, runs)
 	if err != nil {
 		return err
 	}
 	defer ctl.close()
-	if pid != t.pid {
+	shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
+	if err != nil {
+		return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
+	}
+	if runs != t.asked { // not earlier: it has these commands when it has made a bridge
 		commands, err := ctl.call(ctx, "list-commands")
 		if err != nil {
 			return err
 		}
-		t.pid, t.able = pid, strings.Contains(commands, "fdb/add")
+		t.asked, t.able = runs, strings.Contains(commands, "fdb/add")
 	}
 	if !t.able {
 		return errUnable
 	}
-	static := map[MAC]int{}
-	if bridge.OfPort > 0 { // else ovs-vswitchd has not made it
-		shown, err := ctl.call(ctx, "fdb/show", bridge.Name)
-		if err != nil {
-			return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
-		}
-		static = parseFDB(shown)
-	}
-	t.static = static
+	t.static = parseFDB(shown)
 	return nil
 }
 
@@ -129,22 +128,22 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 	}
 	add = slices.DeleteFunc(add, func(args []string) bool { return !up[args[1]] })
 
-	pid, err := readPID(c.config.DB)
+	runs, err := vswitchd(c.config.DB)
 	if err != nil {
 		return err
 	}
-	ctl, err := dialControl(ctx, c.config.DB, pid)
+	ctl, err := dialControl(ctx, c.config.DB, runs)
 	if err != nil {
 		return err
 	}
 	defer ctl.close()
-	// An entry that is gone already is refused, and as well.
+	// What is gone already is refused, which is as well.
 	if _, err := ctl.calls(ctx, "fdb/del", del); err != nil {
 		return err
 	}
 	answers, err := ctl.calls(ctx, "fdb/add", add)
 	for i, a := range answers {
-		if a.err != nil {
+		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
 		}
 	}

@@ -24,6 +24,13 @@ type refusedError string
 
 func (e refusedError) Error() string { return strings.TrimSpace(string(e)) }
 
+// Is tells a command that ovs-vswitchd does not have, as it says in words only.
+func (e refusedError) Is(other error) bool {
+	return other == errUnknown && strings.Contains(string(e), "is not a valid command")
+}
+
+var errUnknown = errors.New("ovs-vswitchd does not have the command")
+
 const (
 	controlPatience = time.Second // for ovs-vswitchd to take a connection and to answer a batch
 	controlBatch    = 100         // commands that are sent before an answer is read
@@ -41,24 +48,34 @@ func pidfile(db string) (string, error) {
 	return filepath.Join(filepath.Dir(path), "ovs-vswitchd.pid"), nil
 }
 
-// readPID is the number of the ovs-vswitchd that was started last, running or
-// not.
-func readPID(db string) (string, error) {
-	path, err := pidfile(db)
-	if err != nil {
-		return "", err
-	}
-	pid, err := os.ReadFile(path)
-	return strings.TrimSpace(string(pid)), err
+// process is an ovs-vswitchd. In a container all that are started one after the
+// other may have one number.
+type process struct {
+	pid     string
+	started int64 // when it wrote its pidfile, Unix time in nanoseconds
 }
 
-func dialControl(ctx context.Context, db, pid string) (*control, error) {
+// vswitchd is the ovs-vswitchd that was started last, running or not.
+func vswitchd(db string) (process, error) {
+	path, err := pidfile(db)
+	if err != nil {
+		return process{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return process{}, err
+	}
+	pid, err := os.ReadFile(path)
+	return process{strings.TrimSpace(string(pid)), info.ModTime().UnixNano()}, err
+}
+
+func dialControl(ctx context.Context, db string, of process) (*control, error) {
 	path, err := pidfile(db)
 	if err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: controlPatience}
-	conn, err := dialer.DialContext(ctx, "unix", fmt.Sprintf("%s.%s.ctl", strings.TrimSuffix(path, ".pid"), pid))
+	conn, err := dialer.DialContext(ctx, "unix", fmt.Sprintf("%s.%s.ctl", strings.TrimSuffix(path, ".pid"), of.pid))
 	if err != nil {
 		return nil, fmt.Errorf("ask ovs-vswitchd: %w", err)
 	}

@@ -7,10 +7,10 @@ import (
 
 // filtered are nft expressions (nft(8)) of what firewalls take offence at.
 var filtered = map[string]string{
-	"gre":    "ip protocol gre", // 47
+	"gre":    "meta l4proto gre", // 47
 	"vxlan":  "udp dport 4789",
 	"geneve": "udp dport 6081",
-	"icmp":   "ip protocol icmp",
+	"icmp":   "meta l4proto { icmp, ipv6-icmp }",
 }
 
 // Filter loses a protocol (gre, vxlan, geneve or icmp) that goes from one
@@ -21,7 +21,11 @@ func (l *Lab) Filter(ctx context.Context, from, to *Host, protocol string) error
 	if !ok {
 		return fmt.Errorf("filter %q from %s to %s: only gre, vxlan, geneve and icmp are known", protocol, from.Name, to.Name)
 	}
-	script := fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s drop\n", from.Addr, to.Addr, match)
+	family := "ip"
+	if from.Addr.Is6() {
+		family = "ip6"
+	}
+	script := fmt.Sprintf("add rule bridge lab filters %s saddr %s %s daddr %s %s drop\n", family, from.Addr, family, to.Addr, match)
 	if from.Second.IsValid() {
 		script += fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s drop\n", from.Second, to.Second, match)
 	}

@@ -79,13 +79,21 @@ func (h *Host) addressUp(ctx context.Context) error {
 		}
 		lines = append(lines,
 			"link set "+n.name+" up",
-			fmt.Sprintf("address replace %s/%d dev %s", addrAt(n.subnet, h.index), n.subnet.Bits(), dev),
+			fmt.Sprintf("address replace %s/%d dev %s%s", addrAt(n.subnet, h.index), n.subnet.Bits(), dev, atOnce(n.subnet)),
 			"link set "+dev+" up")
 	}
 	if h.lab.hasRouter() {
 		lines = append(lines, fmt.Sprintf("route replace default via %s", routerAddr(h.nics()[0].subnet)))
 	}
 	return h.lab.ip(ctx, h.Name, lines...)
+}
+
+// atOnce has an IPv6 address be used before duplicates were looked for.
+func atOnce(subnet netip.Prefix) string {
+	if subnet.Addr().Is6() {
+		return " nodad"
+	}
+	return ""
 }
 
 // mac is the address of the bridge that holds the host's NIC number nic, on the

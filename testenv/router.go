@@ -46,7 +46,7 @@ func (l *Lab) makeRouter(ctx context.Context) error {
 		dev := routerDev(i)
 		plugs = append(plugs, l.plug(fmt.Sprintf("router%d", i+1), switchDev(i), dev, router)...)
 		inside = append(inside,
-			fmt.Sprintf("address add %s/%d dev %s", routerAddr(subnet), subnet.Bits(), dev),
+			fmt.Sprintf("address add %s/%d dev %s%s", routerAddr(subnet), subnet.Bits(), dev, atOnce(subnet)),
 			fmt.Sprintf("link set %s address %s up", dev, routerMAC(i)))
 	}
 	var beyond []string
@@ -73,7 +73,7 @@ func (l *Lab) makeRouter(ctx context.Context) error {
 	if err := l.ip(ctx, routerName, inside...); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "nsenter", "--net="+netnsPath(l.Name, routerName), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	cmd := exec.CommandContext(ctx, "nsenter", "--net="+netnsPath(l.Name, routerName), "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 	if _, err := output(cmd); err != nil {
 		return fmt.Errorf("have the router forward: %w", err)
 	}
@@ -94,6 +94,9 @@ func (l *Lab) RouterMTU(ctx context.Context, subnet netip.Prefix, bytes int) err
 	}
 	// Not the device's MTU: that would drop, unheard, what comes in by it.
 	route := fmt.Sprintf("route replace %s dev %s proto kernel scope link src %s", subnet, routerDev(i), routerAddr(subnet))
+	if subnet.Addr().Is6() {
+		route = fmt.Sprintf("route replace %s dev %s proto kernel metric 256", subnet, routerDev(i))
+	}
 	if bytes != 0 {
 		route += fmt.Sprintf(" mtu lock %d", bytes)
 	}

@@ -22,7 +22,7 @@ const (
 
 // Config is what a Prober measures, and whom it tells.
 type Config struct {
-	Source netip.Addr                         // an address of this host, IPv4
+	Source netip.Addr                         // an address of this host, and of its peers' family
 	Peers  func() []netip.Addr                // is asked four times a second
 	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
 	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
@@ -152,7 +152,7 @@ func (p *Prober) round(ctx context.Context, to netip.Addr, gate <-chan time.Time
 	if err != nil {
 		return Path{}, err
 	}
-	mtu, known, err := search(route.MTU, func(size int) (Answer, error) {
+	mtu, known, err := search(route.MTU, smallest(to), func(size int) (Answer, error) {
 		select {
 		case <-gate:
 			return ask(ctx, to, size)

@@ -1,10 +1,24 @@
 package pathmtu
 
-import "errors"
+import (
+	"errors"
+	"net/netip"
+)
 
-// Smallest is the size, in bytes, that every path must take to be measured:
-// what every host on an IPv4 network takes (RFC 791, section 3.1).
-const Smallest = 576
+// The size, in bytes, that every path must take to be measured: what every host
+// on an IPv4 network takes (RFC 791, section 3.1), and every link of IPv6 (RFC
+// 8200, section 5).
+const (
+	smallest4 = 576
+	smallest6 = 1280
+)
+
+func smallest(to netip.Addr) int {
+	if to.Is6() {
+		return smallest6
+	}
+	return smallest4
+}
 
 // Answer is what became of one packet.
 type Answer struct {
@@ -18,7 +32,7 @@ var errUnsteady = errors.New("the answers contradict each other")
 
 // search finds the largest packet, up to full bytes, that passes. Where not even
 // a small one does, nothing is known. It is pure but for ask.
-func search(full int, ask func(size int) (Answer, error)) (mtu int, known bool, err error) {
+func search(full, least int, ask func(size int) (Answer, error)) (mtu int, known bool, err error) {
 	try := func(size int) (a Answer, err error) {
 		for range tries {
 			if a, err = ask(size); err != nil || a.Passed || a.Limit > 0 {
@@ -34,12 +48,12 @@ func search(full int, ask func(size int) (Answer, error)) (mtu int, known bool, 
 	passes, fails, hint := 0, full, a.Limit
 	for fails-passes > 1 {
 		size := (passes + fails) / 2
-		hinted := hint > passes && hint < fails && hint >= Smallest
+		hinted := hint > passes && hint < fails && hint >= least
 		switch {
 		case hinted:
 			size = hint
 		case passes == 0:
-			size = Smallest
+			size = least
 		}
 		if size >= fails {
 			return full, false, nil
@@ -53,7 +67,7 @@ func search(full int, ask func(size int) (Answer, error)) (mtu int, known bool, 
 			return size, true, nil
 		case a.Passed:
 			passes = size
-		case size <= Smallest:
+		case size <= least:
 			return full, false, nil
 		default:
 			fails = size

@@ -33,7 +33,7 @@ func TestSearch(t *testing.T) {
 		{name: "a device of less", full: 500, limit: 1500, mtu: 500, known: true, most: 1},
 	} {
 		asked := 0
-		mtu, known, err := search(c.full, func(size int) (Answer, error) {
+		mtu, known, err := search(c.full, smallest4, func(size int) (Answer, error) {
 			asked++
 			if size <= c.limit && !c.lost[asked] {
 				return Answer{Passed: true}, nil
@@ -51,7 +51,7 @@ func TestSearch(t *testing.T) {
 
 func TestAPeerThatFallsSilentIsNoLimit(t *testing.T) {
 	asked := 0
-	_, _, err := search(1500, func(size int) (Answer, error) {
+	_, _, err := search(1500, smallest4, func(size int) (Answer, error) {
 		asked++
 		return Answer{Passed: asked < 8 && size <= 1400}, nil
 	})

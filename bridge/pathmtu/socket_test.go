@@ -58,6 +58,17 @@ func sh(t *testing.T, script string) {
 }
 
 func TestThroughARouter(t *testing.T) {
+	t.Run("IPv4", func(t *testing.T) {
+		throughARouter(t, "10.7.1.", "10.7.2.", 24, "ip length > 1321", "ip protocol icmp")
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		throughARouter(t, "fd07:1::", "fd07:2::", 64, "ip6 length > 1281", "meta l4proto ipv6-icmp")
+	})
+}
+
+// throughARouter measures a path from address 1 of one network to that of
+// another. What is too long for the hole, an nft(8) expression, is 1,321 bytes.
+func throughARouter(t *testing.T, near, beyond string, bits int, hole, icmp string) {
 	if os.Getenv(inside) == "" {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("needs root")
@@ -69,15 +80,20 @@ func TestThroughARouter(t *testing.T) {
 		t.Helper()
 		sh(t, "nsenter --net=/proc/"+strconv.Itoa(pid)+"/ns/net sh -ec '"+script+"'")
 	}
-	sh(t, fmt.Sprintf(`ip link set lo up
-		ip link add near type veth peer name near netns %d; ip addr add 10.7.1.1/24 dev near; ip link set near up`, router))
+	at := func(network, host string) string { return fmt.Sprintf("%s%s/%d", network, host, bits) }
+	nodad, metric := "", ""
+	if bits == 64 {
+		nodad, metric = " nodad", " metric 256"
+	}
+	sh(t, fmt.Sprintf("ip link set lo up; ip link add near type veth peer name near netns %d; ip addr add %s dev near%s; ip link set near up", router, at(near, "1"), nodad))
+	t.Cleanup(func() { sh(t, "ip link del near") })
 	in(router, fmt.Sprintf(`ip link add far type veth peer name far netns %d
-		ip addr add 10.7.1.254/24 dev near; ip addr add 10.7.2.254/24 dev far; ip link set near up; ip link set far up
-		sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0`, far))
-	in(far, "ip addr add 10.7.2.1/24 dev far; ip link set far up; ip route add default via 10.7.2.254")
-	sh(t, "ip route add default via 10.7.1.254")
+		ip addr add %s dev near%s; ip addr add %s dev far%s; ip link set near up; ip link set far up
+		sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0 net.ipv6.conf.all.forwarding=1 net.ipv6.icmp.ratelimit=0`, far, at(near, "254"), nodad, at(beyond, "254"), nodad))
+	in(far, fmt.Sprintf("ip addr add %s dev far%s; ip link set far up; ip route add default via %s254", at(beyond, "1"), nodad, beyond))
+	sh(t, "ip route add default via "+near+"254")
 
-	source, to := netip.MustParseAddr("10.7.1.1"), netip.MustParseAddr("10.7.2.1")
+	source, to := netip.MustParseAddr(near+"1"), netip.MustParseAddr(beyond+"1")
 	words := make(chan word, 100)
 	s, err := open(t.Context(), source, func(to netip.Addr, limit int) { words <- word{to, limit} })
 	if err != nil {
@@ -96,7 +112,7 @@ func TestThroughARouter(t *testing.T) {
 		t.Helper()
 		deadline := time.Now().Add(20 * time.Second)
 		for {
-			mtu, known, err := search(1500, func(size int) (Answer, error) { return s.ask(t.Context(), to, size) })
+			mtu, known, err := search(1500, smallest(to), func(size int) (Answer, error) { return s.ask(t.Context(), to, size) })
 			if err == nil && mtu == want && known == wantKnown {
 				return
 			}
@@ -106,18 +122,19 @@ func TestThroughARouter(t *testing.T) {
 		}
 	}
 	measure(1500, true)
-	in(router, "ip route replace 10.7.2.0/24 dev far proto kernel scope link src 10.7.2.254 mtu lock 1400")
+	toBeyond := fmt.Sprintf("ip route replace %s dev far proto kernel%s", netip.MustParsePrefix(at(beyond, "1")).Masked(), metric)
+	in(router, toBeyond+" mtu lock 1400")
 	measure(1400, true)
 	if w := <-words; w != (word{to, 1400}) {
 		t.Errorf("the router said %+v", w)
 	}
 	// What the kernel remembers now is not what is measured.
-	in(router, "ip route replace 10.7.2.0/24 dev far proto kernel scope link src 10.7.2.254")
+	in(router, toBeyond)
 	measure(1500, true)
 	// A hole: no word of a router.
-	in(router, `nft "add table ip t; add chain ip t f { type filter hook forward priority 0; }; add rule ip t f ip length > 1321 drop"`)
+	in(router, `nft "add table inet t; add chain inet t f { type filter hook forward priority 0; }; add rule inet t f `+hole+` drop"`)
 	measure(1321, true)
-	in(router, `nft "add rule ip t f ip protocol icmp drop"`)
+	in(router, `nft "add rule inet t f `+icmp+` drop"`)
 	measure(1500, false)
 
 	if _, err := s.ask(t.Context(), to, 1501); !errors.Is(err, syscall.EMSGSIZE) {
@@ -127,6 +144,10 @@ func TestThroughARouter(t *testing.T) {
 
 // FuzzParse takes whatever comes by the socket.
 func FuzzParse(f *testing.F) {
-	f.Add(echo(1, 2, 100))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = parse(b) })
+	f.Add(familyOf(netip.IPv4Unspecified()).echo(1, 2, 100))
+	f.Add(append([]byte{typeTooBig, 0, 0, 0, 0, 0, 5, 0}, make([]byte, 48)...))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		_, _ = parse4(b)
+		_, _ = parse6(b)
+	})
 }

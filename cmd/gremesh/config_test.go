@@ -176,20 +176,18 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"relative key file", "mesh: {bootstrap: true, key_file: key}", nil, `mesh.key_file: "key" (file FILE): must be an absolute path, unless mesh.insecure is true`},
 		{"no key file", "mesh: {bootstrap: true, key_file: /none/key}", nil, `mesh.key_file: "/none/key" (file FILE): there is no such file: copy it from a host of the mesh; for a new mesh make it with "gremesh keygen /none/key"; a trial may do with mesh.insecure: true (--insecure)`},
 		{"port", good + "mesh.port: 70000", nil, `mesh.port: 70000 (file FILE): must be 1 to 65535`},
-		{"seed IPv6", good + "mesh: {join: ['fd00::1']}", nil, `mesh.join: [fd00::1] (file FILE): "fd00::1" is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would`},
-		{"seed IPv6 with port", good + "mesh: {join: ['[fd00::1]:7946']}", nil, `mesh.join: [[fd00::1]:7946] (file FILE): "[fd00::1]:7946" is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would`},
 		{"seed with a bad port", good, []string{"--join=h2:x"}, `mesh.join: [h2:x] (flag --join): "h2:x" must have a port of 1 to 65535`},
-		{"seed with a bad address", good, []string{"--join=192.168.248.300"}, `mesh.join: [192.168.248.300] (flag --join): "192.168.248.300" must be an IPv4 address or a host name, with :PORT or without`},
+		{"seed with a bad address", good, []string{"--join=192.168.248.300"}, `mesh.join: [192.168.248.300] (flag --join): "192.168.248.300" must be an address or a host name, with :PORT or without`},
+		{"seed of one link", good, []string{"--join=[fe80::1]:7946"}, `mesh.join: [[fe80::1]:7946] (flag --join): "[fe80::1]:7946" is not the address of a host that others can reach`},
 		{"seed in the pool", good, []string{"--join=172.17.42.1"}, `mesh.join: [172.17.42.1] (flag --join): "172.17.42.1" is inside the pool 172.17.0.0/16; seeds are named by their underlay address`},
 
 		{"name", good + "node: {name: 'h 1'}", nil, `node.name: "h 1" (file FILE): must be 1 to 64 letters, digits, dots, dashes or underscores`},
-		{"advertise IPv6", good + "node: {advertise: 'fd00::1'}", nil, `node.advertise: "fd00::1" (file FILE): is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would`},
-		{"advertise no address", good + "node: {advertise: 192.168.300.1}", nil, `node.advertise: "192.168.300.1" (file FILE): is no IPv4 address`},
+		{"advertise no address", good + "node: {advertise: 192.168.300.1}", nil, `node.advertise: "192.168.300.1" (file FILE): is no address`},
 		{"advertise host bits", good + "node: {advertise: 192.168.248.139/24}", nil, `node.advertise: "192.168.248.139/24" (file FILE): has bits beyond its prefix length; the network is 192.168.248.0/24`},
-		{"advertise no network", good + "node: {advertise: 192.168.248.0/33}", nil, `node.advertise: "192.168.248.0/33" (file FILE): is no IPv4 network`},
-		{"advertise IPv6 network", good + "node: {advertise: 'fd00::/64'}", nil, `node.advertise: "fd00::/64" (file FILE): is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would`},
+		{"advertise no network", good + "node: {advertise: 192.168.248.0/33}", nil, `node.advertise: "192.168.248.0/33" (file FILE): is no network`},
 		{"advertise network in the pool", good + "node: {advertise: 172.17.1.0/24}", nil, `node.advertise: "172.17.1.0/24" (file FILE): is inside the pool 172.17.0.0/16; the underlay must be outside it`},
-		{"advertise too long", good + "node: {advertise: interface-of-sixteen}", nil, `node.advertise: "interface-of-sixteen" (file FILE): must be an IPv4 address, a network or an interface name; as a name it has 20 bytes; an interface name may have 15`},
+		{"advertise too long", good + "node: {advertise: interface-of-sixteen}", nil, `node.advertise: "interface-of-sixteen" (file FILE): must be an address, a network or an interface name; as a name it has 20 bytes; an interface name may have 15`},
+		{"advertise of one link", good + "node: {advertise: 'fe80::1'}", nil, `node.advertise: "fe80::1" (file FILE): is not the address of a host that others can reach`},
 		{"advertise in the pool", good + "node: {advertise: 172.17.1.1}", nil, `node.advertise: "172.17.1.1" (file FILE): is inside the pool 172.17.0.0/16; the underlay must be outside it`},
 
 		{"pool no network", good + "pool: 172.17.0.0", nil, `pool: "172.17.0.0" (file FILE): must be an address with its prefix length, like 172.17.0.0/16`},
@@ -261,5 +259,16 @@ func TestABrokenFileIsNamed(t *testing.T) {
 	_, err := load(t, "mesh: {port")
 	if err == nil || !strings.Contains(err.Error(), "gremesh.yaml") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestSeedsAreCompleted(t *testing.T) {
+	for seed, want := range map[string]string{
+		"h2": "h2:7946", "h2:8000": "h2:8000", "10.90.0.1": "10.90.0.1:7946",
+		"fd00::1": "[fd00::1]:7946", "[fd00::1]": "[fd00::1]:7946", "[fd00::1]:8000": "[fd00::1]:8000",
+	} {
+		if got, err := parseSeed(seed, 7946); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", seed, got, err, want)
+		}
 	}
 }

@@ -86,17 +86,17 @@ func decodeText[T any, P interface {
 // parseAdvertise tells an address, a network and an interface's name apart.
 func parseAdvertise(text string, isText bool) (Advertise, error) {
 	if !isText {
-		return Advertise{}, errors.New("must be an IPv4 address, a network or an interface name")
+		return Advertise{}, errors.New("must be an address, a network or an interface name")
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return Advertise{Addr: addr}, nil
 	}
 	if strings.Contains(text, "/") { // no interface name has one
 		network, err := netip.ParsePrefix(text)
-		return Advertise{Network: network}, allowed(err, "is no IPv4 network")
+		return Advertise{Network: network}, allowed(err, "is no network")
 	}
 	if text != "" && strings.Trim(text, "0123456789.") == "" {
-		return Advertise{}, errors.New("is no IPv4 address")
+		return Advertise{}, errors.New("is no address")
 	}
 	return Advertise{Interface: text}, nil
 }

@@ -61,7 +61,7 @@ func (e peerEntry) host(space lease.Space) (mesh.Host, error) {
 	if err == nil {
 		err = usableAddr(underlay)
 	} else {
-		err = errors.New("must be an IPv4 address")
+		err = errors.New("must be an address")
 	}
 	if err == nil && space.Pool.Contains(underlay) {
 		err = fmt.Errorf("is inside the pool %s", space.Pool)

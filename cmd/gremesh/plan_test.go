@@ -61,7 +61,7 @@ func TestPeersFiles(t *testing.T) {
 		"unknown key":     {"- {label: h1}", []string{"label"}},
 		"no name":         {"- {underlay: 192.168.248.139, subnet: 172.17.42.0/24}", []string{"entry 1 ()", "name"}},
 		"no address":      {h1 + "- {name: h2, underlay: h2.example, subnet: 172.17.43.0/24}", []string{"entry 2 (h2)", `underlay "h2.example"`}},
-		"IPv6":            {"- {name: h2, underlay: '2001:db8::1', subnet: 172.17.43.0/24}", []string{"entry 1 (h2)", "IPv6"}},
+		"of one link":     {"- {name: h2, underlay: 'fe80::1', subnet: 172.17.43.0/24}", []string{"entry 1 (h2)", "not the address of a host"}},
 		"in the pool":     {"- {name: h2, underlay: 172.17.9.9, subnet: 172.17.43.0/24}", []string{"entry 1 (h2)", "inside the pool"}},
 		"no subnet":       {"- {name: h2, underlay: 192.168.248.140, subnet: 172.17.43.1/24}", []string{"entry 1 (h2)", "one of the /24 of the pool 172.17.0.0/16"}},
 		"another pool's":  {"- {name: h2, underlay: 192.168.248.140, subnet: 10.1.2.0/24}", []string{"entry 1 (h2)", "10.1.2.0/24"}},

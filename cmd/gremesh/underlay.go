@@ -40,14 +40,22 @@ func destination(cfg Config) (netip.Addr, error) {
 	if len(cfg.Mesh.Join) == 0 || cfg.Node.Advertise != (Advertise{}) {
 		return netip.Addr{}, nil
 	}
-	seed, err := net.ResolveUDPAddr("udp4", cfg.Mesh.Join[0])
+	seed, err := net.ResolveUDPAddr("udp", cfg.Mesh.Join[0])
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("mesh.join: %w", err)
 	}
 	return seed.AddrPort().Addr().Unmap(), nil
 }
 
-func underlayToward(cfg Config, toward netip.Addr) (at underlay, err error) {
+func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
+	at, err := lookUp(cfg, toward)
+	if err == nil && at.addr.Is6() && cfg.Direct == sameSubnet {
+		return underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.addr)
+	}
+	return at, err
+}
+
+func lookUp(cfg Config, toward netip.Addr) (at underlay, err error) {
 	told := cfg.Node.Advertise
 	switch {
 	case told.Addr.IsValid():
@@ -73,12 +81,16 @@ func underlayToward(cfg Config, toward netip.Addr) (at underlay, err error) {
 // errAmbiguous means that several addresses can be meant: none is guessed.
 var errAmbiguous = errors.New("set it to the one on which the other hosts reach this one, or to its device")
 
-// theOne is the only candidate, in the network where that is valid.
+// theOne is the only candidate, in the network where that is valid; else of IPv4,
+// if there are any.
 func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
 	of := ""
 	if network.IsValid() {
 		of = " in " + network.String()
 		all = slices.DeleteFunc(slices.Clone(all), func(c bridge.Candidate) bool { return !network.Contains(c.Addr) })
+	}
+	if !network.IsValid() && slices.ContainsFunc(all, func(c bridge.Candidate) bool { return c.Addr.Is4() }) {
+		all = slices.DeleteFunc(slices.Clone(all), func(c bridge.Candidate) bool { return c.Addr.Is6() })
 	}
 	switch len(all) {
 	case 0:

@@ -12,6 +12,7 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 	first := bridge.Candidate{Addr: netip.MustParseAddr("192.168.248.139"), Link: "eth0", MTU: 1500}
 	second := bridge.Candidate{Addr: netip.MustParseAddr("10.9.0.1"), Link: "eth1", MTU: 9000}
 	third := bridge.Candidate{Addr: netip.MustParseAddr("10.9.0.2"), Link: "eth1", MTU: 9000}
+	sixth := bridge.Candidate{Addr: netip.MustParseAddr("fd00:90::1"), Link: "eth0", MTU: 1500}
 	const how = "; set it to the one on which the other hosts reach this one, or to its device"
 	for _, c := range []struct {
 		name    string
@@ -20,6 +21,9 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 		want    string // address and device, or the error
 	}{
 		{"one NIC", "", []bridge.Candidate{first}, "192.168.248.139 eth0"},
+		{"both families", "", []bridge.Candidate{first, sixth}, "192.168.248.139 eth0"},
+		{"both, and a network", "fd00:90::/64", []bridge.Candidate{first, sixth}, "fd00:90::1 eth0"},
+		{"IPv6 alone", "", []bridge.Candidate{sixth}, "fd00:90::1 eth0"},
 		{"no NIC", "", nil, "this host has no underlay address"},
 		{"two NICs", "", []bridge.Candidate{second, first}, "this host has several addresses: 10.9.0.1 (eth1), 192.168.248.139 (eth0)" + how},
 		{"two NICs and a network", "10.9.0.0/24", []bridge.Candidate{second, first}, "10.9.0.1 eth1"},

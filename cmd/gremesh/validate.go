@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 // validate reports every value and every combination that an agent could not
@@ -70,8 +72,6 @@ func validateNode(c *Config, r *report) {
 	switch {
 	case network.IsValid():
 		switch {
-		case !network.Addr().Is4():
-			r.add("node.advertise", "%w", errNotIPv4)
 		case network != network.Masked():
 			r.add("node.advertise", "has bits beyond its prefix length; the network is %s", network.Masked())
 		case r.ok("pool") && c.Pool.Bits() <= network.Bits() && c.Pool.Contains(network.Addr()):
@@ -85,7 +85,7 @@ func validateNode(c *Config, r *report) {
 		}
 	case c.Node.Advertise.Interface != "":
 		if err := interfaceName(c.Node.Advertise.Interface); err != nil {
-			r.add("node.advertise", "must be an IPv4 address, a network or an interface name; as a name it %w", err)
+			r.add("node.advertise", "must be an address, a network or an interface name; as a name it %w", err)
 		}
 	}
 }
@@ -201,19 +201,14 @@ func validateTunnel(c *Config, r *report) {
 
 // parseSeed completes a seed to host:port.
 func parseSeed(seed string, port int) (string, error) {
+	host, service := seed, strconv.Itoa(port)
 	if addr, err := netip.ParseAddr(strings.Trim(seed, "[]")); err == nil && addr.Is6() {
-		return "", errNotIPv4
+		host = addr.String()
+	} else if i := strings.LastIndex(seed, ":"); i >= 0 {
+		host, service = strings.Trim(seed[:i], "[]"), seed[i+1:]
 	}
-	host, service, found := strings.Cut(seed, ":")
-	if found {
-		p, err := strconv.ParseUint(service, 10, 16)
-		switch {
-		case strings.Contains(service, ":"):
-			return "", errNotIPv4
-		case err != nil || p == 0:
-			return "", errors.New("must have a port of 1 to 65535")
-		}
-		port = int(p)
+	if p, err := strconv.ParseUint(service, 10, 16); err != nil || p == 0 {
+		return "", errors.New("must have a port of 1 to 65535")
 	}
 	addr, err := netip.ParseAddr(host)
 	switch {
@@ -222,20 +217,15 @@ func parseSeed(seed string, port int) (string, error) {
 			return "", err
 		}
 	case strings.Trim(host, "0123456789.") == "" || !hostChars(host):
-		return "", errors.New("must be an IPv4 address or a host name, with :PORT or without")
+		return "", errors.New("must be an address or a host name, with :PORT or without")
 	}
-	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+	return net.JoinHostPort(host, service), nil
 }
-
-var errNotIPv4 = errors.New("is IPv6; the underlay must be IPv4: gossip, leases and the tunnels' MTU know no other yet, although Open vSwitch would")
 
 // usableAddr tells whether one host may have the address.
 func usableAddr(addr netip.Addr) error {
-	switch {
-	case !addr.Is4():
-		return errNotIPv4
-	case addr.IsUnspecified() || addr.IsMulticast():
-		return errors.New("is not the address of a host")
+	if !lease.UsableUnderlay(addr) {
+		return errors.New("is not the address of a host that others can reach")
 	}
 	return nil
 }

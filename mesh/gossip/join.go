@@ -132,10 +132,15 @@ func (n *Node) silentSeeds(ctx context.Context) []string {
 	return silent
 }
 
-// resolve turns host or host:port into addresses; this host's own is left out.
+// resolve turns host or host:port into addresses of the underlay's family; this
+// host's own is left out.
 func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, error) {
 	var found []netip.AddrPort
 	var errs []error
+	network := "ip4"
+	if n.cfg.Underlay.Addr().Is6() {
+		network = "ip6"
+	}
 	for _, seed := range seeds {
 		host, port := seed, n.cfg.Underlay.Port()
 		if h, p, err := net.SplitHostPort(seed); err == nil {
@@ -146,7 +151,7 @@ func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, e
 			}
 			host, port = h, uint16(number)
 		}
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("seed %s: %w", seed, err))
 		}

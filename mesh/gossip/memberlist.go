@@ -53,7 +53,7 @@ func (w logWriter) Write(line []byte) (int, error) {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "memberlist: ")
 	w.n.cfg.Log.Log(context.Background(), slog.LevelDebug, text, "from", "memberlist")
 	if _, from, ok := strings.Cut(text, "from="); ok && foreignKey(text) {
-		host, _, _ := strings.Cut(from, ":")
+		host := strings.Trim(from[:max(0, strings.LastIndex(from, ":"))], "[]")
 		w.n.delegate.inbox.put(event{foreign: &host})
 	}
 	return len(line), nil

@@ -91,8 +91,8 @@ func (r Record) Validate() error {
 		return fmt.Errorf("record of %s: %s without a subnet", r.Host, r.State)
 	case r.Next != r.Next.Masked() || r.Next.IsValid() && r.State != Held:
 		return fmt.Errorf("record of %s: %s with next subnet %s", r.Host, r.State, r.Next)
-	case !r.Underlay.Addr().Is4() || r.Underlay.Addr().IsUnspecified() || r.Underlay.Addr().IsMulticast() || r.Underlay.Port() == 0:
-		return fmt.Errorf("record of %s: underlay address %s is not a host's IPv4 address with a port", r.Host, r.Underlay)
+	case !UsableUnderlay(r.Underlay.Addr()) || r.Underlay.Port() == 0:
+		return fmt.Errorf("record of %s: underlay address %s is not a host's address with a port", r.Host, r.Underlay)
 	case !ValidName(r.Name):
 		return fmt.Errorf("record of %s: name %.80q: want 1 to %d printable bytes", r.Host, r.Name, MaxName)
 	}
@@ -129,4 +129,10 @@ func (r Record) target() netip.Prefix {
 // the lower ID. Every host that has both records names the same one.
 func (r Record) compareAge(s Record) int {
 	return cmp.Or(cmp.Compare(r.Age, s.Age), r.Host.Compare(s.Host))
+}
+
+// UsableUnderlay tells whether one host may be reached by the address from all
+// others: a link-local one is of one link alone (RFC 4291, section 2.5.6).
+func UsableUnderlay(a netip.Addr) bool {
+	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && (a.Is4() || !a.IsLinkLocalUnicast())
 }

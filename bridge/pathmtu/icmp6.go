@@ -1,0 +1,53 @@
+package pathmtu
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// RFC 4443.
+const (
+	typeTooBig     = 2
+	typeEcho6      = 128
+	typeEchoReply6 = 129
+	ip6Header      = 40 // bytes, without extensions
+	protocolICMP6  = 58
+)
+
+func prepare6(fd int) error {
+	var filter unix.ICMPv6Filter // a bit that is set blocks a type (RFC 3542, section 3.2)
+	for i := range filter.Data {
+		filter.Data[i] = ^uint32(0)
+	}
+	for _, t := range []int{typeTooBig, typeEchoReply6} {
+		filter.Data[t/32] &^= 1 << (t % 32)
+	}
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, 1),
+		unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &filter),
+	)
+}
+
+// parse6 reads an ICMPv6 message without its IP header.
+func parse6(b []byte) (r report, ok bool) {
+	if len(b) < icmpHeader {
+		return r, false
+	}
+	if b[0] == typeEchoReply6 {
+		return report{echo: true, id: binary.BigEndian.Uint16(b[4:]), seq: binary.BigEndian.Uint16(b[6:])}, true
+	}
+	inner := b[icmpHeader:]
+	if b[0] != typeTooBig || len(inner) < ip6Header || inner[0]>>4 != 6 {
+		return r, false
+	}
+	r.limit = int(min(binary.BigEndian.Uint32(b[4:]), longestIPPackage))
+	r.about = netip.AddrFrom16([16]byte(inner[24:40]))
+	if inner[6] == protocolICMP6 && len(inner) >= ip6Header+icmpHeader && inner[ip6Header] == typeEcho6 {
+		r.echo, r.id, r.seq = true, binary.BigEndian.Uint16(inner[ip6Header+4:]), binary.BigEndian.Uint16(inner[ip6Header+6:])
+	}
+	return r, r.limit > 0
+}
