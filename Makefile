@@ -16,6 +16,8 @@ TABLE     ?= chaos.md
 MINUTES   ?= 10
 RUN       ?= .
 MEMORY    ?= 4G
+REPORT    ?= bench
+RUNS      ?= 5
 
 export DEBIAN_FRONTEND := noninteractive
 
@@ -60,10 +62,8 @@ check: ## lint, vet, and see that modules are tidy
 demo: deps build bin/testenv ## three hosts find each other; N=5: five, KEEP=1: leave them up
 	@bin/testenv demo -n $(N) $(if $(KEEP),--keep) --gremesh bin/gremesh
 
-bench: deps build bin/testenv ## time to a full mesh of 3, 5 and 10 hosts, beside the recipe by hand, and of 8 to their leases
-	@bin/testenv bench --gremesh bin/gremesh
-	@echo; echo "Hosts at once, simulated: time to the lease, and claims and answers sent for it."
-	@go test -run '^$$' -bench Stampede -benchtime 1x ./mesh/lease
+bench: deps build bin/testenv ## gremesh beside what people use instead, into REPORT=; REPORT=docs: docs/benchmarks.md
+	@bin/testenv bench --gremesh bin/gremesh --runs $(RUNS) --report $(REPORT)
 
 .PHONY: bin/testenv
 bin/testenv:

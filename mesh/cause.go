@@ -11,6 +11,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -75,8 +76,10 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
 	was, wanted := tunnelOf(last.want, name)
 	is, wants := tunnelOf(now.want, name)
-	if p, ok := adopted(now.have, name); ok && !wanted && !wants {
-		was, is = tunnelTo(last.want, p.Peer.ID), tunnelTo(now.want, p.Peer.ID)
+	if !wanted && !wants {
+		if p, ok := adopted(now.have, name); ok {
+			was, is = tunnelTo(last.want, p.Peer.ID), tunnelTo(now.want, p.Peer.ID)
+		}
 	}
 	if was != is {
 		return viewCause(last.view, now.view, cmp.Or(is.Peer.ID, was.Peer.ID), now.kind)
@@ -84,7 +87,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	if now.want.MTU != last.want.MTU && strings.HasSuffix(d.Object, " mtu_request") {
 		return "the MTU is to be another"
 	}
-	_, had := ourPorts(last.have)[is.Peer.ID]
+	had := slices.ContainsFunc(last.have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Peer.ID == is.Peer.ID })
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"
@@ -103,8 +106,8 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 }
 
 func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
-	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Name == name })
-	if i < 0 {
+	i, is := slices.BinarySearchFunc(s.Tunnels, name, func(t ovsdb.Tunnel, name string) int { return cmp.Compare(t.Name, name) })
+	if !is {
 		return ovsdb.Tunnel{}, false
 	}
 	return s.Tunnels[i], true
@@ -170,9 +173,14 @@ func viewCause(last, now View, id, first string) string {
 	return viewChanged
 }
 
+// find is a peer among those of a View, which are sorted.
 func find(peers []Host, id string) (Host, bool) {
-	i := slices.IndexFunc(peers, func(h Host) bool { return h.ID.String() == id })
-	if i < 0 {
+	parsed, err := lease.ParseID(id)
+	if err != nil { // a peer that is assumed has none
+		return Host{}, false
+	}
+	i, is := slices.BinarySearchFunc(peers, parsed, func(h Host, id lease.ID) int { return h.ID.Compare(id) })
+	if !is {
 		return Host{}, false
 	}
 	return peers[i], true
@@ -192,15 +200,15 @@ func (now dockerScene) cause(last dockerScene) string {
 // cause names what made a difference in the packet filter.
 func (now natScene) cause(last natScene, started young) string {
 	switch {
-	case now.view.Self.Cut != last.view.Self.Cut:
+	case now.view.Self.Cut != last.view.Self.Cut, now.view.Self.Underlay != last.view.Self.Underlay:
 		return viewCause(last.view, now.view, "", "")
 	case now.want.Subnet != last.want.Subnet:
 		return "this host has another subnet"
 	case !slices.Equal(now.want.Forward, last.want.Forward):
 		return "peers are reached by other ways"
 	case now.want.Keep != last.want.Keep || !slices.Equal(now.want.NonMasquerade, last.want.NonMasquerade):
-		for _, peer := range slices.Concat(now.view.Peers, last.view.Peers) {
-			if why := viewCause(last.view, now.view, peer.ID.String(), ""); why != viewChanged {
+		for _, id := range differing(last.view.Peers, now.view.Peers) {
+			if why := viewCause(last.view, now.view, id.String(), ""); why != viewChanged {
 				return why
 			}
 		}

@@ -2,12 +2,14 @@ package mesh
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 // cause names what made a difference in the kernel. remade is why Open vSwitch
@@ -92,13 +94,25 @@ func (now hostScene) peerCause(last hostScene, object string) string {
 	return ""
 }
 
-// peerBehind is the peer that a route, neighbour or FDB entry is for.
+// peerBehind is the peer, of those that are sorted, that a route, neighbour or FDB
+// entry is for.
 func peerBehind(peers []bridge.Peer, object string) (bridge.Peer, bool) {
-	i := slices.IndexFunc(peers, func(p bridge.Peer) bool {
-		return object == "route "+p.Bip.Masked().String() || object == "neighbour "+p.Bip.Addr().String() ||
-			object == "fdb "+bridge.MAC(p.Bip.Addr()).String()
-	})
-	if i < 0 {
+	var bip netip.Addr
+	kind, name, _ := strings.Cut(object, " ")
+	switch kind {
+	case "route":
+		if subnet, err := netip.ParsePrefix(name); err == nil {
+			bip = lease.Bip(subnet).Addr()
+		}
+	case "neighbour":
+		bip, _ = netip.ParseAddr(name)
+	case "fdb":
+		if mac, err := net.ParseMAC(name); err == nil && len(mac) == 6 {
+			bip = netip.AddrFrom4([4]byte(mac[2:]))
+		}
+	}
+	i, is := slices.BinarySearchFunc(peers, bip, func(p bridge.Peer, bip netip.Addr) int { return p.Bip.Addr().Compare(bip) })
+	if !is {
 		return bridge.Peer{}, false
 	}
 	return peers[i], true

@@ -122,18 +122,24 @@ func (f fights) forget(now time.Time) {
 // problems tells of each fight, sorted by object.
 func (f fights) problems() []Problem {
 	var problems []Problem
-	for _, object := range slices.Sorted(maps.Keys(f)) {
-		if one := f[object]; one.pause > 0 {
-			should := one.should
-			if should == "" {
-				should = "nothing: it should not exist"
-			}
-			problems = append(problems, Problem{
-				What: fmt.Sprintf("another program keeps changing %s: it was put right %d times since %s, to %s; now with pauses of %s",
-					object, one.count, one.since.Format(time.TimeOnly), should, one.pause),
-				Do: "find the program and stop it: " + whoChanges(object),
-			})
+	var fought []string
+	for object, one := range f {
+		if one.pause > 0 {
+			fought = append(fought, object)
 		}
+	}
+	slices.Sort(fought)
+	for _, object := range fought {
+		one := f[object]
+		should := one.should
+		if should == "" {
+			should = "nothing: it should not exist"
+		}
+		problems = append(problems, Problem{
+			What: fmt.Sprintf("another program keeps changing %s: it was put right %d times since %s, to %s; now with pauses of %s",
+				object, one.count, one.since.Format(time.TimeOnly), should, one.pause),
+			Do: "find the program and stop it: " + whoChanges(object),
+		})
 	}
 	return problems
 }

@@ -44,9 +44,12 @@ func (s silence) next(now time.Time, types int) (at time.Time) {
 // before is what they were at the last look.
 func silences(now time.Time, before map[lease.ID]silence, peers []Host, ports map[string]ovsdb.Port) map[lease.ID]silence {
 	found := make(map[lease.ID]silence)
-	for _, peer := range peers {
-		port := ports[peer.ID.String()]
-		if peer.Liveness != Alive || !port.Tunnel.BFD || !works(port) || port.BFD.State == "up" {
+	for id, port := range ports {
+		if !port.Tunnel.BFD || port.BFD.State == "up" || !works(port) {
+			continue
+		}
+		peer, known := find(peers, id)
+		if !known || peer.Liveness != Alive {
 			continue
 		}
 		s := silence{port.Type, now, now}
@@ -64,9 +67,13 @@ func silences(now time.Time, before map[lease.ID]silence, peers []Host, ports ma
 // blocked are the types that do not get through to each peer; none of most.
 func (l *Loop) blocked(now time.Time, peers []Host, want ovsdb.Switch) map[lease.ID][]string {
 	found := make(map[lease.ID][]string)
-	for _, t := range want.Tunnels {
+	for i := range want.Tunnels {
+		t := &want.Tunnels[i]
+		if len(l.silent) == 0 && t.Type == l.fallbacks.types[0] {
+			continue
+		}
 		peer, _ := find(peers, t.Peer.ID)
-		if types := blocked(now, peer, t, l.silent[peer.ID], l.fallbacks.types); len(types) > 0 {
+		if types := blocked(now, peer, *t, l.silent[peer.ID], l.fallbacks.types); len(types) > 0 {
 			found[peer.ID] = types
 		}
 	}
@@ -91,6 +98,9 @@ func blocked(now time.Time, peer Host, t ovsdb.Tunnel, s silence, types []string
 
 // filtered is a problem for each peer that some types do not get through to.
 func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) []Problem {
+	if len(blocked) == 0 {
+		return nil
+	}
 	var problems []Problem
 	for _, t := range want.Tunnels {
 		peer, _ := find(peers, t.Peer.ID)

@@ -17,6 +17,10 @@ import (
 // that is not zero.
 func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, mends *mends) (settled bool, problems []Problem, err error) {
 	want := now.want
+	if in := l.seen.docker; in != nil && in.want == want {
+		return true, in.problems, nil
+	}
+	l.seen.docker = nil
 	part, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Docker.Observe(part)
@@ -63,7 +67,11 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	}
 	if !have.Stale {
 		l.restarts.helped()
-		return true, append(problems, behind(want, have)...), nil
+		problems = slices.Clip(append(problems, behind(want, have)...))
+		if whole && len(changes) == 0 {
+			l.seen.docker = &dockerSeen{want, problems}
+		}
+		return true, problems, nil
 	}
 	problem := Problem{
 		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),

@@ -24,7 +24,7 @@ func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
 // returns when it is due again.
 func (l *Loop) resync(now time.Time) (again time.Time) {
 	if now.Sub(l.anew) >= resyncEvery {
-		l.anew = now
+		l.anew, l.seen = now, seen{}
 		l.cfg.Switch.Refresh()
 	}
 	return l.anew.Add(resyncEvery)

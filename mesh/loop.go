@@ -59,8 +59,10 @@ type Loop struct {
 	met      int       // peers that the last pass knew of
 	metAt    time.Time // since when they are so many
 
-	fallbacks *fallbacks // guarded by busy
-	scenes    scenes
+	fallbacks   *fallbacks // guarded by busy
+	scenes      scenes
+	seen        seen
+	undisturbed bool // nothing has said since the last pass that Docker, the packet filter or the kernel may have changed
 }
 
 // scenes are the parts as they were when last they were in order; nil: never
@@ -114,7 +116,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	backoff := firstBackoff
 	for {
+		began := time.Now()
 		ok, again := l.pass(ctx)
+		l.cfg.Log.Debug("pass", "took", time.Since(began), "ok", ok)
 		if ok {
 			backoff = firstBackoff
 			ok = l.sleep(ctx, time.Until(again))

@@ -49,6 +49,7 @@ type world struct {
 	observed   int  // how often Open vSwitch was
 	refreshed  int  // how often it was to be looked at anew
 	reported   TunnelCount
+	reports    int // one a pass, but for those that end with the switch
 	open       bool
 	agreed     map[lease.ID]Pair
 	renumbered int
@@ -73,7 +74,7 @@ type fakeMembership struct{ *world }
 
 func (f fakeMembership) View() View               { return f.view }
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
-func (f fakeMembership) Report(c TunnelCount)     { f.reported = c }
+func (f fakeMembership) Report(c TunnelCount)     { f.reported, f.reports = c, f.reports+1 }
 func (f fakeMembership) Open(open bool)           { f.open = open }
 func (f fakeMembership) Agree(p map[lease.ID]Pair) {
 	f.agreed = p

@@ -77,6 +77,10 @@ func (l *Loop) tellNAT() {
 func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *mends) ([]Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
+	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
+		return in.problems, nil
+	}
+	l.seen.nat = nil
 	have, err := l.cfg.NAT.Observe(ctx)
 	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
@@ -106,7 +110,11 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	if whole {
 		l.scenes.nat = &left
 	}
-	return obstacles(want, left.have), nil
+	problems := slices.Clip(obstacles(want, left.have))
+	if whole && len(changes) == 0 {
+		l.seen.nat = &natSeen{want, problems}
+	}
+	return problems, nil
 }
 
 // obstacles are what only people can mend.

@@ -28,13 +28,9 @@ func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 // up, or, without BFD, Open vSwitch has set the port up. A tunnel that a silent
 // peer keeps is not of the mesh's total, in which that peer does not count.
 func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) TunnelCount {
-	alive := make(map[string]bool)
-	for _, peer := range peers {
-		alive[peer.ID.String()] = peer.Liveness == Alive
-	}
 	var count TunnelCount
 	for _, t := range want.Tunnels {
-		if !alive[t.Peer.ID] {
+		if peer, _ := find(peers, t.Peer.ID); peer.Liveness != Alive {
 			continue
 		}
 		count.Want++

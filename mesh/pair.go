@@ -14,24 +14,23 @@ import (
 func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
 	var ports map[string]ovsdb.Port
 	if seen {
-		ports = ourPorts(ovs)
+		ports = l.ours(ovs)
 	}
 	l.silent = silences(now, l.silent, view.Peers, ports)
 	types := *l.decided.Load()
-	if seen {
+	if seen && len(l.fallbacks.types) > 1 {
 		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports))
 		l.decided.Store(&types)
 	}
-	pairs := make(map[lease.ID]Pair, len(view.Peers))
-	for _, peer := range view.Peers {
-		p := Pair{Type: types[peer.ID]}
-		if s, silent := l.silent[peer.ID]; silent {
-			again = sooner(again, s.next(now, len(l.fallbacks.types)))
-			if now.Sub(s.since) >= tellAfter {
-				p.Silent = s.kind
-			}
+	pairs := make(map[lease.ID]Pair)
+	for id, kind := range types {
+		pairs[id] = Pair{Type: kind}
+	}
+	for id, s := range l.silent {
+		again = sooner(again, s.next(now, len(l.fallbacks.types)))
+		if now.Sub(s.since) >= tellAfter {
+			pairs[id] = Pair{Type: types[id], Silent: s.kind}
 		}
-		pairs[peer.ID] = p
 	}
 	l.cfg.Membership.Agree(pairs)
 	return again
@@ -53,6 +52,9 @@ func works(p ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
 // paired is the view with what this host has decided for pairs.
 func (l *Loop) paired(view View) View {
 	decided := *l.decided.Load()
+	if len(decided) == 0 {
+		return view
+	}
 	view.Peers = slices.Clone(view.Peers)
 	for i, peer := range view.Peers {
 		if t, mine := decided[peer.ID]; mine {

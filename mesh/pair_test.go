@@ -74,7 +74,7 @@ func TestAPairAndOnlyItMovesAndThisIsSaid(t *testing.T) {
 			}
 			time.Sleep(time.Until(again))
 		}
-		if got := w.portsOf(); got != "vxlan43 gre44" || time.Since(begun) < fallbackAfter {
+		if got := w.portsOf(); got != "gre44 vxlan43" || time.Since(begun) < fallbackAfter {
 			t.Fatalf("after %s the ports are %s", time.Since(begun), got)
 		}
 		if w.agreed[testHost(2).ID].Type != "vxlan" || w.agreed[testHost(3).ID].Type != "gre" {

@@ -19,7 +19,7 @@ type Membership interface {
 	Changed() <-chan struct{}
 	Report(TunnelCount)
 	Open(bool)               // whether packets that come without a tunnel get through to containers
-	Agree(map[lease.ID]Pair) // tells each peer what it must know of their tunnel
+	Agree(map[lease.ID]Pair) // tells each peer what it must know of their tunnel; those that are not in it: nothing
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 

@@ -20,12 +20,17 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	defer l.busy.Unlock()
 	now := time.Now()
 	again = l.resync(now)
+	if !l.undisturbed {
+		l.seen.docker, l.seen.nat, l.seen.host = nil, nil, nil
+	}
+	l.undisturbed = false
 	var failures []Problem
 	failed := make(map[string]bool)
 	fail := func(err error) {
 		if ctx.Err() != nil { // the agent stops, which fails whatever is under way
 			return
 		}
+		l.seen = seen{}
 		text := err.Error()
 		failures, failed[text] = append(failures, Problem{What: text}), true
 		if !l.failed[text] {
@@ -49,7 +54,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	keep, graceEnd := l.keep(view, ovs, switchSeen)
 	again = sooner(sooner(again, graceEnd), l.decide(now, view, ovs, switchSeen))
 	view = l.cfg.inPlace(l.paired(view), ovs)
-	desired, problems := l.cfg.plan(view, keep, ovs)
+	desired, problems := l.planned(view, keep, ovs)
 	l.tellNAT()
 	if desired == nil {
 		l.cfg.Membership.Report(TunnelCount{})
@@ -62,20 +67,19 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
 		return false, again
 	}
+	problems = slices.Clip(problems) // they are kept
 	if switchSeen {
-		if ovs, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, &mends); err != nil {
+		var more []Problem
+		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, desired, &mends); err != nil {
 			fail(err)
 		}
 		if err == nil && l.tunnelsFirst() {
 			return len(failures) == 0, now
 		}
-		for _, c := range slices.Concat(ovsdb.Conflicts(desired.Switch, ovs), ovsdb.Loops(desired.Switch.Bridge, ovs)) {
-			problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
-		}
-		problems = append(problems, learning(desired.Switch, ovs)...)
+		problems = append(problems, more...)
 	}
-	ports := ourPorts(ovs)
-	l.cfg.Membership.Report(countTunnels(view.Peers, desired.Switch, ports))
+	ports := l.ours(ovs)
+	l.cfg.Membership.Report(l.count(view.Peers, desired, ovs))
 	problems = append(problems, deafProblems(view.Peers)...)
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
@@ -121,43 +125,15 @@ func (l *Loop) tunnelsFirst() bool {
 	return false
 }
 
-// keepSwitch makes Open vSwitch as it should be and returns what it then is.
-func (l *Loop) keepSwitch(ctx context.Context, now switchScene, mends *mends) (ovsdb.Actual, error) {
-	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
-	nudges := ovsdb.Hurry(now.have)
-	left := now
-	if len(changes)+len(nudges) > 0 {
-		began := time.Now()
-		if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
-			return now.have, err
-		}
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.ovs; last != nil {
-				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), c.Drift)
-			}
-			if c.Object == "bridge "+now.want.Bridge {
-				mends.remade = cause
-			}
-			l.mended(c.Drift, began, cause)
-		}
-		var err error
-		if left.have, err = l.cfg.Switch.Observe(ctx); err != nil {
-			return left.have, err
-		}
-	}
-	if whole {
-		l.scenes.ovs = &left
-	}
-	return left.have, nil
-}
-
 // keepHost makes the kernel as it should be. As long as Docker is not settled,
 // a docker0 that has another address than the bip is left alone, and out of the
 // mesh: what it has may be another host's by now. It returns what there was.
 func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
+	if in := l.seen.host; in != nil && settled && sameHost(in.want, want) {
+		return in.have, nil
+	}
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
 		return bridge.Actual{}, err
@@ -187,6 +163,10 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if whole {
 		l.scenes.host = &left
 	}
+	l.seen.host = nil
+	if whole && settled && len(changes) == 0 {
+		l.seen.host = &hostSeen{want, have}
+	}
 	return have, nil
 }
 
@@ -203,19 +183,20 @@ func sooner(a, b time.Time) time.Time {
 // graceEnd. When Open vSwitch can't be seen, all do.
 func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
-	up := make(map[string]bool)
-	for _, port := range ovs.Ports {
-		up[port.Peer.ID] = port.Ours && port.BFD.State == "up"
+	up := func(id string) bool {
+		port := l.ours(ovs)[id]
+		return port.BFD.State == "up"
 	}
 	keep = make(Keep)
 	down := make(map[lease.ID]time.Time)
-	for _, peer := range view.Peers {
+	for i := range view.Peers {
+		peer := &view.Peers[i]
 		if peer.Liveness != Failed {
 			continue
 		}
 		since, known := l.down[peer.ID]
 		switch {
-		case !seen || up[peer.ID.String()]:
+		case !seen || up(peer.ID.String()):
 			since = time.Time{}
 		case !known:
 			since = peer.Since

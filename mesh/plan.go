@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -145,7 +146,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
 		}
 	}
-	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return a.Peer.Subnet.Addr().Compare(b.Peer.Subnet.Addr()) })
+	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
 	desired.NAT = cfg.natRules(view.Self, desired)
 	return desired, problems

@@ -46,6 +46,7 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 	defer timer.Stop()
 	host := gathering{quiet: hostQuiet, impatience: hostImpatience}
 	mesh := gathering{quiet: meshQuiet, impatience: meshImpatience}
+	l.undisturbed = true
 	for {
 		select { // all that wakes the loop
 		case <-ctx.Done():
@@ -54,8 +55,12 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 			return true
 		case <-l.cfg.Membership.Changed():
 			mesh.add(time.Now())
+			timer.Reset(time.Until(sooner(host.due, mesh.due)))
+			continue
 		case <-l.cfg.Switch.Changed():
 			host.add(time.Now())
+			timer.Reset(time.Until(sooner(host.due, mesh.due)))
+			continue
 		case <-l.cfg.Kernel.Changed():
 			host.add(time.Now())
 		case <-l.cfg.Docker.Changed():
@@ -69,6 +74,7 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 		case <-l.restarts.ended:
 			host.add(time.Now())
 		}
+		l.undisturbed = false
 		timer.Reset(time.Until(sooner(host.due, mesh.due)))
 	}
 }

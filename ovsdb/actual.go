@@ -12,6 +12,14 @@ type Actual struct {
 	// asked, or takes none: then Learns says why. Shared: read only.
 	Static map[MAC]int
 	Learns string
+
+	revision, table uint64 // the same: nothing has changed in between, in the database and in Static; 0: not observed
+}
+
+// Same tells, at no cost, that both were observed and nothing has changed from
+// one to the other. Otherwise they may be equal all the same.
+func (a Actual) Same(b Actual) bool {
+	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns
 }
 
 // Bridge is one row of the Bridge table.
@@ -63,10 +71,10 @@ type BFDStatus struct {
 
 // local says whether the port is its bridge's own, which comes and goes with
 // the bridge.
-func (p Port) local() bool { return p.Name == p.Bridge }
+func (p *Port) local() bool { return p.Name == p.Bridge }
 
 // tunnel says whether the port leads to other hosts: it has a remote_ip, be it
 // one that OpenFlow sets ("flow").
-func (p Port) tunnel() bool {
+func (p *Port) tunnel() bool {
 	return p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != ""
 }

@@ -42,7 +42,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	defer c.Refresh()
-	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops) > 0 }) {
+	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops)+len(change.refs) > 0 }) {
 		if err := s.configure(ctx, changes); err != nil {
 			return err
 		}
@@ -68,23 +68,41 @@ func (s *session) configure(ctx context.Context, changes []Change) error {
 // commit returns the value that cur_cfg has once the changes are applied
 // (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
 func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
-	rows, err := s.rows()
+	roots, err := s.roots()
 	if err != nil {
 		return 0, err
 	}
 	var ops []ovsdb.Operation
 	var objects []string // of ops
-	if len(rows.roots) == 0 {
+	if len(roots) == 0 {
 		// An empty database, which ovs-vsctl would give its row as well. The
 		// column is there because libovsdb leaves out an empty row.
 		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
 		objects = append(objects, "Open_vSwitch")
 	}
+	var referrers []referrer
+	rows := make(map[referrer][]any)
+	of := make(map[referrer]string)
 	for _, change := range changes {
 		for _, op := range change.ops {
 			ops = append(ops, op)
 			objects = append(objects, change.Object)
 		}
+		for _, ref := range change.refs {
+			if len(rows[ref.to]) == 0 {
+				referrers = append(referrers, ref.to)
+				of[ref.to] = change.Object
+			}
+			rows[ref.to] = append(rows[ref.to], ovsdb.UUID{GoUUID: ref.id})
+		}
+	}
+	for _, to := range referrers {
+		ops = append(ops, refer(to, rows[to]))
+		object := of[to]
+		if more := len(rows[to]) - 1; more > 0 {
+			object += fmt.Sprintf(", or one of %d more,", more)
+		}
+		objects = append(objects, object)
 	}
 	ops = append(ops,
 		ovsdb.Operation{Op: ovsdb.OperationMutate, Table: tableRoot, Where: []ovsdb.Condition{root()},
@@ -113,6 +131,8 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 
 // transact commits the operations, or says which one was refused and why.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	s.transactions.Add(1)
+	defer s.transactions.Add(-1)
 	answer := make(chan []ovsdb.OperationResult, 1)
 	if err := bounded(ctx, func() error {
 		results, err := s.ovs.Transact(ctx, ops...)
@@ -136,11 +156,11 @@ func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.
 // settle waits until ovs-vswitchd has applied configuration nextCfg.
 func (s *session) settle(ctx context.Context, nextCfg int) error {
 	for {
-		rows, err := s.rows()
+		roots, err := s.roots()
 		if err != nil {
 			return err
 		}
-		for _, m := range rows.roots {
+		for _, m := range roots {
 			if m.(*rootRow).CurCfg >= nextCfg {
 				return nil
 			}

@@ -20,7 +20,9 @@ type Conflict struct {
 // others with another datapath, and what ovs-vswitchd could not set up, in its
 // own words. Sorted by object. What is a danger and in nobody's way is among
 // Loops.
-func Conflicts(want Switch, have Actual) []Conflict {
+func Conflicts(want Switch, have Actual) []Conflict { return conflicts(withoutSettled(want, have)) }
+
+func conflicts(want Switch, have Actual) []Conflict {
 	if want.Bridge == "" {
 		return nil
 	}

@@ -16,7 +16,8 @@ import (
 type Change struct {
 	drift.Drift
 	ops   []ovsdb.Operation
-	entry *entry // in the forwarding table, which is not in the database; nil: none
+	refs  []reference // come after all ops
+	entry *entry      // in the forwarding table, which is not in the database; nil: none
 }
 
 // Diff returns what must change for have to become want, in the order in which
@@ -25,7 +26,9 @@ type Change struct {
 //
 // What is not ours is left alone, and a tunnel that would get in its way is not
 // made: see Conflicts.
-func Diff(want Switch, have Actual) []Change {
+func Diff(want Switch, have Actual) []Change { return diff(withoutSettled(want, have)) }
+
+func diff(want Switch, have Actual) []Change {
 	names := indexPorts(have.Ports)
 	var changes, mends []Change
 
@@ -123,8 +126,8 @@ func newBridge(want Switch) Change {
 				ovsdb.Row{"name": want.Bridge}),
 			insert(tablePort, port, nil, ovsdb.Row{"name": want.Bridge, "interfaces": ovsdb.UUID{GoUUID: iface}}),
 			insert(tableBridge, br, bridge, ovsdb.Row{"name": want.Bridge, "ports": ovsdb.UUID{GoUUID: port}}),
-			attach(tableRoot, "bridges", br, root()),
 		},
+		refs: []reference{attach(tableRoot, "bridges", br, "")},
 	}
 }
 
@@ -164,8 +167,8 @@ func newPort(want Switch, t Tunnel) Change {
 		ops: []ovsdb.Operation{
 			insert(tableInterface, i, iface, ovsdb.Row{"name": t.Name}),
 			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
-			attach(tableBridge, "ports", p, is("name", want.Bridge)),
 		},
+		refs: []reference{attach(tableBridge, "ports", p, want.Bridge)},
 	}
 }
 
@@ -173,7 +176,7 @@ func oldPort(p Port) Change {
 	return Change{
 		Drift: drift.Drift{Object: "port " + p.Name, Is: p.String() + " on " + p.Bridge,
 			Commands: []string{ovsVsctl("del-port", p.Bridge, p.Name)}},
-		ops: []ovsdb.Operation{detach(tableBridge, "ports", p.uuid, is("name", p.Bridge))},
+		refs: []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
 	}
 }
 
@@ -184,7 +187,7 @@ func movePort(want Switch, t Tunnel, p Port) Change {
 	return Change{
 		Drift: drift.Drift{Object: made.Object, Is: gone.Is, Should: made.Should,
 			Commands: []string{gone.Commands[0] + " -- " + add}},
-		ops: append(gone.ops, made.ops...),
+		ops: made.ops, refs: append(gone.refs, made.refs...),
 	}
 }
 
@@ -192,7 +195,7 @@ func oldBridge(b Bridge) Change {
 	return Change{
 		Drift: drift.Drift{Object: "bridge " + b.Name, Is: "a bridge of gremesh",
 			Commands: []string{ovsVsctl("del-br", b.Name)}},
-		ops: []ovsdb.Operation{detach(tableRoot, "bridges", b.uuid, root())},
+		refs: []reference{detach(tableRoot, "bridges", b.uuid, "")},
 	}
 }
 

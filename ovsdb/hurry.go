@@ -21,7 +21,8 @@ const hurriedMinTx = "101"
 func Hurry(have Actual) []Change {
 	faster := column{name: "bfd", key: "min_tx", value: hurriedMinTx}
 	var changes []Change
-	for _, p := range have.Ports {
+	for i := range have.Ports {
+		p := &have.Ports[i]
 		if !p.Ours || p.BFD.State != "init" || p.MinTx != "" {
 			continue
 		}

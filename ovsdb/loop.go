@@ -13,7 +13,8 @@ import (
 func Loops(bridge string, have Actual) []Conflict {
 	var found []Conflict
 	tunnels := 0
-	for _, p := range have.Ports {
+	for i := range have.Ports {
+		p := &have.Ports[i]
 		if p.Bridge != bridge || !p.tunnel() {
 			continue
 		}

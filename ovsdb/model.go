@@ -62,6 +62,7 @@ func tables() map[string]model.Model {
 		tableBridge:    &bridgeRow{},
 		tablePort:      &portRow{},
 		tableInterface: &interfaceRow{},
+		tableMarker:    &markerRow{},
 	}
 }
 

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ovn-org/libovsdb/cache"
 	"github.com/ovn-org/libovsdb/model"
 )
 
 // Observe returns what Open vSwitch holds, at least as new as the call. It
-// costs one question to ovsdb-server and a walk over the cache, and one to
+// costs one question to ovsdb-server and a look at what has changed since the
+// last Observe, every 30 s at all that there is, and one question to
 // ovs-vswitchd where its forwarding table may be another; the error says
 // what was tried and how to start Open vSwitch. Before the first attempt to
 // connect has ended it waits for that, 2 s at the most.
@@ -26,11 +28,14 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 		if err := s.ask(ctx); err != nil {
 			return Actual{}, c.unreachable(err)
 		}
-		rows, err := s.rows()
-		if err != nil {
+		tables := s.ovs.Cache()
+		if tables == nil {
+			return Actual{}, c.unreachable(errLost)
+		}
+		if err := s.caughtUp(ctx, tables); err != nil {
 			return Actual{}, c.unreachable(err)
 		}
-		if have, whole := rows.actual(c.config.Bridge); whole {
+		if have, whole := s.last.observe(tables, c.config.Bridge); whole {
 			c.join(ctx, &have)
 			return have, nil
 		}
@@ -39,24 +44,24 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 	return Actual{}, c.unreachable(errors.New("the copy of its database contradicts itself"))
 }
 
-// rows are the rows of a session's cache by UUID. They are shared with the
+// rows are those of a session's cache by UUID. They are shared with the
 // cache, which never changes a row but replaces it: read only.
 type rows struct {
 	roots, bridges, ports, interfaces map[string]model.Model
 }
 
-func (s *session) rows() (rows, error) {
+// roots is the Open_vSwitch table: one row, or none in an empty database.
+func (s *session) roots() (map[string]model.Model, error) {
 	tables := s.ovs.Cache()
 	if tables == nil {
-		return rows{}, errLost
+		return nil, errLost
 	}
-	of := func(table string) map[string]model.Model {
-		if t := tables.Table(table); t != nil {
-			return t.RowsShallow()
-		}
-		return nil
-	}
-	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface)}, nil
+	return tables.Table(tableRoot).RowsShallow(), nil
+}
+
+func rowsOf(tables *cache.TableCache) rows {
+	of := func(table string) map[string]model.Model { return tables.Table(table).RowsShallow() }
+	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface)}
 }
 
 // actual joins the rows. They are not whole when an update came in while they

@@ -55,20 +55,38 @@ func set(table, uuid string, c column) ovsdb.Operation {
 	return ovsdb.Operation{Op: ovsdb.OperationMutate, Table: table, Where: where, Mutations: mutations}
 }
 
-// attach and detach put a row into a column of references and take it out. A
-// row that nothing refers to does not survive its transaction.
-func attach(table, column, id string, where ovsdb.Condition) ovsdb.Operation {
-	return reference(ovsdb.MutateOperationInsert, table, column, id, where)
+// reference puts a row into a column of references, or takes it out. A row that
+// nothing refers to does not survive its transaction.
+type reference struct {
+	to referrer
+	id string // of the row: its UUID, or what it is called within the transaction
 }
 
-func detach(table, column, uuid string, where ovsdb.Condition) ovsdb.Operation {
-	return reference(ovsdb.MutateOperationDelete, table, column, uuid, where)
+// referrer is a column of references in one row, and what is done to it.
+type referrer struct {
+	mutator       ovsdb.Mutator
+	table, column string
+	name          string // of the row; empty: the only one of its table
 }
 
-func reference(m ovsdb.Mutator, table, column, id string, where ovsdb.Condition) ovsdb.Operation {
-	return ovsdb.Operation{Op: ovsdb.OperationMutate, Table: table, Where: []ovsdb.Condition{where},
-		Mutations: []ovsdb.Mutation{{Column: column, Mutator: m,
-			Value: ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: id}}}}}}
+func attach(table, column, id, name string) reference {
+	return reference{referrer{ovsdb.MutateOperationInsert, table, column, name}, id}
+}
+
+func detach(table, column, uuid, name string) reference {
+	return reference{referrer{ovsdb.MutateOperationDelete, table, column, name}, uuid}
+}
+
+// refer does all that is to be done to one column in one operation: ovsdb-server
+// copies the whole column for each, which takes as long as all else when there
+// are a thousand.
+func refer(to referrer, rows []any) ovsdb.Operation {
+	where := root()
+	if to.name != "" {
+		where = is("name", to.name)
+	}
+	return ovsdb.Operation{Op: ovsdb.OperationMutate, Table: to.table, Where: []ovsdb.Condition{where},
+		Mutations: []ovsdb.Mutation{{Column: to.column, Mutator: to.mutator, Value: ovsdb.OvsSet{GoSet: rows}}}}
 }
 
 func is(column string, value any) ovsdb.Condition {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/gremesh/gremesh/ovsdb"
@@ -59,6 +60,13 @@ func TestWhateverIsWantedIsThereAfterOneApply(t *testing.T) {
 		for _, change := range ovsdb.Diff(want, have) {
 			rt.Errorf("still differs: %s", change)
 		}
+		// What was read bit by bit is what is read as a whole.
+		anew, stop := connectUntil(t, o)
+		if diff := gocmp.Diff(observe(t, anew), observe(t, c), cmpopts.IgnoreUnexported(ovsdb.Actual{}, ovsdb.Bridge{}, ovsdb.Port{}),
+			cmpopts.IgnoreFields(ovsdb.Port{}, "BFD"), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+			rt.Errorf("read anew (-) and so far (+):\n%s", diff)
+		}
+		stop()
 		for _, p := range have.Ports {
 			if p.Ours && !p.Protected {
 				rt.Errorf("%s is not protected", p.Name)

@@ -1,9 +1,12 @@
 package ovsdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +22,12 @@ type session struct {
 	ovs     client.Client
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
+	last    snapshot
+	// transactions are under way, each with a time limit of its own: a large one
+	// keeps ovsdb-server from all else.
+	transactions atomic.Int32
+	marking      sync.Mutex
+	marked       bool // the marker's row is there; guarded by marking
 }
 
 var errLost = errors.New("ovsdb-server closed the connection")
@@ -42,17 +51,12 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	if err := ovs.Connect(ctx); err != nil {
 		return nil, err
 	}
-	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{})}
+	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{}), last: snapshot{changed: make(map[string]bool)}}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
-			UpdateFunc: func(table string, old, now model.Model) {
-				if table != tableRoot && unsettled(old, now) {
-					doubt()
-				}
-				s.event(table, wake)
-			},
-			DeleteFunc: func(table string, _ model.Model) { doubt(); s.event(table, wake) },
+			AddFunc:    func(_ string, is model.Model) { s.event(is, nil, wake, doubt) },
+			UpdateFunc: func(_ string, was, is model.Model) { s.event(is, was, wake, doubt) },
+			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, wake, doubt) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are
@@ -61,6 +65,9 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	monitor := ovs.NewMonitor()
 	monitor.Method = ovsdb.ConditionalMonitorRPC
 	for table, row := range tables() {
+		if table == tableMarker {
+			continue
+		}
 		monitor.Tables = append(monitor.Tables, client.TableMonitor{Table: table, Fields: columnsOf(row)})
 	}
 	if _, err := ovs.Monitor(ctx, monitor); err != nil {
@@ -70,16 +77,24 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	return s, nil
 }
 
-// event runs in libovsdb's only event goroutine: it signals and returns.
-func (s *session) event(table string, wake func()) {
-	if table == tableRoot {
+// event runs in libovsdb's only event goroutine: it signals and returns. is is
+// nil for a row that is gone, and was for one that has come.
+func (s *session) event(is, was model.Model, wake, doubt func()) {
+	switch row := cmp.Or(is, was).(type) {
+	case *markerRow:
+		row.reached <- struct{}{}
+	case *rootRow:
 		select {
 		case s.settled <- struct{}{}:
 		default:
 		}
-		return
+	default:
+		if is == nil || was == nil || unsettled(was, is) {
+			doubt()
+		}
+		s.last.event(is, was)
+		wake()
 	}
-	wake()
 }
 
 // watch returns why the connection has ended, or ctx's error.
@@ -93,7 +108,7 @@ func (s *session) watch(ctx context.Context) error {
 		case <-s.ovs.DisconnectNotify():
 			return errLost
 		case <-tick.C:
-			if err := s.ask(ctx); err != nil {
+			if err := s.ask(ctx); err != nil && s.transactions.Load() == 0 {
 				return err
 			}
 		}

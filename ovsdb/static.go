@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +18,12 @@ import (
 // that can have changed it: another ovs-vswitchd, a row that is not as it was, a
 // change of our own; and after Refresh.
 type table struct {
-	doubt  atomic.Bool // it may have changed since it was read
-	mu     sync.Mutex  // held while it is read
-	asked  process     // the ovs-vswitchd whose table it is
-	able   bool        // that one takes static entries
-	static map[MAC]int
+	doubt   atomic.Bool // it may have changed since it was read
+	mu      sync.Mutex  // held while it is read
+	asked   process     // the ovs-vswitchd whose table it is
+	able    bool        // that one takes static entries
+	static  map[MAC]int
+	version uint64 // of static
 }
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
@@ -39,7 +41,7 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 		have.Learns = err.Error()
 		return
 	}
-	have.Static = t.static
+	have.Static, have.table = t.static, t.version
 }
 
 func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
@@ -62,7 +64,7 @@ func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
 
 func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
 	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
-		t.static = map[MAC]int{}
+		t.keep(map[MAC]int{})
 		t.doubt.Store(true)
 		return nil
 	}
@@ -85,8 +87,15 @@ func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge)
 	if !t.able {
 		return errUnable
 	}
-	t.static = parseFDB(shown)
+	t.keep(parseFDB(shown))
 	return nil
+}
+
+func (t *table) keep(static map[MAC]int) {
+	if t.static == nil || !maps.Equal(t.static, static) {
+		t.static = static
+		t.version++
+	}
 }
 
 // unsettled tells whether ovs-vswitchd may have dropped entries for what has
@@ -117,16 +126,15 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 	if len(add)+len(del) == 0 {
 		return nil
 	}
-	rows, err := s.rows()
-	if err != nil {
-		return err
+	tables := s.ovs.Cache()
+	if tables == nil {
+		return errLost
 	}
-	up := make(map[string]bool, len(rows.interfaces))
-	for _, m := range rows.interfaces {
-		row := m.(*interfaceRow)
-		up[row.Name] = deref(row.OfPort) > 0
-	}
-	add = slices.DeleteFunc(add, func(args []string) bool { return !up[args[1]] })
+	add = slices.DeleteFunc(add, func(args []string) bool {
+		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // by the index that the schema has
+		row, there := m.(*interfaceRow)
+		return err != nil || !there || deref(row.OfPort) <= 0
+	})
 
 	runs, err := vswitchd(c.config.DB)
 	if err != nil {

@@ -23,25 +23,31 @@ func (h *Host) RecipeBip() netip.Prefix {
 // that three hosts need protected ports: host after host, a command at a time.
 func (l *Lab) Recipe(ctx context.Context) error {
 	for _, h := range l.hosts {
-		if err := h.recipe(ctx); err != nil {
-			return fmt.Errorf("recipe: %w", err)
+		if err := h.Recipe(ctx, l.hosts...); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (h *Host) recipe(ctx context.Context) error {
-	if err := h.recipeDocker0(ctx); err != nil {
+// RecipeAtOnce is what Recipe does, by one script for each host, all started at
+// once.
+func (l *Lab) RecipeAtOnce(ctx context.Context) error {
+	return l.Each(func(h *Host) error { return h.Recipe(ctx, l.hosts...) })
+}
+
+// Recipe runs a host's part of it, with ports to those of the hosts that are
+// not itself.
+func (h *Host) Recipe(ctx context.Context, hosts ...*Host) error {
+	lines, err := h.recipeDocker0()
+	if err != nil {
 		return err
 	}
-	lines := []string{"ovs-vsctl add-br br0 -- set bridge br0 datapath_type=" + h.lab.cfg.Datapath}
-	for _, peer := range h.lab.hosts {
-		if peer == h {
-			continue
+	lines = append(lines, "ovs-vsctl add-br br0 -- set bridge br0 datapath_type="+h.lab.cfg.Datapath)
+	for _, peer := range hosts {
+		if peer != h {
+			lines = append(lines, h.recipePort(peer))
 		}
-		port := fmt.Sprintf("gre%d", firstSubnet+peer.index-1)
-		lines = append(lines, fmt.Sprintf("ovs-vsctl add-port br0 %s -- set interface %s type=gre options:remote_ip=%s"+
-			" bfd:enable=true -- set port %s protected=true", port, port, peer.Addr, port))
 	}
 	lines = append(lines,
 		"ip link set br0 master docker0",
@@ -49,34 +55,65 @@ func (h *Host) recipe(ctx context.Context) error {
 		"ip link set docker0 up",
 		"ip route add "+h.lab.cfg.Pool.String()+" dev docker0",
 	)
-	return h.execLines(ctx, lines)
+	return h.script(ctx, lines...)
 }
 
-// recipeDocker0 lets Docker make docker0, or makes it where there is no Docker.
-func (h *Host) recipeDocker0(ctx context.Context) error {
-	bip := h.RecipeBip().String()
-	if !h.lab.cfg.Docker {
-		return h.execLines(ctx, []string{
-			"ip link add docker0 type bridge",
-			"ip address add " + bip + " dev docker0",
-			"sysctl -qw net.ipv4.ip_forward=1",
-		})
-	}
-	text, err := json.Marshal(map[string]string{"bip": bip})
+// RecipePort adds the port to a host that came later.
+func (h *Host) RecipePort(ctx context.Context, peer *Host) error {
+	return h.script(ctx, h.recipePort(peer))
+}
+
+// RecipeNoPort takes the port to a host away again.
+func (h *Host) RecipeNoPort(ctx context.Context, peer *Host) error {
+	return h.script(ctx, "ovs-vsctl del-port br0 "+recipePortName(peer))
+}
+
+// RecipeGretap makes docker0 and joins it to a peer's by a GRE device of the
+// kernel's, without Open vSwitch. Between two hosts it needs no more.
+func (h *Host) RecipeGretap(ctx context.Context, peer *Host) error {
+	lines, err := h.recipeDocker0()
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(h.DaemonJSON(), text, 0o644); err != nil {
-		return err
-	}
-	return h.RestartDocker(ctx)
+	return h.script(ctx, append(lines,
+		fmt.Sprintf("ip link add gretap42 type gretap local %s remote %s", h.Addr, peer.Addr),
+		"ip link set gretap42 master docker0 up",
+		"ip link set docker0 up",
+		"ip route add "+h.lab.cfg.Pool.String()+" dev docker0")...)
 }
 
-func (h *Host) execLines(ctx context.Context, lines []string) error {
-	for _, line := range lines {
-		if _, err := h.Exec(ctx, strings.Fields(line)...); err != nil {
-			return err
-		}
+func recipePortName(peer *Host) string { return fmt.Sprintf("gre%d", firstSubnet+peer.index-1) }
+
+func (h *Host) recipePort(peer *Host) string {
+	port := recipePortName(peer)
+	return fmt.Sprintf("ovs-vsctl add-port br0 %s -- set interface %s type=gre options:remote_ip=%s"+
+		" bfd:enable=true -- set port %s protected=true", port, port, peer.Addr, port)
+}
+
+// recipeDocker0 lets Docker make docker0, or makes it where there is no Docker.
+func (h *Host) recipeDocker0() ([]string, error) {
+	bip := h.RecipeBip().String()
+	if !h.lab.cfg.Docker {
+		return []string{
+			"ip link add docker0 type bridge",
+			"ip address add " + bip + " dev docker0",
+			"sysctl -qw net.ipv4.ip_forward=1",
+		}, nil
+	}
+	text, err := json.Marshal(map[string]string{"bip": bip})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(h.DaemonJSON(), text, 0o644); err != nil {
+		return nil, err
+	}
+	return []string{h.DockerScript() + " restart"}, nil
+}
+
+// script runs commands one after another in one shell of the host's.
+func (h *Host) script(ctx context.Context, lines ...string) error {
+	if _, err := h.Exec(ctx, "sh", "-ec", strings.Join(lines, "\n")); err != nil {
+		return fmt.Errorf("recipe: %w", err)
 	}
 	return nil
 }

@@ -56,3 +56,29 @@ func pings(from *testenv.Host, container string, to netip.Addr) error {
 	defer cancel()
 	return testenv.Until(ctx, func() error { return from.Ping(ctx, container, to, 0) })
 }
+
+func TestRecipeAtOnceAnswersPingersAndIsWatched(t *testing.T) {
+	t.Parallel()
+	l := testenv.Start(t, testenv.Config{Hosts: 2})
+	ctx := t.Context()
+	pingers := map[*testenv.Host]*testenv.Pinger{}
+	for _, h := range l.Hosts() {
+		p, err := h.Pinger(ctx)
+		must(t, err)
+		pingers[h] = p
+	}
+	must(t, l.RecipeAtOnce(ctx))
+	watching, stop := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("gre43 is not up"))
+	defer stop()
+	must(t, l.Host(1).WatchTunnels(watching, func(ports map[string]testenv.TunnelPort) {
+		if len(ports) == 1 && ports["gre43"] == (testenv.TunnelPort{Present: true, Up: true, Remote: l.Host(2).Addr}) {
+			stop()
+		}
+	}))
+	if cause := context.Cause(watching); !errors.Is(cause, context.Canceled) {
+		t.Error(cause)
+	}
+	must(t, pingers[l.Host(1)].All([]netip.Addr{l.Host(2).RecipeBip().Addr()}))
+	must(t, pingers[l.Host(2)].Close()) // it was not needed
+	must(t, l.Host(1).RecipeNoPort(ctx, l.Host(2)))
+}

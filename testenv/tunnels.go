@@ -40,7 +40,7 @@ func (h *Host) tunnels(ctx context.Context) (Tunnels, error) {
 		Result []struct {
 			Rows []struct {
 				Ofport any       `json:"ofport"` // a number, or an empty set
-				BFD    bfdStatus `json:"bfd_status"`
+				BFD    stringMap `json:"bfd_status"`
 			} `json:"rows"`
 		} `json:"result"`
 	}
@@ -78,16 +78,16 @@ func (h *Host) askOVSDB(ctx context.Context, request string, answer any) error {
 	return nil
 }
 
-// bfdStatus is a map of OVSDB: ["map", [[key, value], …]].
-type bfdStatus map[string]string
+// stringMap is a map of OVSDB: ["map", [[key, value], …]].
+type stringMap map[string]string
 
 // UnmarshalJSON reads OVSDB's notation.
-func (s *bfdStatus) UnmarshalJSON(text []byte) error {
+func (s *stringMap) UnmarshalJSON(text []byte) error {
 	var pairs [][2]string
 	if err := json.Unmarshal(text, &[]any{new(string), &pairs}); err != nil {
 		return err
 	}
-	*s = bfdStatus{}
+	*s = stringMap{}
 	for _, p := range pairs {
 		(*s)[p[0]] = p[1]
 	}

@@ -83,7 +83,11 @@ func destinations(listing []string) string {
 }
 
 func without(lines, other []string) string {
-	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(other, l) })
+	there := make(map[string]bool, len(other))
+	for _, l := range other {
+		there[l] = true
+	}
+	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
 	return strings.Join(rest, "; ")
 }
 

@@ -9,6 +9,7 @@ import (
 )
 
 func newAgentCommand(file *configFile) *cobra.Command {
+	var profile bool
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run this host in the foreground",
@@ -39,6 +40,7 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 			if err != nil {
 				return err
 			}
+			cfg.Profile = profile
 			return runAgent(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg.Log))
 		},
 	}
@@ -46,6 +48,7 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
 	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
 	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")
+	flags.BoolVar(&profile, "pprof", false, "answer /debug/pprof/ at the control socket, to root")
 	flags.String("name", "", "`NAME` of this host in the mesh; default the host name (node.name)")
 	flags.String("advertise", "", "underlay `ADDRESS`, network or interface of this host (node.advertise)")
 	for flag, key := range map[string]string{

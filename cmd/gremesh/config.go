@@ -32,6 +32,7 @@ type Config struct {
 	Log        LogConfig        `mapstructure:"log"`
 
 	Imported netip.Prefix `mapstructure:"-"` // the subnet that Import names; zero: none
+	Profile  bool         `mapstructure:"-"` // profiles are answered for at the control socket
 }
 
 // NodeConfig is this host as its peers know it.

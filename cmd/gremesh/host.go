@@ -93,7 +93,11 @@ func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.List
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	var handler http.Handler = h
+	if h.cfg.Profile {
+		handler = profiled(h)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("control socket: %w", err)

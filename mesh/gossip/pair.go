@@ -48,10 +48,8 @@ func (n *Node) pairingFor(id lease.ID) *pairing {
 	if agreed == nil {
 		return nil
 	}
-	if p, is := (*agreed)[id]; is {
-		return &pairing{From: n.self, Type: p.Type, Silent: p.Silent}
-	}
-	return nil
+	p := (*agreed)[id]
+	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent}
 }
 
 // handlePairing takes what the other end of a tunnel says of it, and decides if it

@@ -1,5 +1,7 @@
 package bench
 
+import "slices"
+
 // Series are the samples of one way to do one thing, at one size.
 type Series struct {
 	Table   string    `json:"table"`   // what they stand under: "full mesh", "ovsdb", …
@@ -8,4 +10,48 @@ type Series struct {
 	N       int       `json:"n"`       // hosts, or peers of one host
 	Unit    string    `json:"unit"`    // s, MB, Mbit/s, …
 	Samples []float64 `json:"samples"` // in the order of the runs
+}
+
+// median is 0 without samples.
+func median(x []float64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
+	x = slices.Sorted(slices.Values(x))
+	middle := len(x) / 2
+	if len(x)%2 == 1 {
+		return x[middle]
+	}
+	return (x[middle-1] + x[middle]) / 2
+}
+
+// ratio is the median of the ratios of the samples that were taken one after
+// the other, run by run: what changes on the machine during the runs is in both.
+// Where their numbers differ, it is the ratio of the medians.
+func ratio(x, base []float64) float64 {
+	if len(x) != len(base) {
+		return median(x) / median(base)
+	}
+	pairs := make([]float64, len(x))
+	for i := range x {
+		pairs[i] = x[i] / base[i]
+	}
+	return median(pairs)
+}
+
+// samples collects Series in the order in which they are first met.
+type samples struct {
+	table  string
+	note   string // where they were taken, if not on this machine itself
+	series []Series
+}
+
+func (s *samples) add(measure, way string, n int, unit string, value float64) {
+	for i := range s.series {
+		if it := &s.series[i]; it.Measure == measure && it.Way == way && it.N == n {
+			it.Samples = append(it.Samples, value)
+			return
+		}
+	}
+	s.series = append(s.series, Series{s.table, measure, way, n, unit, []float64{value}})
 }

@@ -1,0 +1,60 @@
+package mesh
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// keepSwitch makes Open vSwitch as it should be and returns what it then is, with
+// what only people can mend.
+func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired, mends *mends) (ovsdb.Actual, []Problem, error) {
+	if in := l.seen.ovs; in != nil && in.desired == desired && in.have.Same(now.have) {
+		l.scenes.ovs.at = now.at
+		return now.have, in.problems, nil
+	}
+	have, done, err := l.mendSwitch(ctx, now, mends)
+	var problems []Problem
+	for _, c := range slices.Concat(ovsdb.Conflicts(now.want, have), ovsdb.Loops(now.want.Bridge, have)) {
+		problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
+	}
+	problems = slices.Clip(append(problems, learning(now.want, have)...))
+	l.seen.ovs = nil
+	if done && err == nil {
+		l.seen.ovs = &ovsSeen{have, desired, problems}
+	}
+	return have, problems, err
+}
+
+// mendSwitch reports whether there was nothing to mend.
+func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (have ovsdb.Actual, nothing bool, err error) {
+	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
+	nudges := ovsdb.Hurry(now.have)
+	left := now
+	if len(changes)+len(nudges) > 0 {
+		began := time.Now()
+		if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
+			return now.have, false, err
+		}
+		for _, c := range changes {
+			cause := l.firstCause()
+			if last := l.scenes.ovs; last != nil {
+				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), c.Drift)
+			}
+			if c.Object == "bridge "+now.want.Bridge {
+				mends.remade = cause
+			}
+			l.mended(c.Drift, began, cause)
+		}
+		if left.have, err = l.cfg.Switch.Observe(ctx); err != nil {
+			return left.have, false, err
+		}
+	}
+	if whole {
+		l.scenes.ovs = &left
+	}
+	return left.have, whole && len(changes)+len(nudges) == 0, nil
+}

@@ -1,0 +1,114 @@
+package mesh
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// seen is what the last pass has found, which counts for the next as long as
+// nothing says that it has changed: a thousand peers are no reason to look at a
+// thousand things when one of them has. All is looked at anew every 30 s and
+// after a failure.
+type seen struct {
+	plan   *plan
+	ovs    *ovsSeen
+	docker *dockerSeen
+	nat    *natSeen
+	host   *hostSeen
+
+	portsOf ovsdb.Actual
+	ports   map[string]ovsdb.Port // of portsOf, by their peers
+	count   TunnelCount
+	counted *Desired // for it and portsOf; nil: count is not known
+}
+
+// plan is a Desired, and what it was made from.
+type plan struct {
+	view     View
+	keep     Keep
+	said     masq.FileState
+	desired  *Desired
+	problems []Problem
+}
+
+// The parts that were as they should be, with nothing to mend. What is wanted of
+// Open vSwitch is the same where the Desired is the same one.
+type (
+	ovsSeen struct {
+		have     ovsdb.Actual
+		desired  *Desired
+		problems []Problem
+	}
+	dockerSeen struct {
+		want     docker.Settings
+		problems []Problem
+	}
+	natSeen struct {
+		want     masq.Rules
+		problems []Problem
+	}
+	hostSeen struct {
+		want bridge.Host
+		have bridge.Actual
+	}
+)
+
+// planned is what this host should have; the same as the last time where that was
+// made from the same.
+func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
+	view, said := l.cfg.inPlace(view, ovs), l.cfg.Masquerade.State()
+	if p := l.seen.plan; p != nil && maps.Equal(p.keep, keep) && reflect.DeepEqual(p.said, said) && sameMesh(p.view, view) {
+		return p.desired, p.problems
+	}
+	cfg := l.cfg.Config
+	cfg.NAT = said
+	p := &plan{view: view, keep: keep, said: said}
+	p.view.Peers = slices.Clone(view.Peers)
+	p.desired, p.problems = Plan(cfg, view, keep)
+	l.seen.plan = p
+	return p.desired, p.problems
+}
+
+// sameMesh tells whether two Views lead to the same plan.
+func sameMesh(a, b View) bool {
+	return a.Mesh == b.Mesh && a.Self == b.Self && slices.Equal(a.Peers, b.Peers)
+}
+
+// ours are gremesh's ports, by the ID of their peers.
+func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
+	if !l.seen.portsOf.Same(ovs) {
+		l.seen.ports, l.seen.portsOf, l.seen.counted = ourPorts(ovs), ovs, nil
+	}
+	return l.seen.ports
+}
+
+// count counts the tunnels, see countTunnels.
+func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual) TunnelCount {
+	ports := l.ours(ovs)
+	if l.seen.counted != desired {
+		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ports), desired
+	}
+	return l.seen.count
+}
+
+func sameRules(a, b masq.Rules) bool {
+	if !slices.Equal(a.NonMasquerade, b.NonMasquerade) {
+		return false
+	}
+	a.NonMasquerade, b.NonMasquerade = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+func sameHost(a, b bridge.Host) bool {
+	if !slices.Equal(a.Peers, b.Peers) {
+		return false
+	}
+	a.Peers, b.Peers = nil, nil
+	return reflect.DeepEqual(a, b)
+}

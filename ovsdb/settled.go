@@ -1,0 +1,126 @@
+package ovsdb
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// withoutSettled leaves out the tunnels that are as they should be, with their
+// ports and static entries: what has to be done is the same without them, and of
+// a thousand tunnels they are all but a few. What leads to the same host as
+// something that is not settled stays in, since that may be in its way.
+func withoutSettled(want Switch, have Actual) (Switch, Actual) {
+	byName := func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(have.Ports, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) {
+		return want, have
+	}
+	if !slices.IsSortedFunc(want.Tunnels, byName) {
+		want.Tunnels = slices.SortedStableFunc(slices.Values(want.Tunnels), byName)
+	}
+	remotes := make(map[netip.Addr]bool) // that are not settled
+	entries := 0                         // that are
+	walk(want, have, func(t *Tunnel, p *Port) {
+		switch {
+		case t == nil:
+			remotes[p.Remote] = true
+		case p == nil:
+			remotes[t.Remote] = true
+		case !p.settled(want, have, t):
+			remotes[p.Remote], remotes[t.Remote] = true, true
+		case t.MAC != MAC{}:
+			entries++
+		}
+	})
+	static := have.Static
+	if static != nil {
+		static = make(map[MAC]int)
+		if entries != len(have.Static) {
+			static = loose(want, have, remotes)
+		}
+	}
+	var tunnels []Tunnel
+	var ports []Port
+	walk(want, have, func(t *Tunnel, p *Port) {
+		if t != nil && p != nil && !remotes[t.Remote] {
+			return
+		}
+		if t != nil {
+			tunnels = append(tunnels, *t)
+			if at, is := have.Static[t.MAC]; is {
+				static[t.MAC] = at
+			}
+		}
+		if p != nil {
+			ports = append(ports, *p)
+		}
+	})
+	want.Tunnels, have.Ports, have.Static = tunnels, ports, static
+	return want, have
+}
+
+// loose are the static entries that are not of settled tunnels. The tunnels
+// behind which they are count as not settled.
+func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
+	entries := maps.Clone(have.Static)
+	settled := make(map[int]netip.Addr) // remotes by port number
+	walk(want, have, func(t *Tunnel, p *Port) {
+		if t != nil && p != nil && p.settled(want, have, t) {
+			if t.MAC != (MAC{}) {
+				delete(entries, t.MAC)
+			}
+			settled[p.OfPort] = t.Remote
+		}
+	})
+	for _, at := range entries {
+		if remote, is := settled[at]; is {
+			remotes[remote] = true
+		}
+	}
+	return entries
+}
+
+// walk visits tunnels and ports, sorted by name and together where they have the
+// same one; nil: there is none.
+func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
+	i, j := 0, 0
+	for i < len(want.Tunnels) || j < len(have.Ports) {
+		order := 0
+		switch {
+		case i == len(want.Tunnels):
+			order = 1
+		case j == len(have.Ports):
+			order = -1
+		default:
+			order = cmp.Compare(want.Tunnels[i].Name, have.Ports[j].Name)
+		}
+		var t *Tunnel
+		var p *Port
+		if order <= 0 {
+			t = &want.Tunnels[i]
+			i++
+		}
+		if order >= 0 {
+			p = &have.Ports[j]
+			j++
+		}
+		visit(t, p)
+	}
+}
+
+// settled tells whether a port is all that a tunnel of its name should be, and
+// works.
+func (p *Port) settled(want Switch, have Actual, t *Tunnel) bool {
+	is := p.Tunnel
+	is.MAC = t.MAC // of no column
+	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted ||
+		p.Unreadable != nil || len(p.Interfaces) != 1 || p.Interfaces[0] != p.Name || p.Error != "" || p.OfPort <= 0 {
+		return false
+	}
+	if t.MAC == (MAC{}) || have.Static == nil {
+		return true
+	}
+	at, there := have.Static[t.MAC]
+	return there && at == p.OfPort
+}

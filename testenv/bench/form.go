@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+// formTime is what a mesh may take; more is an error.
+const formTime = 10 * time.Minute
+
+// former is a way to make a full mesh of hosts that have nothing yet.
+type former struct {
+	name string
+	form func(*testenv.Lab, context.Context) error
+}
+
+var (
+	byAgents    = former{"gremesh", (*testenv.Lab).StartAgents}
+	byHandHosts = former{"recipe by hand, on all hosts at once", (*testenv.Lab).RecipeAtOnce}
+	byHand      = former{"recipe by hand, host after host", (*testenv.Lab).Recipe}
+)
+
+// formation is how long a full mesh took from its start.
+type formation struct {
+	present, up, pinged time.Duration
+}
+
+// inLab makes a lab without Docker whose agents have been configured, and calls
+// f with it and a watch of it.
+func inLab(ctx context.Context, cfg Config, hosts int, f func(context.Context, *testenv.Lab, *watch) error) (err error) {
+	l, err := testenv.New(ctx, testenv.Config{Hosts: hosts, Binary: cfg.Binary})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if err := l.Form(nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, formTime, fmt.Errorf("not within %s", formTime))
+	defer cancel()
+	w := watchTunnels(ctx, l)
+	defer func() { err = errors.Join(err, w.close()) }()
+	return f(ctx, l, w)
+}
+
+// once makes a lab and times the former in it. Open vSwitch runs before the
+// clock does, and so do the processes that will ping; they begin when all ports
+// are there, since no two hosts can reach each other before theirs are.
+func (f former) once(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
+	err = inLab(ctx, cfg, hosts, func(ctx context.Context, l *testenv.Lab, w *watch) error {
+		pingers := make([]*testenv.Pinger, hosts)
+		for i, h := range l.Hosts() {
+			var err error
+			if pingers[i], err = h.Pinger(ctx); err != nil {
+				return err
+			}
+		}
+		start := time.Now()
+		if err := f.form(l, ctx); err != nil {
+			return err
+		}
+		ports := hosts * (hosts - 1)
+		err := w.wait(ctx, func(t testenv.Tunnels) bool { return t.Present == ports })
+		if err != nil {
+			return err
+		}
+		took.present = time.Since(start)
+		var pings errgroup.Group
+		pings.Go(func() error {
+			defer func() { took.pinged = time.Since(start) }()
+			return pingAll(l, pingers, w)
+		})
+		err = w.wait(ctx, func(t testenv.Tunnels) bool { return t.Up == ports })
+		took.up = time.Since(start)
+		return errors.Join(err, pings.Wait())
+	})
+	if err != nil {
+		err = fmt.Errorf("%d hosts, %s: %w", hosts, f.name, err)
+	}
+	return took, err
+}
+
+// pingAll pings the docker0 of every host from every other, all at once, until
+// each has answered.
+func pingAll(l *testenv.Lab, pingers []*testenv.Pinger, w *watch) error {
+	var all errgroup.Group
+	for i, h := range l.Hosts() {
+		all.Go(func() error {
+			to, err := docker0s(l, w.ports(h))
+			if err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
+			}
+			return pingers[i].All(to)
+		})
+	}
+	return all.Wait()
+}
+
+// docker0s are the addresses of the other hosts' docker0s, as the host's ports
+// tell, which must lead to a subnet each.
+func docker0s(l *testenv.Lab, ports map[string]testenv.TunnelPort) ([]netip.Addr, error) {
+	byHand := map[netip.Addr]netip.Prefix{}
+	for _, h := range l.Hosts() {
+		byHand[h.Addr] = h.RecipeBip().Masked()
+	}
+	leadsTo := map[netip.Prefix]string{}
+	var all []netip.Addr
+	for name, port := range ports {
+		subnet := port.Subnet
+		if !subnet.IsValid() {
+			subnet = byHand[port.Remote]
+		}
+		if other, taken := leadsTo[subnet]; taken || !subnet.IsValid() {
+			return nil, fmt.Errorf("port %s leads to subnet %s, and %q too", name, subnet, other)
+		}
+		leadsTo[subnet] = name
+		all = append(all, subnet.Addr().Next())
+	}
+	return all, nil
+}

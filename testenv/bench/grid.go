@@ -1,0 +1,161 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// fewMeasures stand side by side, in a row for each size and way. More of them
+// have a row each, with the ways side by side.
+const fewMeasures = 4
+
+// grid is a table of Markdown, its first row the head.
+type grid [][]string
+
+func (g grid) String() string {
+	var lines []string
+	for i, row := range g {
+		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
+		if i == 0 {
+			lines = append(lines, "|"+strings.Repeat(" --- |", len(row)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (t Table) grid(all []Series) grid {
+	mine := t.of(all)
+	slices.SortStableFunc(mine, func(a, b Series) int { return a.N - b.N })
+	if measures := distinct(t.of(all), Series.title); len(measures) > fewMeasures {
+		return t.measureByMeasure(mine, measures)
+	} else if len(measures) > 0 {
+		return t.wayByWay(mine, measures)
+	}
+	return nil
+}
+
+// wayByWay has a row for each size and way. What all rows have in common, as
+// there is one size only, is left out.
+func (t Table) wayByWay(mine []Series, measures []string) grid {
+	head := append(t.sized(t.Sizes), "")
+	for _, m := range measures {
+		head = append(head, t.ratioToo(m, "×")...)
+	}
+	g := grid{head}
+	for _, n := range distinct(mine, Series.size) {
+		here := only(mine, n, Series.size)
+		for _, way := range distinct(here, Series.by) {
+			row := append(t.sized(strconv.Itoa(n)), way)
+			for _, m := range measures {
+				row = append(row, t.cells(only(here, m, Series.title), way)...)
+			}
+			g = append(g, row)
+		}
+	}
+	return g
+}
+
+// measureByMeasure has a row for each measure and size.
+func (t Table) measureByMeasure(mine []Series, measures []string) grid {
+	ways := distinct(mine, Series.by)
+	head := append([]string{""}, t.sized(t.Sizes)...)
+	for _, way := range ways {
+		head = append(head, t.ratioToo(way, "×")...)
+	}
+	g := grid{head}
+	for _, m := range measures {
+		of := only(mine, m, Series.title)
+		for _, n := range distinct(of, Series.size) {
+			row := append([]string{m}, t.sized(strconv.Itoa(n))...)
+			for _, way := range ways {
+				row = append(row, t.cells(only(of, n, Series.size), way)...)
+			}
+			g = append(g, row)
+		}
+	}
+	return g
+}
+
+// sized is a cell for the size, where there are several.
+func (t Table) sized(cell string) []string {
+	if t.Sizes == "" {
+		return nil
+	}
+	return []string{cell}
+}
+
+// ratioToo has the second cell where there is something to compare with.
+func (t Table) ratioToo(figure, ratio string) []string {
+	if t.Base == "" {
+		return []string{figure}
+	}
+	return []string{figure, ratio}
+}
+
+// cells are a way's figure and its ratio to the base, of one size and measure.
+func (t Table) cells(here []Series, way string) []string {
+	of := func(way string) []float64 {
+		for _, s := range only(here, way, Series.by) {
+			return s.Samples
+		}
+		return nil
+	}
+	x, base := of(way), of(t.Base)
+	switch {
+	case len(x) == 0:
+		return t.ratioToo("–", "–")
+	case way == t.Base:
+		return t.ratioToo(spread(x), "1")
+	case len(base) == 0:
+		return t.ratioToo(spread(x), "–")
+	}
+	return t.ratioToo(spread(x), figure(ratio(x, base)))
+}
+
+// of are the Series of this table.
+func (t Table) of(all []Series) []Series {
+	return only(all, t.Name, func(s Series) string { return s.Table })
+}
+
+func (s Series) title() string { return s.Measure + ", " + s.Unit }
+func (s Series) size() int     { return s.N }
+func (s Series) by() string    { return s.Way }
+
+// only are those that have a key.
+func only[K comparable](all []Series, want K, key func(Series) K) []Series {
+	return slices.DeleteFunc(slices.Clone(all), func(s Series) bool { return key(s) != want })
+}
+
+// distinct are the keys in the order in which they are first met.
+func distinct[K comparable](all []Series, key func(Series) K) []K {
+	var keys []K
+	for _, s := range all {
+		if k := key(s); !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// spread is the median and, of more than one sample, the extremes.
+func spread(x []float64) string {
+	if len(x) == 1 {
+		return figure(x[0])
+	}
+	return fmt.Sprintf("%s (%s–%s)", figure(median(x)), figure(slices.Min(x)), figure(slices.Max(x)))
+}
+
+// figure has three digits that count, and none is cut off before the point.
+func figure(x float64) string {
+	switch {
+	case math.IsNaN(x) || math.IsInf(x, 0):
+		return "–"
+	case x == 0:
+		return "0"
+	}
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(x))))
+	return strconv.FormatFloat(x, 'f', max(0, digits), 64)
+}

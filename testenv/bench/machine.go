@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// Machine is what the figures were measured on.
+type Machine struct {
+	CPU        string     `json:"cpu"`
+	Processors int        `json:"processors"`
+	Memory     string     `json:"memory"`
+	Load       string     `json:"load"` // of the last 1, 5 and 15 minutes when it began
+	Versions   []Software `json:"versions"`
+}
+
+// Software is a part of what was measured, or of what measured.
+type Software struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// thisMachine asks all programs that the measurements need for their versions.
+func thisMachine(ctx context.Context, binary string) (Machine, error) {
+	m := Machine{
+		CPU:        field("/proc/cpuinfo", "model name"),
+		Processors: runtime.NumCPU(),
+		Memory:     field("/proc/meminfo", "MemTotal"),
+		Load:       strings.Join(strings.Fields(firstLine("/proc/loadavg"))[:3], " "),
+		Versions:   []Software{{"Linux", firstLine("/proc/sys/kernel/osrelease")}},
+	}
+	for _, command := range [][]string{
+		{"Open vSwitch", "ovs-vswitchd", "--version"},
+		{"dockerd", "dockerd", "--version"},
+		{"iperf3", "iperf3", "--version"},
+		{"gremesh", binary, "version"}, // it names its Go
+	} {
+		out, err := exec.CommandContext(ctx, command[1], command[2:]...).Output()
+		if err != nil {
+			return m, fmt.Errorf("ask %s for its version: %w", command[1], err)
+		}
+		line, _, _ := strings.Cut(string(out), "\n")
+		m.Versions = append(m.Versions, Software{command[0], version(line)})
+	}
+	return m, nil
+}
+
+// version is the word that begins with a digit, as in "ovs-vswitchd (Open
+// vSwitch) 3.1.0", or else the line without its first word.
+func version(line string) string {
+	words := strings.Fields(line)
+	for _, w := range words {
+		if w[0] >= '0' && w[0] <= '9' {
+			return strings.TrimSuffix(w, ",")
+		}
+	}
+	return strings.Join(words[min(1, len(words)):], " ")
+}
+
+// field is the first "name: value" of a file of proc(5).
+func field(file, name string) string {
+	text, _ := os.ReadFile(file) // a report can do without
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+func firstLine(file string) string {
+	text, _ := os.ReadFile(file)
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}

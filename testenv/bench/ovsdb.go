@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Ways to give one host its tunnels.
+const (
+	wayGremesh = "gremesh"
+	wayRaw     = "one raw transaction"
+	wayBatch   = "ovs-vsctl, 1,000 ports a call"
+	waySingle  = "ovs-vsctl, a call a port"
+)
+
+// singleCalls is for how many peers ovs-vsctl is called one by one.
+const singleCalls = 100
+
+// OVSDB measures, on one host, the tunnels to as many peers as each of sizes
+// says, runs times each and the ways in turns: what an agent does, one raw
+// transaction of the same content, which is the least that any program can take,
+// and ovs-vsctl. Each host is a process in a network namespace of its own, with
+// its own ovsdb-server and ovs-vswitchd. It needs root.
+func OVSDB(ctx context.Context, sizes []int, runs int) ([]Series, error) {
+	var all gathered
+	for range runs {
+		for _, n := range sizes {
+			for _, way := range []string{wayGremesh, wayRaw, wayBatch} {
+				if err := all.run(ctx, way, n); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if err := all.run(ctx, waySingle, singleCalls); err != nil {
+			return nil, err
+		}
+	}
+	return all.series, nil
+}
+
+// hostEnv has the words of a process that is a host of the OVSDB benchmark:
+// its way and its number of peers.
+const hostEnv = "BENCH_OVSDB_HOST"
+
+// A program that measures is the hosts as well, started again in another
+// network namespace; being an init, it cannot be forgotten in a main.
+func init() {
+	words := os.Getenv(hostEnv)
+	if words == "" {
+		return
+	}
+	_ = os.Unsetenv(hostEnv)
+	number, way, _ := strings.Cut(words, " ")
+	n, err := strconv.Atoi(number)
+	if err == nil {
+		var found []measured
+		if found, err = beHost(way, n); err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(found)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// measured is one value that a process of the benchmark prints.
+type measured struct {
+	Measure, Unit string
+	Value         float64
+}
+
+// gathered collects the values of equal runs.
+type gathered struct{ series []Series }
+
+func (g *gathered) run(ctx context.Context, way string, n int) error {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", hostEnv, n, way))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s, %d peers: %w: %s", way, n, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	var found []measured
+	if err := json.Unmarshal(out, &found); err != nil {
+		return fmt.Errorf("%s, %d peers: %w", way, n, err)
+	}
+	for _, m := range found {
+		g.add("ovsdb", m, way, n)
+	}
+	return nil
+}
+
+func (g *gathered) add(table string, m measured, way string, n int) {
+	for i, s := range g.series {
+		if s.Table == table && s.Measure == m.Measure && s.Way == way && s.N == n {
+			g.series[i].Samples = append(s.Samples, m.Value)
+			return
+		}
+	}
+	g.series = append(g.series, Series{
+		Table: table, Measure: m.Measure, Way: way, N: n, Unit: m.Unit, Samples: []float64{m.Value},
+	})
+}

@@ -1,0 +1,202 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// What every way measures, and what of it.
+const (
+	firstApply = "first apply"
+	nothing    = "a pass with nothing to do"
+	oneMore    = "one more peer"
+	oneLess    = "one less"
+)
+
+// limit is the time that any one step may take.
+const limit = 2 * time.Minute
+
+// beHost is one host of the benchmark from beginning to end.
+func beHost(way string, n int) ([]measured, error) {
+	o, err := startSwitch()
+	if err != nil {
+		return nil, err
+	}
+	defer o.stop()
+	if way == wayGremesh {
+		return asAgent(o, n)
+	}
+	want := tunnels(n)
+	if err := applyRaw(o.path("db.sock"), rawBridge(want)); err != nil {
+		return nil, err
+	}
+	raw := rawTunnels(want)
+	before, err := usage(o.vswitchd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	switch way {
+	case wayRaw:
+		err = applyRaw(o.path("db.sock"), raw)
+	case wayBatch:
+		err = o.callVsctl(want, 1000)
+	case waySingle:
+		err = o.callVsctl(want, 1)
+	default:
+		err = fmt.Errorf("there is no way %q", way)
+	}
+	took := time.Since(began)
+	if err != nil {
+		return nil, err
+	}
+	after, err := usage(o.vswitchd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	return []measured{
+		{firstApply + ": until ovs-vswitchd has applied it", "s", took.Seconds()},
+		{firstApply + ": CPU time of ovs-vswitchd", "s", (after.cpu - before.cpu).Seconds()},
+		{"memory of ovs-vswitchd", "MB", after.memory},
+	}, nil
+}
+
+// config is a mesh of up to 16,384 hosts.
+func config() mesh.Config {
+	return mesh.Config{
+		Space:  lease.Space{Pool: netip.MustParsePrefix("172.16.0.0/12"), Bits: 26},
+		Switch: "br0", Datapath: "netdev", Bridge: "docker0", PerPeer: true,
+		Tunnel: mesh.TunnelConfig{Type: "gre", BFD: true}, UnderlayLink: "lo", UnderlayMTU: 1500, PeerGrace: time.Minute,
+	}
+}
+
+// view is a mesh in which this host has n peers.
+func view(n int) mesh.View {
+	v := mesh.View{Mesh: "bench", Self: host(0)}
+	for i := range n {
+		v.Peers = append(v.Peers, host(i+1))
+	}
+	return v
+}
+
+func host(i int) mesh.Host {
+	return mesh.Host{
+		ID: lease.ID{1, byte(i >> 8), byte(i)}, Name: fmt.Sprintf("host%d", i), Subnet: config().Space.At(i),
+		Underlay: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Liveness: mesh.Alive,
+	}
+}
+
+func tunnels(n int) ovsdb.Switch {
+	desired, _ := mesh.Plan(config(), view(n), nil)
+	return desired.Switch
+}
+
+// openSwitch is an ovsdb-server and an ovs-vswitchd with the userspace datapath,
+// in this process's network namespace.
+type openSwitch struct {
+	dir              string
+	server, vswitchd *exec.Cmd
+}
+
+func (o *openSwitch) path(name string) string { return filepath.Join(o.dir, name) }
+
+func startSwitch() (o *openSwitch, err error) {
+	dir, err := os.MkdirTemp("", "gmbench-")
+	if err != nil {
+		return nil, err
+	}
+	o = &openSwitch{dir: dir}
+	defer func() {
+		if err != nil {
+			o.stop()
+		}
+	}()
+	if err := o.run("ip", "link", "set", "lo", "up"); err != nil {
+		return nil, err
+	}
+	if err := o.run("ovsdb-tool", "create", o.path("conf.db"), "/usr/share/openvswitch/vswitch.ovsschema"); err != nil {
+		return nil, err
+	}
+	if o.server, err = o.start("ovsdb-server", o.path("conf.db"), "--remote=punix:"+o.path("db.sock"), "--log-file", "-vconsole:off"); err != nil {
+		return nil, err
+	}
+	if err := until(func() error { return o.run("ovs-vsctl", "--no-wait", "init") }); err != nil {
+		return nil, err
+	}
+	if o.vswitchd, err = o.start("ovs-vswitchd", "unix:"+o.path("db.sock"), "--pidfile", "--log-file", "-vconsole:off"); err != nil {
+		return nil, err
+	}
+	// A call that waits for it ends when it has begun.
+	return o, o.run("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:bench=begun")
+}
+
+func until(f func() error) (err error) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = f(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (o *openSwitch) env() []string {
+	return append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_LOGDIR="+o.dir)
+}
+
+func (o *openSwitch) start(name string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(name, args...) //nolint:noctx // it lives as long as this process
+	cmd.Env = o.env()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd, cmd.Start()
+}
+
+func (o *openSwitch) run(name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = o.env()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(append([]string{name}, args[:min(3, len(args))]...), " "), err, out)
+	}
+	return nil
+}
+
+// callVsctl makes the tunnels, so many a call.
+func (o *openSwitch) callVsctl(want ovsdb.Switch, ports int) error {
+	var words []string
+	for i, change := range ovsdb.Diff(want, ovsdb.Actual{Bridge: ovsdb.Bridge{Name: want.Bridge, Exists: true}}) {
+		words = append(append(words, "--"), strings.Fields(change.Commands[0])[1:]...)
+		if i+1 == len(want.Tunnels) || (i+1)%ports == 0 {
+			if err := o.run("ovs-vsctl", words...); err != nil {
+				return err
+			}
+			words = nil
+		}
+	}
+	return nil
+}
+
+func (o *openSwitch) stop() {
+	var errs []error
+	for _, cmd := range []*exec.Cmd{o.vswitchd, o.server} {
+		if cmd != nil && cmd.Process != nil {
+			errs = append(errs, cmd.Process.Kill())
+			_ = cmd.Wait()
+		}
+	}
+	if err := errors.Join(append(errs, os.RemoveAll(o.dir))...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
