@@ -58,16 +58,15 @@ type (
 	}
 )
 
-// young are the names of processes that were started lately.
-type young map[string]bool
+// young tells whether a process of the name was started lately.
+type young func(name string) bool
 
 // youngerThan tells which processes were started since the last scene.
-func youngerThan(since time.Duration, ages map[string]time.Duration) young {
-	found := make(young)
-	for name, age := range ages {
-		found[name] = age < since+settling && name != database || age < since
+func youngerThan(since time.Duration, ages func() map[string]time.Duration) young {
+	return func(name string) bool {
+		age, runs := ages()[name]
+		return runs && (age < since+settling && name != database || age < since)
 	}
-	return found
 }
 
 // cause names what made a difference in Open vSwitch, last being the scene that
@@ -93,11 +92,11 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		return "this host is in another mesh"
 	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0:
 		return "the database of Open vSwitch was emptied"
-	case started[database]:
+	case started(database):
 		return database + " was restarted"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
-	case strings.HasPrefix(d.Object, "fdb ") && started[vswitchd]:
+	case strings.HasPrefix(d.Object, "fdb ") && started(vswitchd):
 		return vswitchd + " was restarted"
 	case wanted && !had && d.Is == "":
 		return "nothing is in its way any more"
@@ -213,7 +212,7 @@ func (now natScene) cause(last natScene, started young) string {
 			}
 		}
 		return "the operator says so (masquerade)"
-	case started[dockerd]:
+	case started(dockerd):
 		return dockerd + " was restarted"
 	}
 	return unknownCause

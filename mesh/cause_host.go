@@ -26,7 +26,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		return "the MTU is to be another"
 	}
 	if why := now.bridgeCause(last, d.Object); why != "" {
-		if started[dockerd] {
+		if started(dockerd) {
 			return dockerd + " was restarted: " + why
 		}
 		return why
@@ -38,13 +38,13 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		switch anew := now.have.Port.Index != last.have.Port.Index; {
 		case anew && remade != "":
 			return remade
-		case started[vswitchd]:
+		case started(vswitchd):
 			return vswitchd + " was restarted"
 		case anew:
 			return now.want.Port + " was made anew"
 		}
 	}
-	if started[dockerd] && strings.Contains(d.Object, now.want.Bridge) {
+	if started(dockerd) && strings.Contains(d.Object, now.want.Bridge) {
 		return dockerd + " was restarted"
 	}
 	return unknownCause

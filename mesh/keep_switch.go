@@ -32,11 +32,10 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired
 // mendSwitch reports whether there was nothing to mend.
 func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (have ovsdb.Actual, nothing bool, err error) {
 	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
-	nudges := ovsdb.Hurry(now.have)
 	left := now
-	if len(changes)+len(nudges) > 0 {
+	if len(changes) > 0 {
 		began := time.Now()
-		if err := l.cfg.Switch.Apply(ctx, slices.Concat(changes, nudges)); err != nil {
+		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 			return now.have, false, err
 		}
 		for _, c := range changes {
@@ -56,5 +55,5 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (h
 	if whole {
 		l.scenes.ovs = &left
 	}
-	return left.have, whole && len(changes)+len(nudges) == 0, nil
+	return left.have, whole && len(changes) == 0, nil
 }

@@ -17,13 +17,16 @@ type mends struct {
 }
 
 // young tells which processes were started since then. All of the machine's are
-// looked at for that, so it is asked only where something differs, once a pass.
+// looked at for that, so it is asked only where something differs that nothing
+// else explains, once a pass.
 func (m *mends) young(ages Ages, since time.Time) young {
-	if !m.asked {
-		m.ages, _ = ages(dockerd, database, vswitchd) // unknown, they are no cause
-		m.asked = true
-	}
-	return youngerThan(time.Since(since), m.ages)
+	return youngerThan(time.Since(since), func() map[string]time.Duration {
+		if !m.asked {
+			m.ages, _ = ages(dockerd, database, vswitchd) // unknown, they are no cause
+			m.asked = true
+		}
+		return m.ages
+	})
 }
 
 // due leaves out the changes that are postponed, and reports whether there are

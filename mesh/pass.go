@@ -89,11 +89,18 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err != nil {
 		fail(err)
 	}
+	if switchSeen && l.tunnelsFirst() {
+		return len(failures) == 0, now
+	}
 	// Before the routes, so that nothing that takes them is masqueraded.
 	if more, err = l.keepNAT(ctx, view, desired.NAT, &mends); err != nil {
 		fail(err)
 	}
 	problems = append(problems, more...)
+	if switchSeen && l.tunnelsFirst() {
+		return len(failures) == 0, now
+	}
+	l.rushed = 0
 	host, err := l.keepHost(ctx, desired.Host, settled, &mends)
 	if err != nil {
 		fail(err)
@@ -108,10 +115,10 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	return len(failures) == 0, sooner(again, mends.due)
 }
 
-// tunnelsFirst reports whether the mesh has changed while the switch was being
-// kept, as it does when many hosts start at once: then the next pass comes at
-// once, and Docker and the kernel, which take longer, after it. That happens a
-// few times in a row at the most.
+// tunnelsFirst reports whether the mesh has changed since the pass began, as it
+// does when many hosts start at once: then the next pass comes at once, and what
+// is left of this one, Docker and the packet filter, which take longer, and the
+// kernel, after it. That happens a few times in a row at the most.
 func (l *Loop) tunnelsFirst() bool {
 	if l.rushed < maxRushed {
 		select {
@@ -121,7 +128,6 @@ func (l *Loop) tunnelsFirst() bool {
 		default:
 		}
 	}
-	l.rushed = 0
 	return false
 }
 

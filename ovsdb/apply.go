@@ -23,7 +23,8 @@ const (
 
 // Apply commits the changes in one transaction, all or none, and returns when
 // ovs-vswitchd has acted on them: what Observe returns after that has the
-// ofport or the error of every port. Then it makes the entries of the forwarding
+// ofport or the error of every port. BFD of new ports comes in a second one.
+// Then it makes the entries of the forwarding
 // table, which need their ports. After an error the transaction may have
 // been committed all the same; Observe tells.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
@@ -50,12 +51,25 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	return c.pin(ctx, s, changes)
 }
 
-// configure commits changes and waits for ovs-vswitchd.
+// configure commits changes and waits for ovs-vswitchd. New ports get BFD when
+// it has acted on all else, or when that is not to be waited for any longer.
 func (s *session) configure(ctx context.Context, changes []Change) error {
+	changes, enable := withoutBFD(changes)
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
+	err = s.applied(ctx, nextCfg, changes)
+	if len(enable) > 0 {
+		if _, failed := s.transact(ctx, enable); failed != nil {
+			err = errors.Join(err, fmt.Errorf("enable BFD on %d new tunnels: %w", len(enable), failed))
+		}
+	}
+	return err
+}
+
+// applied waits until ovs-vswitchd has acted on the changes.
+func (s *session) applied(ctx context.Context, nextCfg int, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
 	if err := s.settle(ctx, nextCfg); err != nil {

@@ -23,6 +23,7 @@ type Config struct {
 type Client struct {
 	config  Config
 	changed chan struct{}
+	heard   chan struct{} // a port may have heard its peer for the first time
 	tried   chan struct{} // closed when the first attempt to connect has ended
 	writing sync.Mutex    // one Apply at a time
 	table   table
@@ -51,6 +52,7 @@ func New(c Config) *Client {
 	return &Client{
 		config:  c,
 		changed: make(chan struct{}, 1),
+		heard:   make(chan struct{}, 1),
 		tried:   make(chan struct{}),
 		down:    errors.New("the first attempt to connect has not ended yet"),
 	}
@@ -81,7 +83,7 @@ func (c *Client) Run(ctx context.Context) error {
 // connectOnce lives as long as one connection. Every connection has a libovsdb
 // client of its own, so that no row of an earlier one can be left in its cache.
 func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
-	s, err := dial(ctx, c.config.DB, c.wake, c.Refresh)
+	s, err := dial(ctx, c.config.DB, notices{wake: c.wake, doubt: c.Refresh, hear: c.hear})
 	if err == nil {
 		c.config.Log.Info("connected to Open vSwitch", "db", c.config.DB)
 		c.publish(s, nil)

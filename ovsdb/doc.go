@@ -10,7 +10,8 @@
 //     says what Diff may not mend, and [Loops] which ports of others are a danger.
 //   - [Adopt] says what makes ports of others ours that lead where ours should.
 //   - [Client.Apply] commits differences in one transaction and waits until
-//     ovs-vswitchd has acted on it. Then it has ovs-vswitchd itself make the
+//     ovs-vswitchd has acted on it, and enables BFD on the ports that are new.
+//     Then it has ovs-vswitchd itself make the
 //     static entries of the bridge's forwarding table, which are in no database.
 //
 // Ownership: a bridge or port is ours if its external_ids have the key

@@ -1,30 +1,23 @@
-package ovsdb_test
+package ovsdb
 
-import (
-	"testing"
+import "testing"
 
-	"github.com/gremesh/gremesh/ovsdb"
-)
-
-func TestHurryNudgesAHandshakeOnceAndNothingElse(t *testing.T) {
-	port := func(change func(*ovsdb.Port)) ovsdb.Port {
-		p := ovsdb.Port{Tunnel: tunnel(43), Ours: true, BFD: ovsdb.BFDStatus{State: "init"}}
-		change(&p)
-		return p
-	}
+func TestAHandshakeIsHurriedOnceAndNothingElse(t *testing.T) {
 	for name, c := range map[string]struct {
-		port ovsdb.Port
-		want int
+		change func(*Port)
+		want   bool
 	}{
-		"under way":       {port(func(*ovsdb.Port) {}), 1},
-		"nudged already":  {port(func(p *ovsdb.Port) { p.MinTx = "101" }), 0},
-		"up":              {port(func(p *ovsdb.Port) { p.BFD.State = "up" }), 0},
-		"nothing heard":   {port(func(p *ovsdb.Port) { p.BFD.State = "down" }), 0},
-		"another's":       {port(func(p *ovsdb.Port) { p.Ours = false }), 0},
-		"BFD not enabled": {port(func(p *ovsdb.Port) { p.BFD = ovsdb.BFDStatus{} }), 0},
+		"under way":       {func(*Port) {}, true},
+		"nudged already":  {func(p *Port) { p.MinTx = hurriedMinTx }, false},
+		"up":              {func(p *Port) { p.BFD.State = "up" }, false},
+		"nothing heard":   {func(p *Port) { p.BFD.State = "down" }, false},
+		"another's":       {func(p *Port) { p.Ours = false }, false},
+		"BFD not enabled": {func(p *Port) { p.BFD = BFDStatus{} }, false},
 	} {
-		if got := ovsdb.Hurry(ovsdb.Actual{Ports: []ovsdb.Port{c.port}}); len(got) != c.want {
-			t.Errorf("%s: %+v, want %d changes", name, got, c.want)
+		p := Port{Ours: true, BFD: BFDStatus{State: "init"}}
+		c.change(&p)
+		if got := p.hurries(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -32,11 +32,18 @@ type session struct {
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// dial connects and fills the cache. wake is called when a row changes, doubt
-// before it unless nothing but a BFD session did; they must not block. It takes no longer than dialTimeout, whatever becomes of ctx:
-// when the context of one of its calls ends, libovsdb looks at an answer that may
-// just be coming in, which is a data race (v0.7.0).
-func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) {
+// notices are what a session calls in libovsdb's only event goroutine; they must
+// not block.
+type notices struct {
+	wake  func() // when a row changes
+	doubt func() // before that, unless nothing but a BFD session did
+	hear  func() // when a row becomes that of an interface to be hurried
+}
+
+// dial connects and fills the cache. It takes no longer than dialTimeout,
+// whatever becomes of ctx: when the context of one of its calls ends, libovsdb
+// looks at an answer that may just be coming in, which is a data race (v0.7.0).
+func dial(ctx context.Context, db string, tell notices) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
@@ -54,9 +61,9 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 	s := &session{ovs: ovs, settled: make(chan struct{}, 1), dead: make(chan struct{}), last: snapshot{changed: make(map[string]bool)}}
 	if rows := ovs.Cache(); rows != nil {
 		rows.AddEventHandler(&cache.EventHandlerFuncs{
-			AddFunc:    func(_ string, is model.Model) { s.event(is, nil, wake, doubt) },
-			UpdateFunc: func(_ string, was, is model.Model) { s.event(is, was, wake, doubt) },
-			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, wake, doubt) },
+			AddFunc:    func(_ string, is model.Model) { s.event(is, nil, tell) },
+			UpdateFunc: func(_ string, was, is model.Model) { s.event(is, was, tell) },
+			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, tell) },
 		})
 	}
 	// One monitor: with several, libovsdb mixes them up. Its updates are
@@ -79,7 +86,7 @@ func dial(ctx context.Context, db string, wake, doubt func()) (*session, error) 
 
 // event runs in libovsdb's only event goroutine: it signals and returns. is is
 // nil for a row that is gone, and was for one that has come.
-func (s *session) event(is, was model.Model, wake, doubt func()) {
+func (s *session) event(is, was model.Model, tell notices) {
 	switch row := cmp.Or(is, was).(type) {
 	case *markerRow:
 		row.reached <- struct{}{}
@@ -90,10 +97,13 @@ func (s *session) event(is, was model.Model, wake, doubt func()) {
 		}
 	default:
 		if is == nil || was == nil || unsettled(was, is) {
-			doubt()
+			tell.doubt()
 		}
 		s.last.event(is, was)
-		wake()
+		if row, is := is.(*interfaceRow); is && row.shakes() {
+			tell.hear()
+		}
+		tell.wake()
 	}
 }
 

@@ -109,7 +109,7 @@ func (t transaction) String() string {
 }
 
 func (t transaction) apply(ctx context.Context) error {
-	nft, err := knftables.New(t.family, tableName)
+	nft, err := knftables.New(t.family, tableName, knftables.NoObjectCommentEmulation) // which takes calls of nft to find out about
 	if err != nil {
 		return err
 	}

@@ -25,5 +25,9 @@
 // iptables-save(8) and iptables(8) where one of its two kinds has a filter
 // table.
 //
+// Each call of nft costs some milliseconds, so a Host asks the kernel for the
+// number of the ruleset first, and does not list again what that says has not
+// changed.
+//
 // The methods of a Host and of a File may be called from any goroutine.
 package masq

@@ -17,6 +17,9 @@ type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
 	able    sync.Map // families that this kernel has been seen to have
+
+	looking sync.Mutex
+	last    *glance // guarded by looking; nil: look anew
 }
 
 // New returns a Host; nothing is started.

@@ -22,9 +22,8 @@ var (
 	errNoKernel = fmt.Errorf("%w: this kernel has no nftables: run one with CONFIG_NF_TABLES, or load the module nf_tables", ErrUnable)
 )
 
-// Observe reads what the packet filters have now, and changes nothing: a
-// filter table of iptables that is not there does not come to be by it.
-func (h *Host) Observe(ctx context.Context) (Actual, error) {
+// look reads what Observe returns.
+func (h *Host) look(ctx context.Context) (Actual, error) {
 	chains, err := listChains(ctx)
 	if err != nil {
 		return Actual{}, err
@@ -130,14 +129,12 @@ func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 			all = append(all, f)
 		}
 	}
-	// The file is there, and lists the table, once iptables-legacy was used in
-	// this namespace.
-	names, err := os.ReadFile("/proc/self/net/ip_tables_names")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the names of iptables-legacy's tables: %w", err)
+	legacy, err := legacyFilter()
+	if err != nil {
+		return nil, err
 	}
-	if slices.Contains(strings.Fields(string(names)), "filter") {
-		f, err := listFilter(ctx, "iptables-legacy")
+	if legacy {
+		f, err := listFilter(ctx, legacyTool)
 		if err != nil {
 			return nil, err
 		}
@@ -145,6 +142,21 @@ func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 	}
 	return all, nil
 }
+
+// legacyFilter tells whether iptables-legacy has a filter table: the file is
+// there, and lists it, once it was used in this namespace.
+func legacyFilter() (bool, error) {
+	names, err := os.ReadFile("/proc/self/net/ip_tables_names")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("read the names of iptables-legacy's tables: %w", err)
+	}
+	return slices.Contains(strings.Fields(string(names)), "filter"), nil
+}
+
+// legacyTool changes the filter table that nftables knows nothing of.
+const legacyTool = "iptables-legacy"
+
+func (f Filter) legacy() bool { return f.Tool == legacyTool }
 
 // listFilter asks iptables-save, which unlike iptables -S takes no lock.
 func listFilter(ctx context.Context, tool string) (Filter, error) {
@@ -185,7 +197,7 @@ func listNative(ctx context.Context, chains []nftChain, filters []Filter) ([]Nat
 	var all []Native
 	for _, c := range chains {
 		isIPTables := c.Family == "ip" && c.Table == "filter" &&
-			slices.ContainsFunc(filters, func(f Filter) bool { return f.Tool != "iptables-legacy" })
+			slices.ContainsFunc(filters, func(f Filter) bool { return !f.legacy() })
 		known := slices.ContainsFunc(all, func(n Native) bool { return n.Family == c.Family && n.Name == c.Table })
 		if c.Hook != "forward" || c.Family != "ip" && c.Family != "inet" || isIPTables || known {
 			continue

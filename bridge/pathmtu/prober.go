@@ -110,13 +110,14 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	defer look.Stop()
 	var group sync.WaitGroup
 	defer group.Wait()
-	running := 0
+	running, rerouted := 0, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.woken:
-			p.reroute(peers)
+		case <-p.woken: // a host that joins makes many routes, in a moment
+			rerouted = true
+			continue
 		case w := <-words:
 			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU {
 				if soon := peer.began.Add(toldAtMost); soon.Before(peer.due) {
@@ -127,6 +128,10 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			running--
 			p.take(peers, r)
 		case <-look.C:
+			if rerouted {
+				p.reroute(peers)
+				rerouted = false
+			}
 		}
 		p.renew(peers)
 		for to, peer := range peers {

@@ -84,6 +84,7 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.ovs.Run(ctx) })
+	group.Go(func() error { return a.ovs.Hurry(ctx) })
 	group.Go(func() error { return a.kernel.Run(ctx) })
 	group.Go(func() error { return a.docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })

@@ -102,12 +102,28 @@ func (n *Node) refresh() {
 	}
 	slices.SortFunc(absent, func(a, b missing) int { return b.seen.Compare(a.seen) })
 	n.absent.Store(&absent)
-	if old := n.view.Swap(&view); old == nil || !reflect.DeepEqual(*old, view) {
+	if old := n.view.Swap(&view); old == nil || differ(*old, view) {
 		notify(n.changed)
 	}
 	if view.Mesh != n.delegate.meta.Load().Mesh { // not before the view has it: announce reads it there
 		notify(n.publish)
 	}
+}
+
+// differ reports whether two views differ in what a pass depends on. Without a
+// lease it touches nothing, whatever the others do. How many tunnels hosts have
+// is for status alone; as a mesh forms, each host's number changes with each of
+// its tunnels.
+func differ(a, b mesh.View) bool {
+	if !a.Self.Subnet.IsValid() && !b.Self.Subnet.IsValid() && a.Lost == b.Lost {
+		return false
+	}
+	same := slices.EqualFunc(a.Peers, b.Peers, func(x, y mesh.Host) bool {
+		x.Tunnels = y.Tunnels
+		return x == y
+	})
+	a.Peers, b.Peers, a.Self.Tunnels = nil, nil, b.Self.Tunnels
+	return !same || !reflect.DeepEqual(a, b)
 }
 
 // peer is what the table and memberlist together say of another host.

@@ -1,0 +1,69 @@
+package masq
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// glance is what was seen last, and of which generation of nftables' ruleset.
+type glance struct {
+	generation uint32
+	have       Actual
+}
+
+// Observe returns what the packet filters have now, and changes nothing: a
+// filter table of iptables that is not there does not come to be by it. What
+// was seen last is still so while the kernel counts no change since. Of
+// iptables-legacy's tables it counts none.
+func (h *Host) Observe(ctx context.Context) (Actual, error) {
+	h.looking.Lock()
+	defer h.looking.Unlock()
+	now, err := generation()
+	if counted := err == nil; counted && h.last != nil && h.last.generation == now {
+		if legacy, err := legacyFilter(); err == nil && !legacy {
+			return h.last.have, nil
+		}
+	}
+	h.last = nil
+	have, err2 := h.look(ctx)
+	// A family that the kernel lacks may come with a module.
+	if err == nil && err2 == nil && len(have.Lacks) == 0 && !slices.ContainsFunc(have.Filters, Filter.legacy) {
+		h.last = &glance{now, have}
+	}
+	return have, err2
+}
+
+// generation is the number of the ruleset of this network namespace, which
+// each transaction that changes something makes another one: what nft(8) itself
+// asks to know whether what it has read is of one piece (NFT_MSG_GETGEN).
+func generation() (uint32, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return 0, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	const nfgenmsg = 4
+	ask := make([]byte, unix.SizeofNlMsghdr+nfgenmsg)
+	binary.NativeEndian.PutUint32(ask, uint32(len(ask)))
+	binary.NativeEndian.PutUint16(ask[4:], unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN)
+	binary.NativeEndian.PutUint16(ask[6:], unix.NLM_F_REQUEST)
+	if err := unix.Sendto(fd, ask, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return 0, fmt.Errorf("ask for the generation of nftables' ruleset: %w", err)
+	}
+	answer := make([]byte, 512)
+	n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT) // the kernel has answered before it returned
+	if err != nil {
+		return 0, fmt.Errorf("receive the generation of nftables' ruleset: %w", err)
+	}
+	const header = unix.SizeofNlMsghdr + nfgenmsg + unix.SizeofNlAttr // NFTA_GEN_ID comes first
+	if n < header+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN ||
+		binary.NativeEndian.Uint16(answer[header-2:]) != unix.NFTA_GEN_ID {
+		return 0, errors.New("the kernel does not tell the generation of nftables' ruleset")
+	}
+	return binary.BigEndian.Uint32(answer[header:]), nil
+}
