@@ -131,7 +131,8 @@ func (l *Loop) watchPaths(ctx context.Context) {
 // deafProblems has one for each peer that is not reached directly after all.
 func deafProblems(peers []Host) []Problem {
 	var problems []Problem
-	for _, p := range peers {
+	for i := range peers {
+		p := &peers[i]
 		if p.Deaf && p.Subnet.IsValid() {
 			problems = append(problems, Problem{
 				What: fmt.Sprintf("nothing comes back from %s (%s) without the tunnel: the network between drops packets with containers' addresses, or a firewall ICMP echo to %s; the tunnel is used",

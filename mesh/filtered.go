@@ -40,14 +40,11 @@ func (s silence) next(now time.Time, types int) (at time.Time) {
 	return at
 }
 
-// silences are those of the ports that are set up, to peers that are alive.
+// silences are those of the silent ports, to peers that are alive.
 // before is what they were at the last look.
-func silences(now time.Time, before map[lease.ID]silence, peers []Host, ports map[string]ovsdb.Port) map[lease.ID]silence {
+func silences(now time.Time, before map[lease.ID]silence, peers []Host, silent map[string]ovsdb.Port) map[lease.ID]silence {
 	found := make(map[lease.ID]silence)
-	for id, port := range ports {
-		if !port.Tunnel.BFD || port.BFD.State == "up" || !works(port) {
-			continue
-		}
+	for id, port := range silent {
 		peer, known := find(peers, id)
 		if !known || peer.Liveness != Alive {
 			continue

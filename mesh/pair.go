@@ -12,11 +12,11 @@ import (
 // tells the peers; unless seen, what is in Open vSwitch is not known. It returns
 // by when that must be done again.
 func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
-	var ports map[string]ovsdb.Port
+	var ports, silent map[string]ovsdb.Port
 	if seen {
-		ports = l.ours(ovs)
+		ports, silent = l.ours(ovs), l.seen.silent
 	}
-	l.silent = silences(now, l.silent, view.Peers, ports)
+	l.silent = silences(now, l.silent, view.Peers, silent)
 	types := *l.decided.Load()
 	if seen && len(l.fallbacks.types) > 1 {
 		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports))

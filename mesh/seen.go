@@ -24,6 +24,7 @@ type seen struct {
 
 	portsOf ovsdb.Actual
 	ports   map[string]ovsdb.Port // of portsOf, by their peers
+	silent  map[string]ovsdb.Port // those by which nothing comes
 	count   TunnelCount
 	counted *Desired // for it and portsOf; nil: count is not known
 }
@@ -75,15 +76,26 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	return p.desired, p.problems
 }
 
-// sameMesh tells whether two Views lead to the same plan.
+// sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
+// have does not matter to it.
 func sameMesh(a, b View) bool {
-	return a.Mesh == b.Mesh && a.Self == b.Self && slices.Equal(a.Peers, b.Peers)
+	a.Self.Tunnels = b.Self.Tunnels
+	return a.Mesh == b.Mesh && a.Self == b.Self && slices.EqualFunc(a.Peers, b.Peers, func(x, y Host) bool {
+		x.Tunnels = y.Tunnels
+		return x == y
+	})
 }
 
 // ours are gremesh's ports, by the ID of their peers.
 func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	if !l.seen.portsOf.Same(ovs) {
 		l.seen.ports, l.seen.portsOf, l.seen.counted = ourPorts(ovs), ovs, nil
+		l.seen.silent = make(map[string]ovsdb.Port)
+		for id, port := range l.seen.ports {
+			if port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
+				l.seen.silent[id] = port
+			}
+		}
 	}
 	return l.seen.ports
 }

@@ -76,7 +76,7 @@ func interfaceColumns(t Tunnel) []column {
 		bfd = "true"
 	}
 	return []column{
-		{name: "type", value: text(t.Type)},
+		{name: "type", value: text(interfaceType(t.Type, t.Remote))},
 		{name: "options", key: "remote_ip", value: addr(t.Remote)},
 		{name: "options", key: "local_ip", value: addr(t.Local)},
 		{name: "options", key: "key", value: keyText(t.Key)},

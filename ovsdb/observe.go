@@ -136,8 +136,9 @@ func portOf(bridge string, row *portRow) Port {
 }
 
 func (p *Port) join(row *interfaceRow) {
-	p.iface, p.Type, p.OfPort, p.Error = row.UUID, row.Type, deref(row.OfPort), deref(row.Error)
+	p.iface, p.OfPort, p.Error = row.UUID, deref(row.OfPort), deref(row.Error)
 	p.Remote = read(p, "options:remote_ip", row.Options["remote_ip"], netip.ParseAddr)
+	p.Type = typeOf(row.Type, p.Remote)
 	p.Local = read(p, "options:local_ip", row.Options["local_ip"], netip.ParseAddr)
 	p.Key = read(p, "options:key", row.Options["key"], func(s string) (uint32, error) {
 		n, err := strconv.ParseUint(s, 0, 32)

@@ -24,7 +24,7 @@ type Switch struct {
 // (ovs-vswitchd.conf.db(5), Interface options).
 type Tunnel struct {
 	Name   string     // Port and Interface name, 15 bytes at most: "gre43"
-	Type   string     // Interface type: "gre" or "vxlan"
+	Type   string     // "gre", "vxlan" or "geneve"; the Interface's type, but for GRE over IPv6: ip6gre
 	Remote netip.Addr // options:remote_ip, the peer's underlay address
 	Local  netip.Addr // options:local_ip, this host's underlay address
 	Key    uint32     // options:key; 0: none

@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
-// ctx ends. It then returns f's last error.
+// ctx ends. It then returns f's last error. What takes longer is called for half
+// of the time at the most, and leaves the rest to what is waited for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		began := time.Now()
 		err := f()
 		if err == nil {
 			return nil
@@ -22,14 +26,21 @@ func Until(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
-		case <-time.After(pause):
+		case <-time.After(max(pause, time.Since(began))):
 		}
 	}
 }
 
+// guestPatience is how many times the time things may take in a guest kernel,
+// with one processor and programs that are slow to start.
+const guestPatience = 3
+
 // Eventually fails the test when f has not returned nil within d.
 func Eventually(t testing.TB, d time.Duration, f func() error) {
 	t.Helper()
+	if kernel.Inside() {
+		d *= guestPatience
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	if err := Until(ctx, f); err != nil {

@@ -49,7 +49,7 @@ Tables: ` + strings.Join(tables, ", ") + `.`,
 	flags.StringArrayVar(&cfg.Only, "only", nil, "measure this `TABLE`; may be repeated")
 	flags.IntSliceVarP(&cfg.Sizes, "hosts", "n", []int{3, 10, 20}, "numbers of hosts of a full mesh")
 	flags.IntVar(&cfg.Runs, "runs", 5, "runs of each")
-	flags.BoolVar(&cfg.Quick, "quick", false, "few hosts, short measurements: to see that it works")
+	flags.BoolVar(&cfg.Quick, "quick", false, "once, few hosts and short: to see that it works")
 	return cmd
 }
 

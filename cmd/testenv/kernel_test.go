@@ -14,7 +14,7 @@ import (
 
 // guestScript says which kernel it runs on, and writes to the shared folder and
 // beside it.
-const guestScript = `uname -r; echo "$GREETING" >&2; pwd
+const guestScript = `uname -r; cat; echo "$GREETING" >&2; pwd
 modprobe openvswitch && ovs-dpctl -vconsole:off add-dp probe && ovs-dpctl show probe | head -1
 echo kept >"$1/kept"; echo lost >"$1.lost"; cat "$1.lost"
 exit 7`

@@ -57,6 +57,8 @@ type Node struct {
 	spread    []lease.Record // to be told by gossip
 	dirty     bool           // what is on disk is out of date
 	conflict  time.Time      // since when this host has lost one; zero: it has not
+	touched   bool           // something has come since the view was made
+	refreshed time.Time      // when that was
 	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
 	seniority time.Duration  // over a twin that has been running for as long

@@ -22,7 +22,7 @@ const keepEvery = 10 * time.Minute
 // only after that.
 func (n *Node) own(ctx context.Context) error {
 	ready := n.ready
-	retry := time.NewTimer(patience())
+	retry := time.NewTimer(n.patience())
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
@@ -35,13 +35,13 @@ func (n *Node) own(ctx context.Context) error {
 		case <-n.delegate.inbox.signal:
 			out, err = n.handle(n.delegate.inbox.take())
 		case <-ready:
-			ready = nil
+			ready, n.touched = nil, true
 			out, err = n.handle(n.delegate.inbox.take()) // what the join has brought
 			out.Add(n.takePart())
 		case <-retry.C:
 			out = n.expire()
 			out.Add(n.machine.Retry())
-			retry.Reset(patience())
+			retry.Reset(n.patience())
 		case <-keep.C:
 			n.dirty = true
 		case <-compare.C:
@@ -56,6 +56,7 @@ func (n *Node) own(ctx context.Context) error {
 			n.refresh()
 			continue
 		case r := <-n.requests:
+			n.touched = true
 			out = r.do()
 			n.commit(out)
 			close(r.done)
@@ -71,8 +72,14 @@ func (n *Node) own(ctx context.Context) error {
 }
 
 // patience is how long silent hosts are waited for before they are asked again;
-// random, so that two hosts that keep denying each other fall out of step.
-func patience() time.Duration { return 200*time.Millisecond + rand.N(300*time.Millisecond) }
+// random, so that two hosts that keep denying each other fall out of step. A host
+// that asks for nothing only counts how long others have been silent.
+func (n *Node) patience() time.Duration {
+	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
+		return time.Second
+	}
+	return 200*time.Millisecond + rand.N(300*time.Millisecond)
+}
 
 // takePart is called once, when this host has met the others. It may have said
 // goodbye to them already.
@@ -91,8 +98,9 @@ func (n *Node) takePart() lease.Output {
 // a promise. If the table can't be written, nothing is said, and nothing that
 // has changed since is applied.
 func (n *Node) commit(out lease.Output) {
-	defer n.refresh()
+	defer n.refreshIfNeeded(out)
 	n.dirty = n.dirty || out.Changed
+	n.touched = n.touched || n.dirty
 	n.spread = append(n.spread, out.Spread...)
 	if n.dirty {
 		records := n.machine.Table().Records()
@@ -126,10 +134,25 @@ func (n *Node) commit(out lease.Output) {
 	}
 }
 
+// idleRefresh is how often the view is made anew although nothing has come: only
+// the time has passed, by which some problems end.
+const idleRefresh = 5 * time.Second
+
+// refreshIfNeeded leaves the view as it is where nothing has come that it is made
+// of: a thousand hosts that only say that all is as it was cost nothing.
+func (n *Node) refreshIfNeeded(out lease.Output) {
+	idle := !n.touched && !out.Changed && len(out.Spread)+len(out.Send) == 0 && n.kept.State == lease.Held &&
+		n.view.Load().Self.Tunnels == *n.tunnels.Load()
+	if !idle || time.Since(n.refreshed) >= idleRefresh {
+		n.refresh()
+	}
+}
+
 // handle lets the machine see what has arrived.
 func (n *Node) handle(events []event) (lease.Output, error) {
 	var out lease.Output
 	for _, e := range events {
+		n.touched = n.touched || e.packet == nil
 		switch {
 		case n.left:
 		case e.packet != nil:
@@ -175,6 +198,10 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Twin.IsValid() {
 		return lease.Output{}, n.handleTwin(p)
 	}
+	// A sum alone, or one with the word that nothing has changed about a tunnel,
+	// is all that hosts at rest send.
+	same := p.Pair == nil || n.told[p.Pair.From].Silent == p.Pair.Silent && n.told[p.Pair.From].Type == n.typeTold(*p.Pair)
+	n.touched = n.touched || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
 		return lease.Output{}, nil // of a mesh that is not ours, or of none

@@ -56,14 +56,19 @@ func (n *Node) pairingFor(id lease.ID) *pairing {
 // has the lower ID.
 func (n *Node) handlePairing(p pairing) {
 	was := n.told[p.From]
-	is := mesh.Pair{Type: was.Type, Silent: p.Silent}
-	if p.From.Compare(n.self) < 0 && p.Type != "" {
-		is.Type = p.Type
-	}
+	is := mesh.Pair{Type: n.typeTold(p), Silent: p.Silent}
 	n.told[p.From] = is
 	if was.Type != is.Type && was.Type != "" {
 		n.cfg.Log.Info("a tunnel's type was decided by its other end", "host", p.From, "type", p.Type)
 	}
+}
+
+// typeTold is what a pairing makes the type that the other end has told.
+func (n *Node) typeTold(p pairing) string {
+	if p.From.Compare(n.self) < 0 && p.Type != "" {
+		return p.Type
+	}
+	return n.told[p.From].Type
 }
 
 // validPairing refuses what no host sends.

@@ -32,6 +32,7 @@ type missing struct {
 
 // refresh publishes a new view, and signals if it differs from the last.
 func (n *Node) refresh() {
+	n.refreshed, n.touched = time.Now(), false
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
 	own := n.kept
 	view.Self = mesh.Host{

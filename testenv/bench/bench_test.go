@@ -28,8 +28,6 @@ func TestBenchRuns(t *testing.T) {
 	r, err := Run(t.Context(), Config{
 		Binary: binary,
 		Only:   slices.DeleteFunc(names(), func(name string) bool { return slices.Contains(leftOut, name) }),
-		Sizes:  []int{2},
-		Runs:   1,
 		Quick:  true,
 		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})

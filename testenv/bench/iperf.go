@@ -18,7 +18,8 @@ type iperfReport struct {
 	Error string `json:"error"`
 	End   struct {
 		Received struct {
-			Bits float64 `json:"bits_per_second"`
+			Bits  float64 `json:"bits_per_second"`
+			Bytes int     `json:"bytes"`
 		} `json:"sum_received"`
 		Sum struct {
 			Seconds float64 `json:"seconds"`

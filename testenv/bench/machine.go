@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func thisMachine(ctx context.Context, binary string) (Machine, error) {
 	m := Machine{
 		CPU:        field("/proc/cpuinfo", "model name"),
 		Processors: runtime.NumCPU(),
-		Memory:     field("/proc/meminfo", "MemTotal"),
+		Memory:     gigabytes(field("/proc/meminfo", "MemTotal")),
 		Load:       strings.Join(strings.Fields(firstLine("/proc/loadavg"))[:3], " "),
 		Versions:   []Software{{"Linux", firstLine("/proc/sys/kernel/osrelease")}},
 	}
@@ -59,6 +60,15 @@ func version(line string) string {
 		}
 	}
 	return strings.Join(words[min(1, len(words)):], " ")
+}
+
+// gigabytes is "24684084 kB" as people say it; that kB has 1,024 bytes.
+func gigabytes(text string) string {
+	kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(text, " kB"), 64)
+	if err != nil {
+		return text
+	}
+	return strconv.FormatFloat(kilobytes*1024/1e9, 'f', 0, 64) + " GB"
 }
 
 // field is the first "name: value" of a file of proc(5).

@@ -104,7 +104,7 @@ func (g *gathered) run(ctx context.Context, way string, n int) error {
 func (g *gathered) add(table string, m measured, way string, n int) {
 	for i, s := range g.series {
 		if s.Table == table && s.Measure == m.Measure && s.Way == way && s.N == n {
-			g.series[i].Samples = append(s.Samples, m.Value)
+			g.series[i].Samples = append(g.series[i].Samples, m.Value)
 			return
 		}
 	}

@@ -111,7 +111,7 @@ func rawTunnels(want ovsdb.Switch) object {
 		ports = append(ports, named("port"+n))
 		operations = append(operations,
 			insert("Interface", "iface"+n, object{
-				"name": t.Name, "type": t.Type, "bfd": omap("enable=true"),
+				"name": t.Name, "type": t.Type,
 				"options": omap("remote_ip="+t.Remote.String(), "local_ip="+t.Local.String()),
 			}),
 			insert("Port", "port"+n, object{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/gremesh/gremesh/testenv"
 )
@@ -14,7 +15,8 @@ const recipePath = "recipe by hand"
 var path = Table{
 	Name: "data path, userspace",
 	Base: recipePath,
-	Text: `Between containers of two hosts on Open vSwitch's userspace datapath. ` + pathText,
+	Text: `Between containers of two hosts on Open vSwitch's userspace datapath, where each packet, tunnelled or
+not, passes each host's ovs-vswitchd: direct saves the tunnel's header, and not that. ` + pathText,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		return measurePaths(ctx, cfg, s, "netdev", []way{
 			{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
@@ -138,7 +140,15 @@ func (e *ends) connect(ctx context.Context) error {
 
 // measure takes one sample of each measure.
 func (e *ends) measure(ctx context.Context, s *samples) error {
+	before, err := e.switchCPU()
+	if err != nil {
+		return err
+	}
 	tcp, err := iperf(ctx, e.from, e.to)
+	if err != nil {
+		return err
+	}
+	after, err := e.switchCPU()
 	if err != nil {
 		return err
 	}
@@ -151,8 +161,25 @@ func (e *ends) measure(ctx context.Context, s *samples) error {
 		return err
 	}
 	s.add("TCP", e.name, 2, "Mbit/s", tcp.End.Received.Bits/1e6)
+	if e.lab.Datapath() == "netdev" {
+		s.add("CPU for it of both ovs-vswitchd", e.name, 2, "µs/kB",
+			float64((after-before).Microseconds())/float64(tcp.End.Received.Bytes)*1e3)
+	}
 	sum := udp.End.Sum
 	s.add("UDP received", e.name, 2, "1,000 packets/s", float64(sum.Packets-sum.Lost)/sum.Seconds/1e3)
 	s.add("round trip", e.name, 2, "µs", rtt)
 	return nil
+}
+
+// switchCPU is what the hosts' ovs-vswitchds have used so far.
+func (e *ends) switchCPU() (time.Duration, error) {
+	var sum time.Duration
+	for _, h := range e.lab.Hosts() {
+		u, err := usageOfSwitch(h)
+		if err != nil {
+			return 0, err
+		}
+		sum += u.cpu
+	}
+	return sum, nil
 }

@@ -98,19 +98,24 @@ func usageOfAll(ctx context.Context, l *testenv.Lab) (map[*testenv.Host]hostUsag
 		if u.agent, err = usage(pid); err != nil {
 			return nil, err
 		}
-		text, err := os.ReadFile(filepath.Join(h.Dir, "ovs", "ovs-vswitchd.pid"))
-		if err != nil {
-			return nil, err
-		}
-		if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
-			return nil, err
-		}
-		if u.vswitchd, err = usage(pid); err != nil {
+		if u.vswitchd, err = usageOfSwitch(h); err != nil {
 			return nil, err
 		}
 		all[h] = u
 	}
 	return all, nil
+}
+
+func usageOfSwitch(h *testenv.Host) (used, error) {
+	text, err := os.ReadFile(filepath.Join(h.Dir, "ovs", "ovs-vswitchd.pid"))
+	if err != nil {
+		return used{}, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return used{}, err
+	}
+	return usage(pid)
 }
 
 // pause is for measurements that are about a time.

@@ -11,7 +11,7 @@ type Config struct {
 	Only   []string     // names of Tables; empty: all
 	Sizes  []int        // numbers of hosts of a full mesh
 	Runs   int          // of each
-	Quick  bool         // short measurements of small labs: to see that all works
+	Quick  bool         // one short run of small labs, whatever Sizes and Runs say: to see that all works
 	Log    *slog.Logger // progress
 }
 
@@ -35,5 +35,5 @@ type Table struct {
 
 // Tables are all that can be measured, in the order of the report.
 func Tables() []Table {
-	return []Table{fullMesh, oneHost, leases, stampede, switchTunnels, path, pathKernel, rest}
+	return []Table{fullMesh, oneHost, leases, stampede, switchTunnels, path, pathKernel, rest, restSimulated}
 }

@@ -89,8 +89,8 @@ func TestAdoptingWhatWasMadeByHand(t *testing.T) {
 		if now, err := ports(ctx, h); err != nil || !slices.Equal(now, names[h]) {
 			t.Errorf("%s has the ports %s, and had %s: %v", h.Name, now, names[h], err)
 		}
-		if problems := status(t, h).Problems; len(problems) > 0 {
-			t.Errorf("%s: problems remain: %+v", h.Name, problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s: problems remain: %+v", h.Name, found)
 		}
 	}
 	if out, err := h1.Gremesh(ctx, "adopt"); err != nil || !strings.HasPrefix(out, "nothing to adopt") {

@@ -52,14 +52,17 @@ func overIPv6(t *testing.T, l *testenv.Lab, mtu int) {
 		return nil
 	})
 	fullSize(t, l, mtu)
+	if types := run(t, l.Host(1), "ovs-vsctl", "--bare", "--columns=type", "find", "interface", "type=gre"); types != "" {
+		t.Errorf("a port is GRE over IPv4: %s", types)
+	}
 	for _, h := range l.Hosts() {
 		options := strings.ReplaceAll(run(t, h, "ovs-vsctl", "--bare", "--columns=options", "list", "interface"), `"`, "")
 		if strings.Count(options, "local_ip="+h.Addr.String()+" ") != len(l.Hosts())-1 {
 			t.Errorf("%s: want local_ip=%s: %s", h.Name, h.Addr, options)
 		}
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
-		if s := status(t, h); len(s.Problems) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, s.Problems)
+		if found := problems(t, h); len(found) > 0 {
+			t.Errorf("%s has problems: %+v", h.Name, found)
 		}
 	}
 	if df(t, l.Host(1), nil, status(t, l.Host(2)).Host.Bip.Addr(), mtu+1) == nil {

@@ -241,7 +241,7 @@ func TestFixedUnderlayAddressThatGoes(t *testing.T) {
 	ctx, h2 := t.Context(), l.Host(2)
 	move(t, h2, h2.Addr.String(), "10.90.0.12")
 	testenv.Eventually(t, soon, func() error {
-		return problem(ctx, h2, "node.advertise", "no device of this host has the IPv4 address "+h2.Addr.String())
+		return problem(ctx, h2, "node.advertise", "no device of this host has the address "+h2.Addr.String())
 	})
 	must(t, logs(h2, "WARN", "the underlay address is in doubt", h2.Addr.String()))
 	move(t, h2, "10.90.0.12", h2.Addr.String())

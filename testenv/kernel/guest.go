@@ -95,6 +95,7 @@ func settle() error {
 	}
 	for _, argv := range [][]string{
 		{"ip", "link", "set", "lo", "up"},
+		{"modprobe", "ipv6"}, // which other kernels have built in
 		// nf_tables without its family ip has no iptables.
 		{"ln", "-sf", "/usr/sbin/iptables-legacy", "/etc/alternatives/iptables"},
 		{"ln", "-sf", "/usr/sbin/ip6tables-legacy", "/etc/alternatives/ip6tables"},
@@ -149,19 +150,23 @@ func (j job) do(stdout, stderr io.Writer) (int, error) {
 	if err != nil {
 		return 127, err
 	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 127, err
+	}
 	path, err := exec.LookPath(j.Argv[0])
 	if err != nil {
 		return 127, err
 	}
 	p, err := os.StartProcess(path, j.Argv, &os.ProcAttr{
 		Dir:   j.Dir,
-		Files: []*os.File{nil, out, errs},
+		Files: []*os.File{null, out, errs},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return 127, err
 	}
-	_, _ = out.Close(), errs.Close()
+	_, _, _ = null.Close(), out.Close(), errs.Close()
 	code, err := reap(p.Pid)
 	// A daemon that it left behind may hold its output.
 	flushed := make(chan struct{})
