@@ -38,7 +38,7 @@ func (e *TwinError) Error() string {
 }
 
 const (
-	firstBackoff = 100 * time.Millisecond
+	firstBackoff = 20 * time.Millisecond // the seed may be starting, too
 	lastBackoff  = 2 * time.Second
 	rejoinEvery  = 3 * time.Second
 	rejoinAtOnce = 8
