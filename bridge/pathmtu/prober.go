@@ -11,11 +11,14 @@ import (
 
 const (
 	lookEvery    = 250 * time.Millisecond // for peers that are new or due
+	lookFirst    = 20 * time.Millisecond  // the same until all have been measured once: a host that joins waits for that
+	firstWithin  = 5 * time.Second        // but no longer
 	roundEvery   = 5 * time.Minute        // and up to a fifth more, so that peers fall out of step
 	confirmAfter = 3 * time.Second
 	repeatAfter  = 30 * time.Second      // after a round that failed
 	toldAtMost   = 10 * time.Second      // a router's word begins no round sooner than that after the last
 	probeEvery   = 50 * time.Millisecond // all peers together
+	burst        = 32                    // that do not wait for that
 	atOnce       = 16                    // peers that are measured at a time
 	openAgain    = 30 * time.Second
 )
@@ -106,8 +109,20 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	results := make(chan result, atOnce)
 	gate := time.NewTicker(probeEvery)
 	defer gate.Stop()
-	look := time.NewTicker(lookEvery)
+	early := make(chan struct{}, burst)
+	for range burst {
+		early <- struct{}{}
+	}
+	turn := func() {
+		select {
+		case <-early:
+		case <-gate.C:
+		case <-ctx.Done():
+		}
+	}
+	look := time.NewTicker(lookFirst)
 	defer look.Stop()
+	first, late := p.first, time.After(firstWithin)
 	var group sync.WaitGroup
 	defer group.Wait()
 	running, rerouted := 0, false
@@ -115,6 +130,13 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 		select {
 		case <-ctx.Done():
 			return
+		case <-first:
+			first = nil
+			look.Reset(lookEvery)
+			continue
+		case <-late:
+			look.Reset(lookEvery)
+			continue
 		case <-p.woken: // a host that joins makes many routes, in a moment
 			rerouted = true
 			continue
@@ -144,7 +166,7 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			running++
 			peer.busy, peer.began = true, time.Now()
 			group.Go(func() {
-				path, err := p.round(ctx, to, gate.C, ask)
+				path, err := p.round(ctx, to, turn, ask)
 				results <- result{to, path, err} // there is room for all that run
 			})
 		}
@@ -152,18 +174,16 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 }
 
 // round measures one path.
-func (p *Prober) round(ctx context.Context, to netip.Addr, gate <-chan time.Time, ask func(context.Context, netip.Addr, int) (Answer, error)) (Path, error) {
+func (p *Prober) round(ctx context.Context, to netip.Addr, turn func(), ask func(context.Context, netip.Addr, int) (Answer, error)) (Path, error) {
 	route, err := p.cfg.Route(to)
 	if err != nil {
 		return Path{}, err
 	}
 	mtu, known, err := search(route.MTU, smallest(to), func(size int) (Answer, error) {
-		select {
-		case <-gate:
-			return ask(ctx, to, size)
-		case <-ctx.Done():
+		if turn(); ctx.Err() != nil {
 			return Answer{}, ctx.Err()
 		}
+		return ask(ctx, to, size)
 	})
 	return Path{Route: route, MTU: mtu, Known: known}, err
 }
