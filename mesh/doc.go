@@ -5,7 +5,8 @@
 // host's bip, the aggregate route. The [Loop] wakes whenever anything may have
 // changed, observes what there is, and applies the difference. It carries no
 // instruction from one pass to the next: start-up, a join and a repair take
-// the same path, and a pass over an unchanged world writes and logs nothing.
+// the same path, and a pass over an unchanged world writes and logs nothing. What
+// nothing has said to have changed is not looked at again, for 30 s at the most.
 //
 // The package does no I/O of its own beyond the control socket's HTTP. Gossip,
 // Open vSwitch, the kernel and Docker come to it through small interfaces that

@@ -102,9 +102,10 @@ func (g *gathered) run(ctx context.Context, way string, n int) error {
 }
 
 func (g *gathered) add(table string, m measured, way string, n int) {
-	for i, s := range g.series {
+	for i := range g.series {
+		s := &g.series[i]
 		if s.Table == table && s.Measure == m.Measure && s.Way == way && s.N == n {
-			g.series[i].Samples = append(g.series[i].Samples, m.Value)
+			s.Samples = append(s.Samples, m.Value)
 			return
 		}
 	}

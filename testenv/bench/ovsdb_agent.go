@@ -87,12 +87,12 @@ func (p *passes) last() time.Duration {
 func (p *passes) settle(since time.Time) (time.Time, error) {
 	for began := time.Now(); time.Since(began) < limit; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
-		last := time.Time{}
+		last, still := time.Time{}, quiet
 		if n := len(p.ended); n > 0 {
-			last = p.ended[n-1]
+			last, still = p.ended[n-1], max(quiet, 3*p.took[n-1]) // another may be under way
 		}
 		p.mu.Unlock()
-		if last.After(since) && time.Since(last) > quiet {
+		if last.After(since) && time.Since(last) > still {
 			return last, nil
 		}
 	}
