@@ -29,7 +29,8 @@ import (
 // long as length says: it looks at all that there is every 30 s. All of
 // the agent is real, in a network namespace with an Open vSwitch of its own; the
 // other hosts are gossip alone, all in one process beside it. BFD is off, for
-// behind their addresses there is no Open vSwitch. It needs root.
+// behind their addresses there is no Open vSwitch. It needs root. Beside an error
+// it returns what was measured until then.
 func Rest(ctx context.Context, sizes []int, runs int, length time.Duration) ([]Series, error) {
 	var all gathered
 	for range runs {
@@ -45,7 +46,7 @@ func Rest(ctx context.Context, sizes []int, runs int, length time.Duration) ([]S
 				err = json.Unmarshal(out, &found)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("at rest, %d hosts: %w: %s", n, err, bytes.TrimSpace(stderr.Bytes()))
+				return all.series, fmt.Errorf("at rest, %d hosts: %w: %s", n, err, bytes.TrimSpace(stderr.Bytes()))
 			}
 			for _, m := range found {
 				all.add("rest", m, wayGremesh, n)
