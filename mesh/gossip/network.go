@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -125,7 +126,8 @@ func (n *network) WriteToAddress(b []byte, to memberlist.Address) (time.Time, er
 
 // DialTimeout implements memberlist.Transport.
 func (n *network) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", addr, timeout)
+	dialer := net.Dialer{Timeout: timeout}
+	return dialer.DialContext(context.Background(), "tcp", addr)
 }
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.

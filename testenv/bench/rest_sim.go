@@ -177,14 +177,14 @@ func beAtRest(n int, length time.Duration) (found []measured, err error) {
 			return nil, fmt.Errorf("after %s %d of %d hosts are there", 3*limit, alive(), n-1)
 		}
 	}
-	if _, err := a.log.settle(time.Time{}); err != nil {
+	if _, err := a.settle(time.Time{}); err != nil {
 		return nil, err
 	}
 	if err := o.run("nft", "add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
 		"add rule ip bench traffic ip saddr "+gossiper(0).Addr().String()+" counter; add rule ip bench traffic ip daddr "+gossiper(0).Addr().String()+" counter"); err != nil {
 		return nil, err
 	}
-	if _, err := a.log.settle(time.Time{}); err != nil {
+	if _, err := a.settle(time.Time{}); err != nil {
 		return nil, err
 	}
 	runtime.GC()
