@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lookEvery is how often the sysctls are looked at, which give no notice. That
@@ -46,7 +47,7 @@ func (k *Kernel) readSysctls() (map[string]string, error) {
 func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 	now := make(map[string]string)
 	for _, path := range sysctlPaths(k.cfg.Bridge) {
-		b, err := os.ReadFile(filepath.Join("/proc/sys", path))
+		b, err := readSmall(filepath.Join("/proc/sys", path))
 		switch {
 		case err == nil:
 			now[path] = strings.TrimSpace(string(b))
@@ -55,6 +56,22 @@ func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 		}
 	}
 	return now, nil
+}
+
+// readSmall reads a file of one line at once. os.ReadFile has the runtime wait for
+// a sysctl as for a socket, which wakes another thread for each.
+func readSmall(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	line := make([]byte, 64)
+	n, err := unix.Read(fd, line)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return line[:n], nil
 }
 
 // watchSysctls signals when one has changed since they were last read, until ctx ends.

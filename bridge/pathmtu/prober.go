@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	lookEvery    = 250 * time.Millisecond // for peers that are new or due
-	lookFirst    = 20 * time.Millisecond  // the same until all have been measured once: a host that joins waits for that
+	lookEvery    = time.Second            // for peers that are new or due
+	lookSoon     = 250 * time.Millisecond // after routes have changed, as they do for each host that joins
+	lookFirst    = 20 * time.Millisecond  // until all have been measured once: a host that joins waits for that
 	firstWithin  = 5 * time.Second        // but no longer
 	roundEvery   = 5 * time.Minute        // and up to a fifth more, so that peers fall out of step
 	confirmAfter = 3 * time.Second
@@ -26,7 +27,7 @@ const (
 // Config is what a Prober measures, and whom it tells.
 type Config struct {
 	Source netip.Addr                         // an address of this host, and of its peers' family
-	Peers  func() []netip.Addr                // is asked four times a second
+	Peers  func() []netip.Addr                // is asked once a second, and when routes have changed
 	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
 	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
 	Log    *slog.Logger
@@ -138,6 +139,9 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			look.Reset(lookEvery)
 			continue
 		case <-p.woken: // a host that joins makes many routes, in a moment
+			if first == nil && !rerouted {
+				look.Reset(lookSoon)
+			}
 			rerouted = true
 			continue
 		case w := <-words:
@@ -153,6 +157,9 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			if rerouted {
 				p.reroute(peers)
 				rerouted = false
+				if first == nil {
+					look.Reset(lookEvery)
+				}
 			}
 		}
 		p.renew(peers)

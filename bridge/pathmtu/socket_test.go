@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 // that has it.
 func space(t *testing.T) int {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sleep", "600")
+	// The test's own context ends before its cleanups, and what leads here with it.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

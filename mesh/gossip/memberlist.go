@@ -24,7 +24,7 @@ const (
 // are host IDs, which may come back at another address soon after they failed
 // at the old one; no compression, which costs more CPU than the rest of gossip
 // together; and twice the pace of gossip, for a mesh that stands in a second.
-func (n *Node) memberlistConfig() *memberlist.Config {
+func (n *Node) memberlistConfig(wire memberlist.Transport) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = n.self.String()
 	c.BindAddr, c.BindPort = n.cfg.Underlay.Addr().String(), int(n.cfg.Underlay.Port())
@@ -35,7 +35,7 @@ func (n *Node) memberlistConfig() *memberlist.Config {
 	c.TCPTimeout = tcpTimeout
 	c.Delegate, c.Events, c.Conflict, c.Alive, c.Merge = n.delegate, n.delegate, n.delegate, n.delegate, n.delegate
 	c.Logger = log.New(logWriter{n}, "", 0)
-	c.Transport = n.wire
+	c.Transport = wire
 	if len(n.cfg.Keys) > 0 {
 		c.Keyring = must(memberlist.NewKeyring(n.cfg.Keys, n.cfg.Keys[0]))
 	}

@@ -153,7 +153,7 @@ func (n *Node) within() netip.Prefix {
 // this host then has failed. It ends with an error when this host and the mesh
 // do not go together: [RefusedError], before Ready only, or [TwinError].
 func (n *Node) Run(ctx context.Context) error {
-	list, err := memberlist.Create(n.memberlistConfig())
+	list, err := n.listen()
 	if err != nil {
 		close(n.stopped)
 		return fmt.Errorf("listen for gossip on %s: %w", n.cfg.Underlay, err)
@@ -174,6 +174,18 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.answer(ctx) })
 	}
 	return group.Wait()
+}
+
+// listen makes this host one that others can join.
+func (n *Node) listen() (*memberlist.Memberlist, error) {
+	wire := n.wire
+	if wire == nil {
+		var err error
+		if wire, err = listen(n.cfg.Underlay); err != nil {
+			return nil, err
+		}
+	}
+	return memberlist.Create(n.memberlistConfig(wire))
 }
 
 // alone reports whether no other host is alive.

@@ -82,17 +82,23 @@ func (p *passes) last() time.Duration {
 	return p.took[len(p.took)-1]
 }
 
-// settle waits until no pass has ended for a while, and returns when the last
-// one did.
-func (p *passes) settle(since time.Time) (time.Time, error) {
+// settled is when the last pass ended, if none has ended for a while since.
+func (p *passes) settled() (last time.Time, is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.ended)
+	if n == 0 {
+		return last, false
+	}
+	last = p.ended[n-1]
+	return last, time.Since(last) > max(quiet, 3*p.took[n-1]) // another may be under way
+}
+
+// settle waits until the agent is at rest, and returns when its last pass ended,
+// which was after since.
+func (a *agent) settle(since time.Time) (time.Time, error) {
 	for began := time.Now(); time.Since(began) < limit; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		last, still := time.Time{}, quiet
-		if n := len(p.ended); n > 0 {
-			last, still = p.ended[n-1], max(quiet, 3*p.took[n-1]) // another may be under way
-		}
-		p.mu.Unlock()
-		if last.After(since) && time.Since(last) > still {
+		if last, is := a.log.settled(); is && last.After(since) && a.ovs.busy.Load() == 0 {
 			return last, nil
 		}
 	}
@@ -103,9 +109,12 @@ func (p *passes) settle(since time.Time) (time.Time, error) {
 type timed struct {
 	*ovsdb.Client
 	began, applied atomic.Pointer[time.Time]
+	busy           atomic.Int32 // calls under way
 }
 
 func (t *timed) Apply(ctx context.Context, changes []ovsdb.Change) error {
+	t.busy.Add(1)
+	defer t.busy.Add(-1)
 	began := time.Now()
 	t.began.Store(&began)
 	err := t.Client.Apply(ctx, changes)
@@ -124,7 +133,7 @@ func asAgent(o *openSwitch, n int) (found []measured, err error) {
 	gossip.know(view(0))
 	a.start(gossip)
 	defer func() { err = errors.Join(err, a.stop()) }()
-	if _, err := a.log.settle(time.Time{}); err != nil { // alone in its mesh
+	if _, err := a.settle(time.Time{}); err != nil { // alone in its mesh
 		return nil, err
 	}
 	if err := a.step(firstApply, func() { gossip.know(view(n)) }); err != nil {
@@ -148,7 +157,7 @@ func (a *agent) step(what string, do func()) error {
 	}
 	began := time.Now()
 	do()
-	ended, err := a.log.settle(began)
+	ended, err := a.settle(began)
 	if err != nil {
 		return err
 	}

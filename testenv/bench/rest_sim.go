@@ -29,7 +29,8 @@ import (
 // long as length says: it looks at all that there is every 30 s. All of
 // the agent is real, in a network namespace with an Open vSwitch of its own; the
 // other hosts are gossip alone, all in one process beside it. BFD is off, for
-// behind their addresses there is no Open vSwitch. It needs root.
+// behind their addresses there is no Open vSwitch. It needs root. Beside an error
+// it returns what was measured until then.
 func Rest(ctx context.Context, sizes []int, runs int, length time.Duration) ([]Series, error) {
 	var all gathered
 	for range runs {
@@ -45,7 +46,7 @@ func Rest(ctx context.Context, sizes []int, runs int, length time.Duration) ([]S
 				err = json.Unmarshal(out, &found)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("at rest, %d hosts: %w: %s", n, err, bytes.TrimSpace(stderr.Bytes()))
+				return all.series, fmt.Errorf("at rest, %d hosts: %w: %s", n, err, bytes.TrimSpace(stderr.Bytes()))
 			}
 			for _, m := range found {
 				all.add("rest", m, wayGremesh, n)
@@ -176,14 +177,14 @@ func beAtRest(n int, length time.Duration) (found []measured, err error) {
 			return nil, fmt.Errorf("after %s %d of %d hosts are there", 3*limit, alive(), n-1)
 		}
 	}
-	if _, err := a.log.settle(time.Time{}); err != nil {
+	if _, err := a.settle(time.Time{}); err != nil {
 		return nil, err
 	}
 	if err := o.run("nft", "add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
 		"add rule ip bench traffic ip saddr "+gossiper(0).Addr().String()+" counter; add rule ip bench traffic ip daddr "+gossiper(0).Addr().String()+" counter"); err != nil {
 		return nil, err
 	}
-	if _, err := a.log.settle(time.Time{}); err != nil {
+	if _, err := a.settle(time.Time{}); err != nil {
 		return nil, err
 	}
 	runtime.GC()
