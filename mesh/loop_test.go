@@ -64,10 +64,10 @@ type world struct {
 
 type fakeHistory struct{ *world }
 
-func (f fakeHistory) Append(c history.Change) {
+func (f fakeHistory) Append(all ...history.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.history = append(f.history, c)
+	f.history = append(f.history, all...)
 }
 
 type fakeMembership struct{ *world }
