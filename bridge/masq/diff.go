@@ -19,7 +19,7 @@ type Change struct {
 // same.
 type step interface {
 	fmt.Stringer
-	apply(ctx context.Context) error
+	apply(ctx context.Context, on *Host) error
 }
 
 func change(object, is, should string, steps ...step) Change {

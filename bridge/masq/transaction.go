@@ -2,6 +2,7 @@ package masq
 
 import (
 	"context"
+	"os/exec"
 	"slices"
 	"strings"
 
@@ -19,12 +20,36 @@ func (t transaction) String() string {
 	return "nft '" + strings.Join(lines, "; ") + "'"
 }
 
-func (t transaction) apply(ctx context.Context) error {
-	nft, err := knftables.New(t.family, tableName, knftables.NoObjectCommentEmulation) // which takes calls of nft to find out about
+func (t transaction) apply(ctx context.Context, on *Host) error {
+	nft, err := on.nft(t.family)
 	if err != nil {
 		return err
 	}
 	return nft.Run(ctx, t.Transaction)
+}
+
+// nftAt is nft(8) at a path, for a family.
+type nftAt struct {
+	path   string
+	family knftables.Family
+}
+
+// nft is our table of a family. Whether nft(8) will do for it takes two calls to
+// find out, and is asked once of each.
+func (h *Host) nft(family knftables.Family) (knftables.Interface, error) {
+	path, err := exec.LookPath("nft")
+	if err != nil {
+		return nil, err
+	}
+	at := nftAt{path, family}
+	if nft, known := h.nfts.Load(at); known {
+		return nft.(knftables.Interface), nil
+	}
+	nft, err := knftables.New(family, tableName, knftables.NoObjectCommentEmulation) // which takes more calls to find out about
+	if err == nil {
+		h.nfts.Store(at, nft)
+	}
+	return nft, err
 }
 
 // begin takes a fake, for it is without an nft at hand; only its words are
