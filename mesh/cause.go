@@ -90,7 +90,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"
-	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0:
+	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0 && started(database):
 		return "the database of Open vSwitch was emptied"
 	case started(database):
 		return database + " was restarted"

@@ -74,6 +74,14 @@ func TestCauses(t *testing.T) {
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
 				"link br0 state": unknownCause, "link br0 master": unknownCause},
 		},
+		"br0 is deleted, and was the only bridge": {
+			func(w *world) {
+				w.ovs = ovsdb.Actual{}
+				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+			}, nil,
+			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
+				"link br0 state": unknownCause, "link br0 master": unknownCause},
+		},
 		"a host joins": {
 			func(w *world) { w.view.Peers = append(w.view.Peers, testHost(4)) }, nil,
 			map[string]string{"port gre45": "h4 joined", packets: "h4 joined"},

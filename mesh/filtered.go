@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type silence struct {
 	kind  string    // of the port
 	of    time.Time // since when nothing comes by a port of that type
 	since time.Time // and by any
+	asked bool      // Open vSwitch has been asked to think again
 }
 
 // next is when something is to be done about it, which depends on how many types
@@ -49,9 +51,9 @@ func silences(now time.Time, before map[lease.ID]silence, peers []Host, silent m
 		if !known || peer.Liveness != Alive {
 			continue
 		}
-		s := silence{port.Type, now, now}
+		s := silence{kind: port.Type, of: now, since: now}
 		if was, known := before[peer.ID]; known {
-			s.since = was.since
+			s.since, s.asked = was.since, was.asked
 			if was.kind == s.kind {
 				s.of = was.of
 			}
@@ -59,6 +61,26 @@ func silences(now time.Time, before map[lease.ID]silence, peers []Host, silent m
 		found[peer.ID] = s
 	}
 	return found
+}
+
+// reconsider has Open vSwitch think again when nothing comes from a peer that is
+// alive, once each time: its userspace datapath was seen to go on handing the
+// peer's GRE packets to the kernel after the port had been made (3.1), for as
+// long as the peer went on sending.
+func (l *Loop) reconsider(ctx context.Context, now time.Time) {
+	late := false
+	for id, s := range l.silent {
+		if !s.asked && now.Sub(s.since) >= tellAfter {
+			s.asked, late = true, true
+			l.silent[id] = s
+		}
+	}
+	if !late {
+		return
+	}
+	if err := l.cfg.Switch.Reconsider(ctx); err != nil {
+		l.cfg.Log.Debug("Open vSwitch does not think again about its flows", "err", err)
+	}
 }
 
 // blocked are the types that do not get through to each peer; none of most.

@@ -36,6 +36,9 @@ func TestATunnelThatStaysSilentIsToldOf(t *testing.T) {
 			t.Errorf("after 11 s (-want +got)\n%s", d)
 		}
 		l.busy.Lock()
+		if w.reconsidered != 1 {
+			t.Errorf("Open vSwitch worked out its flows anew %d times, want once", w.reconsidered)
+		}
 		w.ovs.Ports[0].BFD.State = "up"
 		l.busy.Unlock()
 		time.Sleep(resyncEvery)

@@ -46,16 +46,17 @@ type world struct {
 	kernelWoken chan struct{} // by the kernel
 	kernelSeen  int           // how often it was observed
 
-	hangs      bool // Open vSwitch does not answer
-	observed   int  // how often Open vSwitch was
-	refreshed  int  // how often it was to be looked at anew
-	reported   TunnelCount
-	reports    int // one a pass, but for those that end with the switch
-	open       bool
-	agreed     map[lease.ID]Pair
-	renumbered int
-	readied    int
-	log        bytes.Buffer
+	hangs        bool // Open vSwitch does not answer
+	observed     int  // how often Open vSwitch was
+	refreshed    int  // how often it was to be looked at anew
+	reconsidered int  // how often it was to work out its flows anew
+	reported     TunnelCount
+	reports      int // one a pass, but for those that end with the switch
+	open         bool
+	agreed       map[lease.ID]Pair
+	renumbered   int
+	readied      int
+	log          bytes.Buffer
 
 	mu       sync.Mutex
 	history  []history.Change
@@ -98,6 +99,10 @@ func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.Actual, error) {
 }
 func (f fakeSwitch) Changed() <-chan struct{} { return nil }
 func (f fakeSwitch) Refresh()                 { f.refreshed++ }
+func (f fakeSwitch) Reconsider(context.Context) error {
+	f.reconsidered++
+	return nil
+}
 func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
 	f.ovs = ovsAsPlanned(f.view)

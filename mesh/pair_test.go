@@ -212,14 +212,14 @@ func TestWhatDoesNotGetThrough(t *testing.T) {
 		want   string
 	}{
 		"well":                       {both, "gre", silence{}, "", ""},
-		"silent for a moment":        {both, "gre", silence{"gre", ago(9 * time.Second), ago(9 * time.Second)}, "gre", ""},
-		"silent for long":            {both, "gre", silence{"gre", ago(10 * time.Second), ago(10 * time.Second)}, "gre", "gre"},
-		"silent here only":           {both, "gre", silence{"gre", ago(time.Minute), ago(time.Minute)}, "", ""},
+		"silent for a moment":        {both, "gre", silence{kind: "gre", of: ago(9 * time.Second), since: ago(9 * time.Second)}, "gre", ""},
+		"silent for long":            {both, "gre", silence{kind: "gre", of: ago(10 * time.Second), since: ago(10 * time.Second)}, "gre", "gre"},
+		"silent here only":           {both, "gre", silence{kind: "gre", of: ago(time.Minute), since: ago(time.Minute)}, "", ""},
 		"moved":                      {both, "vxlan", silence{}, "", "gre"},
-		"just moved":                 {both, "vxlan", silence{"gre", ago(10 * time.Second), ago(10 * time.Second)}, "gre", "gre"},
-		"moved in vain":              {both, "vxlan", silence{"vxlan", ago(11 * time.Second), ago(22 * time.Second)}, "vxlan", "gre vxlan"},
-		"back at the first":          {both, "gre", silence{"gre", ago(12 * time.Second), ago(33 * time.Second)}, "gre", "gre vxlan"},
-		"nothing else is configured": {both[:1], "gre", silence{"gre", ago(time.Hour), ago(time.Hour)}, "gre", "gre"},
+		"just moved":                 {both, "vxlan", silence{kind: "gre", of: ago(10 * time.Second), since: ago(10 * time.Second)}, "gre", "gre"},
+		"moved in vain":              {both, "vxlan", silence{kind: "vxlan", of: ago(11 * time.Second), since: ago(22 * time.Second)}, "vxlan", "gre vxlan"},
+		"back at the first":          {both, "gre", silence{kind: "gre", of: ago(12 * time.Second), since: ago(33 * time.Second)}, "gre", "gre vxlan"},
+		"nothing else is configured": {both[:1], "gre", silence{kind: "gre", of: ago(time.Hour), since: ago(time.Hour)}, "gre", "gre"},
 	} {
 		peer.Silent = c.silent
 		if got := strings.Join(blocked(now, peer, ovsdb.Tunnel{Type: c.kind}, c.s, c.types), " "); got != c.want {

@@ -26,7 +26,8 @@ type Membership interface {
 // Switch is Open vSwitch on this host.
 type Switch interface {
 	Observe(context.Context) (ovsdb.Actual, error)
-	Refresh() // has the next Observe look anew at what gives no notice
+	Refresh()                         // has the next Observe look anew at what gives no notice
+	Reconsider(context.Context) error // has it work out its flows anew
 	Apply(context.Context, []ovsdb.Change) error
 	Changed() <-chan struct{}
 	Traffic(context.Context) (map[string]ovsdb.Traffic, error)

@@ -54,6 +54,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	keep, graceEnd := l.keep(view, ovs, switchSeen)
 	again = sooner(sooner(again, graceEnd), l.decide(now, view, ovs, switchSeen))
+	l.reconsider(ovsCtx, now)
 	view = l.cfg.inPlace(l.paired(view), ovs)
 	desired, problems := l.planned(view, keep, ovs)
 	l.tellNAT()

@@ -187,3 +187,18 @@ func TestWhoCannotBeAskedIsLeftToLearn(t *testing.T) {
 		t.Errorf("learns: %q, static %v", have.Learns, slices.Collect(maps.Keys(have.Static)))
 	}
 }
+
+func TestReconsideringKeepsStaticEntries(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	want := pinned(43, 44)
+	reconcile(t, c, want)
+	settled(t, c, want)
+	if err := c.Reconsider(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Refresh()
+	if left := ovsdb.Diff(want, observe(t, c)); len(left) > 0 {
+		t.Errorf("what was wanted before is missed now: %+v", left)
+	}
+}

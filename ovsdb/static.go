@@ -31,6 +31,25 @@ var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add);
 // Refresh has the next Observe look anew at what gives no notice of a change.
 func (c *Client) Refresh() { c.table.doubt.Store(true) }
 
+// Reconsider has ovs-vswitchd work out all flows of its datapaths anew, each with
+// the next packet of it: it drops what it has installed (ovs-appctl
+// revalidator/purge).
+func (c *Client) Reconsider(ctx context.Context) error {
+	runs, err := vswitchd(c.config.DB)
+	if err != nil {
+		return err
+	}
+	ctl, err := dialControl(ctx, c.config.DB, runs)
+	if err != nil {
+		return err
+	}
+	defer ctl.close()
+	if _, err := ctl.call(ctx, "revalidator/purge"); err != nil {
+		return fmt.Errorf("have ovs-vswitchd work out its flows anew: %w", err)
+	}
+	return nil
+}
+
 // join adds what is known of the forwarding table.
 func (c *Client) join(ctx context.Context, have *Actual) {
 	t := &c.table

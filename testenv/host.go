@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,12 +167,16 @@ func (h *Host) killPidfile(ctx context.Context, file string, sig syscall.Signal)
 }
 
 // runs tells whether a process is there, in this host's namespace and not a
-// zombie.
+// zombie. Its last thread may outlive the first for a moment, with all files
+// and locks.
 func (h *Host) runs(pid int) bool {
 	space, err := os.Stat(h.Netns())
 	if err != nil {
 		return false
 	}
-	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
-	return err == nil && os.SameFile(space, its)
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/net", pid))
+	return err == nil && slices.ContainsFunc(threads, func(path string) bool {
+		its, err := os.Stat(path)
+		return err == nil && os.SameFile(space, its)
+	})
 }

@@ -34,6 +34,9 @@ func TestIPv6Underlay(t *testing.T) {
 		}},
 		behaviour{"VXLAN", func(t *testing.T, l *testenv.Lab) {
 			must(t, l.RouterMTU(t.Context(), ipv6Subnets[1], 0))
+			for _, h := range l.Hosts() { // the kernel remembers for 10 minutes what the router has said
+				run(t, h, "ip", "-6", "route", "flush", "cache")
+			}
 			must(t, l.Form(map[string]any{"tunnel.type": "vxlan", "node.advertise": underlayDevice()}))
 			restartAgents(t, l, l.Hosts()...)
 			overIPv6(t, l, 1430)

@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 	t.Run("a pool that overlaps a route", func(t *testing.T) {
 		run(t, h3, "ip", "route", "add", "172.17.99.0/24", "via", h1.Addr.String())
 		must(t, join(h3, h1, nil))
-		refused(t, h3, "172.17.99.0/24", "br-phy", "choose another pool")
+		refused(t, h3, "172.17.99.0/24", underlayDevice(), "choose another pool")
 		run(t, h3, "ip", "route", "del", "172.17.99.0/24")
 	})
 

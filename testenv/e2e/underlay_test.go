@@ -252,5 +252,5 @@ func TestFixedUnderlayAddressThatGoes(t *testing.T) {
 
 	must(t, h2.StopAgent(ctx, syscall.SIGTERM))
 	run(t, h2, "ip", "address", "del", h2.Addr.String()+"/24", "dev", underlayDevice())
-	refused(t, h2, "no device of this host has the IPv4 address "+h2.Addr.String()) // at the start it is an error
+	refused(t, h2, "no device of this host has the address "+h2.Addr.String()) // at the start it is an error
 }
