@@ -112,13 +112,18 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 // the others from being tried; all errors are joined. Remember comes before the
 // first.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
+	on, err := newSession()
+	if err != nil {
+		return err
+	}
+	defer on.Close()
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			if err := s.apply(); err != nil {
+			if err := s.apply(on); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}

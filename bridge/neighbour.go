@@ -39,16 +39,16 @@ func (s setNeighbour) String() string {
 	return fmt.Sprintf("ip neighbour replace %s lladdr %s dev %s nud permanent", s.IP, s.MAC, s.link)
 }
 
-func (s setNeighbour) apply() error {
-	return onLink(s.link, func(l netlink.Link) error { return netlink.NeighSet(s.netlink(l)) })
+func (s setNeighbour) apply(on *session) error {
+	return on.link(s.link, func(l netlink.Link) error { return on.NeighSet(s.netlink(l)) })
 }
 
 func (s delNeighbour) String() string {
 	return fmt.Sprintf("ip neighbour del %s dev %s", s.IP, s.link)
 }
 
-func (s delNeighbour) apply() error {
-	return onLink(s.link, func(l netlink.Link) error { return netlink.NeighDel(s.netlink(l)) })
+func (s delNeighbour) apply(on *session) error {
+	return on.link(s.link, func(l netlink.Link) error { return on.NeighDel(s.netlink(l)) })
 }
 
 func (n Neighbour) netlink(l netlink.Link) *netlink.Neigh {
@@ -62,16 +62,16 @@ func (s addFDB) String() string {
 	return fmt.Sprintf("bridge fdb replace %s dev %s master static", s.mac, s.port)
 }
 
-func (s addFDB) apply() error {
-	return onLink(s.port, func(l netlink.Link) error { return netlink.NeighSet(forwarding(l, s.mac)) })
+func (s addFDB) apply(on *session) error {
+	return on.link(s.port, func(l netlink.Link) error { return on.NeighSet(forwarding(l, s.mac)) })
 }
 
 func (s delFDB) String() string {
 	return fmt.Sprintf("bridge fdb del %s dev %s master", s.mac, s.port)
 }
 
-func (s delFDB) apply() error {
-	return onLink(s.port, func(l netlink.Link) error { return netlink.NeighDel(forwarding(l, s.mac)) })
+func (s delFDB) apply(on *session) error {
+	return on.link(s.port, func(l netlink.Link) error { return on.NeighDel(forwarding(l, s.mac)) })
 }
 
 func forwarding(l netlink.Link, mac net.HardwareAddr) *netlink.Neigh {
@@ -86,8 +86,8 @@ func (s setFlood) String() string {
 }
 
 // apply speaks netlink itself: the library knows no flags but that of unicast.
-func (s setFlood) apply() error {
-	return onLink(s.port, func(l netlink.Link) error {
+func (s setFlood) apply(on *session) error {
+	return on.link(s.port, func(l netlink.Link) error {
 		req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
 		msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
 		msg.Index = int32(l.Attrs().Index)

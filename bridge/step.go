@@ -16,7 +16,7 @@ import (
 // step is one act on the kernel. String is the command line that does the same.
 type step interface {
 	fmt.Stringer
-	apply() error
+	apply(on *session) error
 }
 
 type (
@@ -54,35 +54,35 @@ func (s addBridge) String() string {
 	return fmt.Sprintf("ip link add %s address %s type bridge", s.name, s.mac)
 }
 
-func (s addBridge) apply() error {
+func (s addBridge) apply(on *session) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.HardwareAddr = s.name, s.mac
-	return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+	return on.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
 }
 
 func (s setMAC) String() string { return fmt.Sprintf("ip link set dev %s address %s", s.name, s.mac) }
 
-func (s setMAC) apply() error {
-	return onLink(s.name, func(l netlink.Link) error { return netlink.LinkSetHardwareAddr(l, s.mac) })
+func (s setMAC) apply(on *session) error {
+	return on.link(s.name, func(l netlink.Link) error { return on.LinkSetHardwareAddr(l, s.mac) })
 }
 
 func (s setMTU) String() string { return fmt.Sprintf("ip link set dev %s mtu %d", s.name, s.mtu) }
 
-func (s setMTU) apply() error {
-	return onLink(s.name, func(l netlink.Link) error { return netlink.LinkSetMTU(l, s.mtu) })
+func (s setMTU) apply(on *session) error {
+	return on.link(s.name, func(l netlink.Link) error { return on.LinkSetMTU(l, s.mtu) })
 }
 
 func (s setUp) String() string { return fmt.Sprintf("ip link set dev %s up", s.name) }
 
-func (s setUp) apply() error { return onLink(s.name, netlink.LinkSetUp) }
+func (s setUp) apply(on *session) error { return on.link(s.name, on.LinkSetUp) }
 
 func (s setDown) String() string { return fmt.Sprintf("ip link set dev %s down", s.name) }
 
-func (s setDown) apply() error { return onLink(s.name, netlink.LinkSetDown) }
+func (s setDown) apply(on *session) error { return on.link(s.name, on.LinkSetDown) }
 
 func (s delBridge) String() string { return fmt.Sprintf("ip link del dev %s", s.name) }
 
-func (s delBridge) apply() error { return onLink(s.name, netlink.LinkDel) }
+func (s delBridge) apply(on *session) error { return on.link(s.name, on.LinkDel) }
 
 func (s setMaster) String() string {
 	if s.master == "" {
@@ -91,12 +91,12 @@ func (s setMaster) String() string {
 	return fmt.Sprintf("ip link set dev %s master %s", s.name, s.master)
 }
 
-func (s setMaster) apply() error {
-	return onLink(s.name, func(l netlink.Link) error {
+func (s setMaster) apply(on *session) error {
+	return on.link(s.name, func(l netlink.Link) error {
 		if s.master == "" {
-			return netlink.LinkSetNoMaster(l)
+			return on.LinkSetNoMaster(l)
 		}
-		return onLink(s.master, func(m netlink.Link) error { return netlink.LinkSetMaster(l, m) })
+		return on.link(s.master, func(m netlink.Link) error { return on.LinkSetMaster(l, m) })
 	})
 }
 
@@ -104,24 +104,24 @@ func (s addAddr) String() string {
 	return fmt.Sprintf("ip address add %s broadcast + dev %s", s.addr, s.name)
 }
 
-func (s addAddr) apply() error {
-	return onLink(s.name, func(l netlink.Link) error {
-		return netlink.AddrAdd(l, &netlink.Addr{IPNet: ipNet(s.addr)})
+func (s addAddr) apply(on *session) error {
+	return on.link(s.name, func(l netlink.Link) error {
+		return on.AddrAdd(l, &netlink.Addr{IPNet: ipNet(s.addr)})
 	})
 }
 
 func (s delAddr) String() string { return fmt.Sprintf("ip address del %s dev %s", s.addr, s.name) }
 
-func (s delAddr) apply() error {
-	return onLink(s.name, func(l netlink.Link) error {
-		return netlink.AddrDel(l, &netlink.Addr{IPNet: ipNet(s.addr)})
+func (s delAddr) apply(on *session) error {
+	return on.link(s.name, func(l netlink.Link) error {
+		return on.AddrDel(l, &netlink.Addr{IPNet: ipNet(s.addr)})
 	})
 }
 
 func (s addRoute) String() string { return "ip route add " + s.Route.String() + s.scope() }
 
-func (s addRoute) apply() error {
-	err := onLink(s.Link, func(l netlink.Link) error { return netlink.RouteAdd(s.netlink(l)) })
+func (s addRoute) apply(on *session) error {
+	err := on.link(s.Link, func(l netlink.Link) error { return on.RouteAdd(s.netlink(l)) })
 	if errors.Is(err, syscall.EEXIST) {
 		return fmt.Errorf("%w: another route to it is in the way, see: ip route show %s", err, s.Dst)
 	}
@@ -130,14 +130,14 @@ func (s addRoute) apply() error {
 
 func (s replaceRoute) String() string { return "ip route replace " + s.Route.String() + s.scope() }
 
-func (s replaceRoute) apply() error {
-	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteReplace(s.netlink(l)) })
+func (s replaceRoute) apply(on *session) error {
+	return on.link(s.Link, func(l netlink.Link) error { return on.RouteReplace(s.netlink(l)) })
 }
 
 func (s delRoute) String() string { return "ip route del " + s.Route.String() }
 
-func (s delRoute) apply() error {
-	return onLink(s.Link, func(l netlink.Link) error { return netlink.RouteDel(s.anyScope(l)) })
+func (s delRoute) apply(on *session) error {
+	return on.link(s.Link, func(l netlink.Link) error { return on.RouteDel(s.anyScope(l)) })
 }
 
 // scope is that of a route which leads to a device and not to a gateway.
@@ -195,16 +195,8 @@ func (s setSysctl) key() string { return strings.NewReplacer("/", ".", ".", "/")
 
 func (s setSysctl) String() string { return fmt.Sprintf("sysctl -w %s=%s", s.key(), s.value) }
 
-func (s setSysctl) apply() error {
+func (s setSysctl) apply(*session) error {
 	return os.WriteFile(filepath.Join("/proc/sys", s.path), []byte(s.value), 0o644)
-}
-
-func onLink(name string, do func(netlink.Link) error) error {
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("device %s: %w", name, err)
-	}
-	return do(l)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -41,9 +42,11 @@ func (l *Loop) Adopt(ctx context.Context) (Adoption, error) {
 	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 		return Adoption{}, fmt.Errorf("adopt: %w", err)
 	}
+	var made []history.Change
 	for _, c := range changes {
-		l.record(c.Drift, began, "gremesh adopt")
+		made = append(made, l.logged(c.Drift, began, "gremesh adopt"))
 	}
+	l.cfg.History.Append(made...)
 	return adoption, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/history"
 )
 
 // keepDocker makes daemon.json as it should be and has Docker restarted where
@@ -33,13 +34,15 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 		if err := l.cfg.Docker.Apply(part, changes); err != nil {
 			return false, nil, err
 		}
+		var made []history.Change
 		for _, c := range changes {
 			cause := l.firstCause()
 			if last := l.scenes.docker; last != nil {
 				cause = now.cause(*last)
 			}
-			l.mended(c.Drift, began, cause)
+			made = append(made, l.mended(c.Drift, began, cause))
 		}
+		l.cfg.History.Append(made...)
 		if have, err = l.cfg.Docker.Observe(part); err != nil {
 			return false, nil, err
 		}

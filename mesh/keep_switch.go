@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -38,6 +39,7 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (h
 		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 			return now.have, false, err
 		}
+		var made []history.Change
 		for _, c := range changes {
 			cause := l.firstCause()
 			if last := l.scenes.ovs; last != nil {
@@ -46,8 +48,9 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (h
 			if c.Object == "bridge "+now.want.Bridge {
 				mends.remade = cause
 			}
-			l.mended(c.Drift, began, cause)
+			made = append(made, l.mended(c.Drift, began, cause))
 		}
+		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.Switch.Observe(ctx); err != nil {
 			return left.have, false, err
 		}

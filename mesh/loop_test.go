@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,10 +66,10 @@ type world struct {
 
 type fakeHistory struct{ *world }
 
-func (f fakeHistory) Append(c history.Change) {
+func (f fakeHistory) Append(all ...history.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.history = append(f.history, c)
+	f.history = append(f.history, all...)
 }
 
 type fakeMembership struct{ *world }
@@ -175,15 +176,19 @@ func natAsPlanned(view View, said masq.FileState) masq.Actual {
 	if desired == nil {
 		return masq.Actual{}
 	}
-	table := []string{"table ip gremesh {", "chain postrouting {", "type nat hook postrouting priority 99; policy accept;"}
+	table := []string{"table ip gremesh {", "set hosts {", "type ipv4_addr"}
+	rules := []string{"}", "chain postrouting {", "type nat hook postrouting priority 99; policy accept;"}
 	for _, c := range masq.Diff(desired.NAT, masq.Actual{}) {
 		for _, command := range strings.Split(strings.Trim(c.Commands[0], "nft '"), "; ") {
 			if rule, is := strings.CutPrefix(command, "add rule ip gremesh postrouting "); is {
-				table = append(table, rule)
+				rules = append(rules, rule)
+			}
+			if addr, is := strings.CutPrefix(command, "add element ip gremesh hosts { "); is {
+				table = append(table, "element "+strings.TrimSuffix(addr, " }"))
 			}
 		}
 	}
-	return masq.Actual{Table: append(table, "}", "}")}
+	return masq.Actual{Table: slices.Concat(table, rules, []string{"}", "}"})}
 }
 
 func ovsAsPlanned(view View) ovsdb.Actual {

@@ -46,22 +46,30 @@ func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C
 	return now, len(now) == len(changes)
 }
 
-// mended records a difference that was put right, and counts it.
-func (l *Loop) mended(d drift.Drift, began time.Time, cause string) {
-	l.record(d, began, cause)
+// mended logs a difference that was put right, and counts it. What it returns
+// belongs in the history, in one go with what else the part has mended: to a
+// host that joins, that is some changes for each peer.
+func (l *Loop) mended(d drift.Drift, began time.Time, cause string) history.Change {
+	change := l.logged(d, began, cause)
 	for _, begun := range l.fights.mended(time.Now(), d) {
 		l.cfg.Log.Warn("another program keeps changing what is put right here; from now on with pauses", "object", begun.Object, "should", begun.Should)
 	}
+	return change
 }
 
 // record logs a change that was made, and keeps it.
 func (l *Loop) record(d drift.Drift, began time.Time, cause string) {
+	l.cfg.History.Append(l.logged(d, began, cause))
+}
+
+// logged logs a change that was made, and returns it as the history has it.
+func (l *Loop) logged(d drift.Drift, began time.Time, cause string) history.Change {
 	took := time.Since(began)
 	l.changes.Add(1)
 	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "cause", cause, "took", took)
-	l.cfg.History.Append(history.Change{
+	return history.Change{
 		Time: time.Now().UTC().Round(0), Object: d.Object, Was: d.Is, Is: d.Should, Cause: cause, Seconds: took.Seconds(),
-	})
+	}
 }
 
 // recordLease records that this host has got a subnet, has another, or has lost

@@ -11,6 +11,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -96,13 +97,15 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 		if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
 			return nil, err
 		}
+		var made []history.Change
 		for _, c := range changes {
 			cause := l.firstCause()
 			if last := l.scenes.nat; last != nil {
 				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at))
 			}
-			l.mended(c.Drift, began, cause)
+			made = append(made, l.mended(c.Drift, began, cause))
 		}
+		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.NAT.Observe(ctx); err != nil {
 			return nil, err
 		}

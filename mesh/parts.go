@@ -65,7 +65,7 @@ type Masquerade interface {
 
 // History is told of every change. It may be told from any goroutine.
 type History interface {
-	Append(history.Change)
+	Append(...history.Change)
 }
 
 // Ages tells how long the youngest process of each name has been running on

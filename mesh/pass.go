@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -156,13 +157,15 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
 			return bridge.Actual{}, err
 		}
+		var made []history.Change
 		for _, c := range changes {
 			cause := l.firstCause()
 			if last := l.scenes.host; last != nil {
 				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Drift)
 			}
-			l.mended(c.Drift, began, cause)
+			made = append(made, l.mended(c.Drift, began, cause))
 		}
+		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
 			return bridge.Actual{}, err
 		}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/knftables"
-
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
@@ -21,7 +19,7 @@ type Change struct {
 // same.
 type step interface {
 	fmt.Stringer
-	apply(ctx context.Context) error
+	apply(ctx context.Context, on *Host) error
 }
 
 func change(object, is, should string, steps ...step) Change {
@@ -55,18 +53,18 @@ func diffTable(want table, have []string, told func([]string) string) []Change {
 	if slices.Equal(have, should) {
 		return nil
 	}
-	act := transaction{want.family, want.replace(have)}
+	acts := want.steps(have)
 	switch {
 	case have == nil:
-		return []Change{change(want.String(), "", told(should), act)}
+		return []Change{change(want.String(), "", told(should), acts...)}
 	case should == nil:
-		return []Change{change(want.String(), told(have), "", act)}
+		return []Change{change(want.String(), told(have), "", acts...)}
 	}
-	is, than := without(have, should), without(should, have)
+	is, than := strings.Join(missing(have, should), "; "), strings.Join(missing(should, have), "; ")
 	if is+than == "" {
 		is, than = "in another order", "in ours"
 	}
-	return []Change{change(want.String(), or(is, "incomplete"), or(than, "without that"), act)}
+	return []Change{change(want.String(), or(is, "incomplete"), or(than, "without that"), acts...)}
 }
 
 // What each of the tables is for, in words.
@@ -82,13 +80,13 @@ func destinations(listing []string) string {
 	return or(strings.Join(all, ", "), "nothing")
 }
 
-func without(lines, other []string) string {
-	there := make(map[string]bool, len(other))
-	for _, l := range other {
+// missing are those of lines that others lack.
+func missing(lines, others []string) []string {
+	there := make(map[string]bool, len(others))
+	for _, l := range others {
 		there[l] = true
 	}
-	rest := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
-	return strings.Join(rest, "; ")
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
 }
 
 func or(s, empty string) string {
@@ -96,22 +94,4 @@ func or(s, empty string) string {
 		return empty
 	}
 	return s
-}
-
-type transaction struct {
-	family knftables.Family
-	*knftables.Transaction
-}
-
-func (t transaction) String() string {
-	lines := strings.Split(strings.TrimSpace(t.Transaction.String()), "\n")
-	return "nft '" + strings.Join(lines, "; ") + "'"
-}
-
-func (t transaction) apply(ctx context.Context) error {
-	nft, err := knftables.New(t.family, tableName, knftables.NoObjectCommentEmulation) // which takes calls of nft to find out about
-	if err != nil {
-		return err
-	}
-	return nft.Run(ctx, t.Transaction)
 }

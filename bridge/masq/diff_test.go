@@ -53,15 +53,20 @@ func render(changes []Change) string {
 const (
 	userReturn = "-s 172.17.42.0/24 -d 172.17.42.0/24 -i docker0 -o docker0 -m comment --comment gremesh -j RETURN"
 	userAccept = "-s 172.17.0.0/16 -d 172.17.0.0/16 -i docker0 -o docker0 -m comment --comment gremesh -j ACCEPT"
-	replaced   = `add table ip gremesh; add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
+	rules      = `add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
 		`flush chain ip gremesh postrouting; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.42.0/24 ip daddr 172.17.42.0/24 ct status dnat return; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr; ` +
-		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr'
+		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr'
 `
-	whole = "nft '" + replaced
-	anew  = "nft 'add table ip gremesh; delete table ip gremesh; " + replaced
+	set     = `add set ip gremesh hosts { type ipv4_addr ; }; `
+	one     = `add element ip gremesh hosts { 192.168.248.139 }`
+	refill  = "nft '" + rules
+	addOne  = "nft '" + set + one + "'\n"
+	dropTwo = "nft 'delete element ip gremesh hosts { 192.168.248.140 }; delete element ip gremesh hosts { 192.168.248.141 }'\n"
+	whole   = "nft 'add table ip gremesh; " + set + one + "; " + rules
+	anew    = "nft 'add table ip gremesh; delete table ip gremesh; add table ip gremesh; " + set + one + "; " + rules
 )
 
 func TestDiffReadsAsARunbook(t *testing.T) {
@@ -79,26 +84,46 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 ` + whole},
 		{"other destinations", wanted(), func(a *Actual) {
 			r := wanted()
-			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16")
+			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16", "192.168.248.140/32", "192.168.248.141/32")
 			a.Table = natTable(r).listing()
 		}, `
-# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr
-` + whole},
-		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[5] = "ip saddr 172.17.0.0/16 accept" }, `
-# nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr
-` + whole},
+# nftables table ip gremesh: is element 192.168.248.140; element 192.168.248.141; ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be element 192.168.248.139; ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr
+` + addOne + refill + dropTwo},
+		{"a host that has come", wanted(), func(a *Actual) { a.Table = slices.Delete(a.Table, 3, 4) }, `
+# nftables table ip gremesh: is incomplete, should be element 192.168.248.139
+` + addOne},
+		{"hosts that have gone", wanted(), func(a *Actual) {
+			a.Table = slices.Insert(a.Table, 4, "element 192.168.248.140", "element 192.168.248.141")
+		}, `
+# nftables table ip gremesh: is element 192.168.248.140; element 192.168.248.141, should be without that
+` + dropTwo},
+		{"a table of before there was a set", wanted(), func(a *Actual) {
+			a.Table = slices.Delete(a.Table, 1, 5)
+			a.Table[len(a.Table)-3] = "ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr"
+		}, `
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr, should be set hosts {; type ipv4_addr; element 192.168.248.139; ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr
+` + addOne + refill},
+		{"an element that is none of ours", wanted(), func(a *Actual) { a.Table[3] += " timeout 1h" }, `
+# nftables table ip gremesh: is element 192.168.248.139 timeout 1h, should be element 192.168.248.139
+` + anew},
+		{"another kind of set", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 3, "flags interval") }, `
+# nftables table ip gremesh: is flags interval, should be without that
+` + anew},
+		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[10] = "ip saddr 172.17.0.0/16 accept" }, `
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr
+` + refill},
 		{"a rule too many", wanted(), func(a *Actual) {
-			a.Table = slices.Insert(a.Table, 3, "accept")
+			a.Table = slices.Insert(a.Table, 7, "accept")
 		}, `
 # nftables table ip gremesh: is accept, should be without that
-` + whole},
-		{"rules in another order", wanted(), func(a *Actual) { a.Table[3], a.Table[4] = a.Table[4], a.Table[3] }, `
+` + refill},
+		{"rules in another order", wanted(), func(a *Actual) { a.Table[7], a.Table[8] = a.Table[8], a.Table[7] }, `
 # nftables table ip gremesh: is in another order, should be in ours
-` + whole},
+` + refill},
 		{"a chain of somebody else's", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 1, "chain other {", "}") }, `
 # nftables table ip gremesh: is chain other {, should be without that
 ` + anew},
-		{"another hook", wanted(), func(a *Actual) { a.Table[2] = "type nat hook postrouting priority 50; policy accept;" }, `
+		{"another hook", wanted(), func(a *Actual) { a.Table[6] = "type nat hook postrouting priority 50; policy accept;" }, `
 # nftables table ip gremesh: is type nat hook postrouting priority 50; policy accept;, should be type nat hook postrouting priority 99; policy accept;
 ` + anew},
 		{"Docker has just started", wanted(), func(a *Actual) { a.user("-j RETURN") }, `

@@ -5,8 +5,11 @@
 // before those that masquerade and maps the source of traffic from the pool to
 // a non-masquerade CIDR to itself; a connection that has its mapping is not
 // mapped again, whatever Docker's rules are and in whatever order they were
-// made. All other traffic is left to Docker. A change of the table is one
-// nftables transaction: a packet meets the rules of before or those of after.
+// made. All other traffic is left to Docker.
+// Single addresses, which are most of them, are in a set of that table: a host
+// that joins is one more element. A change is up to three nftables transactions:
+// elements that come, rules, elements that go; so what is kept before it and
+// after it is kept at every moment between.
 // Connections that began before a change keep the mapping that they have.
 //
 // Broadcasts: the table "bridge gremesh" keeps what Docker's bridge itself sends

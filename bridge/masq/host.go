@@ -17,6 +17,7 @@ type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
 	able    sync.Map // families that this kernel has been seen to have
+	nfts    sync.Map // knftables.Interface by nftAt
 
 	looking sync.Mutex
 	last    *glance // guarded by looking; nil: look anew
@@ -36,7 +37,7 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 			return errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
-			if err := s.apply(ctx); err != nil {
+			if err := s.apply(ctx, h); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}

@@ -10,14 +10,19 @@ import (
 )
 
 // tableName is that of our two tables. They are ours alone; whatever else is
-// found in them goes. They have neither sets nor maps: of a transaction's
-// changes only those of rules reach a packet all at once, see
-// docs/decisions/0009-masquerade.md.
+// found in them goes.
 const tableName = "gremesh"
 
 const kept = " snat to ip saddr" // the mapping of a source to itself
 
-// table is one of ours: its one chain, and the rules in it as nft lists them.
+// The addresses that keep their sources are in a set of the nat table.
+const (
+	hostSet = "hosts"
+	setType = "ipv4_addr"
+)
+
+// table is one of ours: its one chain with the rules in it as nft lists them,
+// and its set, if it has one.
 type table struct {
 	family   knftables.Family
 	chain    string
@@ -25,6 +30,8 @@ type table struct {
 	hook     knftables.BaseChainHook
 	priority string
 	rules    []string // none: there should be no table
+	set      string   // of IPv4 addresses; empty: none
+	elements []string // of the set, sorted
 }
 
 func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.family, tableName) }
@@ -35,7 +42,7 @@ func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.fa
 func natTable(r Rules) table {
 	t := table{
 		family: knftables.IPv4Family, chain: "postrouting", kind: knftables.NATType,
-		hook: knftables.PostroutingHook, priority: "99",
+		hook: knftables.PostroutingHook, priority: "99", set: hostSet,
 	}
 	if !r.Pool.IsValid() {
 		return t
@@ -45,9 +52,19 @@ func natTable(r Rules) table {
 	subnet := network(r.Subnet)
 	t.rules = append(t.rules, fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet))
 	for _, p := range r.NonMasquerade {
-		t.rules = append(t.rules, fmt.Sprintf("ip saddr %s ip daddr %s%s", network(r.Pool), network(p), kept))
+		if p.IsSingleIP() {
+			t.elements = append(t.elements, p.Addr().String())
+		} else {
+			t.rules = append(t.rules, keep(r.Pool, network(p)))
+		}
 	}
+	slices.Sort(t.elements)
+	t.rules = append(t.rules, keep(r.Pool, "@"+hostSet))
 	return t
+}
+
+func keep(pool netip.Prefix, to string) string {
+	return fmt.Sprintf("ip saddr %s ip daddr %s%s", network(pool), to, kept)
 }
 
 // quietTable drops what the bridge itself sends to all ports on its way to one
@@ -65,56 +82,17 @@ func quietTable(r Rules) table {
 	return t
 }
 
-// frame is what nft lists of the table besides the rules: what comes before
-// them, and what after.
-func (t table) frame() (head, tail []string) {
-	return []string{
-		fmt.Sprintf("table %s %s {", t.family, tableName),
-		"chain " + t.chain + " {",
-		fmt.Sprintf("type %s hook %s priority %s; policy accept;", t.kind, t.hook, t.priority),
-	}, []string{"}", "}"}
-}
-
-// listing is what nft lists of the table, line by line, blanks made single;
-// nil: there should be none.
-func (t table) listing() []string {
-	if len(t.rules) == 0 {
-		return nil
-	}
-	head, tail := t.frame()
-	return slices.Concat(head, t.rules, tail)
-}
-
-// parseListing brings what nft has printed into the form of listing.
-func parseListing(text string) []string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.Join(strings.Fields(line), " "); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// framed says whether a listing is of our chain and nothing beside it,
-// whatever the rules.
-func (t table) framed(lines []string) bool {
-	head, tail := t.frame()
-	rules := len(lines) - len(head) - len(tail)
-	return rules >= 0 && slices.Equal(lines[:len(head)], head) && slices.Equal(lines[len(lines)-len(tail):], tail) &&
-		!slices.Contains(lines[len(head):len(head)+rules], "}")
-}
-
 // NonMasquerade returns the destinations that the kernel's table has now,
 // which may be none.
 func (a Actual) NonMasquerade() []netip.Prefix {
 	var all []netip.Prefix
+	var text string
 	for _, line := range a.Table {
-		rule, ok := strings.CutSuffix(line, kept)
-		if !ok {
+		if rule, is := strings.CutSuffix(line, kept); is {
+			_, text, _ = strings.Cut(rule, " ip daddr ")
+		} else if text, is = strings.CutPrefix(line, element); !is {
 			continue
 		}
-		_, text, _ := strings.Cut(rule, " ip daddr ")
 		if !strings.Contains(text, "/") {
 			text += "/32"
 		}
@@ -123,33 +101,6 @@ func (a Actual) NonMasquerade() []netip.Prefix {
 		}
 	}
 	return minimal(all)
-}
-
-// replace is the transaction that makes the table that lists as have into t.
-// The chain stays if it is ours as it is: packets that pass while one chain
-// takes another's place may meet neither.
-func (t table) replace(have []string) *knftables.Transaction {
-	// A fake, for it is without an nft at hand; only its words are wanted.
-	tx := knftables.NewFake(t.family, tableName).NewTransaction()
-	if have != nil && !t.framed(have) || len(t.rules) == 0 {
-		tx.Add(&knftables.Table{}) // or there may be none to delete
-		tx.Delete(&knftables.Table{})
-	}
-	if len(t.rules) == 0 {
-		return tx
-	}
-	tx.Add(&knftables.Table{})
-	tx.Add(&knftables.Chain{
-		Name:     t.chain,
-		Type:     knftables.PtrTo(t.kind),
-		Hook:     knftables.PtrTo(t.hook),
-		Priority: knftables.PtrTo(knftables.BaseChainPriority(t.priority)),
-	})
-	tx.Flush(&knftables.Chain{Name: t.chain})
-	for _, rule := range t.rules {
-		tx.Add(&knftables.Rule{Chain: t.chain, Rule: rule})
-	}
-	return tx
 }
 
 // network is p as nft writes it within a rule.

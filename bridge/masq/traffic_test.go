@@ -205,25 +205,31 @@ func TestChangesOfTheFileUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("nonMasqueradeCIDRs: [192.168.248.0/24]")
+	write("nonMasqueradeCIDRs: [" + peerUnderlay + "/32]")
 	file := OpenFile(path)
 	want := func() Rules {
 		r := meshRules()
 		r.NonMasquerade = Compile(file.State().Config, r.Pool, nil)
 		return r
 	}
-	l.reach(want())
+	l.sh(`nft 'add table ip gremesh; add chain ip gremesh postrouting { type nat hook postrouting priority 99; }
+		add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr
+		add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr ` + peerUnderlay + ` snat to ip saddr'`) // as it was before it had a set
 	follow(t, file)
 
 	loads := make([]func() map[string]int, 3)
 	for i := range loads {
 		loads[i] = l.load(peerContainer, peerUnderlay, outside)
 	}
+	l.reach(want())
 	for i := range 20 {
 		cidr := fmt.Sprintf("10.%d.0.0/16", i)
 		text := "nonMasqueradeCIDRs: [192.168.248.0/24, " + cidr + "]"
-		if i%2 == 1 {
+		switch i % 3 {
+		case 1:
 			text = `{"nonMasqueradeCIDRs": ["192.168.0.0/16", "` + cidr + `"], "masqLinkLocal": true}`
+		case 2: // as an element of the set, and no longer by a rule
+			text = fmt.Sprintf("nonMasqueradeCIDRs: [192.168.248.140/32, 10.200.0.%d/32, %s]", i, cidr)
 		}
 		write(text)
 		becomes(t, file, text, func(s FileState) bool {

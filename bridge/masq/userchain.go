@@ -82,7 +82,7 @@ type iptables struct{ tool, args string }
 
 func (i iptables) String() string { return i.tool + " -w 5 " + i.args }
 
-func (i iptables) apply(ctx context.Context) error {
+func (i iptables) apply(ctx context.Context, _ *Host) error {
 	_, err := run(ctx, i.tool, append([]string{"-w", "5"}, strings.Fields(i.args)...)...)
 	return err
 }

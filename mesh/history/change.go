@@ -32,6 +32,19 @@ func (c Change) line() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
+// lines are changes as the file has them.
+func lines(changes []Change) ([]byte, error) {
+	var all []byte
+	for _, c := range changes {
+		line, err := c.line()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, line...)
+	}
+	return all, nil
+}
+
 // parse reads lines, and skips those that are damaged.
 func parse(file []byte) []Change {
 	all := []Change{}

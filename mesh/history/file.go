@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -52,21 +53,21 @@ func Read(dir string) ([]Change, error) {
 	return Newest(parse(b), Keep), nil
 }
 
-// Append adds a change. One that can't be written is lost, and the first of a
-// row of them is logged.
-func (f *File) Append(c Change) {
+// Append adds changes, the oldest first, all by one write. What can't be
+// written is lost, and the first of a row of failures is logged.
+func (f *File) Append(changes ...Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.append(c)
+	err := f.append(Newest(changes, Keep))
 	if err != nil && !f.failed {
 		f.log.Warn("the history can't be written; changes are made all the same", "err", err)
 	}
 	f.failed = err != nil
 }
 
-func (f *File) append(c Change) (err error) {
-	line, err := c.line()
-	if err != nil {
+func (f *File) append(changes []Change) (err error) {
+	lines, err := lines(changes)
+	if err != nil || len(lines) == 0 {
 		return err
 	}
 	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -81,23 +82,25 @@ func (f *File) append(c Change) (err error) {
 		}
 		f.lines, f.counted = bytes.Count(b, []byte("\n")), true
 	}
-	info, err := file.Stat()
+	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	size := info.Size()
 	if last := make([]byte, 1); size > 0 {
 		if _, err := file.ReadAt(last, size-1); err != nil {
 			return err
 		}
 		if last[0] != '\n' { // of an agent that was killed
-			line = append([]byte("\n"), line...)
+			lines = append([]byte("\n"), lines...)
 		}
 	}
-	if _, err := file.WriteAt(line, size); err != nil {
-		return errors.Join(err, file.Truncate(size)) // no half of it
+	n, err := file.Write(lines)
+	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
+	f.lines += bytes.Count(lines[:whole], []byte("\n"))
+	if err != nil {
+		return errors.Join(err, file.Truncate(size+int64(whole))) // no half of a line
 	}
-	if f.lines++; f.lines >= most {
+	if f.lines >= most {
 		return f.rewrite()
 	}
 	return nil
@@ -110,13 +113,9 @@ func (f *File) rewrite() error {
 	if err != nil {
 		return err
 	}
-	var kept bytes.Buffer
-	for _, c := range Newest(parse(b), Keep) {
-		line, err := c.line()
-		if err != nil {
-			return err
-		}
-		kept.Write(line)
+	kept, err := lines(Newest(parse(b), Keep))
+	if err != nil {
+		return err
 	}
-	return renameio.WriteFile(f.path, kept.Bytes(), 0o600, renameio.WithTempDir(filepath.Dir(f.path)))
+	return renameio.WriteFile(f.path, kept, 0o600, renameio.WithTempDir(filepath.Dir(f.path)))
 }

@@ -67,6 +67,28 @@ func TestTheLastThousandAreKeptOverRestarts(t *testing.T) {
 	}
 }
 
+func TestManyAreAddedInOneGo(t *testing.T) {
+	dir := t.TempDir()
+	f := New(dir, slog.New(slog.DiscardHandler))
+	f.Append()
+	if _, err := os.Stat(filepath.Join(dir, Name)); err == nil {
+		t.Error("nothing was changed, and there is a file")
+	}
+	f.Append(numbered(1, 900)...)
+	f.Append(numbered(901, 1800)...)
+	if d := cmp.Diff(numbered(801, 1800), read(t, dir)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	f.Append(numbered(1801, 5000)...)
+	if d := cmp.Diff(numbered(4001, 5000), read(t, dir)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, Name))
+	if lines := bytes.Count(b, []byte("\n")); err != nil || lines != Keep {
+		t.Errorf("%d lines, %v", lines, err)
+	}
+}
+
 func TestDamagedLinesAreSkippedAndHalfOfOneSpoilsNoOther(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, Name)
@@ -87,16 +109,25 @@ func TestDamagedLinesAreSkippedAndHalfOfOneSpoilsNoOther(t *testing.T) {
 
 // A size limit stands for a disk that is full: it fails the write in its middle.
 func TestAFullDiskIsAWarningAndWhatWasThereStays(t *testing.T) {
+	t.Run("one at a time", func(t *testing.T) {
+		fullDisk(t, func(f *File) {
+			for i := 1; i <= 5; i++ {
+				f.Append(change(i))
+			}
+		})
+	})
+	t.Run("in one go", func(t *testing.T) { fullDisk(t, func(f *File) { f.Append(numbered(1, 5)...) }) })
+}
+
+func fullDisk(t *testing.T, fill func(*File)) {
+	t.Helper()
 	if dir := os.Getenv("GREMESH_TEST_FULL"); dir != "" {
 		limit := syscall.Rlimit{Cur: 300, Max: 300}
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		f := New(dir, slog.New(slog.NewTextHandler(&log, nil)))
-		for i := 1; i <= 5; i++ {
-			f.Append(change(i))
-		}
+		fill(New(dir, slog.New(slog.NewTextHandler(&log, nil))))
 		if n := strings.Count(log.String(), "can't be written"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, log.String())
 		}
@@ -129,7 +160,7 @@ func TestItIsAppendedToFromManyGoroutines(t *testing.T) {
 // again runs the test that calls it in a process of its own.
 func again(t *testing.T, env string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
 	cmd.Env = append(os.Environ(), env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
