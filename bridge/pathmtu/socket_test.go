@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // that has it.
 func space(t *testing.T) int {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sleep", "600")
+	cmd := exec.CommandContext(context.Background(), "sleep", "600") // until the last cleanup: what leads there goes with it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
