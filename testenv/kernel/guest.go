@@ -104,9 +104,9 @@ func settle() error {
 			return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, out)
 		}
 	}
-	// OVS 3.1 counts the processors anew when its last count is 10 s old, by a
-	// clock that starts with the machine: until then there are none, and
-	// ovs-vswitchd starts no threads that handle upcalls, ever.
+	// An ovs-vswitchd of OVS 3.1 that is started before the machine has been up
+	// for 10 s has no threads that handle upcalls, and never gets any (seen), as
+	// if it counted no processors.
 	const ready = 10200 * time.Millisecond
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
