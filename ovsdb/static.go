@@ -159,16 +159,11 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	ctl, err := dialControl(ctx, c.config.DB, runs)
-	if err != nil {
-		return err
-	}
-	defer ctl.close()
 	// What is gone already is refused, which is as well.
-	if _, err := ctl.calls(ctx, "fdb/del", del); err != nil {
+	if _, err := spread(ctx, c.config.DB, runs, "fdb/del", del); err != nil {
 		return err
 	}
-	answers, err := ctl.calls(ctx, "fdb/add", add)
+	answers, err := spread(ctx, c.config.DB, runs, "fdb/add", add)
 	for i, a := range answers {
 		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
