@@ -24,9 +24,9 @@ var restSimulated = Table{
 	Name:  "agent at rest, simulated peers",
 	Sizes: "hosts",
 	Text: `The same with one agent, and with all other hosts simulated by one process that gossips for them; BFD is off.
-There is nothing to run in turn with it: the numbers of hosts are to be compared.`,
+There is nothing to run in turn with it: the numbers of hosts are to be compared. With 1,000 hosts theirs takes two processors whole, and the agent starves.`,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
-		sizes, length := []int{100, 1000}, time.Minute
+		sizes, length := []int{100, 300}, time.Minute
 		if cfg.Quick {
 			sizes, length = []int{3}, time.Second
 		}
