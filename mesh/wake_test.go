@@ -30,7 +30,7 @@ func TestEventsAreGathered(t *testing.T) {
 		least  int
 	}{
 		"a storm of the host":  {time.Millisecond, true, 21, 19},
-		"a storm of the mesh":  {time.Millisecond, false, 101, 95},
+		"a storm of the mesh":  {999 * time.Microsecond, false, 101, 95}, // none at the instant of a pass, which would give way to it
 		"one by one, host":     {time.Second, true, 11, 10},
 		"one by one, mesh":     {time.Second, false, 11, 10},
 		"a hundred a second":   {10 * time.Millisecond, true, 21, 19},

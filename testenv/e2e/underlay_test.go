@@ -246,9 +246,12 @@ func TestFixedUnderlayAddressThatGoes(t *testing.T) {
 	must(t, logs(h2, "WARN", "the underlay address is in doubt", h2.Addr.String()))
 	move(t, h2, "10.90.0.12", h2.Addr.String())
 	settledIn(t, l)
-	if found := problems(t, h2); len(found) > 0 {
-		t.Errorf("problems remain: %+v", found)
-	}
+	testenv.Eventually(t, 5*time.Second, func() error {
+		if found := problems(t, h2); len(found) > 0 {
+			return fmt.Errorf("problems remain: %+v", found)
+		}
+		return nil
+	})
 
 	must(t, h2.StopAgent(ctx, syscall.SIGTERM))
 	run(t, h2, "ip", "address", "del", h2.Addr.String()+"/24", "dev", underlayDevice())
