@@ -7,7 +7,6 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -70,6 +69,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return false, again
 	}
 	problems = slices.Clip(problems) // they are kept
+	if err := l.letGo(ctx, desired.Host, &mends); err != nil {
+		fail(err)
+	}
 	if switchSeen {
 		var more []Problem
 		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, desired, &mends); err != nil {
@@ -153,19 +155,9 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	left := now
 	changes, whole := due(l, mends, bridge.Diff(want, have), func(c bridge.Change) drift.Drift { return c.Drift })
 	if len(changes) > 0 {
-		began := time.Now()
-		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
+		if err := l.applyHost(ctx, now, changes, mends); err != nil {
 			return bridge.Actual{}, err
 		}
-		var made []history.Change
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.host; last != nil {
-				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Drift)
-			}
-			made = append(made, l.mended(c.Drift, began, cause))
-		}
-		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
 			return bridge.Actual{}, err
 		}

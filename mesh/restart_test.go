@@ -30,7 +30,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 	l := w.loop()
 	pass(t, l)
 	pass(t, l)
-	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker kernel" {
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "kernel docker" {
 		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
 	}
 }
@@ -159,7 +159,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 					pass(t, l)
 					time.Sleep(10 * time.Second)
 				}
-				if strings.Join(w.applied, " ") != "docker kernel" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
+				if strings.Join(w.applied, " ") != "kernel docker" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
 					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
 				}
 				if !w.says(l, "dockerd still runs with the settings from before") {
