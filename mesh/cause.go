@@ -135,8 +135,10 @@ func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
 // they had to move to another.
 func viewCause(last, now View, id, first string) string {
 	switch {
-	case now.Self.Cut != last.Self.Cut:
+	case now.Self.Cut && !last.Self.Cut, now.Lost && !last.Lost:
 		return "this host has lost its subnet to another"
+	case last.Self.Cut && !now.Self.Cut, last.Lost && !now.Lost:
+		return "this host has another subnet"
 	case now.Self.Underlay != last.Self.Underlay:
 		return fmt.Sprintf("this host moved to %s", now.Self.Underlay)
 	}

@@ -105,6 +105,10 @@ func (f fakeSwitch) Reconsider(context.Context) error {
 }
 func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
+	if !f.view.Self.Subnet.IsValid() {
+		f.ovs.Ports = nil
+		return nil
+	}
 	f.ovs = ovsAsPlanned(f.view)
 	return nil
 }

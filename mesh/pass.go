@@ -58,6 +58,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	desired, problems := l.planned(view, keep, ovs)
 	l.tellNAT()
 	if desired == nil {
+		if switchSeen {
+			if err := l.cutOff(ovsCtx, now, view, ovs, &mends); err != nil {
+				fail(err)
+			}
+		}
 		l.cfg.Membership.Report(TunnelCount{})
 		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
 		return len(failures) == 0, again
