@@ -16,9 +16,9 @@ import (
 )
 
 // Who else changes the things that we keep, by the names of their processes.
+// ovsdb-server is none of them: what a database has, it has after a restart.
 const (
 	dockerd  = "dockerd"
-	database = "ovsdb-server"
 	vswitchd = "ovs-vswitchd"
 )
 
@@ -26,8 +26,7 @@ const (
 	viewChanged  = "the mesh has changed"
 	unknownCause = "changed by another program" // for the desired state is what it was
 	// settling is how long after its start a program may still be changing
-	// things that a pass has seen in order meanwhile. A database is what it is
-	// from its start on.
+	// things that a pass has seen in order meanwhile.
 	settling = 5 * time.Second
 )
 
@@ -65,7 +64,7 @@ type young func(name string) bool
 func youngerThan(since time.Duration, ages func() map[string]time.Duration) young {
 	return func(name string) bool {
 		age, runs := ages()[name]
-		return runs && (age < since+settling && name != database || age < since)
+		return runs && age < since+settling
 	}
 }
 
@@ -90,10 +89,8 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"
-	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0 && started(database):
+	case now.have.Database != last.have.Database:
 		return "the database of Open vSwitch was emptied"
-	case started(database):
-		return database + " was restarted"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
 	case strings.HasPrefix(d.Object, "fdb ") && started(vswitchd):

@@ -203,7 +203,7 @@ func natAsPlanned(view View, said masq.FileState) masq.Actual {
 
 func ovsAsPlanned(view View) ovsdb.Actual {
 	desired, _ := Plan(testConfig(), view, Keep{testHost(2).ID: true, testHost(3).ID: true})
-	have := ovsdb.Actual{Bridge: ovsdb.Bridge{
+	have := ovsdb.Actual{Database: "as planned", Bridge: ovsdb.Bridge{
 		Name: "br0", Exists: true, Ours: true, Mesh: view.Mesh, FailMode: "standalone", MTU: 1462, OfPort: 65534,
 	}}
 	for i, t := range desired.Switch.Tunnels {
