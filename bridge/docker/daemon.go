@@ -91,7 +91,7 @@ const defaultMTU = 1500
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
 // daemon.json and its keys' former values in the state directory. On an error
-// the file is as it was.
+// the file is as it was, and so it is where another program changes it meanwhile.
 func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -156,7 +156,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if back && len(is) == 0 && !s.Former.Existed {
 		return d.remove(s.Former.MadeDir)
 	}
-	if err := d.replace(is); err != nil {
+	if err := d.replace(is, original{was, existed}); err != nil {
 		return err
 	}
 
@@ -185,7 +185,7 @@ func (d *Daemon) read() ([]byte, bool, error) {
 	return b, true, nil
 }
 
-func (d *Daemon) replace(b []byte) error {
+func (d *Daemon) replace(b []byte, was original) error {
 	path, err := target(d.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", d.cfg.Path, err)
@@ -193,7 +193,7 @@ func (d *Daemon) replace(b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make Docker's configuration directory: %w", err)
 	}
-	return write(path, b, 0o644)
+	return write(path, b, 0o644, &was)
 }
 
 func (d *Daemon) backup(b []byte, existed bool) (*former, error) {

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,4 +73,23 @@ func TestAnAgentEndsInOneWay(t *testing.T) {
 	if err := a.leave(t.Context(), false); err == nil {
 		t.Error("an agent that gives way to another one leaves the mesh")
 	}
+}
+
+// The control socket hands on to an agent as soon as it is there.
+func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
+	cfg := Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
+	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
+	a, err := newAgent(t.Context(), cfg, &lookout{log: slog.New(slog.DiscardHandler)}, underlay{addr: netip.MustParseAddr("127.0.0.1")}, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.end()
+	if a.stopLoop == nil {
+		t.Fatal("it can't be asked yet")
+	}
+	a.stopLoop()
+	if err := a.keep(a.loopLife); err != nil {
+		t.Error(err)
+	}
+	<-a.loopDone
 }
