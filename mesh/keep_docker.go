@@ -50,7 +50,10 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	if whole {
 		l.scenes.docker = &now
 	}
-	l.cfg.Membership.Open(have.Obstacle == "")
+	// While docker0 has the address of before, nothing that is sent to the bip is
+	// answered, and peers would take the network for one that drops it.
+	_, restarting := l.restarts.underWay()
+	l.cfg.Membership.Open(have.Obstacle == "" && !have.Stale && !restarting)
 	if want.Direct && have.Obstacle != "" && !have.Stale {
 		problems = append(problems, Problem{
 			What: "peers in this host's underlay subnet are reached by tunnels, for Docker lets no packets through that come without: " + have.Obstacle,

@@ -120,6 +120,8 @@ func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
 	f.kernelSeen++
 	return f.kernel, nil
 }
+func (f fakeKernel) Refresh() {}
+
 func (f fakeKernel) Echo(context.Context, netip.Addr, netip.Addr) error { return f.echo }
 func (f fakeKernel) Remember(context.Context) error                     { return f.forgetful }
 func (f fakeKernel) Changed() <-chan struct{}                           { return f.kernelWoken }

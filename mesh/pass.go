@@ -125,7 +125,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 }
 
 // tunnelsFirst reports whether the mesh has changed since the pass began, as it
-// does when many hosts start at once: then the next pass comes at once, and what
+// does when many hosts start at once: then the next pass comes soon, and what
 // is left of this one, Docker and the packet filter, which take longer, and the
 // kernel, after it. That happens a few times in a row at the most.
 func (l *Loop) tunnelsFirst() bool {

@@ -11,7 +11,8 @@ import (
 
 // Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
 // ctx ends. It then returns f's last error. What takes longer is called for half
-// of the time at the most, and leaves the rest to what is waited for.
+// of the time at the most, in a guest kernel with its one processor for a quarter,
+// and leaves the rest to what is waited for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -23,10 +24,14 @@ func Until(ctx context.Context, f func() error) error {
 		if last == nil || ctx.Err() == nil { // else it may say no more than that the time is over
 			last = err
 		}
+		rest := time.Since(began)
+		if kernel.Inside() {
+			rest *= guestPatience
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
-		case <-time.After(max(pause, time.Since(began))):
+		case <-time.After(max(pause, rest)):
 		}
 	}
 }
