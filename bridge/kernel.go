@@ -90,6 +90,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			have.Orphans = append(have.Orphans, name)
 		}
 	}
+	if have.Strays, err = k.litter.strays(links); err != nil {
+		return Actual{}, err
+	}
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {
