@@ -124,6 +124,13 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if err != nil {
 		unknown(err)
 	}
+	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
+		if err != nil {
+			unknown(err)
+		}
+		audit.Problems = append(audit.Problems, bars...)
+		return audit
+	}
 	last := l.last.Load()
 	desired, _ := l.plan(view, last.keep, ovs)
 	audit.Filtered = append(audit.Filtered, last.filtered...)

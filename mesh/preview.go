@@ -71,6 +71,10 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if len(p.Unseen) > 0 {
 		return p
 	}
+	bars, stop := lan(here.ovs, here.host.NICs)
+	if p.Problems = append(p.Problems, bars...); stop {
+		return p
+	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
 	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
 	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
