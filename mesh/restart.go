@@ -14,6 +14,10 @@ const (
 	firstWait      = 30 * time.Second
 	lastWait       = 10 * time.Minute
 	restartMemory  = time.Hour
+	// mostInVain is how often Docker is restarted for one thing by a command that
+	// succeeds and does not help: each stops containers. There may be another
+	// dockerd, which it is not about.
+	mostInVain = 3
 )
 
 // restarts are Docker's: one at a time, each in a goroutine of its own, for it
@@ -28,6 +32,7 @@ type restarts struct {
 	last  time.Time       // when the last one ended
 	wait  time.Duration   // from then to the next
 	err   error           // of the last one, until Docker is no longer stale
+	vain  int             // of those for want that succeeded, until then
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
@@ -39,6 +44,9 @@ func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
 func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.want != want {
+		r.vain = 0
+	}
 	r.began, r.want = time.Now(), want
 	if r.began.Sub(r.last) > restartMemory {
 		r.wait = 0
@@ -55,6 +63,9 @@ func (r *restarts) end(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.began, r.last, r.err = time.Time{}, time.Now(), err
+	if err == nil {
+		r.vain++
+	}
 	select {
 	case r.ended <- struct{}{}:
 	default:
@@ -69,19 +80,26 @@ func (r *restarts) underWay() (since time.Time, yes bool) {
 }
 
 // due tells whether it is time for one: not while another is under way, not
-// where a person must do it, and not soon after one that was for the same.
+// where a person must do it, not soon after one that was for the same, and not
+// again and again in vain.
 func (r *restarts) due(want docker.Settings) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || time.Since(r.last) >= r.wait)
+	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || r.vain < mostInVain && time.Since(r.last) >= r.wait)
 }
 
-// failure is why the last one failed; nil where it did not or was not tried.
+var errInVain = errors.New("it has been restarted, and a dockerd that ran before still does: Docker is not restarted again for this; see which one that is: pgrep -a dockerd")
+
+// failure is why the last one failed, or why there is none any more; nil where
+// it did not fail or was not tried.
 func (r *restarts) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if errors.Is(r.err, docker.ErrNever) {
+	switch {
+	case errors.Is(r.err, docker.ErrNever):
 		return nil
+	case r.vain >= mostInVain:
+		return errInVain
 	}
 	return r.err
 }
@@ -90,5 +108,5 @@ func (r *restarts) failure() error {
 func (r *restarts) helped() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err = nil
+	r.err, r.vain = nil, 0
 }
