@@ -34,6 +34,8 @@ type Preview struct {
 func (l *Loop) Plan(ctx context.Context) Preview {
 	l.busy.Lock()
 	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	return l.cfg.Preview(ctx, l.paired(l.cfg.Membership.View()), l.last.Load().keep)
 }
 
