@@ -54,6 +54,9 @@ type Loop struct {
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	anew   time.Time              // when a pass last looked at what gives no notice
+	open   bool                   // Docker lets packets through that come without a tunnel
+	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
+	hides  bool                   // and nothing keeps it from that
 	fights *fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
