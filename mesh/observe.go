@@ -86,7 +86,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	if wantsTunnel(peer, last.keep) && self.Subnet.IsValid() && !self.Cut {
+	if wantsTunnel(&peer, last.keep) && self.Subnet.IsValid() && !self.Cut {
 		if status.Via = ViaTunnel; l.cfg.Direct {
 			if status.Indirect = tunnelled(self, peer); status.Indirect == "" {
 				status.Via = ViaDirect

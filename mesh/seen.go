@@ -70,8 +70,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	cfg := l.cfg.Config
 	cfg.NAT = said
 	p := &plan{view: view, keep: keep, said: said}
-	p.view.Peers = slices.Clone(view.Peers)
-	p.desired, p.problems = Plan(cfg, view, keep)
+	if was := l.seen.plan; was != nil && reflect.DeepEqual(was.said, said) {
+		if desired, ok := was.replan(cfg, view, keep); ok {
+			p.desired, p.problems = desired, was.problems
+		}
+	}
+	if p.desired == nil {
+		p.desired, p.problems = Plan(cfg, view, keep)
+	}
 	l.seen.plan = p
 	return p.desired, p.problems
 }
