@@ -159,7 +159,9 @@ func compareTunnels(a, b ovsdb.Tunnel) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Peer.ID, b.Peer.ID))
 }
 
-func comparePeers(a, b bridge.Peer) int { return cmp.Or(a.Bip.Addr().Compare(b.Bip.Addr()), a.Via.Compare(b.Via)) }
+func comparePeers(a, b bridge.Peer) int {
+	return cmp.Or(a.Bip.Addr().Compare(b.Bip.Addr()), a.Via.Compare(b.Via))
+}
 
 // wayTo is through the tunnel, unless both hosts can do without and are on one
 // underlay network. Both see the same of each other, and so agree.
