@@ -80,11 +80,20 @@ type scenes struct {
 
 // outcome is what the last pass saw and left.
 type outcome struct {
-	ports    map[string]ovsdb.Port // ours, by the peer's ID
+	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
+}
+
+// port is the one of ours that leads to a peer.
+func (o *outcome) port(peer string) (port ovsdb.Port, is bool) {
+	if o.ports == nil {
+		return port, false
+	}
+	port, is = o.ports()[peer]
+	return port, is
 }
 
 const (

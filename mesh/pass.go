@@ -203,7 +203,7 @@ func sooner(a, b time.Time) time.Time {
 func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
 	up := func(id string) bool {
-		port := l.ours(ovs)[id]
+		port := l.ours(ovs)()[id]
 		return port.BFD.State == "up"
 	}
 	keep = make(Keep)
