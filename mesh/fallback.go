@@ -36,7 +36,7 @@ type pair struct {
 	tried   int           // types in a row that did not come up and stay up
 	pause   time.Duration // until the next round
 	resting time.Time     // until when nothing is tried
-	asked   bool          // by an operator, to try the first type at once
+	asked   [2]bool       // by an operator here, and at the other end, to try the first type at once
 }
 
 func newFallbacks(tunnel TunnelConfig) *fallbacks {
@@ -95,8 +95,9 @@ func (f *fallbacks) resume(now time.Time, have string) *pair {
 // if its Open vSwitch is broken, or it wants no tunnel to this host, another type
 // is no help. A trial ends in any case, for what it gave up did work.
 func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
-	if asked := s.Retry || peer.Retry; asked != p.asked {
-		if p.asked = asked; asked {
+	if asked := [2]bool{s.Retry, peer.Retry}; asked != p.asked {
+		more := asked[0] && !p.asked[0] || asked[1] && !p.asked[1]
+		if p.asked = asked; more {
 			p.again(now, s)
 		}
 	}
@@ -145,7 +146,7 @@ func (p *pair) again(now time.Time, s sight) {
 	case s.Up:
 		p.retry = now
 	default:
-		*p = pair{asked: true}
+		*p = pair{asked: p.asked}
 	}
 }
 

@@ -42,6 +42,13 @@ func (r *retries) ask(now time.Time, peer lease.ID) {
 	}
 }
 
+// begun is that a pair is being tried: nobody needs to be asked any more.
+func (r *retries) begun(peer lease.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.until, peer)
+}
+
 // due are those that are asked for now, and by when one of them no longer is.
 func (r *retries) due(now time.Time) (peers map[lease.ID]bool, again time.Time) {
 	r.mu.Lock()
@@ -77,7 +84,10 @@ func (l *Loop) Retry(ctx context.Context, host string) (kind string, err error) 
 	tried := false
 	for {
 		kind, up := l.inUse(peer.ID)
-		tried = tried || kind == first
+		if kind == first && !tried {
+			tried = true
+			l.retries.begun(peer.ID)
+		}
 		switch {
 		case kind == first && up:
 			return kind, nil

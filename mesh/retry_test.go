@@ -43,6 +43,24 @@ func TestAPairIsTriedAgainWhenEitherEndIsAsked(t *testing.T) {
 	}
 }
 
+func TestBothEndsMayBeAskedOneAfterTheOther(t *testing.T) {
+	f, peer := newFallbacks(movable("vxlan")), testHost(2)
+	fellBack(f)
+	trials, have := 0, "vxlan"
+	for s := range 30 {
+		seen := sight{Type: have, Made: true, Up: have == "vxlan", Retry: s >= 10 && s < 20}
+		peer.Retry = s > 0 && s < 15
+		types, _ := f.decide(start.Add(time.Duration(s)*time.Second), testHost(1).ID, []Host{peer}, map[lease.ID]sight{peer.ID: seen})
+		if have == "vxlan" && types[peer.ID] == "gre" {
+			trials++
+		}
+		have = types[peer.ID]
+	}
+	if trials != 2 || have != "vxlan" {
+		t.Errorf("%d trials, and %s in the end", trials, have)
+	}
+}
+
 func TestAPairThatRestsBeginsAnewWhenItIsAsked(t *testing.T) {
 	f := newFallbacks(movable("vxlan"))
 	f.run(start, 60, path{}, "gre")
