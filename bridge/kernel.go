@@ -74,7 +74,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		case k.cfg.Bridge:
 			bridge, have.Bridge = l, link(l, names)
 		case k.cfg.Port:
-			port, have.Port = l, link(l, names)
+			if have.Stranger = l.Type(); ofOpenVSwitch(l) {
+				port, have.Port, have.Stranger = l, link(l, names), ""
+			}
 		}
 	}
 	for _, l := range links {
@@ -145,6 +147,10 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 	k.sysctls.swap(now) // what they are now is no news
 	return errors.Join(append(errs, err)...)
 }
+
+// ofOpenVSwitch tells whether a device can be a bridge's own port: it is one of
+// the kernel's datapath, or, on the userspace datapath, a tap.
+func ofOpenVSwitch(l netlink.Link) bool { return l.Type() == "openvswitch" || l.Type() == "tuntap" }
 
 func link(l netlink.Link, names map[int]string) Link {
 	a := l.Attrs()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -140,7 +141,16 @@ func attribute(b []byte, kind uint16) []byte {
 
 // Notices calls wake whenever this host's links, addresses or routes may
 // have changed, and once when it listens, until ctx ends; it then returns nil.
+// Our own routes are left out: no underlay is in the pool.
 func Notices(ctx context.Context, wake func()) error {
-	return listen(ctx, wake, func([]syscall.NetlinkMessage) { wake() },
-		syscall.RTNLGRP_LINK, syscall.RTNLGRP_IPV4_IFADDR, syscall.RTNLGRP_IPV4_ROUTE, syscall.RTNLGRP_IPV6_IFADDR, syscall.RTNLGRP_IPV6_ROUTE)
+	return listen(ctx, wake, func(messages []syscall.NetlinkMessage) {
+		if messages == nil || slices.ContainsFunc(messages, foreign) {
+			wake()
+		}
+	}, syscall.RTNLGRP_LINK, syscall.RTNLGRP_IPV4_IFADDR, syscall.RTNLGRP_IPV4_ROUTE, syscall.RTNLGRP_IPV6_IFADDR, syscall.RTNLGRP_IPV6_ROUTE)
+}
+
+func foreign(m syscall.NetlinkMessage) bool {
+	isRoute := m.Header.Type == syscall.RTM_NEWROUTE || m.Header.Type == syscall.RTM_DELROUTE
+	return !isRoute || nl.DeserializeRtMsg(m.Data).Protocol != RouteProtocol
 }

@@ -74,7 +74,6 @@ const (
 	KindSilent      = "silent"      // a host does not answer
 	KindFailed      = "failed"      // gossip has given a host up
 	KindBlind       = "blind"       // a host can't see a part of itself
-	KindBusy        = "busy"        // a host is in the middle of a pass
 	KindWaiting     = "waiting"     // a host holds no lease
 	KindCut         = "cut"         // a host has lost its subnet
 	KindHost        = "host"        // a host's own drift, beside its tunnels
@@ -119,10 +118,4 @@ func (a FullAudit) Passing() bool {
 	return slices.ContainsFunc(a.Findings, func(f Finding) bool {
 		return f.Kind != KindSilent && f.Kind != KindFailed && f.Kind != KindWaiting
 	})
-}
-
-// Busy reports whether a host could not be judged because it was in the middle
-// of a pass, which is soon over.
-func (a FullAudit) Busy() bool {
-	return slices.ContainsFunc(a.Findings, func(f Finding) bool { return f.Kind == KindBusy })
 }

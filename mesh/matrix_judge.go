@@ -28,11 +28,7 @@ func (m *matrix) judgeHosts() {
 			m.own(h, KindBlind, true, h.Name+" can't see its Open vSwitch: "+h.Blind, "on "+h.Name+": systemctl status openvswitch-switch")
 		}
 		for _, why := range h.Unseen {
-			kind := KindBlind
-			if why == errBusy.Error() {
-				kind = KindBusy
-			}
-			m.own(h, kind, true, h.Name+" could not judge all of itself: "+why, "on "+h.Name+": gremesh audit")
+			m.own(h, KindBlind, true, h.Name+" could not judge all of itself: "+why, "on "+h.Name+": gremesh audit")
 		}
 		if h.Drift > 0 {
 			m.own(h, KindHost, false, fmt.Sprintf("%s has drift beside its tunnels (%d)", h.Name, h.Drift), "on "+h.Name+": gremesh audit")

@@ -13,13 +13,6 @@ import (
 // between two hosts that reach each other is up.
 const secondLook = 2 * time.Second
 
-// A host that is in the middle of a pass answers that it is busy, and is asked
-// again soon, but not for ever.
-const (
-	busyPause    = 500 * time.Millisecond
-	busyPatience = 10 * time.Second // from the first question
-)
-
 // getMesh answers with what two looks have in common; with one=true with the
 // first, changes under way included.
 func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
@@ -31,14 +24,10 @@ func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	until := time.Now()
-	if !one {
-		until = until.Add(busyPatience)
-	}
-	audit, err := c.calmLook(r.Context(), until)
+	audit, err := c.look(r.Context())
 	if err == nil && !one && audit.Passing() && wait(r.Context(), secondLook) {
 		first := audit
-		if audit, err = c.calmLook(r.Context(), until); err == nil {
+		if audit, err = c.look(r.Context()); err == nil {
 			audit = Confirm(first, audit)
 		}
 	}
@@ -47,16 +36,6 @@ func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, audit)
-}
-
-// calmLook looks, and until a point in time again as long as a host is busy.
-func (c Control) calmLook(ctx context.Context, until time.Time) (FullAudit, error) {
-	for {
-		audit, err := c.look(ctx)
-		if err != nil || !audit.Busy() || !time.Now().Add(busyPause).Before(until) || !wait(ctx, busyPause) {
-			return audit, err
-		}
-	}
 }
 
 // look asks the others, and this host meanwhile.

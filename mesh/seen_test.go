@@ -48,7 +48,7 @@ func TestWhatWasSeenMakesNoDifference(t *testing.T) {
 			}
 			w.applied = nil
 			l.undisturbed = !disturbed
-			clear(l.fights) // which remember what was mended, as they should
+			l.fights = newFights() // which remember what was mended, as they should
 			l.pass(t.Context())
 			afterRestart(t, l)
 			other := anew.loop()

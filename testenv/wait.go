@@ -38,7 +38,7 @@ func Until(ctx context.Context, f func() error) error {
 
 // guestPatience is how many times the time things may take in a guest kernel,
 // with one processor and programs that are slow to start.
-const guestPatience = 3
+const guestPatience = 5
 
 // Eventually fails the test when f has not returned nil within d.
 func Eventually(t testing.TB, d time.Duration, f func() error) {

@@ -39,6 +39,7 @@ type agent struct {
 
 	life     context.Context // ends with run, and with it what is asked of the agent
 	end      context.CancelFunc
+	loopLife context.Context // ends with life, or earlier by stopLoop
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
 	ending   atomic.Bool   // leaves, or gives way to its successor
@@ -67,6 +68,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.node.AnswerWith(a.loop.Row)
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	a.loopLife, a.stopLoop = context.WithCancel(a.life) // it may be asked to leave before it runs
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
@@ -79,8 +81,6 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	context.AfterFunc(ctx, a.end) // at the first error
-	loopCtx, stopLoop := context.WithCancel(ctx)
-	a.stopLoop = stopLoop
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.ovs.Run(ctx) })
@@ -91,7 +91,7 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.nat.Run(ctx) })
 	group.Go(func() error { return a.masq.Run(ctx) })
-	group.Go(func() error { return a.keep(loopCtx) })
+	group.Go(func() error { return a.keep(a.loopLife) })
 	group.Go(func() error {
 		now, moved := look.moved(ctx, a.at)
 		if moved && a.ending.CompareAndSwap(false, true) {

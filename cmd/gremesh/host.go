@@ -21,8 +21,11 @@ import (
 )
 
 const (
-	farewell   = 2 * time.Second // for the answers under way when the control socket goes
-	succession = 2 * time.Second // in which an agent that has ended has a successor, if there is to be one
+	farewell = 2 * time.Second // for the answers under way when the control socket goes
+	// idleScraper is for how long a connection may wait for the next scrape: who
+	// reaches the port could else open as many as there are files.
+	idleScraper = 2 * time.Minute
+	succession  = 2 * time.Second // in which an agent that has ended has a successor, if there is to be one
 )
 
 // host is this machine's agents: one at a time, and another one whenever the
@@ -129,7 +132,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 		Handler: metrics.Handler(func(ctx context.Context) mesh.Status {
 			return h.current.Load().agent.loop.Status(ctx)
 		}),
-		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: idleScraper,
 	}
 	stopped := make(chan struct{})
 	end := context.AfterFunc(ctx, func() {

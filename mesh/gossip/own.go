@@ -217,6 +217,9 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Tell != nil {
 		n.surveys.deliver(*p.Tell)
 	}
+	if p.AtIt != 0 {
+		n.surveys.sign(p.AtIt)
+	}
 	if p.Pair != nil {
 		n.handlePairing(*p.Pair)
 	}
