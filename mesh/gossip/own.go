@@ -205,7 +205,7 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	}
 	// A sum alone, or one with the word that nothing has changed about a tunnel,
 	// is all that hosts at rest send.
-	same := p.Pair == nil || n.told[p.Pair.From].Silent == p.Pair.Silent && n.told[p.Pair.From].Type == n.typeTold(*p.Pair)
+	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
 	n.touched = n.touched || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
