@@ -34,6 +34,8 @@ type Preview struct {
 func (l *Loop) Plan(ctx context.Context) Preview {
 	l.busy.Lock()
 	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	return l.cfg.Preview(ctx, l.paired(l.cfg.Membership.View()), l.last.Load().keep)
 }
 
@@ -50,6 +52,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	var here machine
 	var err error
 	c.Switch.Refresh()
+	c.Kernel.Refresh()
 	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
@@ -71,8 +74,13 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if len(p.Unseen) > 0 {
 		return p
 	}
+	bars, stop := lan(here.ovs, here.host.NICs)
+	if p.Problems = append(p.Problems, bars...); stop {
+		return p
+	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
 	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
+	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
 		p.Problems = append(p.Problems, Problem{What: conflict.Object + ": " + conflict.What, Do: conflict.Do})
 	}

@@ -97,7 +97,7 @@ const defaultMTU = 1500
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
 // daemon.json and its keys' former values in the state directory. On an error
-// the file is as it was.
+// the file is as it was, and so it is where another program changes it meanwhile.
 func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -160,9 +160,12 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	if back && len(is) == 0 && !s.Former.Existed {
+		if err := (original{was, existed}).still(d.cfg.Path); err != nil {
+			return fmt.Errorf("remove Docker's configuration: %w", err)
+		}
 		return d.remove(s.Former.MadeDir)
 	}
-	if err := d.replace(is); err != nil {
+	if err := d.replace(is, original{was, existed}); err != nil {
 		return err
 	}
 
@@ -203,7 +206,7 @@ func (d *Daemon) read() ([]byte, bool, error) {
 	return b, true, nil
 }
 
-func (d *Daemon) replace(b []byte) error {
+func (d *Daemon) replace(b []byte, was original) error {
 	path, err := target(d.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", d.cfg.Path, err)
@@ -211,7 +214,7 @@ func (d *Daemon) replace(b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make Docker's configuration directory: %w", err)
 	}
-	return write(path, b, 0o644)
+	return write(path, b, 0o644, &was)
 }
 
 func (d *Daemon) backup(b []byte, existed bool) (*former, error) {
