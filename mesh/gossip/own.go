@@ -26,8 +26,7 @@ func (n *Node) own(ctx context.Context) error {
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
-	compare := time.NewTicker(compareEvery)
-	defer compare.Stop()
+	compared := time.Now()
 	for {
 		var out lease.Output
 		var err error
@@ -47,12 +46,12 @@ func (n *Node) own(ctx context.Context) error {
 			out = n.expire()
 			out.Add(n.machine.Retry())
 			retry.Reset(n.patience())
-		case <-keep.C:
-			n.dirty = true
-		case <-compare.C:
-			if !n.left {
+			if time.Since(compared) >= compareEvery && !n.left {
+				compared = time.Now()
 				n.compareTables()
 			}
+		case <-keep.C:
+			n.dirty = true
 		case <-n.measured:
 			n.refresh()
 			continue
@@ -81,7 +80,7 @@ func (n *Node) own(ctx context.Context) error {
 // that asks for nothing only counts how long others have been silent.
 func (n *Node) patience() time.Duration {
 	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
-		return time.Second
+		return compareEvery
 	}
 	return 200*time.Millisecond + rand.N(300*time.Millisecond)
 }
