@@ -97,7 +97,7 @@ func upWith(kind string) ovsdb.Port {
 
 func TestRetryWaitsForWhatComesOfIt(t *testing.T) {
 	ports := func(p ovsdb.Port) *outcome {
-		return &outcome{ports: func() map[string]ovsdb.Port { return map[string]ovsdb.Port{testHost(2).ID.String(): p}} }
+		return &outcome{ports: func() map[string]ovsdb.Port { return map[string]ovsdb.Port{testHost(2).ID.String(): p} }}
 	}
 	for name, c := range map[string]struct {
 		after map[time.Duration]ovsdb.Port
