@@ -84,6 +84,10 @@ func TestGossipThatCannotBeReadFillsNothing(t *testing.T) {
 	if _, err := n.handle(events); err != nil {
 		t.Fatal(err)
 	}
+	n.touched = false
+	if _, err := n.handle(events[:100]); err != nil || n.touched {
+		t.Errorf("what is known makes the view anew: %v", err)
+	}
 	if got := len(n.problems.list()); got != mostStrangers {
 		t.Errorf("%d problems", got)
 	}

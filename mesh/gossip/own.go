@@ -157,7 +157,7 @@ func (n *Node) refreshIfNeeded(out lease.Output) {
 func (n *Node) handle(events []event) (lease.Output, error) {
 	var out lease.Output
 	for _, e := range events {
-		n.touched = n.touched || e.packet == nil
+		n.touched = n.touched || e.packet == nil && e.foreign == nil
 		switch {
 		case n.left:
 		case e.packet != nil:
