@@ -41,7 +41,9 @@ type twins struct {
 }
 
 // again tells an event that comes again, or can do without, from one that memberlist tells once.
-func (e event) again() bool { return e.joined == nil && e.failed.IsZero() && e.twin == nil && e.elder == nil }
+func (e event) again() bool {
+	return e.joined == nil && e.failed.IsZero() && e.twin == nil && e.elder == nil
+}
 
 // inbox is where callbacks leave events. It never blocks and is bounded:
 // gossip is lossy anyway, and what is lost comes again.
