@@ -17,6 +17,7 @@ MINUTES   ?= 10
 RUN       ?= .
 SKIP      ?=
 MEMORY    ?= 4G
+GUESTS    ?= 2
 REPORT    ?= bench
 RUNS      ?= 5
 
@@ -37,10 +38,11 @@ test: deps ## run all tests with the race detector, on real OVS and dockerd (as 
 	go test -race -count=1 -timeout 10m ./testenv/chaos -faults 30 -seed 1 # alone: it wants things to be repaired in seconds
 
 # The race detector wants more address space than a guest's process has.
-test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's datapath, in a guest kernel; RUN=, SKIP=, MEMORY=
+test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's datapath, in guest kernels; RUN=, SKIP=, MEMORY=, GUESTS=
 	go test -c -o bin/e2e.test ./testenv/e2e
-	@bin/testenv kernel --memory $(MEMORY) --timeout 1h -- env TESTENV_DATAPATH=system \
-		bin/e2e.test -test.v -test.timeout 55m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh || \
+	@claims=$$(mktemp -d) && trap 'rm -rf "$$claims"' EXIT; \
+	bin/testenv kernel --guests $(GUESTS) --memory $(MEMORY) --share "$$claims" --timeout 1h -- env TESTENV_DATAPATH=system \
+		bin/e2e.test -test.v -test.timeout 55m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh -claims "$$claims" || \
 		{ status=$$?; [ $$status = 125 ] && [ "$$CI" != true ] || exit $$status; \
 		  echo "NOT TESTED: Open vSwitch in the kernel, as this machine can't boot a guest kernel" >&2; }
 
@@ -64,6 +66,7 @@ demo: deps build bin/testenv ## three hosts find each other; N=5: five, KEEP=1: 
 	@bin/testenv demo -n $(N) $(if $(KEEP),--keep) --gremesh bin/gremesh
 
 bench: deps build bin/testenv ## gremesh beside what people use instead, into REPORT=; REPORT=docs: docs/benchmarks.md
+	@.ci/deps-bench
 	@bin/testenv bench --gremesh bin/gremesh --runs $(RUNS) --report $(REPORT)
 
 .PHONY: bin/testenv

@@ -15,6 +15,8 @@ type Actual struct {
 	Stranger string
 	// Orphans were ports of a Bridge that was deleted, and are nobody's now.
 	Orphans []string
+	// Strays may have been, before this Kernel looked for the first time.
+	Strays []Stray
 	// Attached are the other devices enslaved to Bridge: containers' ends, in
 	// the kernel's order.
 	Attached   []string

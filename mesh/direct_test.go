@@ -60,6 +60,23 @@ func TestWhatDockerDropsIsNotAskedFor(t *testing.T) {
 	}
 }
 
+func TestAHostWhoseDockerHasAnotherBipTakesNoDirectPackets(t *testing.T) {
+	w := staleDocker()
+	w.takes = func() { w.docker.Stale = false }
+	l := w.loop()
+	l.cfg.Direct = true
+	w.open = true
+	l.pass(t.Context())
+	if w.open {
+		t.Error("the others are told that direct packets get through, while Docker has not been restarted")
+	}
+	afterRestart(t, l)
+	pass(t, l)
+	if w.docker.Stale || !w.open {
+		t.Errorf("Docker is restarted: %v, and the others are told so: %v", !w.docker.Stale, w.open)
+	}
+}
+
 func TestTheKeyAloneRestartsNothing(t *testing.T) {
 	desired := Desired{Docker: docker.Settings{Bip: netip.MustParsePrefix("172.17.42.1/24"), MTU: 1462, Direct: true}}
 	have := docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true, Takes: true}

@@ -24,6 +24,7 @@ type LoopConfig struct {
 	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
+	Memory     *Memory
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a
 	// lease, or before Docker is restarted in it. systemd holds Docker back
@@ -40,6 +41,7 @@ type Loop struct {
 
 	restarts *restarts
 	paths    *directPaths
+	retries  *retries
 	changes  atomic.Uint64
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
@@ -53,14 +55,17 @@ type Loop struct {
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	anew   time.Time              // when a pass last looked at what gives no notice
-	fights fights
+	open   bool                   // Docker lets packets through that come without a tunnel
+	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
+	hides  bool                   // and nothing keeps it from that
+	fights *fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
 	met      int       // peers that the last pass knew of
 	metAt    time.Time // since when they are so many
 
 	fallbacks   *fallbacks // guarded by busy
-	scenes      scenes
+	scenes      *scenes
 	seen        seen
 	undisturbed bool // nothing has said since the last pass that Docker, the packet filter or the kernel may have changed
 }
@@ -76,11 +81,20 @@ type scenes struct {
 
 // outcome is what the last pass saw and left.
 type outcome struct {
-	ports    map[string]ovsdb.Port // ours, by the peer's ID
+	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
+}
+
+// port is the one of ours that leads to a peer.
+func (o *outcome) port(peer string) (port ovsdb.Port, is bool) {
+	if o.ports == nil {
+		return port, false
+	}
+	port, is = o.ports()[peer]
+	return port, is
 }
 
 const (
@@ -94,7 +108,8 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
+		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		down: make(map[lease.ID]time.Time), fights: newFights(),
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
@@ -106,9 +121,8 @@ func NewLoop(cfg LoopConfig) *Loop {
 
 // Run makes passes until ctx ends: whenever something may have changed, and
 // every 30 s; after one that failed, not before a pause of up to a second. What it has made stays
-// when it ends. It waits for a restart of Docker that is under way.
+// when it ends, and a restart of Docker that is under way goes on: see Memory.
 func (l *Loop) Run(ctx context.Context) error {
-	defer l.restarts.group.Wait()
 	if l.cfg.Direct {
 		var paths sync.WaitGroup
 		defer paths.Wait()

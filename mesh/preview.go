@@ -52,6 +52,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	var here machine
 	var err error
 	c.Switch.Refresh()
+	c.Kernel.Refresh()
 	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}

@@ -66,13 +66,13 @@ const (
 	maxDrifts = 16  // of a cell: it has fewer columns
 )
 
-const (
-	rowPatience  = 1500 * time.Millisecond // for Open vSwitch, the kernel and Docker together
-	passPatience = 500 * time.Millisecond  // for a pass that is under way
-)
+// rowPatience is for a pass that is under way, Open vSwitch, the kernel and
+// Docker together. On a machine that is busy each takes seconds.
+const rowPatience = 8 * time.Second
 
-// Row is this host's row, newly observed. It takes 1.5 s at the most: a part
-// that does not answer, or is being changed by a pass, is said to be unseen.
+// Row is this host's row, newly observed. It takes 8 s at the most, or as long
+// as ctx: a part that has not answered by then, or is still being changed by a
+// pass, is said to be unseen.
 func (l *Loop) Row(ctx context.Context) Row {
 	ctx, cancel := context.WithTimeout(ctx, rowPatience)
 	defer cancel()
@@ -106,8 +106,8 @@ var errBusy = errors.New("a pass was under way")
 // at a time.
 func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	unseen := func(err error) { r.Unseen = append(r.Unseen, text(err.Error())) }
-	for deadline := time.Now().Add(passPatience); !l.busy.TryLock(); {
-		if time.Now().After(deadline) || !wait(ctx, meshQuiet) {
+	for !l.busy.TryLock() {
+		if !wait(ctx, meshQuiet) {
 			unseen(errBusy)
 			return
 		}

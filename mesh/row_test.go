@@ -101,16 +101,27 @@ func TestARowIsMadeInTimeWhateverHangs(t *testing.T) {
 	})
 }
 
-func TestARowDoesNotWaitForALongPass(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := planned(testHost(2)).loop()
-		l.busy.Lock()
-		began := time.Now()
-		row := l.Row(t.Context())
-		if took := time.Since(began); took > time.Second || len(row.Unseen) != 1 || len(row.Cells) != 1 || row.Drift != 0 {
-			t.Errorf("after %s: %+v", took, row)
-		}
-	})
+func TestARowWaitsForAPassAndNotForEver(t *testing.T) {
+	for name, c := range map[string]struct {
+		pass   time.Duration
+		unseen int
+	}{
+		"a slow one":            {2 * time.Second, 0},
+		"one that does not end": {time.Minute, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := planned(testHost(2)).loop()
+				l.busy.Lock()
+				time.AfterFunc(c.pass, l.busy.Unlock)
+				began := time.Now()
+				row := l.Row(t.Context())
+				if took := time.Since(began); took > rowPatience || len(row.Unseen) != c.unseen || len(row.Cells) != 1 || row.Drift != 0 {
+					t.Errorf("after %s: %+v", took, row)
+				}
+			})
+		})
+	}
 }
 
 func TestARowThatNoHostSendsIsRefused(t *testing.T) {

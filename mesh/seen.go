@@ -23,8 +23,8 @@ type seen struct {
 	host   *hostSeen
 
 	portsOf ovsdb.Actual
-	ports   map[string]ovsdb.Port // of portsOf, by their peers
-	silent  map[string]ovsdb.Port // those by which nothing comes
+	ports   func() map[string]ovsdb.Port // of portsOf, by their peers
+	silent  map[string]ovsdb.Port        // those by which nothing comes
 	count   TunnelCount
 	counted *Desired // for it and portsOf; nil: count is not known
 }
@@ -70,8 +70,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	cfg := l.cfg.Config
 	cfg.NAT = said
 	p := &plan{view: view, keep: keep, said: said}
-	p.view.Peers = slices.Clone(view.Peers)
-	p.desired, p.problems = Plan(cfg, view, keep)
+	if was := l.seen.plan; was != nil && reflect.DeepEqual(was.said, said) {
+		if desired, ok := was.replan(cfg, view, keep); ok {
+			p.desired, p.problems = desired, was.problems
+		}
+	}
+	if p.desired == nil {
+		p.desired, p.problems = Plan(cfg, view, keep)
+	}
 	l.seen.plan = p
 	return p.desired, p.problems
 }
@@ -79,21 +85,35 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 // sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
 // have does not matter to it.
 func sameMesh(a, b View) bool {
-	a.Self.Tunnels = b.Self.Tunnels
-	return a.Mesh == b.Mesh && a.Self == b.Self && slices.EqualFunc(a.Peers, b.Peers, func(x, y Host) bool {
-		x.Tunnels = y.Tunnels
-		return x == y
-	})
+	if a.Mesh != b.Mesh || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
+		return false
+	}
+	for i := range a.Peers {
+		if !sameHere(&a.Peers[i], &b.Peers[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameHere tells whether a host is the same but for the number of its tunnels.
+func sameHere(a, b *Host) bool {
+	if a.Tunnels == b.Tunnels {
+		return *a == *b
+	}
+	other := *b
+	other.Tunnels = a.Tunnels
+	return *a == other
 }
 
 // ours are gremesh's ports, by the ID of their peers.
-func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
-	if !l.seen.portsOf.Same(ovs) {
-		l.seen.ports, l.seen.portsOf, l.seen.counted = ourPorts(ovs), ovs, nil
+func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
+	if l.seen.ports == nil || !l.seen.portsOf.Same(ovs) {
+		l.seen.ports, l.seen.portsOf, l.seen.counted = portsOf(ovs), ovs, nil
 		l.seen.silent = make(map[string]ovsdb.Port)
-		for id, port := range l.seen.ports {
-			if port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
-				l.seen.silent[id] = port
+		for i := range ovs.Ports {
+			if port := &ovs.Ports[i]; port.Ours && port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
+				l.seen.silent[port.Peer.ID] = *port
 			}
 		}
 	}
@@ -104,7 +124,7 @@ func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
 func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual) TunnelCount {
 	ports := l.ours(ovs)
 	if l.seen.counted != desired {
-		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ports), desired
+		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ovs, ports), desired
 	}
 	return l.seen.count
 }

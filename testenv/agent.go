@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +25,9 @@ type agent struct {
 // ConfigFile is the configuration that StartAgent hands to gremesh.
 func (h *Host) ConfigFile() string { return h.path("gremesh.yaml") }
 
+// control is where the host's agent answers.
+func (h *Host) control() string { return h.path("gremesh.sock") }
+
 // WriteConfig writes the host's gremesh.yaml: the lab's settings and, over
 // them, those given, by dotted key (`"mesh.bootstrap": true`). Join and
 // bootstrap are not among the lab's.
@@ -41,7 +43,7 @@ func (h *Host) WriteConfig(settings map[string]any) error {
 		"docker.daemon_json": h.DaemonJSON(),
 		"docker.restart":     "never",
 		"state_dir":          h.path("state"),
-		"control":            h.path("gremesh.sock"),
+		"control":            h.control(),
 	}
 	if h.lab.cfg.Docker {
 		all["docker.restart"] = []string{h.DockerScript(), "restart"}
@@ -206,15 +208,11 @@ func (h *Host) Gremesh(ctx context.Context, argv ...string) (string, error) {
 	return h.Exec(ctx, append(append([]string{bin}, argv...), "--config", h.ConfigFile())...)
 }
 
-// Status asks the host's agent.
+// Status asks the host's agent, as `gremesh status -o json` does.
 func (h *Host) Status(ctx context.Context) (mesh.Status, error) {
-	out, err := h.Gremesh(ctx, "status", "-o", "json")
-	if err != nil {
-		return mesh.Status{}, err
-	}
 	var s mesh.Status
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return mesh.Status{}, fmt.Errorf("%s: read status: %w", h.Name, err)
+	if err := get(ctx, h.control(), "/v1/status", &s); err != nil {
+		return mesh.Status{}, fmt.Errorf("%s: ask the agent: %w", h.Name, err)
 	}
 	return s, nil
 }

@@ -2,10 +2,7 @@ package testenv
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"strconv"
 )
@@ -40,30 +37,10 @@ func (h *Host) inspect(ctx context.Context, name string) (inspected, error) {
 	return c, nil
 }
 
-// askDocker gets a path of Docker's API. It is cheap enough to be polled: the
-// client of the command line takes ten times the time.
+// askDocker gets a path of Docker's API.
 func (h *Host) askDocker(ctx context.Context, path string, answer any) error {
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, "unix", h.path("docker", "docker.sock"))
-		},
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := client.Do(request)
-	if err != nil {
+	if err := get(ctx, h.path("docker", "docker.sock"), path, answer); err != nil {
 		return fmt.Errorf("%s: ask dockerd: %w", h.Name, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: dockerd answers %s to %s", h.Name, response.Status, path)
-	}
-	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
-		return fmt.Errorf("%s: read dockerd's answer: %w", h.Name, err)
 	}
 	return nil
 }

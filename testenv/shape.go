@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -97,27 +95,11 @@ func (h *Host) ovsRows(ctx context.Context, query string) ([]string, error) {
 	return lines, nil
 }
 
-// Audit asks the host's agent at its socket, which is cheap enough to be polled.
+// Audit asks the host's agent, as `gremesh audit -o json` does.
 func (h *Host) Audit(ctx context.Context) (mesh.Audit, error) {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", h.path("gremesh.sock"))
-		},
-	}
 	var audit mesh.Audit
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/audit", nil)
-	if err != nil {
-		return audit, err
-	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return audit, fmt.Errorf("audit %s: %w", h.Name, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(response.Body).Decode(&audit); err != nil {
-		return audit, fmt.Errorf("audit %s: %w", h.Name, err)
+	if err := get(ctx, h.control(), "/v1/audit", &audit); err != nil {
+		return mesh.Audit{}, fmt.Errorf("%s: ask the agent: %w", h.Name, err)
 	}
 	return audit, nil
 }

@@ -19,13 +19,15 @@ const switchName = "underlay"
 
 // cutRules drop what goes from a port to a port whose pair is in the set: a
 // cut is silent, to both ends it looks like a packet lost on the way. Between
-// subnets, where the router is in between, they go by the addresses.
+// subnets, where the router is in between, they go by the addresses. The
+// priority is -200: br_netfilter, which dockerd loads, takes IP packets out of
+// the hook at -1, and up to Linux 6.1 brings them back after 0.
 const cutRules = `table bridge lab {
 	set cut { type ifname . ifname; }
 	set cutaddr { type ipv4_addr . ipv4_addr; }
 	chain filters { }
 	chain forward {
-		type filter hook forward priority 0
+		type filter hook forward priority filter
 		iifname . oifname @cut drop
 		ip saddr . ip daddr @cutaddr drop
 		jump filters

@@ -11,7 +11,8 @@ import (
 
 // Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
 // ctx ends. It then returns f's last error. What takes longer is called for half
-// of the time at the most, and leaves the rest to what is waited for.
+// of the time at the most, in a guest kernel with its one processor for a sixth,
+// and leaves the rest to what is waited for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -26,21 +27,29 @@ func Until(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
-		case <-time.After(max(pause, time.Since(began))):
+		case <-time.After(max(pause, Patience(time.Since(began)))):
 		}
 	}
 }
 
 // guestPatience is how many times the time things may take in a guest kernel,
 // with one processor and programs that are slow to start.
-const guestPatience = 3
+const guestPatience = 5
 
-// Eventually fails the test when f has not returned nil within d.
+// Patience is how long to wait for what takes d at most on a machine of two
+// processors or more.
+func Patience(d time.Duration) time.Duration {
+	if kernel.Inside() {
+		return guestPatience * d
+	}
+	return d
+}
+
+// Eventually fails the test when f has not returned nil within d,
+// or the Patience for it.
 func Eventually(t testing.TB, d time.Duration, f func() error) {
 	t.Helper()
-	if kernel.Inside() {
-		d *= guestPatience
-	}
+	d = Patience(d)
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	if err := Until(ctx, f); err != nil {

@@ -48,13 +48,9 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err != nil {
 		return Actual{}, err
 	}
-	b, _, err := d.read()
+	f, err := d.parsed()
 	if err != nil {
 		return Actual{}, err
-	}
-	f, err := parse(b)
-	if err != nil {
-		return Actual{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
 	s, err := d.load()
 	if err != nil {
@@ -84,6 +80,16 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 		}
 	}
 	return have, nil
+}
+
+// Bip is what daemon.json says of docker0's address, as written; empty: nothing.
+// It looks for no dockerd.
+func (d *Daemon) Bip() (string, error) {
+	f, err := d.parsed()
+	if err != nil {
+		return "", err
+	}
+	return f.settings().Bip, nil
 }
 
 // defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
@@ -174,6 +180,18 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	}
 	s.Old, s.Unread = append(s.Old, started...), append(s.Unread, started...)
 	return d.store(s)
+}
+
+func (d *Daemon) parsed() (file, error) {
+	b, _, err := d.read()
+	if err != nil {
+		return file{}, err
+	}
+	f, err := parse(b)
+	if err != nil {
+		return file{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
+	}
+	return f, nil
 }
 
 // read returns daemon.json, and whether it is there.

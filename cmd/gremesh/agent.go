@@ -16,7 +16,6 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/history"
 )
 
 const (
@@ -36,6 +35,7 @@ type agent struct {
 	loop    *mesh.Loop
 	control http.Handler
 	ready   func() // tells systemd
+	memory  *mesh.Memory
 
 	life     context.Context // ends with run, and with it what is asked of the agent
 	end      context.CancelFunc
@@ -47,11 +47,11 @@ type agent struct {
 	leaveErr error         // why it failed to; valid once left is closed
 }
 
-// newAgent starts nothing. ready is called when systemd may go on.
-func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready func()) (*agent, error) {
-	log := look.log
+// newAgent starts nothing.
+func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
+	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: newParts(cfg, at, log), at: at, log: log, ready: ready,
+		parts: newParts(cfg, at, log), at: at, log: log, ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
@@ -61,7 +61,7 @@ func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
-		History: history.New(cfg.StateDir, log), Ages: process.Ages,
+		History: h.history, Ages: process.Ages, Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
@@ -154,6 +154,9 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	case <-a.loopDone:
 	case <-ctx.Done():
 		return fmt.Errorf("the last pass has not ended within %s: %w; the agent stops, and the peers see this host as failed", leaveTimeout, ctx.Err())
+	}
+	if err := a.memory.Wait(ctx); err != nil {
+		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)
 	}
 	if err := a.loop.Teardown(ctx); err != nil {
 		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)

@@ -108,6 +108,16 @@ func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, e
 	return got.Subnet, err
 }
 
+// retry has the first tunnel type tried again with a host, by name or ID, and
+// returns it when the tunnel is up with it.
+func (c *client) retry(ctx context.Context, host string) (string, error) {
+	var got struct {
+		Type string `json:"type"`
+	}
+	err := c.ask(ctx, http.MethodPost, "/v1/retry?"+url.Values{"host": {host}}.Encode(), &got)
+	return got.Type, err
+}
+
 // ask sends a request and decodes its answer into answer, unless that is nil.
 func (c *client) ask(ctx context.Context, method, path string, answer any) error {
 	// The socket is the address; the URL's host is there for form's sake.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/metrics"
 )
 
@@ -34,7 +35,9 @@ type host struct {
 	cfg     Config
 	log     *slog.Logger
 	look    *lookout
-	ready   func()                 // tells systemd, once
+	ready   func()       // tells systemd, once
+	memory  *mesh.Memory // of one agent after the other
+	history *history.File
 	current atomic.Pointer[office] // never nil while the control socket is served
 }
 
@@ -78,7 +81,7 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if scrapes != nil {
 		defer scrapes.Close() //nolint:errcheck // as above
 	}
-	h := &host{cfg: cfg, log: log, look: look, ready: sync.OnceFunc(func() {
+	h := &host{cfg: cfg, log: log, look: look, memory: mesh.NewMemory(), history: history.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
 		}
@@ -114,6 +117,7 @@ func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.List
 	group.Go(func() error {
 		defer stop()
 		err := h.agents(ctx, first)
+		err = errors.Join(err, h.memory.Wait(context.WithoutCancel(ctx))) // that has a limit of its own
 		// Whoever asked to leave gets an answer before the socket goes.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
@@ -150,7 +154,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 
 // appoint makes the agent that answers from now on.
 func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
-	a, err := newAgent(ctx, h.cfg, h.look, at, h.ready)
+	a, err := newAgent(ctx, h, at)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	if cfg.Direct == sameSubnet {
 		direct, _ = bridge.Subnet(at.addr) // an address that has gone meanwhile is noticed, and then it is another agent's
 		have, err := p.docker.Observe(ctx) // an error is the loop's to report
-		open = err == nil && have.Obstacle == ""
+		open = err == nil && have.Obstacle == "" && !have.Stale
 	}
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
@@ -76,8 +76,8 @@ func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
 		}
 	}
 	// What can't be read here is reported by the loop, which reads it again.
-	if have, err := p.docker.Observe(ctx); err == nil {
-		if bip, err := netip.ParsePrefix(have.Bip); err == nil {
+	if said, err := p.docker.Bip(); err == nil {
+		if bip, err := netip.ParsePrefix(said); err == nil {
 			add(bip)
 		}
 	}

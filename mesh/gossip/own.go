@@ -26,8 +26,7 @@ func (n *Node) own(ctx context.Context) error {
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
-	compare := time.NewTicker(compareEvery)
-	defer compare.Stop()
+	compared := time.Now()
 	for {
 		var out lease.Output
 		var err error
@@ -47,12 +46,12 @@ func (n *Node) own(ctx context.Context) error {
 			out = n.expire()
 			out.Add(n.machine.Retry())
 			retry.Reset(n.patience())
-		case <-keep.C:
-			n.dirty = true
-		case <-compare.C:
-			if !n.left {
+			if time.Since(compared) >= compareEvery && !n.left {
+				compared = time.Now()
 				n.compareTables()
 			}
+		case <-keep.C:
+			n.dirty = true
 		case <-n.measured:
 			n.refresh()
 			continue
@@ -81,7 +80,7 @@ func (n *Node) own(ctx context.Context) error {
 // that asks for nothing only counts how long others have been silent.
 func (n *Node) patience() time.Duration {
 	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
-		return time.Second
+		return compareEvery
 	}
 	return 200*time.Millisecond + rand.N(300*time.Millisecond)
 }
@@ -204,7 +203,7 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 	}
 	// A sum alone, or one with the word that nothing has changed about a tunnel,
 	// is all that hosts at rest send.
-	same := p.Pair == nil || n.told[p.Pair.From].Silent == p.Pair.Silent && n.told[p.Pair.From].Type == n.typeTold(*p.Pair)
+	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
 	n.touched = n.touched || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
@@ -220,6 +219,9 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 	}
 	if p.Tell != nil {
 		n.surveys.deliver(*p.Tell)
+	}
+	if p.AtIt != 0 {
+		n.surveys.sign(p.AtIt)
 	}
 	if p.Pair != nil {
 		n.handlePairing(*p.Pair)

@@ -13,20 +13,22 @@ import (
 )
 
 const (
-	surveyPatience  = 2 * time.Second  // for the answer of a host, from when it is asked
+	surveyPatience  = 2 * time.Second  // for the answer of a host, from when it is asked or has said that it is at it
 	surveyLimit     = 10 * time.Second // for all; who was not asked by then counts as silent
-	surveyAtOnce    = 256              // hosts that are asked at the same time
+	signEvery       = 500 * time.Millisecond
+	surveyAtOnce    = 256 // hosts that are asked at the same time
 	answersAtOnce   = 3
 	waitingAskers   = 16 // the next one is not answered, and may ask again
 	maxRow          = 4 << 20
-	answerRoundTrip = 500 * time.Millisecond // of surveyPatience, for what is not making the row
+	answerRoundTrip = 500 * time.Millisecond // of the patience, for what is not making the row
 )
 
 // question asks a host for its row. It goes by TCP, as the answer does: one
 // that is lost would be reported as a host that does not answer.
 type question struct {
-	From   lease.ID `cbor:"1,keyasint"`
-	Number uint64   `cbor:"2,keyasint"` // random, not 0
+	From    lease.ID `cbor:"1,keyasint"`
+	Number  uint64   `cbor:"2,keyasint"`           // random, not 0
+	Patient bool     `cbor:"3,keyasint,omitempty"` // it waits for who says that it is at it
 }
 
 // reply is the answer to the question with its number.
@@ -49,12 +51,18 @@ type surveys struct {
 	inquiry chan inquiry
 
 	mu      sync.Mutex
-	awaited map[uint64]chan<- []byte // by number, capacity 1
+	awaited map[uint64]awaited // by number
+}
+
+// awaited is where an answer goes, and the signs of who makes one.
+type awaited struct {
+	row   chan []byte   // capacity 1
+	signs chan struct{} // capacity 1
 }
 
 func newSurveys() *surveys {
 	return &surveys{
-		askers: make(chan asker, waitingAskers), inquiry: make(chan inquiry), awaited: make(map[uint64]chan<- []byte),
+		askers: make(chan asker, waitingAskers), inquiry: make(chan inquiry), awaited: make(map[uint64]awaited),
 	}
 }
 
@@ -71,7 +79,8 @@ type inquiry struct {
 func (n *Node) AnswerWith(row func(context.Context) mesh.Row) { n.surveys.row = row }
 
 // Survey asks all hosts that are alive for their rows, 256 at once, and returns
-// what has come within 2 s of each question. One survey runs at a time; another
+// what has come within 2 s of each question, or of the last sign that the host is
+// at it, and within 10 s. One survey runs at a time; another
 // waits for it. Of a thousand hosts that are all silent not all have been asked
 // when it ends, after 12 s; they count as asked.
 func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
@@ -149,34 +158,43 @@ func (n *Node) survey(ctx context.Context, i inquiry) mesh.Survey {
 
 // question asks one host for its row and waits for it.
 func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
-	ctx, cancel := context.WithTimeout(ctx, surveyPatience)
-	defer cancel()
-	q := question{From: n.self, Number: rand.Uint64N(1<<64-1) + 1}
-	answer := make(chan []byte, 1)
-	n.surveys.await(q.Number, answer)
-	defer n.surveys.await(q.Number, nil)
+	q := question{From: n.self, Number: rand.Uint64N(1<<64-1) + 1, Patient: true}
+	its := awaited{make(chan []byte, 1), make(chan struct{}, 1)}
+	n.surveys.await(q.Number, its)
+	defer n.surveys.forget(q.Number)
 	n.sendReliably(m.id, m.underlay, encode(packet{Mesh: n.View().Mesh, Ask: &q}))
-	select {
-	case data := <-answer:
-		row, err := decodeRow(data)
-		if err == nil && row.ID != m.id {
-			err = fmt.Errorf("it answers as %s", row.ID)
+	patience := time.NewTimer(surveyPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case data := <-its.row:
+			row, err := decodeRow(data)
+			if err == nil && row.ID != m.id {
+				err = fmt.Errorf("it answers as %s", row.ID)
+			}
+			return row, err
+		case <-its.signs:
+			patience.Reset(surveyPatience)
+		case <-patience.C:
+			return mesh.Row{}, fmt.Errorf("no answer and no sign of one for %s", surveyPatience)
+		case <-ctx.Done():
+			return mesh.Row{}, ctx.Err()
 		}
-		return row, err
-	case <-ctx.Done():
-		return mesh.Row{}, ctx.Err()
 	}
 }
 
-// await says where the answer with a number goes; nil: nobody waits any more.
-func (s *surveys) await(number uint64, to chan<- []byte) {
+// await says where the answer with a number goes.
+func (s *surveys) await(number uint64, to awaited) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if to == nil {
-		delete(s.awaited, number)
-	} else {
-		s.awaited[number] = to
-	}
+	s.awaited[number] = to
+}
+
+// forget says that nobody waits any more.
+func (s *surveys) forget(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.awaited, number)
 }
 
 // deliver is called by the goroutine that owns the state. An answer that nobody
@@ -184,9 +202,19 @@ func (s *surveys) await(number uint64, to chan<- []byte) {
 func (s *surveys) deliver(r reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if to := s.awaited[r.Number]; to != nil {
-		to <- r.Row
+	if to, waits := s.awaited[r.Number]; waits {
+		to.row <- r.Row
 		delete(s.awaited, r.Number)
+	}
+}
+
+// sign is called by the goroutine that owns the state.
+func (s *surveys) sign(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case s.awaited[number].signs <- struct{}{}:
+	default: // nobody waits, or there is one that was not seen yet
 	}
 }
 
@@ -206,13 +234,34 @@ func (n *Node) answer(ctx context.Context) error {
 	for {
 		select {
 		case a := <-n.surveys.askers:
-			rowCtx, cancel := context.WithTimeout(ctx, surveyPatience-answerRoundTrip)
-			row := n.surveys.row(rowCtx)
-			cancel()
-			data := encode(packet{Mesh: n.View().Mesh, Tell: &reply{Number: a.Number, Row: encode(row)}})
-			n.sendReliably(a.From, a.at, data)
+			n.tellRow(ctx, a)
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// tellRow makes the row and sends it. Where that takes long, because a pass is
+// under way or the machine is busy, it says meanwhile that it is at it; by
+// datagram, as one that is lost is followed by others in time.
+func (n *Node) tellRow(ctx context.Context, a asker) {
+	limit := surveyPatience
+	if a.Patient {
+		limit = surveyLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit-answerRoundTrip)
+	defer cancel()
+	made := make(chan mesh.Row, 1)
+	go func() { made <- n.surveys.row(ctx) }()
+	signs := time.NewTicker(signEvery)
+	defer signs.Stop()
+	for {
+		select {
+		case row := <-made:
+			n.sendReliably(a.From, a.at, encode(packet{Mesh: n.View().Mesh, Tell: &reply{Number: a.Number, Row: encode(row)}}))
+			return
+		case <-signs.C:
+			n.sendPacket(a.From, a.at, packet{Mesh: n.View().Mesh, AtIt: a.Number})
 		}
 	}
 }

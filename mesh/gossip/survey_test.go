@@ -89,6 +89,18 @@ func TestASurveyIsAsFastAsTheHosts(t *testing.T) {
 	})
 }
 
+// h2 takes longer than a host that says nothing is waited for.
+func TestAHostThatIsAtItIsWaitedFor(t *testing.T) {
+	tm := newTestMesh(t)
+	release := make(chan struct{})
+	nodes := []*running{tm.startAnswering(1, 1, released()), tm.startAnswering(2, 7, release)}
+	eventually(t, "2 hosts", func() bool { return whole(nodes...) })
+	time.AfterFunc(surveyPatience+signEvery, func() { close(release) })
+	if survey, err := nodes[0].Survey(t.Context()); err != nil || answered(survey) != "h2:7" {
+		t.Errorf("%+v, %v", survey, err)
+	}
+}
+
 // A host that is busy with answers goes on with its own work.
 func TestQuestionsDoNotHoldAHostUp(t *testing.T) {
 	tm := newTestMesh(t)
@@ -126,7 +138,8 @@ func TestASurveyEndsWithItsContext(t *testing.T) {
 func TestAnswersOfOthersAreNotTaken(t *testing.T) {
 	s := newSurveys()
 	got := make(chan []byte, 1)
-	s.await(7, got)
+	s.await(7, awaited{row: got})
+	s.sign(7)
 	s.deliver(reply{Number: 8, Row: []byte("no")})
 	s.deliver(reply{Number: 7, Row: []byte("yes")})
 	s.deliver(reply{Number: 7, Row: []byte("again")})

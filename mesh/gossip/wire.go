@@ -28,6 +28,7 @@ type packet struct {
 	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
 	Ask     *question      `cbor:"7,keyasint,omitempty"`
 	Tell    *reply         `cbor:"8,keyasint,omitempty"`
+	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question that is being answered
 }
 
 // sum says what a host knows, in short. Who knows something else answers with

@@ -107,15 +107,19 @@ func usageOfAll(ctx context.Context, l *testenv.Lab) (map[*testenv.Host]hostUsag
 }
 
 func usageOfSwitch(h *testenv.Host) (used, error) {
-	text, err := os.ReadFile(filepath.Join(h.Dir, "ovs", "ovs-vswitchd.pid"))
-	if err != nil {
-		return used{}, err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	pid, err := pidOfSwitch(h)
 	if err != nil {
 		return used{}, err
 	}
 	return usage(pid)
+}
+
+func pidOfSwitch(h *testenv.Host) (int, error) {
+	text, err := os.ReadFile(filepath.Join(h.Dir, "ovs", "ovs-vswitchd.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // pause is for measurements that are about a time.

@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/gremesh/gremesh/testenv"
@@ -15,6 +17,10 @@ import (
 var binary string
 
 var gremesh = flag.String("gremesh", "", "the binary to run; empty: built with the race detector")
+
+// claims is for processes that share the tests among them: each test is run by
+// the first that comes to it.
+var claims = flag.String("claims", "", "a `folder` of processes that share the tests; empty: this one runs all")
 
 // atOnce bounds the labs that are up at the same time.
 var atOnce = make(chan struct{}, 2)
@@ -58,8 +64,22 @@ func start(t *testing.T, cfg testenv.Config) *testenv.Lab {
 	t.Parallel()
 	atOnce <- struct{}{}
 	t.Cleanup(func() { <-atOnce }) // after the lab's removal
+	claim(t)
 	cfg.Binary = binary
 	return testenv.Start(t, cfg)
+}
+
+// claim skips a test that another process has begun.
+func claim(t *testing.T) {
+	t.Helper()
+	if *claims == "" {
+		return
+	}
+	err := os.Mkdir(filepath.Join(*claims, t.Name()), 0o755)
+	if errors.Is(err, os.ErrExist) {
+		t.Skip("another guest runs it")
+	}
+	must(t, err)
 }
 
 // startMesh makes a lab whose hosts have formed a full mesh.

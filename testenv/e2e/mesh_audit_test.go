@@ -13,7 +13,6 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/testenv"
-	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
 // TestMeshAudit has one host tell what is wrong with all.
@@ -147,11 +146,7 @@ func watchPrintsLooks(t *testing.T, l *testenv.Lab) {
 // One that has just come may not be able to tell of itself yet.
 func leavingIsNoAlarm(t *testing.T, l *testenv.Lab) {
 	h1, h4 := l.Host(1), l.Host(4)
-	calm := []int{0}
-	if kernel.Inside() {
-		calm = []int{0, 3} // a pass takes longer there than an audit waits for it
-	}
-	noAlarmWhile(t, h1, calm, func() {
+	noAlarmWhile(t, h1, []int{0}, func() {
 		_, err := h4.Gremesh(t.Context(), "leave")
 		must(t, err)
 		must(t, h4.WaitAgent(t.Context()))

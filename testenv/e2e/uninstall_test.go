@@ -46,7 +46,7 @@ func furnish(t *testing.T, l *testenv.Lab) (before []snapshot) {
 	must(t, err)
 	must(t, l.Each(func(h *testenv.Host) error { return h.RestartDocker(ctx) }))
 	must(t, os.Remove(h3.DaemonJSON()))
-	run(t, h3, "ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev",
+	run(t, h3, "ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type="+l.Datapath(),
 		"--", "add-port", "br0", "theirs", "--", "set", "interface", "theirs", "type=internal",
 		"--", "set", "interface", "br0", "mtu_request=1490")
 	run(t, h3, "ip", "link", "set", "br0", "up")

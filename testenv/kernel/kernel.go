@@ -29,6 +29,8 @@ type Config struct {
 	Timeout time.Duration // of the whole run, from power-on; default 15 m
 
 	Stdout, Stderr io.Writer // of the command, as it comes; default: discard
+
+	place int // among guests side by side
 }
 
 // ErrBoot is what Run's error wraps where the guest has not come as far as to
@@ -107,7 +109,7 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	// process dies: this one has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err = onOneProcessor(vm.Start)
+	err = onOneProcessor(cfg.place, vm.Start)
 	consoles.started()
 	if err != nil {
 		return err
