@@ -66,6 +66,7 @@ demo: deps build bin/testenv ## three hosts find each other; N=5: five, KEEP=1: 
 	@bin/testenv demo -n $(N) $(if $(KEEP),--keep) --gremesh bin/gremesh
 
 bench: deps build bin/testenv ## gremesh beside what people use instead, into REPORT=; REPORT=docs: docs/benchmarks.md
+	@.ci/deps-bench
 	@bin/testenv bench --gremesh bin/gremesh --runs $(RUNS) --report $(REPORT)
 
 .PHONY: bin/testenv

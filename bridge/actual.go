@@ -10,8 +10,13 @@ import (
 type Actual struct {
 	Bridge Link // Docker's bridge
 	Port   Link // the OVS bridge's own device
+	// Stranger is the kind, ip-link(8), of a device that has the name of Port and
+	// is not Open vSwitch's; empty: there is none. Port does not exist then.
+	Stranger string
 	// Orphans were ports of a Bridge that was deleted, and are nobody's now.
 	Orphans []string
+	// Strays may have been, before this Kernel looked for the first time.
+	Strays []Stray
 	// Attached are the other devices enslaved to Bridge: containers' ends, in
 	// the kernel's order.
 	Attached   []string

@@ -51,7 +51,7 @@ func Diff(want Host, have Actual) []Change {
 	}
 	all = append(all, diffAddrs(want, have.Addrs)...)
 	all = append(all, diffPort(want, have.Port)...)
-	for _, name := range have.Orphans {
+	for _, name := range slices.Concat(have.Orphans, lost(have.Strays, want.Bip)) {
 		all = append(all, change("link "+name+" master", "", want.Bridge, setMaster{name, want.Bridge}))
 	}
 	all = append(all, diffPeers(want, have)...)

@@ -11,6 +11,9 @@
 // pool without being the bip. Everything works on the network namespace of the
 // calling process.
 //
-// A Kernel's methods may be called from any goroutine; it keeps no state but
-// the wake-up channel.
+// A Kernel's methods may be called from any goroutine. While its Run listens it
+// keeps copies of the tables that grow with the number of peers (tables.go): the
+// kernel's notices change them, and what this process itself has changed wakes
+// nobody. What a notice does not say, such as the routes that go with an address,
+// has them read as a whole by the next Observe; so does Refresh.
 package bridge

@@ -93,6 +93,9 @@ func (k *Kernel) Remember(ctx context.Context) error {
 		first := formerOf(have)
 		f = &first
 	}
+	if f.Sysctls == nil { // somebody has edited the file
+		f.Sysctls = make(map[string]string)
+	}
 	for _, path := range sysctlPaths(k.cfg.Bridge) {
 		if _, known := f.Sysctls[path]; !known {
 			f.Sysctls[path], fresh = have.Sysctls[path], true

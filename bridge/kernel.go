@@ -10,9 +10,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Config says which devices a Kernel looks at.
@@ -31,15 +32,22 @@ type Kernel struct {
 	changed    chan struct{}
 	sysctls    sysctls
 	litter     litter
+	tables     *tables
 	remembered atomic.Bool
 }
 
 // New returns a Kernel; nothing is started.
 func New(cfg Config) *Kernel {
-	return &Kernel{cfg: cfg, changed: make(chan struct{}, 1)}
+	k := &Kernel{cfg: cfg, changed: make(chan struct{}, 1)}
+	k.tables = newTables(cfg.Bridge, cfg.Port, k.signal)
+	return k
 }
 
-// Observe reads what the kernel has now.
+// Refresh has the next Observe read anew what else is kept by the kernel's notices.
+func (k *Kernel) Refresh() { k.tables.refresh() }
+
+// Observe returns what the kernel has now. While Run listens, what grows with the
+// number of peers is read as a whole every 30 s, and after Refresh.
 func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	if err := ctx.Err(); err != nil {
 		return Actual{}, err
@@ -66,7 +74,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		case k.cfg.Bridge:
 			bridge, have.Bridge = l, link(l, names)
 		case k.cfg.Port:
-			port, have.Port = l, link(l, names)
+			if have.Stranger = l.Type(); ofOpenVSwitch(l) {
+				port, have.Port, have.Stranger = l, link(l, names), ""
+			}
 		}
 	}
 	for _, l := range links {
@@ -80,6 +90,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			have.Orphans = append(have.Orphans, name)
 		}
 	}
+	if have.Strays, err = k.litter.strays(links); err != nil {
+		return Actual{}, err
+	}
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {
@@ -92,17 +105,12 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			return Actual{}, err
 		}
 	}
-	if err := have.observePeers(bridge, port); err != nil {
+	if err := k.tables.look(&have, bridge, port, names); err != nil {
 		return Actual{}, err
 	}
-
-	routes, err := listRoutes(names)
-	if err != nil {
-		return Actual{}, err
-	}
-	for _, r := range routes {
-		if r.Link == k.cfg.Bridge || r.Protocol == RouteProtocol {
-			have.Routes = append(have.Routes, r)
+	if have.Port.Master == have.Bridge.Name && bridge != nil && port != nil {
+		if have.Flood, err = flood(port); err != nil {
+			return Actual{}, err
 		}
 	}
 	return have, nil
@@ -117,6 +125,12 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	defer on.Close()
+	var steps []step
+	for _, c := range changes {
+		steps = append(steps, c.steps...)
+	}
+	k.tables.applying(steps)
+	defer k.tables.applying(nil)
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
@@ -133,6 +147,10 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 	k.sysctls.swap(now) // what they are now is no news
 	return errors.Join(append(errs, err)...)
 }
+
+// ofOpenVSwitch tells whether a device can be a bridge's own port: it is one of
+// the kernel's datapath, or, on the userspace datapath, a tap.
+func ofOpenVSwitch(l netlink.Link) bool { return l.Type() == "openvswitch" || l.Type() == "tuntap" }
 
 func link(l netlink.Link, names map[int]string) Link {
 	a := l.Attrs()
@@ -163,30 +181,23 @@ func addrs6(l netlink.Link) ([]netip.Prefix, error) {
 
 // listRoutes returns the unicast IPv4 routes of the main table.
 func listRoutes(names map[int]string) ([]Route, error) {
-	list, err := dump(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
+	messages, err := dump(func() ([][]byte, error) {
+		req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+		req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET}})
+		return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	var routes []Route
-	for _, r := range list {
-		if r.Type != syscall.RTN_UNICAST {
-			continue
+	for _, m := range messages {
+		message, err := readRoute(m)
+		if err != nil {
+			return nil, fmt.Errorf("list routes: %w", err)
 		}
-		index := r.LinkIndex
-		if len(r.MultiPath) > 0 {
-			index = r.MultiPath[0].LinkIndex
+		if r, is := unicast(message, names); is && message.Table == unix.RT_TABLE_MAIN && message.Flags&unix.RTM_F_CLONED == 0 {
+			routes = append(routes, r)
 		}
-		via, _ := netip.AddrFromSlice(r.Gw)
-		src, _ := netip.AddrFromSlice(r.Src)
-		routes = append(routes, Route{
-			Dst:      prefix(r.Dst),
-			Via:      via.Unmap(),
-			Link:     names[index],
-			Src:      src.Unmap(),
-			Onlink:   r.Flags&int(netlink.FLAG_ONLINK) != 0,
-			Protocol: int(r.Protocol),
-			Metric:   r.Priority,
-		})
 	}
 	return routes, nil
 }

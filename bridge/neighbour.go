@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -108,37 +107,6 @@ func (s setFlood) apply(on *session) error {
 		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 		return err
 	})
-}
-
-// observePeers reads what pins the peers' addresses.
-func (a *Actual) observePeers(bridge, port netlink.Link) error {
-	if bridge == nil {
-		return nil
-	}
-	index := bridge.Attrs().Index
-	list, err := dump(func() ([]netlink.Neigh, error) { return netlink.NeighList(index, netlink.FAMILY_V4) })
-	if err != nil {
-		return fmt.Errorf("list neighbours of %s: %w", bridge.Attrs().Name, err)
-	}
-	for _, n := range list {
-		if ip, ok := netip.AddrFromSlice(n.IP); ok && n.State&netlink.NUD_PERMANENT != 0 {
-			a.Neighbours = append(a.Neighbours, Neighbour{ip.Unmap(), n.HardwareAddr})
-		}
-	}
-	if port == nil || port.Attrs().MasterIndex != index {
-		return nil
-	}
-	list, err = dump(func() ([]netlink.Neigh, error) { return netlink.NeighList(port.Attrs().Index, unix.AF_BRIDGE) })
-	if err != nil {
-		return fmt.Errorf("list the forwarding database of %s: %w", bridge.Attrs().Name, err)
-	}
-	for _, n := range list {
-		if n.MasterIndex == index && n.State&netlink.NUD_NOARP != 0 && n.Vlan == 0 {
-			a.FDB = append(a.FDB, n.HardwareAddr)
-		}
-	}
-	a.Flood, err = flood(port)
-	return err
 }
 
 // flood reads the flags of a bridge port.

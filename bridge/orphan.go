@@ -15,6 +15,7 @@ type litter struct {
 	mu     sync.Mutex
 	bridge int   // index of the bridge; 0: none was seen yet
 	ports  []int // indexes of its ports when last seen
+	used   bool  // a container's end was seen in it
 }
 
 // orphans are the devices that were ports of a bridge which is gone, and are
@@ -38,6 +39,7 @@ func (m *litter) orphans(bridge netlink.Link, links []netlink.Link) []string {
 	for _, l := range links {
 		if l.Attrs().MasterIndex == m.bridge {
 			m.ports = append(m.ports, l.Attrs().Index)
+			m.used = m.used || l.Type() == "veth"
 		}
 	}
 	return nil

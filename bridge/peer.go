@@ -39,7 +39,13 @@ type Neighbour struct {
 }
 
 // pinned tells whether an entry is of the form that gremesh makes.
-func (n Neighbour) pinned() bool { return n.IP.Is4() && n.MAC.String() == MAC(n.IP).String() }
+func (n Neighbour) pinned() bool { return isPinned(n.MAC, n.IP) }
+
+// isPinned tells whether a MAC address is the one that is made from an address.
+func isPinned(mac net.HardwareAddr, ip netip.Addr) bool {
+	made, ok := pinnedIP(mac)
+	return ok && made == ip
+}
 
 // routes are the host's: the aggregate, which leads what no peer has to an
 // end on docker0, and one to each peer.
@@ -49,19 +55,27 @@ func (h Host) routes() []Route {
 	}
 	all := []Route{{Dst: h.Pool, Link: h.Bridge, Protocol: RouteProtocol}}
 	for _, p := range h.Peers {
-		r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
-		if p.Via.IsValid() {
-			// From an address of the pool: others are not accepted there.
-			r.Via, r.Link, r.Src, r.Onlink = p.Via, p.Link, h.Bip.Addr(), false
-		}
-		all = append(all, r)
+		all = append(all, h.routeTo(p))
 	}
 	return all
+}
+
+func (h Host) routeTo(p Peer) Route {
+	r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
+	if p.Via.IsValid() {
+		// From an address of the pool: others are not accepted there.
+		r.Via, r.Link, r.Src, r.Onlink = p.Via, p.Link, h.Bip.Addr(), false
+	}
+	return r
 }
 
 // diffRoutes makes the routes what they should be. One that another program
 // made is as good as ours where it does the same, and never taken away.
 func diffRoutes(want Host, have []Route) []Change {
+	want.Peers, have = unsettled(want.Peers, have, Peer.subnetNumber, Route.dstNumber, func(p Peer, r Route) bool {
+		w := want.routeTo(p)
+		return r.Dst == w.Dst && r.Metric == 0 && (r == w || r.serves(w))
+	})
 	missing := make(map[netip.Prefix]Route)
 	for _, r := range want.routes() {
 		missing[r.Dst] = r
@@ -107,6 +121,9 @@ func diffPeers(want Host, have Actual) []Change {
 }
 
 func diffNeighbours(want Host, have []Neighbour) []Change {
+	want.Peers, have = unsettled(want.Peers, have, Peer.bipNumber, Neighbour.number, func(p Peer, n Neighbour) bool {
+		return n.IP == p.Bip.Addr() && isPinned(n.MAC, n.IP)
+	})
 	is := make(map[netip.Addr]Neighbour)
 	for _, n := range have {
 		is[n.IP] = n
@@ -137,6 +154,11 @@ func (h Host) owns(ip netip.Addr) bool { return !h.Pool.IsValid() || h.Pool.Cont
 func diffFDB(want Host, have Actual) []Change {
 	if !have.Port.Exists {
 		return nil
+	}
+	if have.Port.Master == want.Bridge {
+		want.Peers, have.FDB = unsettled(want.Peers, have.FDB, Peer.macNumber, macNumber, func(p Peer, mac net.HardwareAddr) bool {
+			return isPinned(mac, p.Bip.Addr())
+		})
 	}
 	is, wanted := make(map[string]bool), make(map[string]bool)
 	flood := have.Flood

@@ -228,3 +228,16 @@ func TestASysctlThatIsLearntLaterIsAdded(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestAHostFileWithoutSysctlsIsCompleted(t *testing.T) {
+	k := namespace(t)
+	if err := os.WriteFile(filepath.Join(k.cfg.StateDir, StateFile), []byte(`{"bridge": {"exists": false}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Remember(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := k.Former(); err != nil || f.Sysctls[sysctlForward] != "0" {
+		t.Errorf("got %+v, %v", f, err)
+	}
+}

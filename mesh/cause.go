@@ -16,9 +16,9 @@ import (
 )
 
 // Who else changes the things that we keep, by the names of their processes.
+// ovsdb-server is none of them: what a database has, it has after a restart.
 const (
 	dockerd  = "dockerd"
-	database = "ovsdb-server"
 	vswitchd = "ovs-vswitchd"
 )
 
@@ -26,8 +26,7 @@ const (
 	viewChanged  = "the mesh has changed"
 	unknownCause = "changed by another program" // for the desired state is what it was
 	// settling is how long after its start a program may still be changing
-	// things that a pass has seen in order meanwhile. A database is what it is
-	// from its start on.
+	// things that a pass has seen in order meanwhile.
 	settling = 5 * time.Second
 )
 
@@ -65,7 +64,7 @@ type young func(name string) bool
 func youngerThan(since time.Duration, ages func() map[string]time.Duration) young {
 	return func(name string) bool {
 		age, runs := ages()[name]
-		return runs && (age < since+settling && name != database || age < since)
+		return runs && age < since+settling
 	}
 }
 
@@ -90,10 +89,8 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	switch {
 	case now.want.Mesh != last.want.Mesh:
 		return "this host is in another mesh"
-	case !now.have.Bridge.Exists && len(now.have.Ports) == 0 && len(last.have.Ports) > 0 && started(database):
+	case now.have.Database != last.have.Database:
 		return "the database of Open vSwitch was emptied"
-	case started(database):
-		return database + " was restarted"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
 	case strings.HasPrefix(d.Object, "fdb ") && started(vswitchd):
@@ -135,8 +132,10 @@ func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
 // they had to move to another.
 func viewCause(last, now View, id, first string) string {
 	switch {
-	case now.Self.Cut != last.Self.Cut:
+	case now.Self.Cut && !last.Self.Cut, now.Lost && !last.Lost:
 		return "this host has lost its subnet to another"
+	case last.Self.Cut && !now.Self.Cut, last.Lost && !now.Lost:
+		return "this host has another subnet"
 	case now.Self.Underlay != last.Self.Underlay:
 		return fmt.Sprintf("this host moved to %s", now.Self.Underlay)
 	}

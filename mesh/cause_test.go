@@ -39,16 +39,8 @@ func TestCauses(t *testing.T) {
 			func(w *world) { w.ovs.Ports[0].Protected = false }, map[string]time.Duration{vswitchd: time.Second, dockerd: time.Second},
 			map[string]string{"port gre43 protected": unknownCause},
 		},
-		"a port is lost with a restart of the database": {
-			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Second},
-			map[string]string{"port gre44": "ovsdb-server was restarted"},
-		},
-		"a database that the last pass has seen is no cause": {
-			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Minute + time.Second},
-			map[string]string{"port gre44": unknownCause},
-		},
-		"a restart of long ago is no cause": {
-			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{database: time.Hour, vswitchd: time.Hour},
+		"a port is deleted right after ovsdb-server was restarted": {
+			func(w *world) { w.ovs.Ports = w.ovs.Ports[:1] }, map[string]time.Duration{"ovsdb-server": time.Second},
 			map[string]string{"port gre44": unknownCause},
 		},
 		"the forwarding table has an entry too many": {
@@ -61,14 +53,22 @@ func TestCauses(t *testing.T) {
 		},
 		"the database is emptied": {
 			func(w *world) {
-				w.ovs, w.kernel.Port = ovsdb.Actual{}, bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+				w.ovs = ovsdb.Actual{Database: "a new one"}
+				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			},
-			map[string]time.Duration{database: time.Second, vswitchd: time.Second},
+			map[string]time.Duration{vswitchd: time.Second},
+			map[string]string{"*": "the database of Open vSwitch was emptied"},
+		},
+		"the database is emptied, and others have made their bridge anew": {
+			func(w *world) {
+				w.ovs = ovsdb.Actual{Database: "a new one", Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
+				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+			}, nil,
 			map[string]string{"*": "the database of Open vSwitch was emptied"},
 		},
 		"br0 is deleted beside a bridge of others": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
+				w.ovs = ovsdb.Actual{Database: w.ovs.Database, Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
@@ -76,7 +76,7 @@ func TestCauses(t *testing.T) {
 		},
 		"br0 is deleted, and was the only bridge": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{}
+				w.ovs = ovsdb.Actual{Database: w.ovs.Database}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",

@@ -70,7 +70,7 @@ func TestAHostWhoseDockerHasAnotherBipTakesNoDirectPackets(t *testing.T) {
 	if w.open {
 		t.Error("the others are told that direct packets get through, while Docker has not been restarted")
 	}
-	l.restarts.group.Wait()
+	afterRestart(t, l)
 	pass(t, l)
 	if w.docker.Stale || !w.open {
 		t.Errorf("Docker is restarted: %v, and the others are told so: %v", !w.docker.Stale, w.open)

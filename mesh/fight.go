@@ -22,8 +22,20 @@ const (
 	lastPause   = 10 * time.Second
 )
 
+// sweepEvery is how often those are forgotten that were put right and are no
+// fight: after a thousand peers have joined they are some thousand.
+const sweepEvery = 10 * time.Second
+
 // fights are the objects that were put right lately.
-type fights map[string]*fight
+type fights struct {
+	all   map[string]*fight
+	begun map[string]*fight // those of all over which there is a fight
+	swept time.Time
+}
+
+func newFights() *fights {
+	return &fights{all: make(map[string]*fight), begun: make(map[string]*fight)}
+}
 
 // fight is one of them.
 type fight struct {
@@ -48,12 +60,13 @@ func longestPause(object string) time.Duration {
 
 // mended counts differences that were put right. It returns those over which a
 // fight has thereby begun.
-func (f fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift) {
+func (f *fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift) {
 	for _, d := range what {
-		one := f[d.Object]
+		one := f.all[d.Object]
 		if one == nil || one.should != d.Should {
 			one = &fight{should: d.Should}
-			f[d.Object] = one
+			f.all[d.Object] = one
+			delete(f.begun, d.Object)
 		}
 		one.seen = now
 		one.count++
@@ -65,7 +78,7 @@ func (f fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift)
 		}
 		one.mends = slices.DeleteFunc(one.mends, func(t time.Time) bool { return now.Sub(t) > fightWithin })
 		if one.count, one.since = len(one.mends), one.mends[0]; one.count == fightAfter {
-			one.pause = firstPause
+			one.pause, f.begun[d.Object] = firstPause, one
 			begun = append(begun, d)
 		}
 	}
@@ -75,10 +88,10 @@ func (f fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift)
 // postponed tells which of a part's differences are to be left for now, and when
 // the first of them is due; zero: none is left. What can't succeed before
 // something that is postponed is postponed, too.
-func (f fights) postponed(now time.Time, found []drift.Drift) (left []bool, due time.Time) {
+func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due time.Time) {
 	left = make([]bool, len(found))
 	for i, d := range found {
-		one := f[d.Object]
+		one := f.all[d.Object]
 		if one == nil {
 			continue
 		}
@@ -115,22 +128,25 @@ func needs(object string, other drift.Drift) bool {
 }
 
 // forget leaves those alone that have been as they should be for a while.
-func (f fights) forget(now time.Time) {
-	maps.DeleteFunc(f, func(_ string, one *fight) bool { return now.Sub(one.seen) >= fightOver })
+func (f *fights) forget(now time.Time) {
+	over := func(_ string, one *fight) bool { return now.Sub(one.seen) >= fightOver }
+	for object, one := range f.begun {
+		if over(object, one) {
+			delete(f.all, object)
+			delete(f.begun, object)
+		}
+	}
+	if now.Sub(f.swept) >= sweepEvery {
+		maps.DeleteFunc(f.all, over)
+		f.swept = now
+	}
 }
 
 // problems tells of each fight, sorted by object.
-func (f fights) problems() []Problem {
+func (f *fights) problems() []Problem {
 	var problems []Problem
-	var fought []string
-	for object, one := range f {
-		if one.pause > 0 {
-			fought = append(fought, object)
-		}
-	}
-	slices.Sort(fought)
-	for _, object := range fought {
-		one := f[object]
+	for _, object := range slices.Sorted(maps.Keys(f.begun)) {
+		one := f.begun[object]
 		should := one.should
 		if should == "" {
 			should = "nothing: it should not exist"

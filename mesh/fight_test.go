@@ -30,7 +30,7 @@ func TestFights(t *testing.T) {
 		"over protected":           {drift.Drift{Object: "port gre43 protected", Should: "true"}, 10 * time.Millisecond, time.Minute, 5 + 60, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, now, mends := make(fights), time.Unix(1e9, 0), 0
+			f, now, mends := newFights(), time.Unix(1e9, 0), 0
 			for end := now.Add(c.lasts); now.Before(end); now = now.Add(c.every) {
 				f.forget(now)
 				if left, _ := f.postponed(now, []drift.Drift{c.what}); !left[0] {
@@ -41,7 +41,7 @@ func TestFights(t *testing.T) {
 			if mends < c.mends-1 || mends > c.mends || (len(f.problems()) > 0) != c.fought {
 				t.Errorf("put right %d times, want %d; %+v", mends, c.mends, f.problems())
 			}
-			if f.forget(now.Add(fightOver)); len(f) > 0 {
+			if f.forget(now.Add(fightOver)); len(f.all) > 0 {
 				t.Errorf("it is not forgotten: %+v", f.problems())
 			}
 		})
@@ -49,7 +49,7 @@ func TestFights(t *testing.T) {
 }
 
 func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
-	f, now := make(fights), time.Unix(1e9, 0)
+	f, now := newFights(), time.Unix(1e9, 0)
 	d := drift.Drift{Object: "route 172.17.0.0/16", Should: "there"}
 	f.mended(now, d) // long before
 	now = now.Add(fightWithin + time.Second)
@@ -65,7 +65,7 @@ func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
 }
 
 func TestAChangeOfMindIsNoFight(t *testing.T) {
-	f, now := make(fights), time.Unix(1e9, 0)
+	f, now := newFights(), time.Unix(1e9, 0)
 	for i := range 20 {
 		d := drift.Drift{Object: "port gre43", Should: strings.Repeat("x", i)}
 		if left, _ := f.postponed(now, []drift.Drift{d}); left[0] || len(f.mended(now, d)) > 0 {
@@ -91,7 +91,7 @@ func TestWhatNeedsAPostponedObjectIsPostponedWithIt(t *testing.T) {
 		"something else":    {gone("port gre99"), []drift.Drift{gone("port gre43")}, []bool{false}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, now := make(fights), time.Unix(1e9, 0)
+			f, now := newFights(), time.Unix(1e9, 0)
 			for range fightAfter {
 				f.mended(now, c.fought)
 			}

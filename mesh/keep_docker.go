@@ -61,15 +61,16 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 			Do:   "nothing, if tunnels will do: gremesh restarts no Docker for this alone",
 		})
 	}
-	if have.Stale && !then.IsZero() {
+	since, underWay := l.restarts.underWay()
+	if have.Stale && !underWay && !then.IsZero() {
 		mends.due = sooner(mends.due, then)
 		return false, append(problems, Problem{What: "Docker is about to be restarted: the paths to the other hosts are being measured"}), nil
 	}
 	if have.Stale && l.restarts.due(want) {
 		l.beReady() // systemd would not restart a unit that waits for this one
-		l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) })
+		since, underWay = l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) }), true
 	}
-	if since, yes := l.restarts.underWay(); yes {
+	if underWay {
 		return false, append(problems, Problem{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}), nil
 	}
 	if !have.Stale {

@@ -26,6 +26,7 @@ func (l *Loop) resync(now time.Time) (again time.Time) {
 	if now.Sub(l.anew) >= resyncEvery {
 		l.anew, l.seen = now, seen{}
 		l.cfg.Switch.Refresh()
+		l.cfg.Kernel.Refresh()
 	}
 	return l.anew.Add(resyncEvery)
 }

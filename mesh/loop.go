@@ -24,6 +24,7 @@ type LoopConfig struct {
 	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
+	Memory     *Memory
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a
 	// lease, or before Docker is restarted in it. systemd holds Docker back
@@ -56,14 +57,14 @@ type Loop struct {
 	open   bool                   // Docker lets packets through that come without a tunnel
 	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
 	hides  bool                   // and nothing keeps it from that
-	fights fights
+	fights *fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
 	met      int       // peers that the last pass knew of
 	metAt    time.Time // since when they are so many
 
 	fallbacks   *fallbacks // guarded by busy
-	scenes      scenes
+	scenes      *scenes
 	seen        seen
 	undisturbed bool // nothing has said since the last pass that Docker, the packet filter or the kernel may have changed
 }
@@ -97,7 +98,7 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: newRestarts(), paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: make(fights),
+		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: newFights(),
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
@@ -109,9 +110,8 @@ func NewLoop(cfg LoopConfig) *Loop {
 
 // Run makes passes until ctx ends: whenever something may have changed, and
 // every 30 s; after one that failed, not before a pause of up to a second. What it has made stays
-// when it ends. It waits for a restart of Docker that is under way.
+// when it ends, and a restart of Docker that is under way goes on: see Memory.
 func (l *Loop) Run(ctx context.Context) error {
-	defer l.restarts.group.Wait()
 	if l.cfg.Direct {
 		var paths sync.WaitGroup
 		defer paths.Wait()

@@ -105,6 +105,10 @@ func (f fakeSwitch) Reconsider(context.Context) error {
 }
 func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
+	if !f.view.Self.Subnet.IsValid() {
+		f.ovs.Ports = nil
+		return nil
+	}
 	f.ovs = ovsAsPlanned(f.view)
 	return nil
 }
@@ -116,6 +120,8 @@ func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
 	f.kernelSeen++
 	return f.kernel, nil
 }
+func (f fakeKernel) Refresh() {}
+
 func (f fakeKernel) Echo(context.Context, netip.Addr, netip.Addr) error { return f.echo }
 func (f fakeKernel) Remember(context.Context) error                     { return f.forgetful }
 func (f fakeKernel) Changed() <-chan struct{}                           { return f.kernelWoken }
@@ -141,16 +147,22 @@ func (f fakeDocker) Apply(context.Context, []docker.Change) error {
 }
 func (f fakeDocker) Changed() <-chan struct{} { return nil }
 func (f fakeDocker) Restart(ctx context.Context) error {
-	f.made.busy.Lock() // the world changes between passes only
-	f.restarts++
-	f.made.busy.Unlock()
+	f.betweenPasses(func() { f.restarts++ })
 	err := f.restart(ctx)
 	if err == nil {
-		f.made.busy.Lock()
-		defer f.made.busy.Unlock()
-		f.takes()
+		f.betweenPasses(f.takes)
 	}
 	return err
+}
+
+// betweenPasses changes the world, which happens then only.
+func (w *world) betweenPasses(change func()) {
+	w.mu.Lock()
+	made := w.made
+	w.mu.Unlock()
+	made.busy.Lock()
+	defer made.busy.Unlock()
+	change()
 }
 
 type fakeNAT struct{ *world }
@@ -193,7 +205,7 @@ func natAsPlanned(view View, said masq.FileState) masq.Actual {
 
 func ovsAsPlanned(view View) ovsdb.Actual {
 	desired, _ := Plan(testConfig(), view, Keep{testHost(2).ID: true, testHost(3).ID: true})
-	have := ovsdb.Actual{Bridge: ovsdb.Bridge{
+	have := ovsdb.Actual{Database: "as planned", Bridge: ovsdb.Bridge{
 		Name: "br0", Exists: true, Ours: true, Mesh: view.Mesh, FailMode: "standalone", MTU: 1462, OfPort: 65534,
 	}}
 	for i, t := range desired.Switch.Tunnels {
@@ -232,23 +244,39 @@ func planned(peers ...Host) *world {
 	return w
 }
 
-func (w *world) loop() *Loop {
-	w.made = NewLoop(LoopConfig{
+func (w *world) loop() *Loop { return w.loopWith(NewMemory()) }
+
+// loopAfter is the one that follows on another when this host has moved.
+func (w *world) loopAfter(last *Loop) *Loop { return w.loopWith(last.cfg.Memory) }
+
+func (w *world) loopWith(memory *Memory) *Loop {
+	made := NewLoop(LoopConfig{
 		Config: testConfig(), Membership: fakeMembership{w}, Switch: fakeSwitch{w}, Kernel: fakeKernel{w}, Docker: fakeDocker{w},
 		NAT: fakeNAT{w}, Masquerade: fakeMasquerade{w},
 		History: fakeHistory{w}, Ages: func(...string) (map[string]time.Duration, error) { w.searched++; return w.ages, nil },
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
+		Memory: memory,
+		Log:    slog.New(slog.NewTextHandler(&w.log, nil)), Ready: func() { w.readied++ },
 	})
-	w.made.patience = time.Time{} // in most tests no path is measured
-	return w.made
+	made.patience = time.Time{} // in most tests no path is measured
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.made = made
+	return made
 }
 
 // pass makes one and waits for the restart of Docker that it may have begun.
 func pass(t *testing.T, l *Loop) bool {
 	t.Helper()
 	ok, _ := l.pass(t.Context())
-	l.restarts.group.Wait()
+	afterRestart(t, l)
 	return ok
+}
+
+func afterRestart(t *testing.T, l *Loop) {
+	t.Helper()
+	if err := l.restarts.wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 func (w *world) says(l *Loop, words string) bool {

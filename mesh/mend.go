@@ -22,7 +22,7 @@ type mends struct {
 func (m *mends) young(ages Ages, since time.Time) young {
 	return youngerThan(time.Since(since), func() map[string]time.Duration {
 		if !m.asked {
-			m.ages, _ = ages(dockerd, database, vswitchd) // unknown, they are no cause
+			m.ages, _ = ages(dockerd, vswitchd) // unknown, they are no cause
 			m.asked = true
 		}
 		return m.ages

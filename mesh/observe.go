@@ -118,6 +118,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		return audit
 	}
 	l.cfg.Switch.Refresh()
+	l.cfg.Kernel.Refresh()
 	unknown := func(err error) { audit.Problems = append(audit.Problems, Problem{What: err.Error()}) }
 
 	ovs, err := l.cfg.Switch.Observe(ctx)

@@ -37,6 +37,7 @@ type Switch interface {
 type Kernel interface {
 	Remember(context.Context) error // comes before the first change to this host
 	Observe(context.Context) (bridge.Actual, error)
+	Refresh() // has the next Observe read anew what it keeps by the kernel's notices
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
 	Echo(ctx context.Context, from, to netip.Addr) error // nil when it is answered

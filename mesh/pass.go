@@ -7,7 +7,6 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -59,6 +58,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	desired, problems := l.planned(view, keep, ovs)
 	l.tellNAT()
 	if desired == nil {
+		if switchSeen {
+			if err := l.cutOff(ovsCtx, now, view, ovs, &mends); err != nil {
+				fail(err)
+			}
+		}
 		l.cfg.Membership.Report(TunnelCount{})
 		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
 		return len(failures) == 0, again
@@ -70,6 +74,9 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return false, again
 	}
 	problems = slices.Clip(problems) // they are kept
+	if err := l.letGo(ctx, desired.Host, &mends); err != nil {
+		fail(err)
+	}
 	if switchSeen {
 		var more []Problem
 		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, desired, &mends); err != nil {
@@ -108,6 +115,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	problems = append(problems, stranger(desired.Host.Port, host.Stranger)...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
@@ -118,7 +126,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 }
 
 // tunnelsFirst reports whether the mesh has changed since the pass began, as it
-// does when many hosts start at once: then the next pass comes at once, and what
+// does when many hosts start at once: then the next pass comes soon, and what
 // is left of this one, Docker and the packet filter, which take longer, and the
 // kernel, after it. That happens a few times in a row at the most.
 func (l *Loop) tunnelsFirst() bool {
@@ -153,19 +161,9 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	left := now
 	changes, whole := due(l, mends, bridge.Diff(want, have), func(c bridge.Change) drift.Drift { return c.Drift })
 	if len(changes) > 0 {
-		began := time.Now()
-		if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
+		if err := l.applyHost(ctx, now, changes, mends); err != nil {
 			return bridge.Actual{}, err
 		}
-		var made []history.Change
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.host; last != nil {
-				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Drift)
-			}
-			made = append(made, l.mended(c.Drift, began, cause))
-		}
-		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
 			return bridge.Actual{}, err
 		}

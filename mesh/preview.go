@@ -50,6 +50,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	var here machine
 	var err error
 	c.Switch.Refresh()
+	c.Kernel.Refresh()
 	if here.ovs, err = c.Switch.Observe(ctx); err != nil {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
@@ -73,6 +74,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
 	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
+	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
 		p.Problems = append(p.Problems, Problem{What: conflict.Object + ": " + conflict.What, Do: conflict.Do})
 	}

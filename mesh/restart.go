@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 const (
 	restartTimeout = 2 * time.Minute // dockerd may take long to stop its containers
 	firstWait      = 30 * time.Second
-	lastWait       = 10 * time.Minute
+	longestWait    = 10 * time.Minute
 	restartMemory  = time.Hour
 )
 
@@ -20,13 +21,12 @@ const (
 // takes long and neither a pass nor an audit should wait for it.
 type restarts struct {
 	ended chan struct{} // capacity 1: one has ended
-	group sync.WaitGroup
-
 	mu    sync.Mutex
 	want  docker.Settings // what the last one was for
 	began time.Time       // of the one under way; zero: none is
+	over  chan struct{}   // closed when the last one has ended; nil: none was
 	last  time.Time       // when the last one ended
-	wait  time.Duration   // from then to the next
+	pause time.Duration   // from then to the next
 	err   error           // of the last one, until Docker is no longer stale
 }
 
@@ -35,29 +35,47 @@ func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
 // begin runs a restart, which outlives ctx: a command that stops Docker and
 // starts it again must not be killed in between. The wait after it grows also
 // when it succeeds: every restart stops containers, and something else may undo
-// what each was for.
-func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) {
+// what each was for. It returns when the restart began.
+func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) (began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.began, r.want = time.Now(), want
+	r.began, r.want, r.over = time.Now(), want, make(chan struct{})
 	if r.began.Sub(r.last) > restartMemory {
-		r.wait = 0
+		r.pause = 0
 	}
-	r.wait = min(max(firstWait, 2*r.wait), lastWait)
-	r.group.Go(func() {
+	r.pause = min(max(firstWait, 2*r.pause), longestWait)
+	go func() { // wait is for whoever must not end before
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 		defer cancel()
 		r.end(restart(ctx))
-	})
+	}()
+	return r.began
 }
 
 func (r *restarts) end(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.began, r.last, r.err = time.Time{}, time.Now(), err
+	close(r.over)
 	select {
 	case r.ended <- struct{}{}:
 	default:
+	}
+}
+
+// wait returns when none is under way, or with ctx's error.
+func (r *restarts) wait(ctx context.Context) error {
+	r.mu.Lock()
+	over := r.over
+	r.mu.Unlock()
+	if over == nil {
+		return nil
+	}
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for Docker's restart: %w", ctx.Err())
 	}
 }
 
@@ -73,7 +91,7 @@ func (r *restarts) underWay() (since time.Time, yes bool) {
 func (r *restarts) due(want docker.Settings) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || time.Since(r.last) >= r.wait)
+	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || time.Since(r.last) >= r.pause)
 }
 
 // failure is why the last one failed; nil where it did not or was not tried.

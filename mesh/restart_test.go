@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/history"
 )
 
 func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
@@ -30,7 +32,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 	l := w.loop()
 	pass(t, l)
 	pass(t, l)
-	if w.restarts != 1 || strings.Join(w.applied, " ") != "docker kernel" {
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "kernel docker" {
 		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
 	}
 }
@@ -96,7 +98,9 @@ func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
 	})
 }
 
-func TestARestartOutlivesTheLoopThatWaitsForIt(t *testing.T) {
+// A host that moves gets another Loop at once, be Docker's restart as slow as it
+// likes.
+func TestARestartOutlivesTheLoopAndTheNextOneWaitsForItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
 		whole := false
@@ -108,10 +112,37 @@ func TestARestartOutlivesTheLoopThatWaitsForIt(t *testing.T) {
 			}
 			return ctx.Err()
 		}
+		w.takes = func() { w.docker.Stale, w.kernel = false, kernelAsPlanned() }
+		began := time.Now()
 		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 		defer stop()
-		if err := w.loop().Run(ctx); err != nil || !whole {
+		first := w.loop()
+		if err := first.Run(ctx); err != nil || time.Since(began) != 5*time.Second {
+			t.Errorf("it ended after %s, %v", time.Since(began), err)
+		}
+
+		w.view.Self.Underlay = netip.MustParseAddr("192.168.248.99")
+		second := w.loopAfter(first)
+		second.patience = time.Now().Add(measuredBy)
+		ctx, stop = context.WithTimeout(t.Context(), 56*time.Second)
+		defer stop()
+		done := make(chan error, 1)
+		go func() { done <- second.Run(ctx) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !w.says(second, "Docker is being restarted (since ") || w.restarts != 1 {
+			t.Errorf("%d restarts, %+v", w.restarts, second.Status(t.Context()).Problems)
+		}
+		if err := <-done; err != nil || !whole {
 			t.Errorf("the command was killed, %v", err)
+		}
+		if !slices.ContainsFunc(w.history, func(c history.Change) bool {
+			return c.Object == "interface gre43 options:local_ip" && c.Cause == "this host moved to 192.168.248.99"
+		}) {
+			t.Errorf("%+v", w.history)
+		}
+		if w.says(second, "ocker") || w.restarts != 1 {
+			t.Errorf("its end did not wake the loop: %d restarts, %+v", w.restarts, second.Status(t.Context()).Problems)
 		}
 	})
 }
@@ -159,7 +190,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 					pass(t, l)
 					time.Sleep(10 * time.Second)
 				}
-				if strings.Join(w.applied, " ") != "docker kernel" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
+				if strings.Join(w.applied, " ") != "kernel docker" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
 					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
 				}
 				if !w.says(l, "dockerd still runs with the settings from before") {

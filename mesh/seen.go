@@ -79,11 +79,25 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 // sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
 // have does not matter to it.
 func sameMesh(a, b View) bool {
-	a.Self.Tunnels = b.Self.Tunnels
-	return a.Mesh == b.Mesh && a.Self == b.Self && slices.EqualFunc(a.Peers, b.Peers, func(x, y Host) bool {
-		x.Tunnels = y.Tunnels
-		return x == y
-	})
+	if a.Mesh != b.Mesh || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
+		return false
+	}
+	for i := range a.Peers {
+		if !sameHere(&a.Peers[i], &b.Peers[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameHere tells whether a host is the same but for the number of its tunnels.
+func sameHere(a, b *Host) bool {
+	if a.Tunnels == b.Tunnels {
+		return *a == *b
+	}
+	other := *b
+	other.Tunnels = a.Tunnels
+	return *a == other
 }
 
 // ours are gremesh's ports, by the ID of their peers.

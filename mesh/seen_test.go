@@ -48,12 +48,12 @@ func TestWhatWasSeenMakesNoDifference(t *testing.T) {
 			}
 			w.applied = nil
 			l.undisturbed = !disturbed
-			clear(l.fights) // which remember what was mended, as they should
+			l.fights = newFights() // which remember what was mended, as they should
 			l.pass(t.Context())
-			l.restarts.group.Wait()
+			afterRestart(t, l)
 			other := anew.loop()
 			other.pass(t.Context())
-			other.restarts.group.Wait()
+			afterRestart(t, other)
 			if d := cmp.Diff(anew.applied, w.applied); d != "" {
 				rt.Errorf("applied anew (-), and by what was seen (+):\n%s", d)
 			}

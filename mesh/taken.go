@@ -27,6 +27,17 @@ func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
 	return problems
 }
 
+// stranger is the problem that somebody else's device has the name of the switch.
+func stranger(name, kind string) []Problem {
+	if kind == "" {
+		return nil
+	}
+	return []Problem{{
+		What: fmt.Sprintf("device %s is not Open vSwitch's: it is of the kind %s, and is left alone; so there is no way from Docker's bridge into the tunnels", name, kind),
+		Do:   fmt.Sprintf("ovs.bridge: another name, or give the device another one; then ip -d link show %s says openvswitch, or tun", name),
+	}}
+}
+
 // takes tells whether what comes by the tunnel fits the device (ip_tunnel_lookup
 // in Linux's net/ipv4/ip_tunnel.c).
 func takes(g bridge.Gretap, t ovsdb.Tunnel) bool {

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/gremesh/gremesh/bridge"
@@ -48,5 +49,14 @@ func TestADeviceThatTakesAPeersPacketsIsNamed(t *testing.T) {
 	pass(t, l)
 	if !w.says(l, "device old takes the GRE packets of h2 (192.168.248.140)") {
 		t.Errorf("%+v", l.Status(t.Context()).Problems)
+	}
+}
+
+func TestADeviceOfTheSwitchsNameThatIsAnothersIsTold(t *testing.T) {
+	if got := stranger("br0", ""); got != nil {
+		t.Errorf("got %v", got)
+	}
+	if got := stranger("br0", "bridge"); len(got) != 1 || !strings.Contains(got[0].What, "device br0 is not Open vSwitch's: it is of the kind bridge") {
+		t.Errorf("got %v", got)
 	}
 }

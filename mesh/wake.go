@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,19 @@ const (
 	// host that joins should have its tunnels at once.
 	meshQuiet      = 10 * time.Millisecond
 	meshImpatience = 100 * time.Millisecond
+	// As long as others are about to get their subnets, more is to come, and
+	// each change of its ports has ovs-vswitchd go through all that it has.
+	formingQuiet      = 100 * time.Millisecond
+	formingImpatience = time.Second
 )
+
+// pace is for how long events of the mesh are gathered.
+func pace(view View) (quiet, impatience time.Duration) {
+	if slices.ContainsFunc(view.Peers, func(h Host) bool { return h.Liveness == Alive && !h.Subnet.IsValid() }) {
+		return formingQuiet, formingImpatience
+	}
+	return meshQuiet, meshImpatience
+}
 
 // longestDeaf is how long the pause after a failure is at most during which
 // events are not listened to.
@@ -25,17 +38,17 @@ const longestDeaf = time.Second
 
 // gathering is what has come of one kind of events, and when they are due.
 type gathering struct {
-	quiet, impatience time.Duration
-	deadline          time.Time
-	due               time.Time // zero: none has come
+	began time.Time // zero: none has come
+	due   time.Time
 }
 
 // add counts an event that comes now.
-func (g *gathering) add(now time.Time) {
-	if g.deadline.IsZero() {
-		g.deadline = now.Add(g.impatience)
+func (g *gathering) add(quiet, impatience time.Duration) {
+	now := time.Now()
+	if g.began.IsZero() {
+		g.began = now
 	}
-	g.due = sooner(now.Add(g.quiet), g.deadline)
+	g.due = sooner(now.Add(quiet), g.began.Add(impatience))
 }
 
 // sleep returns when there is reason for another pass: an event, with those
@@ -44,9 +57,12 @@ func (g *gathering) add(now time.Time) {
 func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	host := gathering{quiet: hostQuiet, impatience: hostImpatience}
-	mesh := gathering{quiet: meshQuiet, impatience: meshImpatience}
+	var host, mesh gathering
 	l.undisturbed = true
+	if l.rushed > 0 { // by an event that has been taken
+		mesh.add(pace(l.cfg.Membership.View()))
+		timer.Reset(time.Until(mesh.due))
+	}
 	for {
 		select { // all that wakes the loop
 		case <-ctx.Done():
@@ -54,25 +70,25 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 		case <-timer.C:
 			return true
 		case <-l.cfg.Membership.Changed():
-			mesh.add(time.Now())
+			mesh.add(pace(l.cfg.Membership.View()))
 			timer.Reset(time.Until(sooner(host.due, mesh.due)))
 			continue
 		case <-l.cfg.Switch.Changed():
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 			timer.Reset(time.Until(sooner(host.due, mesh.due)))
 			continue
 		case <-l.cfg.Kernel.Changed():
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		case <-l.cfg.Docker.Changed():
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		case <-l.paths.changed:
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		case <-l.cfg.NAT.Changed():
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		case <-l.cfg.Masquerade.Changed():
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		case <-l.restarts.ended:
-			host.add(time.Now())
+			host.add(hostQuiet, hostImpatience)
 		}
 		l.undisturbed = false
 		timer.Reset(time.Until(sooner(host.due, mesh.due)))

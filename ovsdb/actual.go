@@ -7,6 +7,8 @@ type Actual struct {
 	Stale  []Bridge // bridges of ours with another name, sorted by name
 	Ports  []Port   // every port of every bridge, others' too, sorted by name
 
+	Database string // UUID of the one row of the table Open_vSwitch: an emptied database has another
+
 	// Static are the static entries of the configured bridge's forwarding table
 	// for untagged frames, MAC address to OfPort; nil where ovs-vswitchd can't be
 	// asked, or takes none: then Learns says why. Shared: read only.

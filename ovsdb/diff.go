@@ -79,6 +79,9 @@ func diff(want Switch, have Actual) []Change {
 		switch {
 		case p.Ours && !kept[p.Name] && !awaits(want, p):
 			changes = append(changes, oldPort(p))
+		case p.Ours && !kept[p.Name]: // a loop waits for no peer
+			changes = append(changes, mend("port", tablePort, p.Name, p.uuid,
+				[]column{{name: "protected", value: true}}, []column{{name: "protected", value: p.Protected}})...)
 		case !p.Ours && !p.local():
 			foreign[p.Bridge] = true
 		}

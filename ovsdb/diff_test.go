@@ -226,3 +226,15 @@ func TestAPortThatWasPlannedForAPeerStaysUntilItComes(t *testing.T) {
 		})
 	}
 }
+
+func TestAPortThatWaitsForItsPeerIsProtected(t *testing.T) {
+	planned := has(mesh(43, 44))
+	planned.Ports[1].Mesh, planned.Ports[1].Peer.ID, planned.Ports[1].Protected = "", "", false // to 43
+	var got []string
+	for _, change := range ovsdb.Diff(mesh(44), planned) {
+		got = append(got, change.String())
+	}
+	if d := cmp.Diff([]string{"port " + planned.Ports[1].Name + " protected: is false, should be true"}, got); d != "" {
+		t.Error(d)
+	}
+}

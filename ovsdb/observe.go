@@ -70,7 +70,8 @@ func rowsOf(tables *cache.TableCache) rows {
 func (r rows) actual(name string) (have Actual, whole bool) {
 	have.Bridge.Name = name
 	var bridges, ports, interfaces int
-	for _, m := range r.roots {
+	for uuid, m := range r.roots {
+		have.Database = uuid
 		bridges += len(m.(*rootRow).Bridges)
 	}
 	for _, m := range r.bridges {

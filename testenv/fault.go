@@ -26,8 +26,7 @@ type Part uint8
 
 // The parts of a host that two faults cannot hold at once.
 const (
-	Agent  Part = 1 << iota
-	Memory      // what an agent knows for as long as it runs
+	Agent Part = 1 << iota
 	Switch
 	Docker
 	Underlay

@@ -14,12 +14,12 @@ func agentFaults() []Fault {
 	restart := func(ctx context.Context, s Strike) error { return s.Host.StartAgent(ctx) }
 	return []Fault{
 		{
-			Name: "agent killed", Uses: Agent | Memory,
+			Name: "agent killed", Uses: Agent,
 			Break: func(ctx context.Context, s Strike) error { return s.Host.KillAgent(ctx) },
 			End:   restart,
 		},
 		{
-			Name: "agent killed while it repairs", Uses: Agent | Memory, Takes: true,
+			Name: "agent killed while it repairs", Uses: Agent, Takes: true,
 			Break: func(ctx context.Context, s Strike) error {
 				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-br", "br0")...)
 				<-time.After(s.Moment) // how far it got is the point
@@ -33,7 +33,7 @@ func agentFaults() []Fault {
 			End:   func(_ context.Context, s Strike) error { return s.Host.signalAgent(syscall.SIGCONT) },
 		},
 		{
-			Name: "all agents restarted", Uses: Agent | Memory, Whole: true,
+			Name: "all agents restarted", Uses: Agent, Whole: true,
 			Break: func(ctx context.Context, s Strike) error {
 				return s.inAnyOrder(func(h *Host) error { return h.StopAgent(ctx, syscall.SIGTERM) })
 			},
@@ -42,7 +42,7 @@ func agentFaults() []Fault {
 			},
 		},
 		{
-			Name: "disk full, agent killed", Uses: Agent | Memory,
+			Name: "disk full, agent killed", Uses: Agent,
 			Break: func(ctx context.Context, s Strike) error {
 				return errors.Join(s.Host.KillAgent(ctx), s.Host.fillDisk(), s.Host.StartAgent(ctx))
 			},

@@ -12,8 +12,7 @@ func bridgeFaults() []Fault {
 			ip("address", "flush", "dev", "docker0"),
 			ip("address", "add", "172.17.0.1/16", "dev", "docker0"), // Docker's own choice
 		)},
-		// Which containers' ends were in it, only the agent that saw them knows.
-		{Name: "docker0 deleted", Uses: Memory, Takes: true, Break: commands(ip("link", "del", "docker0"))},
+		{Name: "docker0 deleted", Takes: true, Break: commands(ip("link", "del", "docker0"))},
 		{Name: "docker0's MAC changed", Break: commands(ip("link", "set", "docker0", "address", "02:00:00:00:00:77"))},
 		{Name: "docker0's MTU changed", Break: commands(ip("link", "set", "docker0", "mtu", "1400"))},
 		{Name: "ip_forward off", Break: commands([]string{"sysctl", "-qw", "net.ipv4.ip_forward=0"})},

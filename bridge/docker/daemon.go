@@ -48,13 +48,9 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err != nil {
 		return Actual{}, err
 	}
-	b, _, err := d.read()
+	f, err := d.parsed()
 	if err != nil {
 		return Actual{}, err
-	}
-	f, err := parse(b)
-	if err != nil {
-		return Actual{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
 	s, err := d.load()
 	if err != nil {
@@ -86,12 +82,22 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	return have, nil
 }
 
+// Bip is what daemon.json says of docker0's address, as written; empty: nothing.
+// It looks for no dockerd.
+func (d *Daemon) Bip() (string, error) {
+	f, err := d.parsed()
+	if err != nil {
+		return "", err
+	}
+	return f.settings().Bip, nil
+}
+
 // defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
 const defaultMTU = 1500
 
 // Apply writes the changed keys. Before its first write it keeps a copy of
 // daemon.json and its keys' former values in the state directory. On an error
-// the file is as it was.
+// the file is as it was, and so it is where another program changes it meanwhile.
 func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -156,7 +162,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if back && len(is) == 0 && !s.Former.Existed {
 		return d.remove(s.Former.MadeDir)
 	}
-	if err := d.replace(is); err != nil {
+	if err := d.replace(is, original{was, existed}); err != nil {
 		return err
 	}
 
@@ -173,6 +179,18 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	return d.store(s)
 }
 
+func (d *Daemon) parsed() (file, error) {
+	b, _, err := d.read()
+	if err != nil {
+		return file{}, err
+	}
+	f, err := parse(b)
+	if err != nil {
+		return file{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
+	}
+	return f, nil
+}
+
 // read returns daemon.json, and whether it is there.
 func (d *Daemon) read() ([]byte, bool, error) {
 	b, err := os.ReadFile(d.cfg.Path)
@@ -185,7 +203,7 @@ func (d *Daemon) read() ([]byte, bool, error) {
 	return b, true, nil
 }
 
-func (d *Daemon) replace(b []byte) error {
+func (d *Daemon) replace(b []byte, was original) error {
 	path, err := target(d.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", d.cfg.Path, err)
@@ -193,7 +211,7 @@ func (d *Daemon) replace(b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make Docker's configuration directory: %w", err)
 	}
-	return write(path, b, 0o644)
+	return write(path, b, 0o644, &was)
 }
 
 func (d *Daemon) backup(b []byte, existed bool) (*former, error) {

@@ -95,7 +95,7 @@ func (d *Daemon) keep(name string, b []byte) error {
 	if err := os.MkdirAll(d.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
-	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600)
+	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600, nil)
 }
 
 // StateFiles are the names of what is kept in the state directory.

@@ -13,8 +13,9 @@ import (
 
 // write replaces a file atomically and durably: either the old or the new
 // content is there after a crash, and the new one once it has returned. Owner
-// and mode stay; perm is a new file's.
-func write(path string, b []byte, perm fs.FileMode) (err error) {
+// and mode stay; perm is a new file's. A file of others is left as it is, with
+// errMeanwhile, if it is not as it was; nil: it is ours.
+func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write %s: %w", path, err)
@@ -26,7 +27,11 @@ func write(path string, b []byte, perm fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Cleanup()) }()
+	defer func() {
+		if left := f.Cleanup(); !errors.Is(left, fs.ErrNotExist) { // it has been given its name
+			err = errors.Join(err, left)
+		}
+	}()
 	if old, err := os.Stat(path); err == nil {
 		owner := old.Sys().(*syscall.Stat_t)
 		if err := f.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
@@ -36,7 +41,12 @@ func write(path string, b []byte, perm fs.FileMode) (err error) {
 	if _, err := f.Write(b); err != nil {
 		return err
 	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
+	if was == nil {
+		err = f.CloseAtomicallyReplace()
+	} else if err = f.Sync(); err == nil {
+		err = was.giveWay(f.Name(), path)
+	}
+	if err != nil {
 		return err
 	}
 	d, err := os.Open(dir)

@@ -41,7 +41,7 @@ func TestAFamilyThatTheKernelLacksIsNoDifference(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			l := filters(t)
 			t.Run("lacking", func(t *testing.T) {
-				withNft(t, `"-c add table `+family+` "*`, strings.ReplaceAll(noFamily, "FAMILY", family))
+				withNft(t, `"-c "*"add table `+family+` "*`, strings.ReplaceAll(noFamily, "FAMILY", family))
 				for range 2 {
 					have, err := l.Observe(t.Context())
 					if err != nil || !slices.Equal(have.Lacks, []string{family}) {

@@ -108,10 +108,11 @@ func (f *File) Run(ctx context.Context) error {
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", f.path, err)
+	if err != nil { // no inotify instance is left: it is looked at every blind, then
+		watcher = &fsnotify.Watcher{}
+	} else {
+		defer watcher.Close() //nolint:errcheck // nothing was written
 	}
-	defer watcher.Close() //nolint:errcheck // nothing was written
 
 	wake := time.NewTimer(0) // what was written since OpenFile
 	defer wake.Stop()
@@ -134,7 +135,10 @@ func (f *File) Run(ctx context.Context) error {
 			first = time.Time{}
 			// Again and again, for the directory may be another one by now; a
 			// second watch of the same is none.
-			unwatched := watcher.Add(filepath.Dir(f.path))
+			unwatched := err
+			if err == nil {
+				unwatched = watcher.Add(filepath.Dir(f.path))
+			}
 			f.read()
 			next := f.State().Config.resync()
 			if unwatched != nil {

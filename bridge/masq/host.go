@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -17,7 +18,6 @@ type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
 	able    sync.Map // families that this kernel has been seen to have
-	nfts    sync.Map // knftables.Interface by nftAt
 
 	looking sync.Mutex
 	last    *glance // guarded by looking; nil: look anew
@@ -31,6 +31,9 @@ func New(log *slog.Logger) *Host {
 // Apply carries out the changes in order. A change that fails does not keep
 // the others from being tried; all errors are joined.
 func (h *Host) Apply(ctx context.Context, changes []Change) error {
+	if all, are := single(changes); are && commit(ctx, all...) == nil {
+		return nil
+	}
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
@@ -48,7 +51,13 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 
 // run returns what a command has printed.
 func run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	return runWith(ctx, nil, name, args...)
+}
+
+// runWith gives it something to read.
+func runWith(ctx context.Context, in io.Reader, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = in
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

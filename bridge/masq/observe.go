@@ -29,6 +29,9 @@ func (h *Host) look(ctx context.Context) (Actual, error) {
 		return Actual{}, err
 	}
 	var have Actual
+	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Table == tableName }) { // as on a new host
+		h.takesAll(ctx, natTable(Rules{}), quietTable(Rules{}))
+	}
 	for _, our := range []struct {
 		table
 		listing *[]string

@@ -2,14 +2,15 @@ package masq
 
 import (
 	"context"
-	"os/exec"
+	"errors"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/knftables"
 )
 
-// transaction is one of nftables: a packet meets all of it or nothing.
+// transaction is one of nftables, in the words of nft(8): a packet meets all of
+// it or nothing.
 type transaction struct {
 	family knftables.Family
 	*knftables.Transaction
@@ -20,36 +21,39 @@ func (t transaction) String() string {
 	return "nft '" + strings.Join(lines, "; ") + "'"
 }
 
-func (t transaction) apply(ctx context.Context, on *Host) error {
-	nft, err := on.nft(t.family)
-	if err != nil {
-		return err
-	}
-	return nft.Run(ctx, t.Transaction)
+func (t transaction) apply(ctx context.Context, _ *Host) error {
+	return commit(ctx, t)
 }
 
-// nftAt is nft(8) at a path, for a family.
-type nftAt struct {
-	path   string
-	family knftables.Family
+// commit makes one transaction of several by one call of nft(8). knftables would
+// ask it first what it can do, with two calls more for each family; what this
+// kernel takes is known by then, see Host.takes.
+func commit(ctx context.Context, all ...transaction) error {
+	var text strings.Builder
+	for _, t := range all {
+		text.WriteString(t.Transaction.String())
+	}
+	if _, why, failed := strings.Cut(text.String(), "# ERROR: "); failed {
+		return errors.New(why)
+	}
+	_, err := runWith(ctx, strings.NewReader(text.String()), "nft", "-f", "-")
+	return err
 }
 
-// nft is our table of a family. Whether nft(8) will do for it takes two calls to
-// find out, and is asked once of each.
-func (h *Host) nft(family knftables.Family) (knftables.Interface, error) {
-	path, err := exec.LookPath("nft")
-	if err != nil {
-		return nil, err
+// single returns the transactions of changes that consist of one each, as those
+// do that make our tables.
+func single(changes []Change) (all []transaction, are bool) {
+	for _, c := range changes {
+		if len(c.steps) != 1 {
+			return nil, false
+		}
+		t, is := c.steps[0].(transaction)
+		if !is {
+			return nil, false
+		}
+		all = append(all, t)
 	}
-	at := nftAt{path, family}
-	if nft, known := h.nfts.Load(at); known {
-		return nft.(knftables.Interface), nil
-	}
-	nft, err := knftables.New(family, tableName, knftables.NoObjectCommentEmulation) // which takes more calls to find out about
-	if err == nil {
-		h.nfts.Store(at, nft)
-	}
-	return nft, err
+	return all, true
 }
 
 // begin takes a fake, for it is without an nft at hand; only its words are

@@ -16,7 +16,6 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/history"
 )
 
 const (
@@ -36,9 +35,11 @@ type agent struct {
 	loop    *mesh.Loop
 	control http.Handler
 	ready   func() // tells systemd
+	memory  *mesh.Memory
 
 	life     context.Context // ends with run, and with it what is asked of the agent
 	end      context.CancelFunc
+	loopLife context.Context // ends with life, or earlier by stopLoop
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
 	ending   atomic.Bool   // leaves, or gives way to its successor
@@ -46,11 +47,11 @@ type agent struct {
 	leaveErr error         // why it failed to; valid once left is closed
 }
 
-// newAgent starts nothing. ready is called when systemd may go on.
-func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready func()) (*agent, error) {
-	log := look.log
+// newAgent starts nothing.
+func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
+	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: newParts(cfg, at, log), at: at, log: log, ready: ready,
+		parts: newParts(cfg, at, log), at: at, log: log, ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
@@ -60,13 +61,14 @@ func newAgent(ctx context.Context, cfg Config, look *lookout, at underlay, ready
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
-		History: history.New(cfg.StateDir, log), Ages: process.Ages,
+		History: h.history, Ages: process.Ages, Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
 	a.node.AnswerWith(a.loop.Row)
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	a.loopLife, a.stopLoop = context.WithCancel(a.life) // it may be asked to leave before it runs
 	log.Info("this host", "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
@@ -79,8 +81,6 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	context.AfterFunc(ctx, a.end) // at the first error
-	loopCtx, stopLoop := context.WithCancel(ctx)
-	a.stopLoop = stopLoop
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.ovs.Run(ctx) })
@@ -91,7 +91,7 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.nat.Run(ctx) })
 	group.Go(func() error { return a.masq.Run(ctx) })
-	group.Go(func() error { return a.keep(loopCtx) })
+	group.Go(func() error { return a.keep(a.loopLife) })
 	group.Go(func() error {
 		now, moved := look.moved(ctx, a.at)
 		if moved && a.ending.CompareAndSwap(false, true) {
@@ -154,6 +154,9 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	case <-a.loopDone:
 	case <-ctx.Done():
 		return fmt.Errorf("the last pass has not ended within %s: %w; the agent stops, and the peers see this host as failed", leaveTimeout, ctx.Err())
+	}
+	if err := a.memory.Wait(ctx); err != nil {
+		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)
 	}
 	if err := a.loop.Teardown(ctx); err != nil {
 		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,12 @@ configuration is wrong, or there is no terminal to ask on.`,
 
   # in a script
   gremesh forget --yes 5414c3d415a635a2d11c38f03bcac332`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one host, as \"gremesh leases\" shows it: gremesh forget HOST")
+			}
+			return nil
+		},
 	}
 	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -16,12 +16,16 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/metrics"
 )
 
 const (
-	farewell   = 2 * time.Second // for the answers under way when the control socket goes
-	succession = 2 * time.Second // in which an agent that has ended has a successor, if there is to be one
+	farewell = 2 * time.Second // for the answers under way when the control socket goes
+	// idleScraper is for how long a connection may wait for the next scrape: who
+	// reaches the port could else open as many as there are files.
+	idleScraper = 2 * time.Minute
+	succession  = 2 * time.Second // in which an agent that has ended has a successor, if there is to be one
 )
 
 // host is this machine's agents: one at a time, and another one whenever the
@@ -31,7 +35,9 @@ type host struct {
 	cfg     Config
 	log     *slog.Logger
 	look    *lookout
-	ready   func()                 // tells systemd, once
+	ready   func()       // tells systemd, once
+	memory  *mesh.Memory // of one agent after the other
+	history *history.File
 	current atomic.Pointer[office] // never nil while the control socket is served
 }
 
@@ -75,7 +81,7 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if scrapes != nil {
 		defer scrapes.Close() //nolint:errcheck // as above
 	}
-	h := &host{cfg: cfg, log: log, look: look, ready: sync.OnceFunc(func() {
+	h := &host{cfg: cfg, log: log, look: look, memory: mesh.NewMemory(), history: history.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
 		}
@@ -111,6 +117,7 @@ func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.List
 	group.Go(func() error {
 		defer stop()
 		err := h.agents(ctx, first)
+		err = errors.Join(err, h.memory.Wait(context.WithoutCancel(ctx))) // that has a limit of its own
 		// Whoever asked to leave gets an answer before the socket goes.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
@@ -125,7 +132,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 		Handler: metrics.Handler(func(ctx context.Context) mesh.Status {
 			return h.current.Load().agent.loop.Status(ctx)
 		}),
-		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: idleScraper,
 	}
 	stopped := make(chan struct{})
 	end := context.AfterFunc(ctx, func() {
@@ -147,7 +154,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 
 // appoint makes the agent that answers from now on.
 func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
-	a, err := newAgent(ctx, h.cfg, h.look, at, h.ready)
+	a, err := newAgent(ctx, h, at)
 	if err != nil {
 		return nil, err
 	}

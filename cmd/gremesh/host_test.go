@@ -3,11 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/history"
 )
 
 // agentNamed is an agent that says its name, or waits for the request's end.
@@ -70,4 +76,25 @@ func TestAnAgentEndsInOneWay(t *testing.T) {
 	if err := a.leave(t.Context(), false); err == nil {
 		t.Error("an agent that gives way to another one leaves the mesh")
 	}
+}
+
+// The control socket hands on to an agent as soon as it is there.
+func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
+	cfg := Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
+	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
+	log := slog.New(slog.DiscardHandler)
+	h := &host{cfg: cfg, log: log, look: &lookout{log: log}, memory: mesh.NewMemory(), history: history.New(cfg.StateDir, log), ready: func() {}}
+	a, err := newAgent(t.Context(), h, underlay{addr: netip.MustParseAddr("127.0.0.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.end()
+	if a.stopLoop == nil {
+		t.Fatal("it can't be asked yet")
+	}
+	a.stopLoop()
+	if err := a.keep(a.loopLife); err != nil {
+		t.Error(err)
+	}
+	<-a.loopDone
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -83,6 +84,9 @@ func writeKey(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists and is left as it is; take it away first if its key is no longer in use", path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make key file: %w; make its directory first: mkdir -p %s", err, filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("make key file: %w", err)

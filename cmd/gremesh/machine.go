@@ -75,8 +75,13 @@ func listenControl(ctx context.Context, path string) (net.Listener, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("control: another agent answers at %s; stop it first, or set another path", path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("control: %w", err)
+	switch info, err := os.Lstat(path); {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("control: %s is there, and is no socket; it is left as it is: set another path", path)
+	case err == nil:
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("control: %w", err)
+		}
 	}
 	// No one but root may connect, not even between the calls that follow.
 	old := unix.Umask(0o177)

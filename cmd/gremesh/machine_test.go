@@ -34,6 +34,19 @@ func TestASocketThatAKilledAgentLeftIsReplaced(t *testing.T) {
 	}
 }
 
+func TestAFileInTheSocketsPlaceIsLeftAsItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "daemon.json")
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenControl(t.Context(), path); err == nil || !strings.Contains(err.Error(), path+" is there, and is no socket") {
+		t.Errorf("got %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "{}" {
+		t.Errorf("the file has %q, %v", b, err)
+	}
+}
+
 // flock(1) stands for an agent that is killed between its lock and its socket.
 func TestTheLockOfAKilledAgentIsFree(t *testing.T) {
 	dir := t.TempDir()

@@ -76,8 +76,8 @@ func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
 		}
 	}
 	// What can't be read here is reported by the loop, which reads it again.
-	if have, err := p.docker.Observe(ctx); err == nil {
-		if bip, err := netip.ParsePrefix(have.Bip); err == nil {
+	if said, err := p.docker.Bip(); err == nil {
+		if bip, err := netip.ParsePrefix(said); err == nil {
 			add(bip)
 		}
 	}

@@ -55,6 +55,16 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newKeygenCommand(),
 		newVersionCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "keygen" { // the only one that takes a file
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		for _, flag := range []string{"join", "name", "advertise", "to"} {
+			if cmd.Flags().Lookup(flag) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions) // it exists
+			}
+		}
+	}
 	return root, func() bool { return running }
 }
 

@@ -49,6 +49,14 @@ func destination(cfg Config) (netip.Addr, error) {
 
 func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
 	at, err := lookUp(cfg, toward)
+	if err == nil && (at.link == cfg.OVS.Bridge || at.link == cfg.Docker.Bridge) {
+		key, other := "ovs.bridge", "docker.bridge"
+		if at.link == cfg.Docker.Bridge {
+			key, other = other, key
+		}
+		return underlay{}, fmt.Errorf("the underlay address %s is on %s, which is %s: joined to %s it would cut this host off; set %s to another name, or node.advertise to another address",
+			at.addr, at.link, key, other, key)
+	}
 	if err == nil && at.addr.Is6() && cfg.Direct == sameSubnet {
 		return underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.addr)
 	}

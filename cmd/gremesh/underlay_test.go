@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/gremesh/gremesh/bridge"
@@ -45,5 +46,22 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 		if ambiguous := len(c.want) > len(how) && c.want[len(c.want)-len(how):] == how; errors.Is(err, errAmbiguous) != ambiguous {
 			t.Errorf("%s: ambiguous should be %t", c.name, ambiguous)
 		}
+	}
+}
+
+// Its packets would go to docker0, and no more to this host.
+func TestTheUnderlaysDeviceIsNotTheSwitchNorDockersBridge(t *testing.T) {
+	address := netip.MustParseAddr("127.0.0.1")
+	cfg := Config{Node: NodeConfig{Advertise: Advertise{Addr: address}}, OVS: OVSConfig{Bridge: "br0"}, Docker: DockerConfig{Bridge: "docker0"}}
+	if at, err := findUnderlay(cfg); err != nil || at.link != "lo" {
+		t.Fatalf("got %v, %v", at, err)
+	}
+	cfg.OVS.Bridge = "lo"
+	if at, err := findUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is ovs.bridge") {
+		t.Errorf("the switch: got %v, %v", at, err)
+	}
+	cfg.OVS.Bridge, cfg.Docker.Bridge = "br0", "lo"
+	if at, err := findUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is docker.bridge") {
+		t.Errorf("Docker's bridge: got %v, %v", at, err)
 	}
 }

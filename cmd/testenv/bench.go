@@ -45,6 +45,7 @@ Tables: ` + strings.Join(tables, ", ") + `.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Binary, "gremesh", "bin/gremesh", "the `FILE` that the hosts run as gremesh")
+	flags.StringVar(&cfg.Flannel, "flanneld", "bin/flanneld", "the `FILE` that the hosts run as flanneld; without it or etcd, flannel is left out")
 	flags.StringVar(&dir, "report", "bench", "the `FOLDER` for the report; -: only JSON, on standard output")
 	flags.StringArrayVar(&cfg.Only, "only", nil, "measure this `TABLE`; may be repeated")
 	flags.IntSliceVarP(&cfg.Sizes, "hosts", "n", []int{3, 10, 20}, "numbers of hosts of a full mesh")

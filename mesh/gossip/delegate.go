@@ -108,7 +108,10 @@ func (d *delegate) examine(node *memberlist.Node) (*member, error) {
 	if why == "" {
 		return m, nil
 	}
-	r := &refusal{name: node.Name, underlay: address(node), why: why}
+	r := &refusal{name: fmt.Sprintf("%.40q", node.Name), underlay: address(node), why: why}
+	if lease.ValidName(node.Name) {
+		r.name = node.Name
+	}
 	if m != nil {
 		r.name = m.meta.Name
 	}

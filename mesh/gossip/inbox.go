@@ -39,6 +39,9 @@ type twins struct {
 	also netip.AddrPort
 }
 
+// again tells an event that comes again, or can do without, from one that memberlist tells once.
+func (e event) again() bool { return e.joined == nil && e.failed.IsZero() && e.twin == nil }
+
 // inbox is where callbacks leave events. It never blocks and is bounded:
 // gossip is lossy anyway, and what is lost comes again.
 type inbox struct {
@@ -53,7 +56,7 @@ func newInbox() *inbox { return &inbox{signal: make(chan struct{}, 1)} }
 
 func (b *inbox) put(e event) {
 	b.mu.Lock()
-	if len(b.events) < inboxLimit || e.packet == nil {
+	if len(b.events) < inboxLimit || !e.again() {
 		b.events = append(b.events, e)
 	}
 	b.mu.Unlock()

@@ -171,6 +171,9 @@ func TestAResetIdentityMakesACloneAHostOfItsOwn(t *testing.T) {
 	if err := os.CopyFS(clone.Dir, os.DirFS(cfg.Dir)); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Remove(filepath.Join(clone.Dir, "id")); err != nil { // as a reset that was interrupted leaves it
+		t.Fatal(err)
+	}
 	old, fresh, err := ResetIdentity(clone.Dir)
 	if err != nil || old != h2.ID() || fresh == old {
 		t.Fatalf("%s became %s, %v", old, fresh, err)

@@ -139,7 +139,7 @@ func (n *Node) handleRefusal(r refusal) {
 	if strings.Contains(r.why, otherMesh) {
 		problem.Do = "decide which mesh is to stay, and on a host of the other run `gremesh agent --join` with a host of that one"
 	}
-	if n.problems.set("refused "+r.underlay.String(), problem, unlessAgain) {
+	if n.problems.stranger("refused", r.underlay.String(), problem) {
 		n.cfg.Log.Warn("refused a host", "host", r.name, "underlay", r.underlay, "err", r.why)
 	}
 }
@@ -150,7 +150,7 @@ func (n *Node) handleForeignKey(from string) {
 		What: "gossip from " + from + " is encrypted with another key, or only one of the two hosts encrypts",
 		Do:   "make mesh.key_file and mesh.insecure the same on all hosts of the mesh",
 	}
-	if n.problems.set("key "+from, problem, unlessAgain) {
+	if n.problems.stranger("key", from, problem) {
 		n.cfg.Log.Warn("gossip with another key", "underlay", from)
 	}
 }

@@ -16,6 +16,9 @@ const (
 	largestDatagram = 65536
 	datagramsQueued = 2 << 20                // bytes in the kernel; it gives less where net.core.rmem_max is less
 	listenAgain     = 100 * time.Millisecond // after an error, such as of too many open files
+	// streamLimit is for all that is sent by one connection. Who takes it reads
+	// for tcpTimeout at the most; memberlist itself sets no limit for messages.
+	streamLimit = 2 * tcpTimeout
 )
 
 // network is memberlist's transport over one address. memberlist's own takes a
@@ -127,7 +130,11 @@ func (n *network) WriteToAddress(b []byte, to memberlist.Address) (time.Time, er
 // DialTimeout implements memberlist.Transport.
 func (n *network) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: timeout}
-	return dialer.DialContext(context.Background(), "tcp", addr)
+	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(streamLimit))
 }
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.

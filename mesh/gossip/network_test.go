@@ -2,9 +2,13 @@ package gossip
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 func TestDatagramsAreKeptAndTakeTheirSizeAlone(t *testing.T) {
@@ -55,5 +59,29 @@ func TestAnAddressInUseIsAnError(t *testing.T) {
 	defer func() { _ = n.Shutdown() }()
 	if _, err := listen(at); err == nil {
 		t.Error("two hosts listen at one address")
+	}
+}
+
+// A host whose agent is stopped takes connections all the same, and no more than
+// fits its buffers.
+func TestAMessageToAHostThatReadsNothingIsGivenUp(t *testing.T) {
+	tm := newTestMesh(t)
+	h1 := tm.start(tm.config(1))
+	eventually(t, "it listens", func() bool { return h1.View().Mesh != "" })
+	stopped, err := net.Listen("tcp", tm.address(2).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stopped.Close() }()
+	sent := make(chan struct{})
+	go func() {
+		h1.sendReliably(lease.ID{2}, tm.address(2), make([]byte, 64<<20))
+		close(sent)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(3 * streamLimit):
+		t.Errorf("it hangs after %s", 3*streamLimit)
+		_ = stopped.Close() // which ends it
 	}
 }

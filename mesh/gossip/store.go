@@ -166,8 +166,10 @@ func (s store) write(file string, data []byte) error {
 // the same mesh and holds nothing. No agent may be running with that state.
 func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	s := store{dir}
-	if _, err := os.Stat(s.idFile()); err != nil {
-		return lease.ID{}, lease.ID{}, fmt.Errorf("there is no host's identity to reset in %s: %w", dir, err)
+	_, idErr := os.Stat(s.idFile())
+	_, stErr := os.Stat(s.stateFile()) // has it too, where an earlier reset was interrupted
+	if idErr != nil && stErr != nil {
+		return lease.ID{}, lease.ID{}, fmt.Errorf("there is no host's identity to reset in %s: %w", dir, idErr)
 	}
 	st, err := s.load()
 	if err != nil {

@@ -3,6 +3,7 @@ package gossip
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -85,6 +86,9 @@ func decodePacket(data []byte) (packet, error) {
 	if err := decoding.Unmarshal(data, &p); err != nil {
 		return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
 	}
+	if !validMesh(p.Mesh) {
+		return packet{}, fmt.Errorf("packet of %d bytes: of the mesh %.80q, which is none", len(data), p.Mesh)
+	}
 	if err := lease.ValidateAll(p.Records); err != nil {
 		return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
 	}
@@ -104,6 +108,10 @@ func decodePacket(data []byte) (packet, error) {
 	}
 	return p, nil
 }
+
+// validMesh refuses an ID that could not be told on to others, nor printed on a
+// line; a host that is of no mesh yet has none.
+func validMesh(id string) bool { return id == "" || lease.ValidName(id) }
 
 func decodeRow(data []byte) (mesh.Row, error) {
 	var r mesh.Row
@@ -126,6 +134,9 @@ func decodeMeta(data []byte) (meta, error) {
 	}
 	if m.Protocol != protocol {
 		return meta{}, fmt.Errorf("speaks protocol %d, this host %d", m.Protocol, protocol)
+	}
+	if words := append([]string{m.Type}, m.Fallback...); !validMesh(m.Mesh) || slices.ContainsFunc(words, func(w string) bool { return !lease.ValidName(w) }) {
+		return meta{}, fmt.Errorf("its mesh %.80q or tunnel types %.80q are none", m.Mesh, words)
 	}
 	return m, nil
 }

@@ -15,21 +15,23 @@ import (
 // formTime is what a mesh may take; more is an error.
 const formTime = 10 * time.Minute
 
-// former is a way to make a full mesh of hosts that have nothing yet.
+// former is a way to make a full mesh of hosts that have nothing yet, once, in a
+// lab of its own.
 type former struct {
 	name string
-	form func(*testenv.Lab, context.Context) error
+	once func(ctx context.Context, cfg Config, hosts int) (formation, error)
 }
 
 var (
-	byAgents    = former{"gremesh", (*testenv.Lab).StartAgents}
-	byHandHosts = former{"recipe by hand, on all hosts at once", (*testenv.Lab).RecipeAtOnce}
-	byHand      = former{"recipe by hand, host after host", (*testenv.Lab).Recipe}
+	byAgents    = former{"gremesh", formTunnels((*testenv.Lab).StartAgents)}
+	byHandHosts = former{"recipe by hand, on all hosts at once", formTunnels((*testenv.Lab).RecipeAtOnce)}
+	byHand      = former{"recipe by hand, host after host", formTunnels((*testenv.Lab).Recipe)}
+	byOverlay   = former{"flannel, vxlan, etcd up before", formOverlay}
 )
 
 // formation is how long a full mesh took from its start.
 type formation struct {
-	present, up, pinged time.Duration
+	present, up, pinged time.Duration // up is 0 where there is no BFD
 }
 
 // inLab makes a lab without Docker whose agents have been configured, and calls
@@ -50,41 +52,49 @@ func inLab(ctx context.Context, cfg Config, hosts int, f func(context.Context, *
 	return f(ctx, l, w)
 }
 
-// once makes a lab and times the former in it. Open vSwitch runs before the
+// formTunnels times a way to make tunnels of Open vSwitch. That runs before the
 // clock does, and so do the processes that will ping; they begin when all ports
 // are there, since no two hosts can reach each other before theirs are.
-func (f former) once(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
-	err = inLab(ctx, cfg, hosts, func(ctx context.Context, l *testenv.Lab, w *watch) error {
-		pingers := make([]*testenv.Pinger, hosts)
-		for i, h := range l.Hosts() {
-			var err error
-			if pingers[i], err = h.Pinger(ctx); err != nil {
+func formTunnels(form func(*testenv.Lab, context.Context) error) func(context.Context, Config, int) (formation, error) {
+	return func(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
+		err = inLab(ctx, cfg, hosts, func(ctx context.Context, l *testenv.Lab, w *watch) error {
+			pingers, err := pingersOf(ctx, l.Hosts())
+			if err != nil {
 				return err
 			}
-		}
-		start := time.Now()
-		if err := f.form(l, ctx); err != nil {
-			return err
-		}
-		ports := hosts * (hosts - 1)
-		err := w.wait(ctx, func(t testenv.Tunnels) bool { return t.Present == ports })
-		if err != nil {
-			return err
-		}
-		took.present = time.Since(start)
-		var pings errgroup.Group
-		pings.Go(func() error {
-			defer func() { took.pinged = time.Since(start) }()
-			return pingAll(l, pingers, w)
+			start := time.Now()
+			if err := form(l, ctx); err != nil {
+				return err
+			}
+			ports := hosts * (hosts - 1)
+			if err := w.wait(ctx, func(t testenv.Tunnels) bool { return t.Present == ports }); err != nil {
+				return err
+			}
+			took.present = time.Since(start)
+			var pings errgroup.Group
+			pings.Go(func() error {
+				defer func() { took.pinged = time.Since(start) }()
+				return pingAll(l, pingers, w)
+			})
+			err = w.wait(ctx, func(t testenv.Tunnels) bool { return t.Up == ports })
+			took.up = time.Since(start)
+			return errors.Join(err, pings.Wait())
 		})
-		err = w.wait(ctx, func(t testenv.Tunnels) bool { return t.Up == ports })
-		took.up = time.Since(start)
-		return errors.Join(err, pings.Wait())
-	})
-	if err != nil {
-		err = fmt.Errorf("%d hosts, %s: %w", hosts, f.name, err)
+		return took, err
 	}
-	return took, err
+}
+
+// pingersOf are one of each host, in order.
+func pingersOf(ctx context.Context, hosts []*testenv.Host) ([]*testenv.Pinger, error) {
+	var all []*testenv.Pinger
+	for _, h := range hosts {
+		p, err := h.Pinger(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // pingAll pings the docker0 of every host from every other, all at once, until

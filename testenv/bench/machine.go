@@ -25,8 +25,9 @@ type Software struct {
 	Version string `json:"version"`
 }
 
-// thisMachine asks all programs that the measurements need for their versions.
-func thisMachine(ctx context.Context, binary string) (Machine, error) {
+// thisMachine asks all programs that the measurements need for their versions,
+// and those that a table does without if there are none.
+func thisMachine(ctx context.Context, cfg Config) (Machine, error) {
 	m := Machine{
 		CPU:        field("/proc/cpuinfo", "model name"),
 		Processors: runtime.NumCPU(),
@@ -34,13 +35,17 @@ func thisMachine(ctx context.Context, binary string) (Machine, error) {
 		Load:       strings.Join(strings.Fields(firstLine("/proc/loadavg"))[:3], " "),
 		Versions:   []Software{{"Linux", firstLine("/proc/sys/kernel/osrelease")}},
 	}
-	for _, command := range [][]string{
+	commands := [][]string{
 		{"Open vSwitch", "ovs-vswitchd", "--version"},
 		{"dockerd", "dockerd", "--version"},
 		{"iperf3", "iperf3", "--version"},
-		{"gremesh", binary, "version"}, // it names its Go
-	} {
-		out, err := exec.CommandContext(ctx, command[1], command[2:]...).Output()
+		{"gremesh", cfg.Binary, "version"}, // it names its Go
+	}
+	if overlayMissing(cfg) == nil {
+		commands = append(commands, []string{"flannel", cfg.Flannel, "--version"}, []string{"etcd", "etcd", "--version"})
+	}
+	for _, command := range commands {
+		out, err := exec.CommandContext(ctx, command[1], command[2:]...).CombinedOutput()
 		if err != nil {
 			return m, fmt.Errorf("ask %s for its version: %w", command[1], err)
 		}
@@ -51,7 +56,7 @@ func thisMachine(ctx context.Context, binary string) (Machine, error) {
 }
 
 // version is the word that begins with a digit, as in "ovs-vswitchd (Open
-// vSwitch) 3.1.0", or else the line without its first word.
+// vSwitch) 3.1.0", or else the line without its first word, if it has another.
 func version(line string) string {
 	words := strings.Fields(line)
 	for _, w := range words {
@@ -59,7 +64,10 @@ func version(line string) string {
 			return strings.TrimSuffix(w, ",")
 		}
 	}
-	return strings.Join(words[min(1, len(words)):], " ")
+	if len(words) < 2 {
+		return line
+	}
+	return strings.Join(words[1:], " ")
 }
 
 // gigabytes is "24684084 kB" as people say it; that kB has 1,024 bytes.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"time"
 )
 
 var switchTunnels = Table{
@@ -17,20 +16,6 @@ which is the least that any program can take, and ovs-vsctl.`,
 			sizes = []int{20}
 		}
 		return s.take(OVSDB(ctx, sizes, min(cfg.Runs, 3)))
-	},
-}
-
-var restSimulated = Table{
-	Name:  "agent at rest, simulated peers",
-	Sizes: "hosts",
-	Text: `The same with one agent, and with all other hosts simulated by one process that gossips for them; BFD is off.
-There is nothing to run in turn with it: the numbers of hosts are to be compared. With 1,000 hosts theirs takes two processors whole, and the agent starves.`,
-	measure: func(ctx context.Context, cfg Config, s *samples) error {
-		sizes, length := []int{100, 300}, time.Minute
-		if cfg.Quick {
-			sizes, length = []int{3}, time.Second
-		}
-		return s.take(Rest(ctx, sizes, 1, length))
 	},
 }
 

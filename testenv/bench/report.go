@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return r, fmt.Errorf("measure %q: there are %q", cfg.Only, names())
 	}
 	var err error
-	if r.Machine, err = thisMachine(ctx, cfg.Binary); err != nil {
+	if r.Machine, err = thisMachine(ctx, cfg); err != nil {
 		return r, err
 	}
 	var errs []error

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 )
 
 // The figures are for people; that all of it runs is for the test.
@@ -15,7 +14,7 @@ func TestAnAgentAtRestIsMeasured(t *testing.T) {
 		}
 		t.Skip("needs root and Open vSwitch")
 	}
-	all, err := Rest(t.Context(), []int{5}, 1, time.Second)
+	all, err := Rest(t.Context(), []int{5}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

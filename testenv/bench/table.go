@@ -7,12 +7,13 @@ import (
 
 // Config says how much is measured.
 type Config struct {
-	Binary string       // gremesh
-	Only   []string     // names of Tables; empty: all
-	Sizes  []int        // numbers of hosts of a full mesh
-	Runs   int          // of each
-	Quick  bool         // one short run of small labs, whatever Sizes and Runs say: to see that all works
-	Log    *slog.Logger // progress
+	Binary  string       // gremesh
+	Flannel string       // flanneld, of the ways that need it
+	Only    []string     // names of Tables; empty: all
+	Sizes   []int        // numbers of hosts of a full mesh
+	Runs    int          // of each
+	Quick   bool         // one short run of small labs, whatever Sizes and Runs say: to see that all works
+	Log     *slog.Logger // progress
 }
 
 // size is a number of hosts, few when it has to be quick.

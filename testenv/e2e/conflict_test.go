@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/testenv"
 )
 
@@ -68,6 +70,7 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 		}
 	})
 	t.Run("gremesh renumber ends it", func(t *testing.T) {
+		asked := time.Now()
 		run(t, loser, "gremesh", "renumber", "--yes", "--config", loser.ConfigFile())
 		testenv.Eventually(t, 5*time.Second, func() error { // Docker may not be due for a restart yet
 			addr, err := loser.Exec(ctx, "ip", "-o", "-4", "address", "show", "dev", "docker0")
@@ -78,6 +81,12 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 			return errors.Join(err, linkErr)
 		})
 		whole(t, l) // Docker has its bip, too
+		made := recent(t, loser, asked)
+		out := slices.IndexFunc(made, func(c history.Change) bool { return c.Object == "link br0 master" && c.Is == "" })
+		port := slices.IndexFunc(made, func(c history.Change) bool { return strings.HasPrefix(c.Object, "port ") })
+		if out < 0 || port < out {
+			t.Errorf("%s had tunnels while docker0 had the winner's address in the mesh: %+v", loser.Name, made)
+		}
 		if now := containerStart(t, winner); now != began[winner] {
 			t.Errorf("the winner's container was started at %s, and again at %s", began[winner], now)
 		}

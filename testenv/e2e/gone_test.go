@@ -71,7 +71,19 @@ func forgottenAndReplaced(t *testing.T, l *testenv.Lab) {
 		_, err := h3.Gremesh(ctx, "renumber", "--yes", "--to", subnet.String())
 		return err
 	})
+	run(t, h2, "ip", "link", "add", "c1", "master", "docker0", "type", "veth", "peer", "name", "c1-peer") // as if a container were attached
 	must(t, l.Heal(ctx))
+	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "taken off the books", subnet.String(), h3.Name) })
+	testenv.Eventually(t, soon, func() error {
+		all, err := ports(ctx, h2)
+		if err == nil && len(all) > 0 {
+			err = fmt.Errorf("%s, whose subnet is another's, has the ports %s", h2.Name, all)
+		}
+		return err
+	})
+	must(t, auditExit(t, h1, 0))
+	run(t, h2, "ip", "link", "delete", "c1")
+	run(t, h2, "sh", "-c", "ip link set docker0 down; ip link set docker0 up") // which the agent hears of
 	testenv.Eventually(t, soon, func() error { return logs(h2, "renumbered", "no container is attached") })
 	whole(t, l)
 	if now := status(t, h3).Host.Subnet; now != subnet {

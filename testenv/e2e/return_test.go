@@ -36,9 +36,11 @@ func openVSwitchCrashes(t *testing.T, l *testenv.Lab) {
 	whole(t, l)
 	must(t, h2.StopOVS(ctx))
 	must(t, h2.WipeOVS())
+	began := time.Now()
 	must(t, h2.StartOVS(ctx))
 	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
 	whole(t, l)
+	must(t, named(t, h2, began, map[string]string{"bridge br0": "the database of Open vSwitch was emptied"}))
 }
 
 // agentsKilledWhileTheyStart kills all agents at different points of their

@@ -1,0 +1,32 @@
+package gossip
+
+import (
+	"errors"
+	"io"
+	"log"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// Bare is memberlist with the settings that a Node gives it and nothing above
+// it, for measurements: it has joined the Config's seeds, and runs until it is
+// shut down.
+func Bare(cfg Config, id lease.ID) (*memberlist.Memberlist, error) {
+	wire, err := listen(cfg.Underlay)
+	if err != nil {
+		return nil, err
+	}
+	c := (&Node{cfg: cfg, self: id}).memberlistConfig(wire)
+	c.Delegate, c.Events, c.Conflict, c.Alive, c.Merge = nil, nil, nil, nil, nil
+	c.Logger = log.New(io.Discard, "", 0)
+	list, err := memberlist.Create(c)
+	if err != nil {
+		return nil, errors.Join(err, wire.Shutdown())
+	}
+	if _, err := list.Join(cfg.Seeds); err != nil {
+		return nil, errors.Join(err, list.Shutdown())
+	}
+	return list, nil
+}

@@ -1,0 +1,225 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gremesh/gremesh/testenv"
+)
+
+// overlay is flannel with its vxlan backend on all hosts of a lab but the last,
+// which is etcd's. The underlay's addresses are on the NICs, for the tunnels are
+// the kernel's.
+type overlay struct {
+	lab    *testenv.Lab
+	binary string
+	etcd   *exec.Cmd
+	agents map[*testenv.Host]*exec.Cmd
+	stop   context.CancelFunc
+
+	routes  errgroup.Group
+	mu      sync.Mutex
+	seen    map[*testenv.Host]int // routes
+	changed chan struct{}         // holds one
+}
+
+// overlayMissing says what there is not of what a flannel needs, or nil.
+func overlayMissing(cfg Config) error {
+	var errs []error
+	for _, program := range []string{cfg.Flannel, "etcd", "etcdctl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// inOverlay makes a lab with an etcd that has flannel's configuration, and calls
+// f; flanneld does not run yet.
+func inOverlay(ctx context.Context, cfg Config, hosts int, f func(context.Context, *overlay) error) (err error) {
+	binary, err := filepath.Abs(cfg.Flannel)
+	if err != nil {
+		return err
+	}
+	l, err := testenv.New(ctx, testenv.Config{Hosts: hosts + 1, Datapath: "system"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	ctx, cancel := context.WithTimeoutCause(ctx, formTime, fmt.Errorf("not within %s", formTime))
+	defer cancel()
+	o := &overlay{lab: l, binary: binary, agents: map[*testenv.Host]*exec.Cmd{}, seen: map[*testenv.Host]int{}, changed: make(chan struct{}, 1)}
+	ctx, o.stop = context.WithCancel(ctx)
+	defer func() { err = errors.Join(err, o.close()) }()
+	if err := o.startEtcd(ctx); err != nil {
+		return err
+	}
+	for _, h := range o.hosts() {
+		o.routes.Go(func() error {
+			return h.WatchRoutes(ctx, func(routes map[netip.Prefix]bool) {
+				o.mu.Lock()
+				o.seen[h] = len(routes)
+				o.mu.Unlock()
+				select {
+				case o.changed <- struct{}{}:
+				default:
+				}
+			})
+		})
+	}
+	return f(ctx, o)
+}
+
+func (o *overlay) hosts() []*testenv.Host { return o.lab.Hosts()[:len(o.lab.Hosts())-1] }
+
+func (o *overlay) endpoint() string { return "http://" + last(o.lab).Addr.String() + ":2379" }
+
+// startEtcd returns when it has flannel's configuration.
+func (o *overlay) startEtcd(ctx context.Context) error {
+	h := last(o.lab)
+	log, err := os.Create(filepath.Join(h.Dir, "etcd.log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	o.etcd = h.Command(ctx, "etcd", "--data-dir", filepath.Join(h.Dir, "etcd"),
+		"--listen-client-urls", o.endpoint(), "--advertise-client-urls", o.endpoint(), "--listen-peer-urls", "http://127.0.0.1:2380")
+	o.etcd.Stdout, o.etcd.Stderr = log, log
+	if err := o.etcd.Start(); err != nil {
+		return fmt.Errorf("start etcd: %w", err)
+	}
+	return testenv.Until(ctx, func() error {
+		put := h.Command(ctx, "etcdctl", "--endpoints", o.endpoint(), "--dial-timeout", "200ms", "--command-timeout", "1s",
+			"put", "/coreos.com/network/config", `{"Network":"172.17.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}`)
+		put.Env = append(put.Env, "ETCDCTL_API=3")
+		if out, err := put.CombinedOutput(); err != nil {
+			return fmt.Errorf("tell etcd flannel's configuration: %w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+func subnetFile(h *testenv.Host) string { return filepath.Join(h.Dir, "subnet.env") }
+
+// start starts flanneld on a host.
+func (o *overlay) start(ctx context.Context, h *testenv.Host) error {
+	log, err := os.Create(filepath.Join(h.Dir, "flanneld.log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := h.Command(ctx, o.binary, "--iface", h.UnderlayDevice(), "--etcd-endpoints", o.endpoint(),
+		"--subnet-file", subnetFile(h), "--ip-masq=false")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start flanneld on %s: %w", h.Name, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.agents[h] = cmd
+	return nil
+}
+
+var subnetLine = regexp.MustCompile(`(?m)^FLANNEL_SUBNET=(\S+)$`)
+
+// docker0 makes the host's, as soon as flannel says which address it is to have.
+func (o *overlay) docker0(ctx context.Context, h *testenv.Host) (netip.Addr, error) {
+	for {
+		text, err := os.ReadFile(subnetFile(h))
+		if found := subnetLine.FindSubmatch(text); err == nil && found != nil {
+			bip, err := netip.ParsePrefix(string(found[1]))
+			if err != nil {
+				return netip.Addr{}, fmt.Errorf("%s: %w", h.Name, err)
+			}
+			_, err = h.Exec(ctx, "sh", "-ec", "ip link add docker0 type bridge; ip address add "+bip.String()+" dev docker0; ip link set docker0 up")
+			return bip.Addr(), err
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			log, _ := os.ReadFile(filepath.Join(h.Dir, "flanneld.log"))
+			return netip.Addr{}, fmt.Errorf("%s: no subnet: %w: %s", h.Name, err, log[max(0, len(log)-500):])
+		}
+	}
+}
+
+// form starts all flanneld at once, and returns the addresses of all docker0s
+// when all routes are there.
+func (o *overlay) form(ctx context.Context) ([]netip.Addr, error) {
+	hosts := o.hosts()
+	bips := make([]netip.Addr, len(hosts))
+	var all errgroup.Group
+	for i, h := range hosts {
+		all.Go(func() (err error) {
+			if err := o.start(ctx, h); err != nil {
+				return err
+			}
+			bips[i], err = o.docker0(ctx, h)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	for want := len(hosts) * (len(hosts) - 1); o.count() < want; {
+		select {
+		case <-o.changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %d of %d routes", context.Cause(ctx), o.count(), want)
+		}
+	}
+	return bips, nil
+}
+
+func (o *overlay) count() (routes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, n := range o.seen {
+		routes += n
+	}
+	return routes
+}
+
+// close ends all processes.
+func (o *overlay) close() error {
+	o.stop()
+	for _, cmd := range o.agents {
+		_ = cmd.Wait() // killed
+	}
+	if o.etcd != nil && o.etcd.Process != nil {
+		_ = o.etcd.Wait()
+	}
+	return o.routes.Wait()
+}
+
+// formOverlay times flannel as formTunnels times the others.
+func formOverlay(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
+	err = inOverlay(ctx, cfg, hosts, func(ctx context.Context, o *overlay) error {
+		pingers, err := pingersOf(ctx, o.hosts())
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		bips, err := o.form(ctx)
+		if err != nil {
+			return err
+		}
+		took.present = time.Since(start)
+		var pings errgroup.Group
+		for _, p := range pingers {
+			pings.Go(func() error { return p.All(bips) }) // its own answers too
+		}
+		err = pings.Wait()
+		took.pinged = time.Since(start)
+		return err
+	})
+	return took, err
+}

@@ -1,0 +1,56 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// WatchRoutes calls f with the destinations of all of the host's IPv4 routes
+// that lead to a gateway, at first and after each change, until ctx ends. It
+// costs nothing while nothing changes. The map is f's only during the call.
+func (h *Host) WatchRoutes(ctx context.Context, f func(map[netip.Prefix]bool)) error {
+	space, err := netns.GetFromPath(h.Netns())
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
+	defer func() { _ = space.Close() }()
+	updates := make(chan netlink.RouteUpdate, 64)
+	failed := make(chan error, 1)
+	err = netlink.RouteSubscribeWithOptions(updates, ctx.Done(), netlink.RouteSubscribeOptions{
+		Namespace: &space, ListExisting: true,
+		ErrorCallback: func(err error) {
+			select {
+			case failed <- err:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("%s: watch routes: %w", h.Name, err)
+	}
+	routes := map[netip.Prefix]bool{}
+	for u := range updates {
+		if u.Gw.To4() == nil || u.Dst == nil {
+			continue
+		}
+		addr, _ := netip.AddrFromSlice(u.Dst.IP.To4())
+		bits, _ := u.Dst.Mask.Size()
+		if to := netip.PrefixFrom(addr, bits); u.Type == deletedRoute {
+			delete(routes, to)
+		} else {
+			routes[to] = true
+		}
+		f(routes)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("%s: watch routes: %w", h.Name, <-failed)
+}
+
+// deletedRoute is RTM_DELROUTE, rtnetlink(7).
+const deletedRoute = 25
