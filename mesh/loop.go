@@ -54,6 +54,9 @@ type Loop struct {
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	anew   time.Time              // when a pass last looked at what gives no notice
+	open   bool                   // Docker lets packets through that come without a tunnel
+	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
+	hides  bool                   // and nothing keeps it from that
 	fights *fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
@@ -77,11 +80,20 @@ type scenes struct {
 
 // outcome is what the last pass saw and left.
 type outcome struct {
-	ports    map[string]ovsdb.Port // ours, by the peer's ID
+	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
+}
+
+// port is the one of ours that leads to a peer.
+func (o *outcome) port(peer string) (port ovsdb.Port, is bool) {
+	if o.ports == nil {
+		return port, false
+	}
+	port, is = o.ports()[peer]
+	return port, is
 }
 
 const (

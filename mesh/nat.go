@@ -27,16 +27,21 @@ func (c Config) natRules(self Host, desired *Desired) masq.Rules {
 	rules := masq.Rules{
 		Pool: c.Space.Pool, Subnet: self.Subnet, Keep: !c.NAT.Read,
 		NonMasquerade: masq.Compile(c.NAT.Config, c.Space.Pool, underlays),
-		Forward:       []masq.Path{{In: c.Bridge, Out: c.Bridge}},
+		Forward:       c.forward(desired.Host.Peers),
 	}
 	if !c.Flood {
 		rules.Quiet = c.Switch
 	}
-	if slices.ContainsFunc(desired.Host.Peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
-		rules.Forward = append(rules.Forward,
-			masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
-	}
 	return rules
+}
+
+// forward are the ways by which peers are reached.
+func (c Config) forward(peers []bridge.Peer) []masq.Path {
+	ways := []masq.Path{{In: c.Bridge, Out: c.Bridge}}
+	if slices.ContainsFunc(peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
+		ways = append(ways, masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
+	}
+	return ways
 }
 
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
@@ -83,6 +88,10 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	}
 	l.seen.nat = nil
 	have, err := l.cfg.NAT.Observe(ctx)
+	if hides := errors.Is(err, masq.ErrUnable) || slices.Contains(have.Lacks, "ip"); hides != l.hides {
+		l.hides = hides
+		l.tellOpen()
+	}
 	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
@@ -125,7 +134,7 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
 	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
-			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it: this kernel lacks nftables' ip family, or NAT in it",
+			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it, so that `direct` is never: this kernel lacks nftables' ip family, or NAT in it",
 			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; what takes the tunnels keeps its source meanwhile",
 		})
 	}

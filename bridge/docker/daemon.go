@@ -160,6 +160,9 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	if back && len(is) == 0 && !s.Former.Existed {
+		if err := (original{was, existed}).still(d.cfg.Path); err != nil {
+			return fmt.Errorf("remove Docker's configuration: %w", err)
+		}
 		return d.remove(s.Former.MadeDir)
 	}
 	if err := d.replace(is, original{was, existed}); err != nil {

@@ -35,6 +35,7 @@ type Node struct {
 	open     atomic.Bool // see Open
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
+	met      chan struct{} // closed when others have been joined, or it goes on without
 	ready    chan struct{}
 	stopped  chan struct{}             // closed when nobody serves requests any more
 	absent   atomic.Pointer[[]missing] // the last seen first
@@ -69,7 +70,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
-		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
+		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
 	}
@@ -122,7 +123,8 @@ func (n *Node) View() mesh.View { return *n.view.Load() }
 func (n *Node) Changed() <-chan struct{} { return n.changed }
 
 // Ready is closed once the host has met others and knows that it may take
-// part, or has tried long enough that what it already holds counts.
+// part, or has tried long enough that what it already holds counts. What they
+// know of its lease is in the View by then.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Report tells the mesh how many tunnels of this host there should be, and are.

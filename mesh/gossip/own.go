@@ -21,7 +21,7 @@ const keepEvery = 10 * time.Minute
 // arrived is handled before the table is made durable, once, and answers leave
 // only after that.
 func (n *Node) own(ctx context.Context) error {
-	ready := n.ready
+	met := n.met
 	retry := time.NewTimer(n.patience())
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
@@ -34,10 +34,15 @@ func (n *Node) own(ctx context.Context) error {
 		select {
 		case <-n.delegate.inbox.signal:
 			out, err = n.handle(n.delegate.inbox.take())
-		case <-ready:
-			ready, n.touched = nil, true
-			out, err = n.handle(n.delegate.inbox.take()) // what the join has brought
+		case <-met:
+			met, n.touched = nil, true
+			if out, err = n.handle(n.delegate.inbox.take()); err != nil { // what the join has brought
+				return err
+			}
 			out.Add(n.takePart())
+			n.commit(out)
+			close(n.ready)
+			continue
 		case <-retry.C:
 			out = n.expire()
 			out.Add(n.machine.Retry())

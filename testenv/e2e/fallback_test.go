@@ -105,7 +105,7 @@ func movesToVXLAN(t *testing.T, l *testenv.Lab, from, to *testenv.Host, both boo
 	took := time.Since(began)
 	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
 	t.Logf("by VXLAN after %s; outage of docker0 to docker0: %s", took.Round(10*time.Millisecond), pings.outage(t))
-	if took > 20*time.Second {
+	if took > testenv.Patience(20*time.Second) {
 		t.Errorf("that is too long")
 	}
 	others.noneLost(t)
@@ -216,7 +216,7 @@ func triedInVain(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return typesAre(ctx, l, "vxlan") })
 	outage := pings.outage(t)
 	t.Logf("outage of docker0 to docker0 by a trial in vain: %s", outage)
-	if outage > 6*time.Second {
+	if outage > testenv.Patience(6*time.Second) {
 		t.Error("that is too long")
 	}
 }
