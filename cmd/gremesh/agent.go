@@ -64,7 +64,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 		History: h.history, Ages: process.Ages, Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
-	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
 	a.node.AnswerWith(a.loop.Row)
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
