@@ -105,7 +105,7 @@ func (w watched) View() View {
 // ends. Where the tunnel is not up the peer itself may be away.
 func (l *Loop) watchPaths(ctx context.Context) {
 	for wait(ctx, echoEvery) {
-		view, ports := l.cfg.Membership.View(), l.last.Load().ports
+		view, last := l.cfg.Membership.View(), l.last.Load()
 		self := view.Self
 		if !self.Subnet.IsValid() || self.Cut {
 			continue
@@ -114,7 +114,10 @@ func (l *Loop) watchPaths(ctx context.Context) {
 		var group sync.WaitGroup
 		answered := make(map[directPath]bool)
 		for _, p := range view.Peers {
-			if p.Liveness != Alive || !p.Subnet.IsValid() || p.Cut || tunnelled(self, p) != "" || ports[p.ID.String()].BFD.State != "up" {
+			if p.Liveness != Alive || !p.Subnet.IsValid() || p.Cut || tunnelled(self, p) != "" {
+				continue
+			}
+			if port, _ := last.port(p.ID.String()); port.BFD.State != "up" {
 				continue
 			}
 			group.Go(func() {

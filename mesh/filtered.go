@@ -116,7 +116,7 @@ func blocked(now time.Time, peer Host, t ovsdb.Tunnel, s silence, types []string
 }
 
 // filtered is a problem for each peer that some types do not get through to.
-func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) []Problem {
+func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, ports func() map[string]ovsdb.Port) []Problem {
 	if len(blocked) == 0 {
 		return nil
 	}
@@ -142,12 +142,12 @@ func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, po
 			problems = append(problems, Problem{
 				What: fmt.Sprintf("%s %s filtered between here and %s (%s): this pair uses %s (%s)",
 					strings.Join(both, " and "), is, t.Peer.Name, t.Remote, t.Type, protocol),
-				Do: fmt.Sprintf("allow %s between the underlay addresses; it is tried again by itself (tunnel.retry), and until then all works", both[0]),
+				Do: fmt.Sprintf("allow %s between the underlay addresses; it is tried again by itself (tunnel.retry), or at once by `gremesh retry %s`, and until then all works", both[0], t.Peer.Name),
 			})
 			continue
 		}
 		direction := "from"
-		if ports[t.Peer.ID].BFD.State == "init" { // it is heard, and does not hear us (RFC 5880, section 6.2)
+		if ports()[t.Peer.ID].BFD.State == "init" { // it is heard, and does not hear us (RFC 5880, section 6.2)
 			direction = "gets to"
 		}
 		problems = append(problems, Problem{

@@ -41,6 +41,7 @@ type Loop struct {
 
 	restarts *restarts
 	paths    *directPaths
+	retries  *retries
 	changes  atomic.Uint64
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
@@ -80,11 +81,20 @@ type scenes struct {
 
 // outcome is what the last pass saw and left.
 type outcome struct {
-	ports    map[string]ovsdb.Port // ours, by the peer's ID
+	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
+}
+
+// port is the one of ours that leads to a peer.
+func (o *outcome) port(peer string) (port ovsdb.Port, is bool) {
+	if o.ports == nil {
+		return port, false
+	}
+	port, is = o.ports()[peer]
+	return port, is
 }
 
 const (
@@ -98,7 +108,8 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: newFights(),
+		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		down: make(map[lease.ID]time.Time), fights: newFights(),
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}

@@ -74,7 +74,11 @@ func (f fakeHistory) Append(all ...history.Change) {
 
 type fakeMembership struct{ *world }
 
-func (f fakeMembership) View() View               { return f.view }
+func (f fakeMembership) View() View {
+	view := f.view
+	view.Peers = slices.Clone(view.Peers)
+	return view
+}
 func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
 func (f fakeMembership) Report(c TunnelCount)     { f.reported, f.reports = c, f.reports+1 }
 func (f fakeMembership) Open(open bool)           { f.open = open }

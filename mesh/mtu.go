@@ -21,9 +21,9 @@ func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
 			least, by = path, name
 		}
 	}
-	for _, path := range []func(Host) int{func(h Host) int { return h.Path }, func(h Host) int { return h.MTU }} {
-		for _, peer := range view.Peers {
-			if wantsTunnel(peer, keep) {
+	for _, path := range []func(*Host) int{func(h *Host) int { return h.Path }, func(h *Host) int { return h.MTU }} {
+		for i := range view.Peers {
+			if peer := &view.Peers[i]; path(peer) != 0 && wantsTunnel(peer, keep) {
 				take(path(peer), peer.Name)
 			}
 		}

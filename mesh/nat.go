@@ -27,16 +27,21 @@ func (c Config) natRules(self Host, desired *Desired) masq.Rules {
 	rules := masq.Rules{
 		Pool: c.Space.Pool, Subnet: self.Subnet, Keep: !c.NAT.Read,
 		NonMasquerade: masq.Compile(c.NAT.Config, c.Space.Pool, underlays),
-		Forward:       []masq.Path{{In: c.Bridge, Out: c.Bridge}},
+		Forward:       c.forward(desired.Host.Peers),
 	}
 	if !c.Flood {
 		rules.Quiet = c.Switch
 	}
-	if slices.ContainsFunc(desired.Host.Peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
-		rules.Forward = append(rules.Forward,
-			masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
-	}
 	return rules
+}
+
+// forward are the ways by which peers are reached.
+func (c Config) forward(peers []bridge.Peer) []masq.Path {
+	ways := []masq.Path{{In: c.Bridge, Out: c.Bridge}}
+	if slices.ContainsFunc(peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
+		ways = append(ways, masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
+	}
+	return ways
 }
 
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -24,18 +25,40 @@ func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	return ports
 }
 
+// portsOf are ourPorts, when first somebody asks for them: in most passes nobody
+// does, and of five thousand they are a lot to look at.
+func portsOf(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
+	return sync.OnceValue(func() map[string]ovsdb.Port { return ourPorts(ovs) })
+}
+
 // countTunnels counts the desired tunnels and those that carry traffic: BFD is
 // up, or, without BFD, Open vSwitch has set the port up. A tunnel that a silent
 // peer keeps is not of the mesh's total, in which that peer does not count.
-func countTunnels(peers []Host, want ovsdb.Switch, ports map[string]ovsdb.Port) TunnelCount {
+func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func() map[string]ovsdb.Port) TunnelCount {
+	silent := make(map[string]bool)
+	for i := range peers {
+		if p := &peers[i]; p.Liveness != Alive && p.Subnet.IsValid() {
+			silent[p.ID.String()] = true
+		}
+	}
 	var count TunnelCount
-	for _, t := range want.Tunnels {
-		if peer, _ := find(peers, t.Peer.ID); peer.Liveness != Alive {
+	next := 0 // both are sorted by name
+	for i := range want.Tunnels {
+		t := &want.Tunnels[i]
+		if silent[t.Peer.ID] {
 			continue
 		}
 		count.Want++
-		port, ok := ports[t.Peer.ID]
-		if ok && port.OfPort > 0 && port.Error == "" && (!t.BFD || port.BFD.State == "up") {
+		for next < len(ovs.Ports) && ovs.Ports[next].Name < t.Name {
+			next++
+		}
+		var port *ovsdb.Port
+		if next < len(ovs.Ports) && ovs.Ports[next].Ours && ovs.Ports[next].Name == t.Name && ovs.Ports[next].Peer.ID == t.Peer.ID {
+			port = &ovs.Ports[next]
+		} else if other, is := ports()[t.Peer.ID]; is { // adopted
+			port = &other
+		}
+		if port != nil && works(port) && (!t.BFD || port.BFD.State == "up") {
 			count.Up++
 		}
 	}
@@ -86,7 +109,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 	if !peer.Subnet.IsValid() {
 		return status
 	}
-	if wantsTunnel(peer, last.keep) && self.Subnet.IsValid() && !self.Cut {
+	if wantsTunnel(&peer, last.keep) && self.Subnet.IsValid() && !self.Cut {
 		if status.Via = ViaTunnel; l.cfg.Direct {
 			if status.Indirect = tunnelled(self, peer); status.Indirect == "" {
 				status.Via = ViaDirect
@@ -94,7 +117,7 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 		}
 	}
 	status.Tunnel.Filtered = last.blocked[peer.ID]
-	port, ok := last.ports[status.ID]
+	port, ok := last.port(status.ID)
 	if !ok {
 		return status
 	}
@@ -107,10 +130,12 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 }
 
 // Audit compares what this host should be with what it is, and changes
-// nothing.
+// nothing. What it can't see within 15 s it can't judge.
 func (l *Loop) Audit(ctx context.Context) Audit {
 	l.busy.Lock()
 	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}, Filtered: []Problem{}}
 	view := l.cfg.Membership.View()
 	if !view.Self.Subnet.IsValid() {
@@ -124,6 +149,13 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	ovs, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
 		unknown(err)
+	}
+	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
+		if err != nil {
+			unknown(err)
+		}
+		audit.Problems = append(audit.Problems, bars...)
+		return audit
 	}
 	last := l.last.Load()
 	desired, _ := l.plan(view, last.keep, ovs)

@@ -12,42 +12,52 @@ import (
 // tells the peers; unless seen, what is in Open vSwitch is not known. It returns
 // by when that must be done again.
 func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
-	var ports, silent map[string]ovsdb.Port
+	var ports func() map[string]ovsdb.Port
+	var silent map[string]ovsdb.Port
 	if seen {
 		ports, silent = l.ours(ovs), l.seen.silent
 	}
 	l.silent = silences(now, l.silent, view.Peers, silent)
 	types := *l.decided.Load()
+	retries, retried := l.retries.due(now)
 	if seen && len(l.fallbacks.types) > 1 {
-		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports))
+		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports(), retries))
 		l.decided.Store(&types)
 	}
 	pairs := make(map[lease.ID]Pair)
 	for id, kind := range types {
 		pairs[id] = Pair{Type: kind}
 	}
+	again = sooner(again, retried)
 	for id, s := range l.silent {
 		again = sooner(again, s.next(now, len(l.fallbacks.types)))
 		if now.Sub(s.since) >= tellAfter {
 			pairs[id] = Pair{Type: types[id], Silent: s.kind}
 		}
 	}
+	for id := range retries {
+		if _, mine := types[id]; !mine {
+			p := pairs[id]
+			p.Retry = true
+			pairs[id] = p
+		}
+	}
 	l.cfg.Membership.Agree(pairs)
 	return again
 }
 
-func sights(ports map[string]ovsdb.Port) map[lease.ID]sight {
+func sights(ports map[string]ovsdb.Port, retries map[lease.ID]bool) map[lease.ID]sight {
 	seen := make(map[lease.ID]sight)
 	for text, port := range ports {
 		if id, err := lease.ParseID(text); err == nil { // by hand it may have been made anything
-			seen[id] = sight{Type: port.Type, Made: works(port), Up: port.BFD.State == "up"}
+			seen[id] = sight{Type: port.Type, Made: works(&port), Up: port.BFD.State == "up", Retry: retries[id]}
 		}
 	}
 	return seen
 }
 
 // works tells whether Open vSwitch has set a port up.
-func works(p ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
+func works(p *ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
 
 // paired is the view with what this host has decided for pairs.
 func (l *Loop) paired(view View) View {

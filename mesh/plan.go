@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
@@ -77,7 +78,7 @@ func (t TunnelConfig) Overhead(underlay netip.Addr) int {
 // TunnelName is the port that leads to a peer: gre43 to 172.17.43.0/24. The
 // number is the subnet's place in the pool.
 func (c Config) TunnelName(peer Host) string {
-	return fmt.Sprintf("%s%d", c.tunnelType(peer), c.Space.Index(peer.Subnet))
+	return c.tunnelType(peer) + strconv.Itoa(c.Space.Index(peer.Subnet))
 }
 
 // tunnelType is that of the mesh, unless the pair has moved to another of those
@@ -115,7 +116,9 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 		return desired, nil
 	}
 	problems := natProblems(cfg.NAT)
-	ends := map[netip.Addr]Host{view.Self.Underlay: view.Self}
+	ends := make(map[netip.Addr]*Host, len(view.Peers)+1)
+	ends[view.Self.Underlay] = &view.Self
+	desired.Switch.Tunnels = make([]ovsdb.Tunnel, 0, len(view.Peers))
 	for _, peer := range aliveFirst(view.Peers) {
 		if !wantsTunnel(peer, keep) {
 			continue
@@ -136,20 +139,28 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			id = peer.ID.String()
 		}
 		desired.Switch.Tunnels = append(desired.Switch.Tunnels, ovsdb.Tunnel{
-			Name: cfg.TunnelName(peer), Type: cfg.tunnelType(peer), Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
+			Name: cfg.TunnelName(*peer), Type: cfg.tunnelType(*peer), Key: cfg.Tunnel.Key, BFD: cfg.Tunnel.BFD,
 			Remote: peer.Underlay, Local: view.Self.Underlay,
 			Peer: ovsdb.Peer{ID: id, Name: peer.Name, Subnet: peer.Subnet},
 		})
 		if cfg.PerPeer {
 			tunnel := &desired.Switch.Tunnels[len(desired.Switch.Tunnels)-1]
 			tunnel.MAC = ovsdb.MAC(bridge.MAC(lease.Bip(peer.Subnet).Addr()))
-			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, peer))
+			desired.Host.Peers = append(desired.Host.Peers, cfg.wayTo(view.Self, *peer))
 		}
 	}
-	slices.SortFunc(desired.Switch.Tunnels, func(a, b ovsdb.Tunnel) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(desired.Host.Peers, func(a, b bridge.Peer) int { return a.Bip.Addr().Compare(b.Bip.Addr()) })
+	slices.SortFunc(desired.Switch.Tunnels, compareTunnels)
+	slices.SortFunc(desired.Host.Peers, comparePeers)
 	desired.NAT = cfg.natRules(view.Self, desired)
 	return desired, problems
+}
+
+func compareTunnels(a, b ovsdb.Tunnel) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Peer.ID, b.Peer.ID))
+}
+
+func comparePeers(a, b bridge.Peer) int {
+	return cmp.Or(a.Bip.Addr().Compare(b.Bip.Addr()), a.Via.Compare(b.Via))
 }
 
 // wayTo is through the tunnel, unless both hosts can do without and are on one
@@ -180,24 +191,24 @@ func tunnelled(self, peer Host) string {
 	return ""
 }
 
-// aliveFirst is a copy in which those that are alive come first, else in the
-// same order.
-func aliveFirst(peers []Host) []Host {
-	silent := func(h Host) int {
-		if h.Liveness == Alive {
-			return 0
+// aliveFirst are all in the same order, but for those that are alive: they come
+// first.
+func aliveFirst(peers []Host) []*Host {
+	all := make([]*Host, 0, len(peers))
+	for _, alive := range []bool{true, false} {
+		for i := range peers {
+			if (peers[i].Liveness == Alive) == alive {
+				all = append(all, &peers[i])
+			}
 		}
-		return 1
 	}
-	peers = slices.Clone(peers)
-	slices.SortStableFunc(peers, func(a, b Host) int { return silent(a) - silent(b) })
-	return peers
+	return all
 }
 
 // Keep tells which silent peers are to keep their tunnels.
 type Keep map[lease.ID]bool
 
-func wantsTunnel(peer Host, keep Keep) bool {
+func wantsTunnel(peer *Host, keep Keep) bool {
 	if !peer.Subnet.IsValid() || peer.Cut {
 		return false
 	}

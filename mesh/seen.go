@@ -23,8 +23,8 @@ type seen struct {
 	host   *hostSeen
 
 	portsOf ovsdb.Actual
-	ports   map[string]ovsdb.Port // of portsOf, by their peers
-	silent  map[string]ovsdb.Port // those by which nothing comes
+	ports   func() map[string]ovsdb.Port // of portsOf, by their peers
+	silent  map[string]ovsdb.Port        // those by which nothing comes
 	count   TunnelCount
 	counted *Desired // for it and portsOf; nil: count is not known
 }
@@ -70,8 +70,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	cfg := l.cfg.Config
 	cfg.NAT = said
 	p := &plan{view: view, keep: keep, said: said}
-	p.view.Peers = slices.Clone(view.Peers)
-	p.desired, p.problems = Plan(cfg, view, keep)
+	if was := l.seen.plan; was != nil && reflect.DeepEqual(was.said, said) {
+		if desired, ok := was.replan(cfg, view, keep); ok {
+			p.desired, p.problems = desired, was.problems
+		}
+	}
+	if p.desired == nil {
+		p.desired, p.problems = Plan(cfg, view, keep)
+	}
 	l.seen.plan = p
 	return p.desired, p.problems
 }
@@ -101,13 +107,13 @@ func sameHere(a, b *Host) bool {
 }
 
 // ours are gremesh's ports, by the ID of their peers.
-func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
-	if !l.seen.portsOf.Same(ovs) {
-		l.seen.ports, l.seen.portsOf, l.seen.counted = ourPorts(ovs), ovs, nil
+func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
+	if l.seen.ports == nil || !l.seen.portsOf.Same(ovs) {
+		l.seen.ports, l.seen.portsOf, l.seen.counted = portsOf(ovs), ovs, nil
 		l.seen.silent = make(map[string]ovsdb.Port)
-		for id, port := range l.seen.ports {
-			if port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
-				l.seen.silent[id] = port
+		for i := range ovs.Ports {
+			if port := &ovs.Ports[i]; port.Ours && port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
+				l.seen.silent[port.Peer.ID] = *port
 			}
 		}
 	}
@@ -118,7 +124,7 @@ func (l *Loop) ours(ovs ovsdb.Actual) map[string]ovsdb.Port {
 func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual) TunnelCount {
 	ports := l.ours(ovs)
 	if l.seen.counted != desired {
-		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ports), desired
+		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ovs, ports), desired
 	}
 	return l.seen.count
 }

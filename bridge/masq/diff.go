@@ -13,6 +13,7 @@ import (
 type Change struct {
 	drift.Drift
 	steps []step
+	table []string // our table's listing then, where none but elements of its set are changed; nil: it is to be looked at
 }
 
 // step is one act on the packet filter; its text is the command that does the
@@ -64,7 +65,28 @@ func diffTable(want table, have []string, told func([]string) string) []Change {
 	if is+than == "" {
 		is, than = "in another order", "in ours"
 	}
-	return []Change{change(want.String(), or(is, "incomplete"), or(than, "without that"), acts...)}
+	c := change(want.String(), or(is, "incomplete"), or(than, "without that"), acts...)
+	if want.set != "" && onlyElements(have, should) {
+		c.table = should
+	}
+	return []Change{c}
+}
+
+// onlyElements tells whether two listings have all else in common.
+func onlyElements(a, b []string) bool {
+	i, j := 0, 0
+	for {
+		for i < len(a) && strings.HasPrefix(a[i], element) {
+			i++
+		}
+		for j < len(b) && strings.HasPrefix(b[j], element) {
+			j++
+		}
+		if i == len(a) || j == len(b) || a[i] != b[j] {
+			return i == len(a) && j == len(b)
+		}
+		i, j = i+1, j+1
+	}
 }
 
 // What each of the tables is for, in words.
@@ -80,14 +102,28 @@ func destinations(listing []string) string {
 	return or(strings.Join(all, ", "), "nothing")
 }
 
-// missing are those of lines that others lack.
+// missing are those of lines that others lack. Most begin and end as the others do.
 func missing(lines, others []string) []string {
+	from := 0
+	for from < min(len(lines), len(others)) && lines[from] == others[from] {
+		from++
+	}
+	end := 0
+	for end < min(len(lines), len(others))-from && lines[len(lines)-1-end] == others[len(others)-1-end] {
+		end++
+	}
+	if some := lines[from : len(lines)-end]; len(some) <= few {
+		return slices.DeleteFunc(slices.Clone(some), func(l string) bool { return slices.Contains(others, l) })
+	}
 	there := make(map[string]bool, len(others))
 	for _, l := range others {
 		there[l] = true
 	}
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
 }
+
+// few lines are looked for one by one.
+const few = 16
 
 func or(s, empty string) string {
 	if s == "" {

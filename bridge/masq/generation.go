@@ -16,6 +16,38 @@ type glance struct {
 	have       Actual
 }
 
+// span are generations that follow one another; the zero span is none.
+type span struct {
+	after uint32
+	count int
+}
+
+// has tells it from a number's lower half, which is all that a notice has.
+func (s span) has(lower uint16) bool {
+	n := int(lower - uint16(s.after))
+	return n > 0 && n <= s.count
+}
+
+// after is what is there when changes have been made by so many transactions; nil
+// where that is not known, or somebody else has changed something meanwhile.
+func (g *glance) after(changes []Change, commits int) (*glance, span) {
+	if g == nil {
+		return nil, span{}
+	}
+	have := g.have
+	for _, c := range changes {
+		if c.table == nil {
+			return nil, span{}
+		}
+		have.Table = c.table
+	}
+	now, err := generation()
+	if err != nil || now != g.generation+uint32(commits) {
+		return nil, span{}
+	}
+	return &glance{now, have}, span{g.generation, commits}
+}
+
 // Observe returns what the packet filters have now, and changes nothing: a
 // filter table of iptables that is not there does not come to be by it. What
 // was seen last is still so while the kernel counts no change since. Of
@@ -38,6 +70,10 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 	return have, err2
 }
 
+// nfgenmsg is the size of the header that follows that of a netlink message, in
+// bytes.
+const nfgenmsg = 4
+
 // generation is the number of the ruleset of this network namespace, which
 // each transaction that changes something makes another one: what nft(8) itself
 // asks to know whether what it has read is of one piece (NFT_MSG_GETGEN).
@@ -47,7 +83,6 @@ func generation() (uint32, error) {
 		return 0, fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	const nfgenmsg = 4
 	ask := make([]byte, unix.SizeofNlMsghdr+nfgenmsg)
 	binary.NativeEndian.PutUint32(ask, uint32(len(ask)))
 	binary.NativeEndian.PutUint16(ask[4:], unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN)

@@ -1,8 +1,12 @@
 package masq
 
 import (
+	"context"
+	"net/netip"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestWhatHasNotChangedIsNotListedAgain(t *testing.T) {
@@ -27,6 +31,30 @@ func TestWhatHasNotChangedIsNotListedAgain(t *testing.T) {
 			t.Errorf("%+v, %v", have, err)
 		}
 	})
+	more := wanted()
+	more.NonMasquerade = append(more.NonMasquerade, netip.MustParsePrefix("203.0.113.7/32"))
+	l.reach(more)
+	t.Run("after a change of our own", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		if have, err := l.Observe(t.Context()); err != nil || render(Diff(more, have)) != "" {
+			t.Errorf("%+v, %v", have, err)
+		}
+	})
+	if has := l.sh("nft list table ip gremesh"); !strings.Contains(has, "203.0.113.7") {
+		t.Errorf("the kernel has %s", has)
+	}
+	have, err := l.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.sh("nft add element ip gremesh hosts { 203.0.113.9 }")
+	if err := l.Apply(t.Context(), Diff(wanted(), have)); err != nil {
+		t.Fatal(err)
+	}
+	if found := render(l.diff(wanted())); !strings.Contains(found, "203.0.113.9") {
+		t.Errorf("what another program has done meanwhile is not seen: %s", found)
+	}
+	l.reach(wanted())
 	l.sh("nft add table ip other")
 	t.Run("after a change", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
@@ -37,5 +65,35 @@ func TestWhatHasNotChangedIsNotListedAgain(t *testing.T) {
 	l.sh("nft delete table ip gremesh")
 	if render(l.diff(wanted())) == "" {
 		t.Error("what was deleted is not missed")
+	}
+}
+
+func TestWhatThisHostItselfPutsIntoTheSetWakesNobody(t *testing.T) {
+	l := filters(t)
+	l.reach(wanted())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- l.Host.Run(ctx) }()
+	await(t, l.Changed(), "it listens")
+	if _, err := l.Observe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	more := wanted()
+	more.NonMasquerade = append(more.NonMasquerade, netip.MustParsePrefix("203.0.113.7/32"))
+	for _, want := range []Rules{more, wanted()} {
+		if err := l.Apply(t.Context(), l.diff(want)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-l.Changed():
+			t.Error("woken by a change of our own")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	l.sh("nft add element ip gremesh hosts { 203.0.113.9 }")
+	await(t, l.Changed(), "a change by another program is noticed")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -21,6 +21,7 @@ type Host struct {
 
 	looking sync.Mutex
 	last    *glance // guarded by looking; nil: look anew
+	ours    span    // guarded by looking; of the last Apply, where nobody else has changed anything meanwhile
 }
 
 // New returns a Host; nothing is started.
@@ -29,24 +30,39 @@ func New(log *slog.Logger) *Host {
 }
 
 // Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined.
+// the others from being tried; all errors are joined. Where they are of our set's
+// elements alone, what there is afterwards is known without looking.
 func (h *Host) Apply(ctx context.Context, changes []Change) error {
+	h.looking.Lock()
+	defer h.looking.Unlock()
+	before := h.last
+	h.last = nil
+	commits, err := h.apply(ctx, changes)
+	if err == nil {
+		h.last, h.ours = before.after(changes, commits)
+	}
+	return err
+}
+
+// apply returns how many transactions it took, if there was no error.
+func (h *Host) apply(ctx context.Context, changes []Change) (commits int, err error) {
 	if all, are := single(changes); are && commit(ctx, all...) == nil {
-		return nil
+		return 1, nil
 	}
 	var errs []error
 	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
-			return errors.Join(append(errs, err)...)
+			return 0, errors.Join(append(errs, err)...)
 		}
 		for _, s := range c.steps {
+			commits++
 			if err := s.apply(ctx, h); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s, err))
 				break
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return commits, errors.Join(errs...)
 }
 
 // run returns what a command has printed.

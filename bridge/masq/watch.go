@@ -56,10 +56,26 @@ func (h *Host) Run(ctx context.Context) error {
 			h.signal()
 		case err != nil:
 			return fmt.Errorf("receive nftables' notices: %w", err)
-		case concerns(buffer[:n]):
+		case concerns(buffer[:n]) && !h.made(buffer[:n]):
 			h.signal()
 		}
 	}
+}
+
+// made tells whether notices are of the last Apply alone; while one is under way,
+// that is known at its end. All notices of a transaction have its generation.
+func (h *Host) made(notices []byte) bool {
+	h.looking.Lock()
+	defer h.looking.Unlock()
+	for len(notices) >= unix.SizeofNlMsghdr+nfgenmsg {
+		length := int(binary.NativeEndian.Uint32(notices))
+		if length < unix.SizeofNlMsghdr+nfgenmsg || length > len(notices) ||
+			!h.ours.has(binary.BigEndian.Uint16(notices[unix.SizeofNlMsghdr+2:])) { // nfgenmsg, res_id
+			return false
+		}
+		notices = notices[min((length+3)&^3, len(notices)):]
+	}
+	return true
 }
 
 // subscribe returns a socket whose Close ends a Read.
@@ -103,7 +119,6 @@ func concernsUs(kind uint16, body []byte) bool {
 		return false
 	}
 	// The table is the first attribute of each, and the chain a rule's second.
-	const nfgenmsg = 4
 	table, rest := attribute(body[min(nfgenmsg, len(body)):])
 	chain, _ := attribute(rest)
 	return table == tableName || chain == "FORWARD" || chain == userChain
