@@ -58,7 +58,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
-	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
