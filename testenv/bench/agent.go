@@ -28,6 +28,7 @@ type agent struct {
 	logger *slog.Logger
 	file   *os.File // of the log
 	found  []measured
+	spent  struct{ agent, commands, vswitchd used } // when the last pass had ended
 	cancel context.CancelFunc
 	group  *errgroup.Group
 }
@@ -54,7 +55,7 @@ func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) erro
 	nat := masq.New(a.logger)
 	loop := mesh.NewLoop(mesh.LoopConfig{
 		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: masq.Inline(masq.Config{}),
-		History: history.New(a.o.dir, a.logger), Ages: process.Ages, Log: a.logger, Ready: func() {},
+		History: history.New(a.o.dir, a.logger), Ages: process.Ages, Log: a.logger, Ready: func() {}, Memory: mesh.NewMemory(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
