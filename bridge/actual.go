@@ -34,6 +34,7 @@ type Actual struct {
 	// devices is 1 (ip-sysctl.rst).
 	Strict  []string
 	Gretaps []Gretap // somebody else's
+	NICs    []string // devices that lead to a network outside of this host
 }
 
 // Link is a network device, ip-link(8).

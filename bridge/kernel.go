@@ -64,6 +64,9 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	names := map[int]string{}
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
+		if leadsOut(l) {
+			have.NICs = append(have.NICs, l.Attrs().Name)
+		}
 	}
 	have.Gretaps = gretaps(links)
 	have.Strict = strict(slices.Collect(maps.Values(names)))
@@ -151,6 +154,16 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 // ofOpenVSwitch tells whether a device can be a bridge's own port: it is one of
 // the kernel's datapath, or, on the userspace datapath, a tap.
 func ofOpenVSwitch(l netlink.Link) bool { return l.Type() == "openvswitch" || l.Type() == "tuntap" }
+
+// leadsOut tells a NIC, or what is made of some. Those of containers and virtual
+// machines are veth and tuntap.
+func leadsOut(l netlink.Link) bool {
+	switch l.Type() {
+	case "bond", "team", "vlan":
+		return true
+	}
+	return l.Type() == "device" && l.Attrs().Flags&net.FlagLoopback == 0
+}
 
 func link(l netlink.Link, names map[int]string) Link {
 	a := l.Attrs()

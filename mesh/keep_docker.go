@@ -53,7 +53,8 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	// While docker0 has the address of before, nothing that is sent to the bip is
 	// answered, and peers would take the network for one that drops it.
 	_, restarting := l.restarts.underWay()
-	l.cfg.Membership.Open(have.Obstacle == "" && !have.Stale && !restarting)
+	l.open, l.nats = have.Obstacle == "" && !have.Stale && !restarting, have.Running
+	l.tellOpen()
 	if want.Direct && have.Obstacle != "" && !have.Stale {
 		problems = append(problems, Problem{
 			What: "peers in this host's underlay subnet are reached by tunnels, for Docker lets no packets through that come without: " + have.Obstacle,

@@ -41,6 +41,7 @@ type Loop struct {
 
 	restarts *restarts
 	paths    *directPaths
+	retries  *retries
 	changes  atomic.Uint64
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
@@ -54,6 +55,9 @@ type Loop struct {
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	anew   time.Time              // when a pass last looked at what gives no notice
+	open   bool                   // Docker lets packets through that come without a tunnel
+	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
+	hides  bool                   // and nothing keeps it from that
 	fights *fights
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
@@ -104,7 +108,8 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: newFights(),
+		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		down: make(map[lease.ID]time.Time), fights: newFights(),
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}

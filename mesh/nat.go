@@ -88,6 +88,10 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	}
 	l.seen.nat = nil
 	have, err := l.cfg.NAT.Observe(ctx)
+	if hides := errors.Is(err, masq.ErrUnable) || slices.Contains(have.Lacks, "ip"); hides != l.hides {
+		l.hides = hides
+		l.tellOpen()
+	}
 	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
@@ -130,7 +134,7 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
 	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
-			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it: this kernel lacks nftables' ip family, or NAT in it",
+			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it, so that `direct` is never: this kernel lacks nftables' ip family, or NAT in it",
 			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; what takes the tunnels keeps its source meanwhile",
 		})
 	}

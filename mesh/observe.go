@@ -130,10 +130,12 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 }
 
 // Audit compares what this host should be with what it is, and changes
-// nothing.
+// nothing. What it can't see within 15 s it can't judge.
 func (l *Loop) Audit(ctx context.Context) Audit {
 	l.busy.Lock()
 	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	audit := Audit{Drift: []drift.Drift{}, Problems: []Problem{}, Filtered: []Problem{}}
 	view := l.cfg.Membership.View()
 	if !view.Self.Subnet.IsValid() {
@@ -147,6 +149,13 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	ovs, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
 		unknown(err)
+	}
+	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
+		if err != nil {
+			unknown(err)
+		}
+		audit.Problems = append(audit.Problems, bars...)
+		return audit
 	}
 	last := l.last.Load()
 	desired, _ := l.plan(view, last.keep, ovs)

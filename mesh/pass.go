@@ -74,6 +74,15 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return false, again
 	}
 	problems = slices.Clip(problems) // they are kept
+	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
+		if err != nil {
+			fail(err)
+		}
+		l.cfg.Membership.Report(TunnelCount{})
+		l.last.Store(&outcome{keep: keep, problems: slices.Concat(problems, bars, failures)})
+		l.beReady()
+		return len(failures) == 0, again
+	}
 	if err := l.letGo(ctx, desired.Host, &mends); err != nil {
 		fail(err)
 	}
@@ -115,6 +124,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	outward, _ := lan(ovs, host.NICs)
+	problems = append(problems, outward...)
 	problems = append(problems, stranger(desired.Host.Port, host.Stranger)...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)

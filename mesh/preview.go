@@ -34,6 +34,8 @@ type Preview struct {
 func (l *Loop) Plan(ctx context.Context) Preview {
 	l.busy.Lock()
 	defer l.busy.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	return l.cfg.Preview(ctx, l.paired(l.cfg.Membership.View()), l.last.Load().keep)
 }
 
@@ -70,6 +72,10 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
 	if len(p.Unseen) > 0 {
+		return p
+	}
+	bars, stop := lan(here.ovs, here.host.NICs)
+	if p.Problems = append(p.Problems, bars...); stop {
 		return p
 	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)

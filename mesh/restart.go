@@ -15,6 +15,10 @@ const (
 	firstWait      = 30 * time.Second
 	longestWait    = 10 * time.Minute
 	restartMemory  = time.Hour
+	// mostInVain is how often Docker is restarted for one thing by a command that
+	// succeeds and does not help: each stops containers. There may be another
+	// dockerd, which it is not about.
+	mostInVain = 3
 )
 
 // restarts are Docker's: one at a time, each in a goroutine of its own, for it
@@ -28,6 +32,7 @@ type restarts struct {
 	last  time.Time       // when the last one ended
 	pause time.Duration   // from then to the next
 	err   error           // of the last one, until Docker is no longer stale
+	vain  int             // of those for want that succeeded, until then
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
@@ -39,6 +44,9 @@ func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
 func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) (began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.want != want {
+		r.vain = 0
+	}
 	r.began, r.want, r.over = time.Now(), want, make(chan struct{})
 	if r.began.Sub(r.last) > restartMemory {
 		r.pause = 0
@@ -57,6 +65,9 @@ func (r *restarts) end(err error) {
 	defer r.mu.Unlock()
 	r.began, r.last, r.err = time.Time{}, time.Now(), err
 	close(r.over)
+	if err == nil {
+		r.vain++
+	}
 	select {
 	case r.ended <- struct{}{}:
 	default:
@@ -87,19 +98,26 @@ func (r *restarts) underWay() (since time.Time, yes bool) {
 }
 
 // due tells whether it is time for one: not while another is under way, not
-// where a person must do it, and not soon after one that was for the same.
+// where a person must do it, not soon after one that was for the same, and not
+// again and again in vain.
 func (r *restarts) due(want docker.Settings) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || time.Since(r.last) >= r.pause)
+	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || r.vain < mostInVain && time.Since(r.last) >= r.pause)
 }
 
-// failure is why the last one failed; nil where it did not or was not tried.
+var errInVain = errors.New("it has been restarted, and a dockerd that ran before still does: Docker is not restarted again for this; see which one that is: pgrep -a dockerd")
+
+// failure is why the last one failed, or why there is none any more; nil where
+// it did not fail or was not tried.
 func (r *restarts) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if errors.Is(r.err, docker.ErrNever) {
+	switch {
+	case errors.Is(r.err, docker.ErrNever):
 		return nil
+	case r.vain >= mostInVain:
+		return errInVain
 	}
 	return r.err
 }
@@ -108,5 +126,5 @@ func (r *restarts) failure() error {
 func (r *restarts) helped() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err = nil
+	r.err, r.vain = nil, 0
 }

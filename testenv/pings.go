@@ -72,7 +72,7 @@ func (l *Lab) Pings(ctx context.Context, container string) (*Pings, error) {
 			}
 		}
 	}
-	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limit, cancel := context.WithTimeout(ctx, Patience(30*time.Second))
 	defer cancel()
 	began := time.Now()
 	if err := Until(limit, func() error { return p.Answered(began) }); err != nil {

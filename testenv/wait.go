@@ -11,7 +11,7 @@ import (
 
 // Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
 // ctx ends. It then returns f's last error. What takes longer is called for half
-// of the time at the most, in a guest kernel with its one processor for a quarter,
+// of the time at the most, in a guest kernel with its one processor for a sixth,
 // and leaves the rest to what is waited for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
@@ -24,14 +24,10 @@ func Until(ctx context.Context, f func() error) error {
 		if last == nil || ctx.Err() == nil { // else it may say no more than that the time is over
 			last = err
 		}
-		rest := time.Since(began)
-		if kernel.Inside() {
-			rest *= guestPatience
-		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
-		case <-time.After(max(pause, rest)):
+		case <-time.After(max(pause, Patience(time.Since(began)))):
 		}
 	}
 }
@@ -40,12 +36,20 @@ func Until(ctx context.Context, f func() error) error {
 // with one processor and programs that are slow to start.
 const guestPatience = 5
 
-// Eventually fails the test when f has not returned nil within d.
+// Patience is how long to wait for what takes d at most on a machine of two
+// processors or more.
+func Patience(d time.Duration) time.Duration {
+	if kernel.Inside() {
+		return guestPatience * d
+	}
+	return d
+}
+
+// Eventually fails the test when f has not returned nil within d,
+// or the Patience for it.
 func Eventually(t testing.TB, d time.Duration, f func() error) {
 	t.Helper()
-	if kernel.Inside() {
-		d *= guestPatience
-	}
+	d = Patience(d)
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	if err := Until(ctx, f); err != nil {

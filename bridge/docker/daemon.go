@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // Config says where Docker's configuration is and how to restart Docker.
@@ -160,6 +161,9 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	if back && len(is) == 0 && !s.Former.Existed {
+		if err := (original{was, existed}).still(d.cfg.Path); err != nil {
+			return fmt.Errorf("remove Docker's configuration: %w", err)
+		}
 		return d.remove(s.Former.MadeDir)
 	}
 	if err := d.replace(is, original{was, existed}); err != nil {
@@ -193,7 +197,7 @@ func (d *Daemon) parsed() (file, error) {
 
 // read returns daemon.json, and whether it is there.
 func (d *Daemon) read() ([]byte, bool, error) {
-	b, err := os.ReadFile(d.cfg.Path)
+	b, err := regular.Read(d.cfg.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -60,3 +60,23 @@ func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 		t.Errorf("the file has %s", got)
 	}
 }
+
+func TestAFileThatIsBeingWrittenIsNotRemoved(t *testing.T) {
+	d := daemon(t)
+	reach(t, d, want) // there was none
+	changes := plan(t, d, Settings{Former: true})
+	f, err := os.OpenFile(d.cfg.Path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Apply(t.Context(), changes); !errors.Is(err, errMeanwhile) {
+		t.Errorf("Apply: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	reach(t, d, Settings{Former: true})
+	if _, err := os.Stat(d.cfg.Path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it stays: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +124,11 @@ func merge(b []byte, keys []key) ([]byte, error) {
 		slices.ContainsFunc(keys, func(k key) bool { return k.name == "bip" && k.value != "" }) {
 		return nil, fmt.Errorf("%s: dockerd does not start with both bridge and bip: remove bridge", position(b, v.StartOffset))
 	}
+	if v := f.find(gatewayKey); v != nil {
+		if err := misplaced(f.text(gatewayKey), keys); err != nil {
+			return nil, fmt.Errorf("%s: %w: remove %s", position(b, v.StartOffset), err, gatewayKey)
+		}
+	}
 	for _, k := range keys {
 		if k.value == "" {
 			err = f.remove(k.name)
@@ -134,6 +140,25 @@ func merge(b []byte, keys []key) ([]byte, error) {
 		}
 	}
 	return f.root.Pack(), nil
+}
+
+// gatewayKey is containers' way out, which is docker0 where it is not set.
+const gatewayKey = "default-gateway"
+
+// misplaced is an error where a gateway is not of the bip's network: dockerd
+// does not start then (seen with 20.10).
+func misplaced(gateway string, keys []key) error {
+	addr, err := netip.ParseAddr(gateway)
+	if err != nil {
+		return nil //nolint:nilerr // dockerd's to refuse
+	}
+	for _, k := range keys {
+		text, _ := strconv.Unquote(k.value)
+		if bip, err := netip.ParsePrefix(text); k.name == "bip" && err == nil && !bip.Contains(addr) {
+			return fmt.Errorf("dockerd does not start with bip %s and %s %s, which is not of its network", bip, gatewayKey, gateway)
+		}
+	}
+	return nil
 }
 
 func (f file) set(k key) error {

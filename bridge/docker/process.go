@@ -23,8 +23,17 @@ func conflict(p process.Process, keys []key) error {
 	if err != nil && !process.Gone(err) {
 		return fmt.Errorf("command line of dockerd: %w", err)
 	}
-	for arg := range strings.SplitSeq(string(b), "\x00") {
-		flag, _, _ := strings.Cut(arg, "=")
+	args := strings.Split(string(b), "\x00")
+	for i, arg := range args {
+		flag, value, whole := strings.Cut(arg, "=")
+		if !whole && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if flag == "--"+gatewayKey {
+			if err := misplaced(value, keys); err != nil {
+				return fmt.Errorf("dockerd (process %d): %w: remove the flag", p.PID, err)
+			}
+		}
 		for _, k := range keys {
 			if flag == "--"+k.name || k.name == "bip" && (flag == "--bridge" || flag == "-b") {
 				return fmt.Errorf("dockerd (process %d) was started with %s, and does not start with both that and %s in its configuration file: remove the flag",

@@ -199,7 +199,7 @@ func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
 func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
-	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}} {
+	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}, {"--default-gateway=172.17.0.254"}, {"--default-gateway", "172.17.0.254"}} {
 		dockerd := start(t, 0, args...)
 		err := d.Apply(t.Context(), Diff(want, Actual{}))
 		if err == nil || !strings.Contains(err.Error(), "remove the flag") {
@@ -207,7 +207,7 @@ func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 		}
 		stop(dockerd)
 	}
-	start(t, 0, "--bip6", "--debug", "-D")
+	start(t, 0, "--bip6", "--debug", "-D", "--default-gateway", "172.17.42.254")
 	reach(t, d, want)
 }
 

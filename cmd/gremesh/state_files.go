@@ -23,10 +23,12 @@ func stateFiles() []string {
 	return append(files, ovsdb.StateFile, bridge.StateFile, "lock")
 }
 
+// hasState tells whether there is something of it, or may be: who is not root
+// can't see.
 func hasState(dir string) bool {
 	return slices.ContainsFunc(stateFiles(), func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
-		return err == nil
+		return !errors.Is(err, fs.ErrNotExist)
 	})
 }
 

@@ -76,7 +76,7 @@ func (n *Node) meet(ctx context.Context) error {
 		backoff = min(backoff*2, lastBackoff)
 	}
 	n.silence.Store(nil)
-	close(n.ready)
+	close(n.met)
 
 	// A second round with the seeds repairs what gossip lost in the first.
 	asked := time.Now()

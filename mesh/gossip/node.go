@@ -35,6 +35,7 @@ type Node struct {
 	open     atomic.Bool // see Open
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
+	met      chan struct{} // closed when others have been joined, or it goes on without
 	ready    chan struct{}
 	stopped  chan struct{}             // closed when nobody serves requests any more
 	absent   atomic.Pointer[[]missing] // the last seen first
@@ -69,7 +70,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
-		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), ready: make(chan struct{}), stopped: make(chan struct{}),
+		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
 	}
@@ -122,7 +123,8 @@ func (n *Node) View() mesh.View { return *n.view.Load() }
 func (n *Node) Changed() <-chan struct{} { return n.changed }
 
 // Ready is closed once the host has met others and knows that it may take
-// part, or has tried long enough that what it already holds counts.
+// part, or has tried long enough that what it already holds counts. What they
+// know of its lease is in the View by then.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Report tells the mesh how many tunnels of this host there should be, and are.
@@ -191,20 +193,40 @@ func (n *Node) listen() (*memberlist.Memberlist, error) {
 // alone reports whether no other host is alive.
 func (n *Node) alone() bool { return n.list.NumMembers() <= 1 }
 
+// countEvery is how often at most it is said how many tunnels there are, which
+// nobody does anything for. As a mesh forms, the number changes with each of
+// them, and each host is told of each change of each other.
+const countEvery = 500 * time.Millisecond
+
 // announce publishes what we say of ourselves; memberlist may take its time.
 func (n *Node) announce(ctx context.Context) error {
+	var due <-chan time.Time
 	for {
 		select {
 		case <-n.publish:
-			next := *n.delegate.meta.Load()
-			next.Tunnels, next.MTU, next.Direct = *n.tunnels.Load(), n.lowestPath(), n.within()
-			next.Mesh = n.View().Mesh
-			n.delegate.meta.Store(&next)
-			if err := n.list.UpdateNode(time.Second); err != nil {
-				n.cfg.Log.Debug("publish own state", "err", err)
+			is, was := n.says(), *n.delegate.meta.Load()
+			if is.MTU == was.MTU && is.Direct == was.Direct && is.Mesh == was.Mesh {
+				if due == nil {
+					due = time.After(countEvery)
+				}
+				continue
 			}
+		case <-due:
 		case <-ctx.Done():
 			return nil
 		}
+		due = nil
+		next := n.says()
+		n.delegate.meta.Store(&next)
+		if err := n.list.UpdateNode(time.Second); err != nil {
+			n.cfg.Log.Debug("publish own state", "err", err)
+		}
 	}
+}
+
+// says is what this host says of itself now.
+func (n *Node) says() meta {
+	m := *n.delegate.meta.Load()
+	m.Tunnels, m.MTU, m.Direct, m.Mesh = *n.tunnels.Load(), n.lowestPath(), n.within(), n.View().Mesh
+	return m
 }

@@ -30,7 +30,7 @@ type iperfReport struct {
 }
 
 // iperf runs iperf3 for a second from one end to the other, with a server that serves once.
-func iperf(ctx context.Context, from, to testenv.End, options ...string) (report iperfReport, err error) {
+func iperf(ctx context.Context, from, to seat, options ...string) (report iperfReport, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("iperf3 hangs"))
 	defer cancel()
 	server := to.Command(ctx, "iperf3", "-s", "-1")
@@ -57,7 +57,7 @@ func iperf(ctx context.Context, from, to testenv.End, options ...string) (report
 }
 
 // roundTrip is the mean of many, in microseconds.
-func roundTrip(ctx context.Context, from, to testenv.End) (float64, error) {
+func roundTrip(ctx context.Context, from, to seat) (float64, error) {
 	ping := from.Command(ctx, "ping", "-nqf", "-c", "2000", to.Addr.String())
 	var stderr bytes.Buffer
 	ping.Stderr = &stderr

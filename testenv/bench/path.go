@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -16,16 +18,18 @@ var path = Table{
 	Name: "data path, userspace",
 	Base: recipePath,
 	Text: `Between containers of two hosts on Open vSwitch's userspace datapath, where each packet, tunnelled or
-not, passes each host's ovs-vswitchd: direct saves the tunnel's header, and not that. ` + pathText,
-	measure: func(ctx context.Context, cfg Config, s *samples) error {
-		return measurePaths(ctx, cfg, s, "netdev", []way{
+not, passes each host's ovs-vswitchd: direct saves the tunnel's header, and not that. A sample is the median of a lab,
+and each lab is new; a host's ovs-vswitchd and its end of iperf3 or ping are kept on a processor of their own. ` + pathText,
+	measure: pathPlan{
+		datapath: "netdev", labs: 5, rounds: 2,
+		ways: []way{
 			{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
 			{name: "gremesh, route: per-peer (default)"},
 			{name: "gremesh, route: aggregate, flood: on", settings: map[string]any{"route": "aggregate", "flood": "on"}},
 			{name: "gremesh, direct: same-subnet", settings: map[string]any{"direct": "same-subnet"}},
 			{name: "gremesh, tunnel.type: vxlan", settings: map[string]any{"tunnel.type": "vxlan"}},
-		})
-	},
+		},
+	}.measure,
 }
 
 // greMTU is what GRE leaves of 1500 bytes. The recipe does not mention it, and
@@ -35,61 +39,94 @@ const greMTU = 1462
 // pathText is about all data paths.
 const pathText = "By hand, the containers' MTU has been set to 1462, as gremesh does; without that TCP gets nothing through." +
 	" Commands: `iperf3 -c ADDRESS`; `iperf3 -c ADDRESS -u -l 64 -b 0`, of which the packets received count;" +
-	" `ping -f -c 2000`, mean."
+	" `ping -f -c 2000`, mean; each has a second or less."
 
-// pathRounds are many and short: a slow moment of the machine is then in few of
-// them.
-const pathRounds = 15
-
-// way is one kind of data path, in a lab of its own.
+// way is one kind of data path.
 type way struct {
 	name     string
 	settings map[string]any                            // of the agents
 	form     func(*testenv.Lab, context.Context) error // instead of agents
 	mtu      int                                       // of the containers, where no agent has Docker set it
-	bare     bool                                      // between the hosts themselves, of the lab of the way before
+	bare     bool                                      // between the hosts themselves
+}
+
+// pathPlan is how a table of data paths is measured: labs of all ways in turns,
+// each with some samples of each measure, of which the median counts. Labs of the
+// same way differ more than the samples of a lab do.
+type pathPlan struct {
+	datapath string
+	ways     []way
+	labs     int // of each way
+	rounds   int // in each
+}
+
+func (p pathPlan) measure(ctx context.Context, cfg Config, s *samples) error {
+	if cfg.Quick {
+		p.labs, p.rounds, p.ways = 1, 1, p.ways[:2]
+	}
+	for lab := range p.labs {
+		for _, w := range inTurns(lab, p.ways...) {
+			found, err := p.once(ctx, cfg, w)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			for _, of := range found.series {
+				s.add(of.Measure, of.Way, of.N, of.Unit, median(of.Samples))
+			}
+			cfg.Log.Info("data path", "datapath", p.datapath, "way", w.name, "lab", lab+1, "of", p.labs)
+		}
+	}
+	return nil
+}
+
+// once measures a way in a lab of its own.
+func (p pathPlan) once(ctx context.Context, cfg Config, w way) (found samples, err error) {
+	lab, err := testenv.New(ctx, testenv.Config{Hosts: 2, Docker: !w.bare, Datapath: p.datapath, Binary: cfg.Binary})
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, lab.Close()) }()
+	e := &ends{way: w, lab: lab}
+	if err := e.up(ctx); err != nil {
+		return found, err
+	}
+	for range p.rounds {
+		if err := e.measure(ctx, &found); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
 }
 
 // ends is a way that is there.
 type ends struct {
 	way
 	lab      *testenv.Lab
-	from, to testenv.End
+	from, to seat
 }
 
-// measurePaths makes all ways and measures each many times for a short time, in
-// turns: what else the machine does then is the same for all.
-func measurePaths(ctx context.Context, cfg Config, s *samples, datapath string, ways []way) (err error) {
-	rounds := max(pathRounds, cfg.Runs)
-	if cfg.Quick {
-		rounds, ways = 1, ways[:2]
+// seat is an end whose processes all run on one processor.
+type seat struct {
+	testenv.End
+	processor string
+}
+
+// Command is a command to run there.
+func (s seat) Command(ctx context.Context, argv ...string) *exec.Cmd {
+	return s.End.Command(ctx, append([]string{"taskset", "-c", s.processor}, argv...)...)
+}
+
+// seatOf has a host keep to a processor with all that moves its packets. Where
+// the scheduler happens to put the threads of two hosts makes a third of a
+// difference, and for as long as they run.
+func seatOf(ctx context.Context, h *testenv.Host, i int) (seat, error) {
+	s := seat{h.End(), strconv.Itoa(i % runtime.NumCPU())}
+	pid, err := pidOfSwitch(h)
+	if err != nil {
+		return s, err
 	}
-	var all []*ends
-	var lab *testenv.Lab // of the way before
-	for _, w := range ways {
-		if !w.bare {
-			lab, err = testenv.New(ctx, testenv.Config{Hosts: 2, Docker: true, Datapath: datapath, Binary: cfg.Binary})
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.name, err)
-			}
-			defer func(l *testenv.Lab) { err = errors.Join(err, l.Close()) }(lab)
-		}
-		e := &ends{way: w, lab: lab}
-		all = append(all, e)
-		if err := e.up(ctx); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
-		}
-		cfg.Log.Info("data path is up", "datapath", datapath, "way", w.name)
-	}
-	for round := range rounds {
-		for _, e := range inTurns(round, all...) {
-			if err := e.measure(ctx, s); err != nil {
-				return fmt.Errorf("%s: %w", e.name, err)
-			}
-		}
-		cfg.Log.Info("data path", "datapath", datapath, "round", round+1, "of", rounds)
-	}
-	return nil
+	_, err = h.Exec(ctx, "taskset", "-acp", s.processor, strconv.Itoa(pid))
+	return s, err
 }
 
 // up makes the path, with a container on each host.
@@ -99,21 +136,24 @@ func (e *ends) up(ctx context.Context) error {
 	if err := e.connect(ctx); err != nil {
 		return err
 	}
-	e.from, e.to = e.lab.Host(1).End(), e.lab.Host(2).End()
-	if !e.bare {
-		for i, end := range []*testenv.End{&e.from, &e.to} {
-			h := e.lab.Host(i + 1)
-			if _, err := h.RunContainer(ctx, "c1"); err != nil {
-				return err
-			}
-			var err error
-			if *end, err = h.Container(ctx, "c1"); err != nil {
-				return err
-			}
-			if e.mtu > 0 {
-				if err := end.Command(ctx, "ip", "link", "set", "eth0", "mtu", strconv.Itoa(e.mtu)).Run(); err != nil {
-					return fmt.Errorf("MTU of a container of %s: %w", h.Name, err)
-				}
+	for i, end := range []*seat{&e.from, &e.to} {
+		h := e.lab.Host(i + 1)
+		var err error
+		if *end, err = seatOf(ctx, h, i); err != nil {
+			return err
+		}
+		if e.bare {
+			continue
+		}
+		if _, err := h.RunContainer(ctx, "c1"); err != nil {
+			return err
+		}
+		if end.End, err = h.Container(ctx, "c1"); err != nil {
+			return err
+		}
+		if e.mtu > 0 {
+			if err := end.Command(ctx, "ip", "link", "set", "eth0", "mtu", strconv.Itoa(e.mtu)).Run(); err != nil {
+				return fmt.Errorf("MTU of a container of %s: %w", h.Name, err)
 			}
 		}
 	}

@@ -19,7 +19,8 @@ var pathKernel = Table{
 	Base: recipePath,
 	Text: `Between containers of two hosts on the kernel's datapath. With TESTENV_DATAPATH=system it is that of the
 machine, else that of a throw-away user-mode Linux with one processor, where only ratios mean anything. The gretap
-device is a port of docker0, in place of Open vSwitch; on the bare underlay host speaks to host. ` + pathText,
+device is a port of docker0, in place of Open vSwitch; on the bare underlay host speaks to host. A sample is the median of
+a lab, and each lab is new. ` + pathText,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		if os.Getenv("TESTENV_DATAPATH") == "system" {
 			return measureKernelPaths(ctx, cfg, s)
@@ -29,12 +30,15 @@ device is a port of docker0, in place of Open vSwitch; on the bare underlay host
 }
 
 func measureKernelPaths(ctx context.Context, cfg Config, s *samples) error {
-	return measurePaths(ctx, cfg, s, "system", []way{
-		{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
-		{name: "gremesh"},
-		{name: "gretap in a Linux bridge", form: gretap, mtu: greMTU},
-		{name: "bare underlay", bare: true},
-	})
+	return pathPlan{
+		datapath: "system", labs: 2, rounds: 4,
+		ways: []way{
+			{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
+			{name: "gremesh"},
+			{name: "gretap in a Linux bridge", form: gretap, mtu: greMTU},
+			{name: "bare underlay", bare: true},
+		},
+	}.measure(ctx, cfg, s)
 }
 
 // gretap joins the docker0s of two hosts by the kernel's own GRE devices.

@@ -23,6 +23,7 @@ var directSubnets = []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24"), netip.
 // TestDirect has hosts of which two are in one subnet, and one is beyond a
 // router.
 func TestDirect(t *testing.T) {
+	needs(t, kernel.NFTablesIP) // else no peer is direct
 	l := start(t, testenv.Config{Hosts: 3, Docker: true, Outside: true, Subnets: directSubnets})
 	noRaces(t, l)
 	before := daemonJSON(t, l.Host(1))
@@ -176,7 +177,6 @@ func movesAway(t *testing.T, l *testenv.Lab) {
 
 // networkThatDrops is as many clouds: one way, which is enough.
 func networkThatDrops(t *testing.T, l *testenv.Lab) {
-	needs(t, kernel.NFTablesIP)
 	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
 	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	began := time.Now()

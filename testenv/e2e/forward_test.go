@@ -97,7 +97,7 @@ func strictReversePath(t *testing.T, l *testenv.Lab) {
 	before := run(t, h2, "sysctl", "-n", "net.ipv4.conf."+underlayDevice()+".rp_filter")
 	set("1")
 	defer set(strings.TrimSpace(before))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience(2*time.Second))
 	defer cancel()
 	if got, err := testenv.Source(ctx, c1, h2.End()); err == nil {
 		t.Errorf("%s sees %s as %s", h2.Name, c1.Addr, got)
@@ -124,7 +124,7 @@ func flushed(t *testing.T, l *testenv.Lab) {
 			testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
 			must(t, keepsSources(t.Context(), h, h.Addr.String()))
 			for _, change := range recent(t, h, began) {
-				if took := change.Time.Sub(began); took > healedWithin {
+				if took := change.Time.Sub(began); took > testenv.Patience(healedWithin) {
 					t.Errorf("%s: %s was put right %s after %s", h.Name, change.Object, took, by)
 				}
 			}

@@ -43,7 +43,7 @@ func changesHaveTheirCauses(t *testing.T, l *testenv.Lab) {
 		testenv.Eventually(t, soon, func() error { return named(t, h1, began, c.want) })
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h1, 0) })
 		for _, change := range recent(t, h1, began) {
-			if took := change.Time.Sub(began); took > mendedWithin {
+			if took := change.Time.Sub(began); took > testenv.Patience(mendedWithin) {
 				t.Errorf("%s: %s was put right after %s", c.name, change.Object, took)
 			}
 		}

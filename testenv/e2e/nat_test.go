@@ -79,7 +79,7 @@ func keepsSources(ctx context.Context, h *testenv.Host, networks ...string) erro
 // seenAs fails the test unless from has that address when it reaches to.
 func seenAs(t *testing.T, from, to testenv.End, want netip.Addr) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience(soon))
 	defer cancel()
 	got, err := testenv.Source(ctx, from, to)
 	if err != nil || got != want {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -57,11 +58,14 @@ func onKernel(t *testing.T) {
 	}
 }
 
+// lacksNFTablesIP is asked often, and for each answer the kernel makes a namespace.
+var lacksNFTablesIP = sync.OnceValue(func() bool { return kernel.NFTablesIP.Missing(context.Background()) != nil })
+
 // problems are those of a host, but for what is true of every host on a kernel
 // without nf_tables' family ip.
 func problems(t *testing.T, h *testenv.Host) []mesh.Problem {
 	t.Helper()
 	return slices.DeleteFunc(status(t, h).Problems, func(p mesh.Problem) bool {
-		return strings.Contains(p.What, "this kernel lacks nftables' ip family") && kernel.NFTablesIP.Missing(t.Context()) != nil
+		return strings.Contains(p.What, "this kernel lacks nftables' ip family") && lacksNFTablesIP()
 	})
 }

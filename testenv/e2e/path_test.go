@@ -61,7 +61,7 @@ func serve(ctx context.Context, h *testenv.Host) error {
 
 // fetch gets the file of one container from another, within d.
 func fetch(ctx context.Context, from, to testenv.End, d time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, d)
+	ctx, cancel := context.WithTimeout(ctx, testenv.Patience(d))
 	defer cancel()
 	cmd := from.Command(ctx, "busybox", "wget", "-q", "-O", "-", fmt.Sprintf("http://%s/file", to.Addr))
 	out, err := cmd.Output()

@@ -174,7 +174,7 @@ func refused(t *testing.T, h *testenv.Host, words ...string) {
 	before := machine(t, h)
 	printed, _ := h.AgentLog() // there is none before the first agent
 	must(t, h.StartAgent(t.Context()))
-	ctx, cancel := context.WithTimeoutCause(t.Context(), soon, fmt.Errorf("the agent of %s still runs after %s", h.Name, soon))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), testenv.Patience(soon), fmt.Errorf("the agent of %s still runs after %s", h.Name, soon))
 	defer cancel()
 	if exit := (*exec.ExitError)(nil); !errors.As(h.WaitAgent(ctx), &exit) {
 		t.Fatalf("the agent of %s did not end with an error", h.Name)

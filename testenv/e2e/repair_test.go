@@ -66,7 +66,7 @@ func startRepair(t *testing.T) repair {
 func (r repair) keepsTheLimit(t *testing.T, strike testenv.Strike) {
 	var took time.Duration
 	for range tries {
-		if took = r.of(t, strike); took <= repairLimit || strike.End != nil || strike.Uses&testenv.Docker != 0 {
+		if took = r.of(t, strike); took <= testenv.Patience(repairLimit) || strike.End != nil || strike.Uses&testenv.Docker != 0 {
 			return
 		}
 	}
@@ -76,7 +76,7 @@ func (r repair) keepsTheLimit(t *testing.T, strike testenv.Strike) {
 // whole waits until the lab is as it was.
 func (r repair) whole(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience(soon))
 	defer cancel()
 	must(t, r.lab.Repaired(ctx, r.shapes))
 }
@@ -106,7 +106,7 @@ func (r repair) of(t *testing.T, strike testenv.Strike) time.Duration {
 			}
 		}
 	}
-	if outage > outageLimit {
+	if outage > testenv.Patience(outageLimit) {
 		t.Errorf("%s and %s did not reach each other for %s", pair.From, pair.To, outage)
 	}
 	return took

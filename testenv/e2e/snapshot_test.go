@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,10 +93,14 @@ func files(t *testing.T, h *testenv.Host) []string {
 	return all
 }
 
-// same fails the test when the host is not as it was.
+// same fails the test when the host does not become as it was: the kernel takes
+// up to a second to tell that a bridge has lost its last port.
 func same(t *testing.T, h *testenv.Host, was snapshot) {
 	t.Helper()
-	if d := cmp.Diff(was, look(t, h)); d != "" {
-		t.Errorf("%s is not as it was before gremesh:\n%s", h.Name, d)
-	}
+	testenv.Eventually(t, 5*time.Second, func() error {
+		if d := cmp.Diff(was, look(t, h)); d != "" {
+			return fmt.Errorf("%s is not as it was before gremesh:\n%s", h.Name, d)
+		}
+		return nil
+	})
 }

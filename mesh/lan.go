@@ -1,0 +1,60 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// lan is the problem that a bridge of others leads to a network of its own, by a
+// NIC among its ports. With tunnels beside that, two such hosts on one network
+// are a loop: what one broadcasts goes by the other's tunnel and NIC back to it.
+// Where no tunnel is there yet, none is to be made: then stop is true.
+func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
+	var ports []string
+	for i := range ovs.Ports {
+		p := &ovs.Ports[i]
+		if mayLeadOut(ovs, p) && slices.ContainsFunc(p.Interfaces, func(name string) bool { return slices.Contains(nics, name) }) {
+			ports = append(ports, p.Name)
+		}
+	}
+	if len(ports) == 0 {
+		return nil, false
+	}
+	name := ovs.Bridge.Name
+	what := fmt.Sprintf("bridge %s leads to a network of its own by %s: with tunnels beside that, broadcasts go in a loop as soon as two hosts are on that network so", name, strings.Join(ports, ", "))
+	stop = !slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours })
+	if stop {
+		what += "; nothing is done on this host"
+	}
+	return []Problem{{
+		What: what,
+		Do:   "ovs.bridge: a name that is free, for a bridge that gremesh makes; or take it out, if nobody needs it there: ovs-vsctl del-port " + name + " " + ports[0],
+	}}, stop
+}
+
+// mayLeadOut tells a port of others that is a device of the system.
+func mayLeadOut(ovs ovsdb.Actual, p *ovsdb.Port) bool {
+	return p.Bridge == ovs.Bridge.Name && !p.Ours && p.Name != p.Bridge && !p.Remote.IsValid() && (p.Type == "" || p.Type == "system")
+}
+
+// barred tells whether Open vSwitch is to be left alone for that. The kernel is
+// asked only where there is a port that it may be about.
+func (l *Loop) barred(ctx context.Context, ovs ovsdb.Actual) ([]Problem, error) {
+	if !slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs, &p) }) ||
+		slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours }) {
+		return nil, nil
+	}
+	have, err := l.cfg.Kernel.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	problems, stop := lan(ovs, have.NICs)
+	if !stop {
+		return nil, nil
+	}
+	return problems, nil
+}
