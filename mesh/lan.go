@@ -17,7 +17,7 @@ func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
 	var ports []string
 	for i := range ovs.Ports {
 		p := &ovs.Ports[i]
-		if mayLeadOut(ovs, p) && slices.ContainsFunc(p.Interfaces, func(name string) bool { return slices.Contains(nics, name) }) {
+		if mayLeadOut(ovs.Bridge.Name, p) && slices.ContainsFunc(p.Interfaces, func(name string) bool { return slices.Contains(nics, name) }) {
 			ports = append(ports, p.Name)
 		}
 	}
@@ -37,15 +37,15 @@ func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
 }
 
 // mayLeadOut tells a port of others that is a device of the system.
-func mayLeadOut(ovs ovsdb.Actual, p *ovsdb.Port) bool {
-	return p.Bridge == ovs.Bridge.Name && !p.Ours && p.Name != p.Bridge && !p.Remote.IsValid() && (p.Type == "" || p.Type == "system")
+func mayLeadOut(bridge string, p *ovsdb.Port) bool {
+	return !p.Ours && p.Bridge == bridge && p.Name != p.Bridge && !p.Remote.IsValid() && (p.Type == "" || p.Type == "system")
 }
 
 // barred tells whether Open vSwitch is to be left alone for that. The kernel is
 // asked only where there is a port that it may be about.
 func (l *Loop) barred(ctx context.Context, ovs ovsdb.Actual) ([]Problem, error) {
-	if !slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs, &p) }) ||
-		slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours }) {
+	if slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours }) ||
+		!slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs.Bridge.Name, &p) }) {
 		return nil, nil
 	}
 	have, err := l.cfg.Kernel.Observe(ctx)

@@ -43,13 +43,21 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	defer c.Refresh()
+	s.expect(changes)
+	defer s.expect(nil)
 	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops)+len(change.refs) > 0 }) {
-		if err := c.configure(ctx, s, changes); err != nil {
-			return err
-		}
+		err = c.configure(ctx, s, changes)
 	}
-	return c.pin(ctx, s, changes)
+	var numbers map[string]int
+	if err == nil {
+		numbers, err = c.pin(ctx, s, changes)
+	}
+	if err != nil {
+		c.Refresh()
+		return err
+	}
+	c.table.made(changes, numbers)
+	return nil
 }
 
 // configure commits changes and waits for ovs-vswitchd. New ports get BFD when

@@ -18,6 +18,13 @@ type Change struct {
 	ops   []ovsdb.Operation
 	refs  []reference // come after all ops
 	entry *entry      // in the forwarding table, which is not in the database; nil: none
+	port  *lone       // that comes or goes, with nothing else; nil: none
+}
+
+// lone is a port whose coming or going touches no other.
+type lone struct {
+	name   string
+	number int // of one that goes
 }
 
 // Diff returns what must change for have to become want, in the order in which
@@ -172,6 +179,7 @@ func newPort(want Switch, t Tunnel) Change {
 			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
 		},
 		refs: []reference{attach(tableBridge, "ports", p, want.Bridge)},
+		port: &lone{name: t.Name},
 	}
 }
 
@@ -180,6 +188,7 @@ func oldPort(p Port) Change {
 		Drift: drift.Drift{Object: "port " + p.Name, Is: p.String() + " on " + p.Bridge,
 			Commands: []string{ovsVsctl("del-port", p.Bridge, p.Name)}},
 		refs: []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
+		port: &lone{p.Name, p.OfPort},
 	}
 }
 

@@ -23,6 +23,7 @@ type session struct {
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
 	last    snapshot
+	ours    atomic.Pointer[map[string]bool] // names of the ports that come and go by the Apply under way
 	// transactions are under way, each with a time limit of its own: a large one
 	// keeps ovsdb-server from all else.
 	transactions atomic.Int32
@@ -96,7 +97,7 @@ func (s *session) event(is, was model.Model, tell notices) {
 		default:
 		}
 	default:
-		if is == nil || was == nil || unsettled(was, is) {
+		if !s.expected(is, was) && (is == nil || was == nil || unsettled(was, is)) {
 			tell.doubt()
 		}
 		s.last.event(is, was)
@@ -105,6 +106,32 @@ func (s *session) event(is, was model.Model, tell notices) {
 		}
 		tell.wake()
 	}
+}
+
+// expect has the rows of ports that come and go by changes be no reason for doubt.
+func (s *session) expect(changes []Change) {
+	names := make(map[string]bool)
+	for _, c := range changes {
+		if c.port != nil {
+			names[c.port.name] = true
+		}
+	}
+	s.ours.Store(&names)
+}
+
+func (s *session) expected(is, was model.Model) bool {
+	name := ""
+	switch row := cmp.Or(is, was).(type) {
+	case *bridgeRow: // the rows of its ports tell by themselves
+		old, known := was.(*bridgeRow)
+		return is != nil && known && sameBridge(row, old)
+	case *portRow:
+		name = row.Name
+	case *interfaceRow:
+		name = row.Name
+	}
+	ours := s.ours.Load()
+	return ours != nil && (*ours)[name]
 }
 
 // watch returns why the connection has ended, or ctx's error.

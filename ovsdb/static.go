@@ -15,8 +15,8 @@ import (
 
 // table is what is known of the forwarding table of the observed bridge. It is
 // in no database and gives no notice, so it is asked for when something was seen
-// that can have changed it: another ovs-vswitchd, a row that is not as it was, a
-// change of our own; and after Refresh.
+// that can have changed it: another ovs-vswitchd, a row that is not as it was; and
+// after Refresh. What becomes of it by our own ports and entries is known.
 type table struct {
 	doubt   atomic.Bool // it may have changed since it was read
 	mu      sync.Mutex  // held while it is read
@@ -117,6 +117,36 @@ func (t *table) keep(static map[MAC]int) {
 	}
 }
 
+// made takes it that changes were made that are about ports that come and go, and
+// about entries; numbers are those of the ports that have some. An entry goes with
+// its port.
+func (t *table) made(changes []Change, numbers map[string]int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.static == nil {
+		return
+	}
+	static := maps.Clone(t.static)
+	gone := make(map[int]bool)
+	for _, c := range changes {
+		if c.port != nil && c.port.number > 0 {
+			gone[c.port.number] = true
+		}
+	}
+	if len(gone) > 0 {
+		maps.DeleteFunc(static, func(_ MAC, at int) bool { return gone[at] })
+	}
+	for _, c := range changes {
+		if e := c.entry; e != nil {
+			delete(static, e.mac)
+			if at, is := numbers[e.port]; is && !e.gone {
+				static[e.mac] = at
+			}
+		}
+	}
+	t.keep(static)
+}
+
 // unsettled tells whether ovs-vswitchd may have dropped entries for what has
 // become of a row. It does when a port is made anew or protected, and for
 // nothing that is written about a BFD session.
@@ -130,9 +160,10 @@ func unsettled(old, now model.Model) bool {
 }
 
 // pin makes and takes away static entries. A port that Open vSwitch could not
-// set up gets none.
-func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
+// set up gets none; it returns the numbers of those that do.
+func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers map[string]int, err error) {
 	var add, del [][]string
+	numbers = make(map[string]int)
 	for _, change := range changes {
 		switch e := change.entry; {
 		case e == nil:
@@ -143,25 +174,29 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 		}
 	}
 	if len(add)+len(del) == 0 {
-		return nil
+		return numbers, nil
 	}
 	tables := s.ovs.Cache()
 	if tables == nil {
-		return errLost
+		return nil, errLost
 	}
 	add = slices.DeleteFunc(add, func(args []string) bool {
 		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // by the index that the schema has
 		row, there := m.(*interfaceRow)
-		return err != nil || !there || deref(row.OfPort) <= 0
+		if err != nil || !there || deref(row.OfPort) <= 0 {
+			return true
+		}
+		numbers[row.Name] = *row.OfPort
+		return false
 	})
 
 	runs, err := vswitchd(c.config.DB)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// What is gone already is refused, which is as well.
 	if _, err := spread(ctx, c.config.DB, runs, "fdb/del", del); err != nil {
-		return err
+		return nil, err
 	}
 	answers, err := spread(ctx, c.config.DB, runs, "fdb/add", add)
 	for i, a := range answers {
@@ -169,5 +204,5 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) error {
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
 		}
 	}
-	return err
+	return numbers, err
 }

@@ -28,6 +28,7 @@ type agent struct {
 	logger *slog.Logger
 	file   *os.File // of the log
 	found  []measured
+	spent  struct{ agent, commands, vswitchd used } // when the last pass had ended
 	cancel context.CancelFunc
 	group  *errgroup.Group
 }

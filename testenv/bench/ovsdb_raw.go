@@ -3,9 +3,12 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -24,9 +27,7 @@ func applyRaw(socket string, request object) error {
 	}
 	defer conn.Close() //nolint:errcheck // all was said
 	send, receive := json.NewEncoder(conn), json.NewDecoder(conn)
-	if err := send.Encode(object{"id": "watch", "method": "monitor", "params": list{
-		"Open_vSwitch", nil, object{"Open_vSwitch": object{"columns": list{"cur_cfg"}}},
-	}}); err != nil {
+	if err := send.Encode(watchCfg); err != nil {
 		return err
 	}
 	if err := send.Encode(request); err != nil {
@@ -125,6 +126,42 @@ func rawTunnels(want ovsdb.Switch) object {
 	})
 	return transaction(operations...)
 }
+
+// rawDelete takes a port from a bridge.
+func (o *openSwitch) rawDelete(bridge, port string) (object, error) {
+	uuid, err := o.output("ovs-vsctl", "get", "Port", port, "_uuid")
+	return transaction(object{
+		"op": "mutate", "table": "Bridge", "where": list{list{"name", "==", bridge}},
+		"mutations": list{list{"ports", "delete", list{"uuid", strings.TrimSpace(uuid)}}},
+	}), err
+}
+
+// followCfg keeps the time at which ovs-vswitchd last had applied something, until
+// what it returns is closed.
+func followCfg(socket string, at *atomic.Pointer[time.Time]) (io.Closer, error) {
+	conn, err := net.Dial("unix", socket) //nolint:noctx // a process of its own
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		receive := json.NewDecoder(conn)
+		for {
+			var m struct{ Method string }
+			if receive.Decode(&m) != nil {
+				return
+			}
+			if now := time.Now(); m.Method == "update" {
+				at.Store(&now)
+			}
+		}
+	}()
+	return conn, json.NewEncoder(conn).Encode(watchCfg)
+}
+
+// watchCfg asks for the number of the configuration that ovs-vswitchd has applied.
+var watchCfg = object{"id": "watch", "method": "monitor", "params": list{
+	"Open_vSwitch", nil, object{"Open_vSwitch": object{"columns": list{"cur_cfg"}}},
+}}
 
 // transaction commits the operations, and has next_cfg count them.
 func transaction(operations ...any) object {
