@@ -153,7 +153,8 @@ func (n *Node) handleForeignKey(from string) {
 		What: "gossip from " + from + " is encrypted with another key, or only one of the two hosts encrypts",
 		Do:   "make mesh.key_file and mesh.insecure the same on all hosts of the mesh",
 	}
-	if n.problems.stranger("key", from, problem) {
+	if n.problems.stranger("key", from, problem) { // else it is no reason to make the view anew
+		n.touched = true
 		n.cfg.Log.Warn("gossip with another key", "underlay", from)
 	}
 }

@@ -54,7 +54,7 @@ func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) erro
 	nat := masq.New(a.logger)
 	loop := mesh.NewLoop(mesh.LoopConfig{
 		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: masq.Inline(masq.Config{}),
-		History: history.New(a.o.dir, a.logger), Ages: process.Ages, Log: a.logger, Ready: func() {},
+		History: history.New(a.o.dir, a.logger), Ages: process.Ages, Memory: mesh.NewMemory(), Log: a.logger, Ready: func() {},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel

@@ -9,7 +9,7 @@ import (
 )
 
 // fewMeasures stand side by side, in a row for each size and way. More of them
-// have a row each, with the ways side by side.
+// have rows of their own.
 const fewMeasures = 4
 
 // grid is a table of Markdown, its first row the head.
@@ -26,15 +26,18 @@ func (g grid) String() string {
 	return strings.Join(lines, "\n")
 }
 
-func (t Table) grid(all []Series) grid {
+// grids are the table as Markdown.
+func (t Table) grids(all []Series) string {
 	mine := t.of(all)
+	measures := distinct(mine, Series.title)
 	slices.SortStableFunc(mine, func(a, b Series) int { return a.N - b.N })
-	if measures := distinct(t.of(all), Series.title); len(measures) > fewMeasures {
-		return t.measureByMeasure(mine, measures)
-	} else if len(measures) > 0 {
-		return t.wayByWay(mine, measures)
+	switch {
+	case len(measures) == 0:
+		return ""
+	case len(measures) <= fewMeasures:
+		return t.wayByWay(mine, measures).String()
 	}
-	return nil
+	return t.measureByMeasure(mine, measures)
 }
 
 // wayByWay has a row for each size and way. What all rows have in common, as
@@ -58,23 +61,54 @@ func (t Table) wayByWay(mine []Series, measures []string) grid {
 	return g
 }
 
-// measureByMeasure has a row for each measure and size.
-func (t Table) measureByMeasure(mine []Series, measures []string) grid {
-	ways := distinct(mine, Series.by)
-	head := append([]string{""}, t.sized(t.Sizes)...)
-	for _, way := range ways {
-		head = append(head, t.ratioToo(way, "×")...)
+// measureByMeasure has what can be compared in one grid, a row for each measure,
+// size and way that there are. What only one way has is in a grid of that way's,
+// with the sizes side by side.
+func (t Table) measureByMeasure(mine []Series, measures []string) string {
+	compared := grid{append(append([]string{""}, t.sized(t.Sizes)...), append([]string{""}, t.ratioToo("", "×")...)...)}
+	var grids []string
+	alone := map[string][]string{} // the measures of a way
+	for _, m := range measures {
+		of := only(mine, m, Series.title)
+		ways := distinct(of, Series.by)
+		if len(ways) == 1 && t.Base != "" {
+			alone[ways[0]] = append(alone[ways[0]], m)
+			continue
+		}
+		for _, n := range distinct(of, Series.size) {
+			here := only(of, n, Series.size)
+			for _, way := range distinct(here, Series.by) {
+				row := append(append([]string{m}, t.sized(strconv.Itoa(n))...), way)
+				compared = append(compared, append(row, t.cells(here, way)...))
+			}
+		}
+	}
+	if len(compared) > 1 {
+		grids = append(grids, compared.String())
+	}
+	for _, way := range distinct(mine, Series.by) {
+		if len(alone[way]) > 0 {
+			grids = append(grids, t.sizeBySize(only(mine, way, Series.by), way, alone[way]).String())
+		}
+	}
+	return strings.Join(grids, "\n\n")
+}
+
+// sizeBySize has a row for each measure of one way.
+func (t Table) sizeBySize(mine []Series, way string, measures []string) grid {
+	mine = slices.DeleteFunc(mine, func(s Series) bool { return !slices.Contains(measures, s.title()) })
+	sizes := distinct(mine, Series.size)
+	head := []string{way + " alone"}
+	for _, n := range sizes {
+		head = append(head, strings.TrimSpace(strconv.Itoa(n)+" "+t.Sizes))
 	}
 	g := grid{head}
 	for _, m := range measures {
-		of := only(mine, m, Series.title)
-		for _, n := range distinct(of, Series.size) {
-			row := append([]string{m}, t.sized(strconv.Itoa(n))...)
-			for _, way := range ways {
-				row = append(row, t.cells(only(of, n, Series.size), way)...)
-			}
-			g = append(g, row)
+		row := []string{m}
+		for _, n := range sizes {
+			row = append(row, t.cells(only(only(mine, m, Series.title), n, Series.size), way)[0])
 		}
+		g = append(g, row)
 	}
 	return g
 }
@@ -110,7 +144,7 @@ func (t Table) cells(here []Series, way string) []string {
 	case way == t.Base:
 		return t.ratioToo(spread(x), "1")
 	case len(base) == 0:
-		return t.ratioToo(spread(x), "–")
+		return t.ratioToo(spread(x), "")
 	}
 	return t.ratioToo(spread(x), figure(ratio(x, base)))
 }

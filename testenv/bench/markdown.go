@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 )
 
 // page is benchmarks.md. Long lines are Markdown's paragraphs.
@@ -60,9 +61,9 @@ func (r Report) writeMarkdown(w io.Writer, tables []Table) error {
 		s := section{
 			Title: strings.ToUpper(t.Name[:1]) + t.Name[1:],
 			Text:  strings.ReplaceAll(t.Text, "\n", " "),
-			Note:  part.Note,
+			Note:  strings.TrimSpace(part.Note + " It took " + (time.Duration(part.Seconds) * time.Second).String() + "."),
 			Error: strings.ReplaceAll(part.Error, "\n", " "),
-			Grid:  t.grid(r.Series).String(),
+			Grid:  t.grids(r.Series),
 		}
 		if g := t.growth(r.Series); g != nil {
 			s.Plot = g.file()

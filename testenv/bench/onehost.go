@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gremesh/gremesh/testenv"
@@ -17,16 +18,17 @@ var oneHost = Table{
 and from ` + "`gremesh leave`" + ` until the last peer has taken its port away. By hand: a script on the new host and, all at once,
 an ovs-vsctl on each peer; none is told by another which subnet is free.`,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
-		n := cfg.size(20)
-		for run := range cfg.Runs {
-			for _, w := range inTurns(run, visitByAgent, visitByHand) {
-				joined, left, err := w.once(ctx, cfg, n)
-				if err != nil {
-					return fmt.Errorf("host %d, %s: %w", n, w.name, err)
+		for _, n := range slices.Compact([]int{cfg.size(10), cfg.size(20)}) {
+			for run := range cfg.Runs {
+				for _, w := range inTurns(run, visitByAgent, visitByHand) {
+					joined, left, err := w.once(ctx, cfg, n)
+					if err != nil {
+						return fmt.Errorf("host %d, %s: %w", n, w.name, err)
+					}
+					cfg.Log.Info("one host", "hosts", n, "way", w.name, "run", run+1, "joined", joined, "left", left)
+					s.add("one more, to the last port on the last peer", w.name, n, seconds, joined.Seconds())
+					s.add("one less, to the last port on the last peer", w.name, n, seconds, left.Seconds())
 				}
-				cfg.Log.Info("one host", "hosts", n, "way", w.name, "run", run+1, "joined", joined, "left", left)
-				s.add("one more, to the last port on the last peer", w.name, n, seconds, joined.Seconds())
-				s.add("one less, to the last port on the last peer", w.name, n, seconds, left.Seconds())
 			}
 		}
 		return nil

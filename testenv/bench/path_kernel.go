@@ -31,7 +31,7 @@ a lab, and each lab is new. ` + pathText,
 
 func measureKernelPaths(ctx context.Context, cfg Config, s *samples) error {
 	return pathPlan{
-		datapath: "system", labs: 3, rounds: 4,
+		datapath: "system", labs: 2, rounds: 4,
 		ways: []way{
 			{name: recipePath, form: (*testenv.Lab).RecipeAtOnce, mtu: greMTU},
 			{name: "gremesh"},

@@ -51,11 +51,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return r, err
 	}
 	var errs []error
-	for _, t := range tables {
+	for i, t := range tables {
 		if ctx.Err() != nil {
 			break
 		}
 		start := time.Now()
+		cfg.Log.Info("table begins", "table", t.Name, "number", i+1, "of", len(tables))
 		s := samples{table: t.Name}
 		err := t.measure(ctx, cfg, &s)
 		part := Part{Table: t.Name, Seconds: time.Since(start).Round(time.Second).Seconds(), Note: s.note}
@@ -64,6 +65,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", t.Name, err))
 			cfg.Log.Error("failed", "table", t.Name, "err", err)
 		}
+		cfg.Log.Info("table ends", "table", t.Name, "seconds", part.Seconds, "since the start", time.Since(r.Began).Round(time.Second))
 		r.Parts = append(r.Parts, part)
 		r.Series = append(r.Series, s.series...)
 	}

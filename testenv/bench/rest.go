@@ -8,11 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/gremesh/gremesh/testenv"
 )
 
 const (
-	vswitchd = "ovs-vswitchd"
+	vswitchd  = "ovs-vswitchd"
+	flanneld  = "flanneld"
+	etcdOfAll = "etcd, one for all"
 
 	restSettle = 20 * time.Second // after BFD is up: what formation has stirred up is over
 	restTime   = time.Minute
@@ -21,10 +25,11 @@ const (
 var rest = Table{
 	Name:  "agent at rest",
 	Sizes: "hosts",
-	Base:  vswitchd,
-	Text: `A minute of a full mesh in which nothing happens, beside the ovs-vswitchd of the same host, which keeps BFD up
-on the tunnels. A sample is a host. CPU is of one core, from the threads' schedstat. Sent is what gossip sends to its
-port, 7946, from IP's header on; ovs-vswitchd's is what it sends in GRE.`,
+	Base:  flanneld,
+	Text: `A minute of a full mesh in which nothing happens. Beside it the ovs-vswitchd of the same host, which keeps BFD up
+on the tunnels; and, in the same minute, flannel's overlay of as many hosts, as in the first table, with its etcd. A
+sample is a host. CPU is of one core, from the threads' schedstat. Sent is what gossip sends to its port, 7946, from IP's
+header on; ovs-vswitchd's is what it sends in GRE, and flannel's what goes to etcd and comes from it.`,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		n, settle, length := cfg.size(10), restSettle, restTime
 		if cfg.Quick {
@@ -37,11 +42,34 @@ port, 7946, from IP's header on; ovs-vswitchd's is what it sends in GRE.`,
 			if err := w.wait(ctx, func(t testenv.Tunnels) bool { return t.Up == n*(n-1) }); err != nil {
 				return err
 			}
-			cfg.Log.Info("agent at rest", "hosts", n, "for", length)
-			if err := pause(ctx, settle); err != nil {
-				return err
+			watch := func(ctx context.Context) error {
+				cfg.Log.Info("agent at rest", "hosts", n, "for", length)
+				if err := pause(ctx, settle); err != nil {
+					return err
+				}
+				return restOf(ctx, l, length, s)
 			}
-			return restOf(ctx, l, length, s)
+			if err := overlayMissing(cfg); err != nil {
+				s.note = "flannel was not measured: " + err.Error() + "."
+				return watch(ctx)
+			}
+			return inOverlay(ctx, cfg, n, func(ctx context.Context, o *overlay) error {
+				if _, err := o.form(ctx); err != nil {
+					return err
+				}
+				var both errgroup.Group
+				flannels := samples{table: s.table}
+				both.Go(func() error { return watch(ctx) })
+				both.Go(func() error {
+					if err := pause(ctx, settle); err != nil {
+						return err
+					}
+					return o.rest(ctx, length, &flannels)
+				})
+				err := both.Wait()
+				s.series = append(s.series, flannels.series...)
+				return err
+			})
 		})
 	},
 }

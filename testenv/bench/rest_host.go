@@ -46,7 +46,7 @@ func (r restRole) meshName() string {
 	if r.Way == wayBare {
 		return ""
 	}
-	return "bench"
+	return lease.ID{2}.String() // as long as those of real meshes
 }
 
 // beCrowd is all hosts but the first, until it is killed.
@@ -146,16 +146,21 @@ func living(v mesh.View) (count int) {
 	return count
 }
 
+// staggered is for how long at most memberlist waits before its first period:
+// from then on, each has one exchange of all state that it begins.
+const staggered = 30 * time.Second
+
 const (
 	calmRate = 1500.0          // bytes a second at most that a host at rest sends
 	calmFor  = 3 * time.Second // for which it has not sent more
 	calmTime = 8 * time.Minute // within which it must be at rest
 )
 
-// calm returns when all hosts are there and gossip has said what there was to
-// say.
+// calm returns when all hosts are there, gossip has said what there was to say,
+// and its periods have begun.
 func (r restRole) calm(o *openSwitch, alive func() int) error {
 	began := time.Now()
+	time.Sleep(min(staggered, r.Length))
 	for {
 		if time.Since(began) > calmTime {
 			return fmt.Errorf("after %s it is not at rest: %d of %d hosts are there", calmTime, alive(), r.Hosts-1)
@@ -177,11 +182,11 @@ func (r restRole) calm(o *openSwitch, alive func() int) error {
 
 // measure compares what has been used after a time with what before.
 func (r restRole) measure(a *agent) ([]measured, error) {
-	before, commands, vswitchd, err := a.usage()
+	sentBefore, gotBefore, err := a.o.counted()
 	if err != nil {
 		return nil, err
 	}
-	sentBefore, gotBefore, err := a.o.counted()
+	before, commands, vswitchd, err := a.usage()
 	if err != nil {
 		return nil, err
 	}

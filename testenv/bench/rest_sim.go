@@ -28,8 +28,10 @@ and is to the agent what they would be at rest: it answers for each what it is a
 probes the agent and compares tables with it once a second, and exchanges all state with it as often as memberlist does
 in a mesh of that size (30 s with up to 32 hosts, 90 s with 100, 180 s with 1,000). What the others would say to each
 other is not said. BFD is off. It begins when the agent has passed on what it has learned by joining, which takes gossip
-two minutes with 1,000 hosts, and lasts from one such exchange to the next. Beside it, at the same time and with a crowd
-of its own, memberlist with the same settings and nothing of gremesh.`,
+a minute with 1,000 hosts, and lasts as long as it is from one such exchange to the next, so that the agent begins one
+and is asked for one. Beside it, at the same time and with a crowd
+of its own, memberlist with the same settings and nothing of gremesh. Both are measured as a part of this program, of
+which a few MB are.`,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		sizes := []int{10, 100, 1000}
 		if cfg.Quick {
