@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // StateFile is where in the state directory a Former is kept.
@@ -58,7 +60,7 @@ func formerLink(l Link) FormerLink {
 // Former returns what was before gremesh's first change; nil: there was none.
 func (k *Kernel) Former() (*Former, error) {
 	path := filepath.Join(k.cfg.StateDir, StateFile)
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -72,9 +72,9 @@ func (h Host) routeTo(p Peer) Route {
 // diffRoutes makes the routes what they should be. One that another program
 // made is as good as ours where it does the same, and never taken away.
 func diffRoutes(want Host, have []Route) []Change {
-	want.Peers, have = unsettled(want.Peers, have, Peer.subnetNumber, Route.dstNumber, func(p Peer, r Route) bool {
-		w := want.routeTo(p)
-		return r.Dst == w.Dst && r.Metric == 0 && (r == w || r.serves(w))
+	want.Peers, have = unsettled(want.Peers, have, (*Peer).subnetNumber, (*Route).dstNumber, func(p *Peer, r *Route) bool {
+		w := want.routeTo(*p)
+		return *r == w || r.Metric == 0 && r.serves(w)
 	})
 	missing := make(map[netip.Prefix]Route)
 	for _, r := range want.routes() {
@@ -121,7 +121,7 @@ func diffPeers(want Host, have Actual) []Change {
 }
 
 func diffNeighbours(want Host, have []Neighbour) []Change {
-	want.Peers, have = unsettled(want.Peers, have, Peer.bipNumber, Neighbour.number, func(p Peer, n Neighbour) bool {
+	want.Peers, have = unsettled(want.Peers, have, (*Peer).bipNumber, (*Neighbour).number, func(p *Peer, n *Neighbour) bool {
 		return n.IP == p.Bip.Addr() && isPinned(n.MAC, n.IP)
 	})
 	is := make(map[netip.Addr]Neighbour)
@@ -156,8 +156,8 @@ func diffFDB(want Host, have Actual) []Change {
 		return nil
 	}
 	if have.Port.Master == want.Bridge {
-		want.Peers, have.FDB = unsettled(want.Peers, have.FDB, Peer.macNumber, macNumber, func(p Peer, mac net.HardwareAddr) bool {
-			return isPinned(mac, p.Bip.Addr())
+		want.Peers, have.FDB = unsettled(want.Peers, have.FDB, (*Peer).macNumber, macNumber, func(p *Peer, mac *net.HardwareAddr) bool {
+			return isPinned(*mac, p.Bip.Addr())
 		})
 	}
 	is, wanted := make(map[string]bool), make(map[string]bool)

@@ -1,11 +1,9 @@
 package bridge
 
 import (
-	"cmp"
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"slices"
 )
 
 // unsettled leaves out the peers whose row of a table is as it should be, and
@@ -13,32 +11,37 @@ import (
 // peers they are all but a few. Both are sorted by a number that a peer and its
 // row have in common; where they are not, all stay in, and so do peers and rows
 // that have it in common with others.
-func unsettled[T any](peers []Peer, rows []T, ofPeer func(Peer) uint64, of func(T) uint64, is func(Peer, T) bool) ([]Peer, []T) {
-	if !slices.IsSortedFunc(peers, func(a, b Peer) int { return cmp.Compare(ofPeer(a), ofPeer(b)) }) ||
-		!slices.IsSortedFunc(rows, func(a, b T) int { return cmp.Compare(of(a), of(b)) }) {
-		return peers, rows
-	}
-	var somePeers []Peer
-	var someRows []T
-	for i, j := 0, 0; i < len(peers) || j < len(rows); {
-		least := ^uint64(0) // of those that are left
+func unsettled[T any](peers []Peer, rows []T, ofPeer func(*Peer) uint64, of func(*T) uint64, is func(*Peer, *T) bool) (somePeers []Peer, someRows []T) {
+	const none = ^uint64(0)
+	i, j := 0, 0
+	peer, row := none, none // the numbers of those
+	look := func() {
+		peer, row = none, none
 		if i < len(peers) {
-			least = ofPeer(peers[i])
+			peer = ofPeer(&peers[i])
 		}
 		if j < len(rows) {
-			least = min(least, of(rows[j]))
+			row = of(&rows[j])
 		}
+	}
+	look()
+	for least := min(peer, row); least != none; least = min(peer, row) {
 		fromPeer, fromRow := i, j
-		for i < len(peers) && ofPeer(peers[i]) == least {
-			i++
+		for peer == least || row == least {
+			if peer == least {
+				i++
+			}
+			if row == least {
+				j++
+			}
+			look()
 		}
-		for j < len(rows) && of(rows[j]) == least {
-			j++
+		if min(peer, row) < least {
+			return peers, rows
 		}
-		if i-fromPeer == 1 && j-fromRow == 1 && is(peers[fromPeer], rows[fromRow]) {
-			continue
+		if i-fromPeer != 1 || j-fromRow != 1 || !is(&peers[fromPeer], &rows[fromRow]) {
+			somePeers, someRows = append(somePeers, peers[fromPeer:i]...), append(someRows, rows[fromRow:j]...)
 		}
-		somePeers, someRows = append(somePeers, peers[fromPeer:i]...), append(someRows, rows[fromRow:j]...)
 	}
 	return somePeers, someRows
 }
@@ -51,8 +54,8 @@ func addrNumber(a netip.Addr) uint64 {
 	return uint64(binary.BigEndian.Uint32(b[:]))
 }
 
-func macNumber(mac net.HardwareAddr) (n uint64) {
-	for _, b := range mac {
+func macNumber(mac *net.HardwareAddr) (n uint64) {
+	for _, b := range *mac {
 		n = n<<8 | uint64(b)
 	}
 	return n
@@ -60,8 +63,8 @@ func macNumber(mac net.HardwareAddr) (n uint64) {
 
 const madeByDocker = 0x0242 << 32 // the first two bytes of MAC
 
-func (p Peer) subnetNumber() uint64 { return addrNumber(p.Bip.Masked().Addr()) }
-func (p Peer) bipNumber() uint64    { return addrNumber(p.Bip.Addr()) }
-func (p Peer) macNumber() uint64    { return madeByDocker | addrNumber(p.Bip.Addr()) }
-func (r Route) dstNumber() uint64   { return addrNumber(r.Dst.Addr()) }
-func (n Neighbour) number() uint64  { return addrNumber(n.IP) }
+func (p *Peer) subnetNumber() uint64 { return addrNumber(p.Bip.Masked().Addr()) }
+func (p *Peer) bipNumber() uint64    { return addrNumber(p.Bip.Addr()) }
+func (p *Peer) macNumber() uint64    { return madeByDocker | addrNumber(p.Bip.Addr()) }
+func (r *Route) dstNumber() uint64   { return addrNumber(r.Dst.Addr()) }
+func (n *Neighbour) number() uint64  { return addrNumber(n.IP) }

@@ -17,6 +17,7 @@ import (
 //	GET  /v1/leases               []Lease
 //	POST /v1/forget?host=HOST     nothing
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
+//	POST /v1/retry?host=HOST      {"type": "gre"}, when the tunnel is up with it
 //	GET  /v1/adopt                Adoption, as it would be
 //	POST /v1/adopt                Adoption, done
 //
@@ -56,6 +57,7 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/leases", c.getLeases)
 	mux.HandleFunc("POST /v1/forget", c.postForget)
 	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
+	mux.HandleFunc("POST /v1/retry", c.postRetry)
 	mux.HandleFunc("GET /v1/adopt", c.getAdopt)
 	mux.HandleFunc("POST /v1/adopt", c.postAdopt)
 	return mux

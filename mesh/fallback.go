@@ -36,6 +36,7 @@ type pair struct {
 	tried   int           // types in a row that did not come up and stay up
 	pause   time.Duration // until the next round
 	resting time.Time     // until when nothing is tried
+	asked   [2]bool       // by an operator here, and at the other end, to try the first type at once
 }
 
 func newFallbacks(tunnel TunnelConfig) *fallbacks {
@@ -47,6 +48,8 @@ type sight struct {
 	Type string // of the port that is there; empty: none
 	Made bool   // Open vSwitch has set it up
 	Up   bool   // its BFD session
+	// Retry is that an operator of this host wants the first type tried.
+	Retry bool
 }
 
 // decide returns the type of each pair that is in this host's hands, and by
@@ -92,6 +95,12 @@ func (f *fallbacks) resume(now time.Time, have string) *pair {
 // if its Open vSwitch is broken, or it wants no tunnel to this host, another type
 // is no help. A trial ends in any case, for what it gave up did work.
 func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
+	if asked := [2]bool{s.Retry, peer.Retry}; asked != p.asked {
+		more := asked[0] && !p.asked[0] || asked[1] && !p.asked[1]
+		if p.asked = asked; more {
+			p.again(now, s)
+		}
+	}
 	there := s.Type == f.types[p.at]
 	if there && s.Up {
 		return f.stay(now, p)
@@ -127,6 +136,18 @@ func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
 		p.resting = now.Add(p.pause)
 	}
 	return time.Time{}
+}
+
+// again has the first type tried at once: for a trial where another gets through,
+// else from the start, without the pauses.
+func (p *pair) again(now time.Time, s sight) {
+	switch {
+	case p.at == 0 && s.Up, p.trial:
+	case s.Up:
+		p.retry = now
+	default:
+		*p = pair{asked: p.asked}
+	}
 }
 
 // stay is a step of a pair whose tunnel is up.

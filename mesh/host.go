@@ -31,6 +31,7 @@ type Host struct {
 	Deaf     bool         // nothing that is sent to it without a tunnel is answered, as seen from here
 	Tunnel   string       // its tunnel's type, where that was decided for this pair; else the mesh's
 	Silent   string       // the type of a port that it has for this host, and by which nothing comes there; empty: there is none
+	Retry    bool         // its operator wants the first type tried again with this host at once
 	Cut      bool         // lost its subnet to an older lease: out of everyone's mesh
 	Liveness Liveness
 	Since    time.Time // since when it is so, as seen from here
@@ -41,6 +42,7 @@ type Host struct {
 type Pair struct {
 	Type   string // that it is to have; empty where the peer decides
 	Silent string // of the port that is there, if nothing has come by it for a while; else empty
+	Retry  bool   // the first type is to be tried again at once
 }
 
 // TunnelCount is how many tunnels a host should have and how many carry

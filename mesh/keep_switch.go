@@ -17,22 +17,28 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired
 		l.scenes.ovs.at = now.at
 		return now.have, in.problems, nil
 	}
-	have, done, err := l.mendSwitch(ctx, now, mends)
+	// What is not settled is looked for once for all that is asked of it.
+	want, left := ovsdb.Unsettled(now.want, now.have)
+	have, whole, err := l.mendSwitch(ctx, now, ovsdb.Diff(want, left), mends)
+	if !have.Same(now.have) {
+		want, left = ovsdb.Unsettled(now.want, have)
+	}
 	var problems []Problem
-	for _, c := range slices.Concat(ovsdb.Conflicts(now.want, have), ovsdb.Loops(now.want.Bridge, have)) {
+	for _, c := range slices.Concat(ovsdb.Conflicts(want, left), ovsdb.Loops(now.want.Bridge, have)) {
 		problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
 	}
 	problems = slices.Clip(append(problems, learning(now.want, have)...))
 	l.seen.ovs = nil
-	if done && err == nil {
+	if whole && err == nil && len(ovsdb.Diff(want, left)) == 0 {
 		l.seen.ovs = &ovsSeen{have, desired, problems}
 	}
 	return have, problems, err
 }
 
-// mendSwitch reports whether there was nothing to mend.
-func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (have ovsdb.Actual, nothing bool, err error) {
-	changes, whole := due(l, mends, ovsdb.Diff(now.want, now.have), func(c ovsdb.Change) drift.Drift { return c.Drift })
+// mendSwitch mends what was found, and reports whether nothing of that was left for
+// later.
+func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Change, mends *mends) (have ovsdb.Actual, whole bool, err error) {
+	changes, whole := due(l, mends, found, func(c ovsdb.Change) drift.Drift { return c.Drift })
 	left := now
 	if len(changes) > 0 {
 		began := time.Now()
@@ -58,5 +64,5 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, mends *mends) (h
 	if whole {
 		l.scenes.ovs = &left
 	}
-	return left.have, whole && len(changes) == 0, nil
+	return left.have, whole, nil
 }

@@ -41,6 +41,7 @@ type Loop struct {
 
 	restarts *restarts
 	paths    *directPaths
+	retries  *retries
 	changes  atomic.Uint64
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
@@ -107,7 +108,8 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), down: make(map[lease.ID]time.Time), fights: newFights(),
+		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		down: make(map[lease.ID]time.Time), fights: newFights(),
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}

@@ -19,29 +19,38 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (ag
 	}
 	l.silent = silences(now, l.silent, view.Peers, silent)
 	types := *l.decided.Load()
+	retries, retried := l.retries.due(now)
 	if seen && len(l.fallbacks.types) > 1 {
-		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports()))
+		types, again = l.fallbacks.decide(now, view.Self.ID, view.Peers, sights(ports(), retries))
 		l.decided.Store(&types)
 	}
 	pairs := make(map[lease.ID]Pair)
 	for id, kind := range types {
 		pairs[id] = Pair{Type: kind}
 	}
+	again = sooner(again, retried)
 	for id, s := range l.silent {
 		again = sooner(again, s.next(now, len(l.fallbacks.types)))
 		if now.Sub(s.since) >= tellAfter {
 			pairs[id] = Pair{Type: types[id], Silent: s.kind}
 		}
 	}
+	for id := range retries {
+		if _, mine := types[id]; !mine {
+			p := pairs[id]
+			p.Retry = true
+			pairs[id] = p
+		}
+	}
 	l.cfg.Membership.Agree(pairs)
 	return again
 }
 
-func sights(ports map[string]ovsdb.Port) map[lease.ID]sight {
+func sights(ports map[string]ovsdb.Port, retries map[lease.ID]bool) map[lease.ID]sight {
 	seen := make(map[lease.ID]sight)
 	for text, port := range ports {
 		if id, err := lease.ParseID(text); err == nil { // by hand it may have been made anything
-			seen[id] = sight{Type: port.Type, Made: works(&port), Up: port.BFD.State == "up"}
+			seen[id] = sight{Type: port.Type, Made: works(&port), Up: port.BFD.State == "up", Retry: retries[id]}
 		}
 	}
 	return seen

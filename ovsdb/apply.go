@@ -16,7 +16,8 @@ const (
 	applyTimeout = 10 * time.Second
 	// ovs-vswitchd has so long to act on a transaction, and more where it is a
 	// large one: 5,000 tunnels took 2.2 s. While it is down nothing waits longer,
-	// as the transaction stands, and it acts on that when it comes back.
+	// as the transaction stands, and it acts on that when it comes back. One that
+	// runs, on a machine that is busy, has all of applyTimeout.
 	settleTimeout   = 2 * time.Second
 	settlePerChange = time.Millisecond
 )
@@ -44,7 +45,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	defer cancel()
 	defer c.Refresh()
 	if slices.ContainsFunc(changes, func(change Change) bool { return len(change.ops)+len(change.refs) > 0 }) {
-		if err := s.configure(ctx, changes); err != nil {
+		if err := c.configure(ctx, s, changes); err != nil {
 			return err
 		}
 	}
@@ -53,13 +54,13 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 
 // configure commits changes and waits for ovs-vswitchd. New ports get BFD when
 // it has acted on all else, or when that is not to be waited for any longer.
-func (s *session) configure(ctx context.Context, changes []Change) error {
+func (c *Client) configure(ctx context.Context, s *session, changes []Change) error {
 	changes, enable := withoutBFD(changes)
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)
 	}
-	err = s.applied(ctx, nextCfg, changes)
+	err = c.applied(ctx, s, nextCfg, changes)
 	if len(enable) > 0 {
 		if _, failed := s.transact(ctx, enable); failed != nil {
 			err = errors.Join(err, fmt.Errorf("enable BFD on %d new tunnels: %w", len(enable), failed))
@@ -69,12 +70,17 @@ func (s *session) configure(ctx context.Context, changes []Change) error {
 }
 
 // applied waits until ovs-vswitchd has acted on the changes.
-func (s *session) applied(ctx context.Context, nextCfg int, changes []Change) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
+func (c *Client) applied(ctx context.Context, s *session, nextCfg int, changes []Change) error {
+	short, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
-	if err := s.settle(ctx, nextCfg); err != nil {
-		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; "+
-			"is it running? (systemctl status openvswitch-switch)", len(changes), err)
+	err := s.settle(short, nextCfg)
+	advice := "is it running? (systemctl status openvswitch-switch)"
+	if short.Err() != nil && ctx.Err() == nil && vswitchdRuns(ctx, c.config.DB) {
+		err = s.settle(ctx, nextCfg)
+		advice = "it runs; its log, ovs-vswitchd.log, may say what keeps it"
+	}
+	if err != nil {
+		return fmt.Errorf("%d changes are in Open vSwitch's database, but ovs-vswitchd has not applied them: %w; %s", len(changes), err, advice)
 	}
 	return nil
 }

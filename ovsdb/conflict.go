@@ -20,7 +20,7 @@ type Conflict struct {
 // others with another datapath, and what ovs-vswitchd could not set up, in its
 // own words. Sorted by object. What is a danger and in nobody's way is among
 // Loops.
-func Conflicts(want Switch, have Actual) []Conflict { return conflicts(withoutSettled(want, have)) }
+func Conflicts(want Switch, have Actual) []Conflict { return conflicts(Unsettled(want, have)) }
 
 func conflicts(want Switch, have Actual) []Conflict {
 	if want.Bridge == "" {

@@ -26,7 +26,7 @@ type Change struct {
 //
 // What is not ours is left alone, and a tunnel that would get in its way is not
 // made: see Conflicts.
-func Diff(want Switch, have Actual) []Change { return diff(withoutSettled(want, have)) }
+func Diff(want Switch, have Actual) []Change { return diff(Unsettled(want, have)) }
 
 func diff(want Switch, have Actual) []Change {
 	names := indexPorts(have.Ports)

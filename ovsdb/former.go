@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // StateFile is where in the state directory a Former is kept.
@@ -27,7 +29,7 @@ type Former struct {
 // others has been changed.
 func (c *Client) Former() (*Former, error) {
 	path := filepath.Join(c.config.StateDir, StateFile)
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -171,6 +171,26 @@ func TestAServerThatHangs(t *testing.T) {
 	}
 }
 
+// On a busy machine ovs-vswitchd may get no processor for seconds.
+func TestASlowSwitchdIsWaitedFor(t *testing.T) {
+	o := startOVS(t)
+	c := connect(t, o)
+	reconcile(t, c, mesh(43))
+	slow := o.switchd.Process
+	if err := slow.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slow.Signal(syscall.SIGCONT) })
+	time.AfterFunc(4*time.Second, func() { _ = slow.Signal(syscall.SIGCONT) })
+	want := mesh(43, 44)
+	if err := c.Apply(t.Context(), ovsdb.Diff(want, observe(t, c))); err != nil {
+		t.Error(err)
+	}
+	if port(t, observe(t, c), "gre44").OfPort <= 0 {
+		t.Error("the port is not set up")
+	}
+}
+
 func TestADeadSwitchdHoldsUpOnePassAndActsWhenItIsBack(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)

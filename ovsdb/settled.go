@@ -7,17 +7,21 @@ import (
 	"slices"
 )
 
-// withoutSettled leaves out the tunnels that are as they should be, with their
-// ports and static entries: what has to be done is the same without them, and of
-// a thousand tunnels they are all but a few. What leads to the same host as
+// Unsettled leaves out the tunnels that are as they should be, with their
+// ports and static entries: what Diff and Conflicts find is the same without them,
+// and of a thousand tunnels they are all but a few. What leads to the same host as
 // something that is not settled stays in, since that may be in its way.
-func withoutSettled(want Switch, have Actual) (Switch, Actual) {
-	byName := func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) }
-	if !slices.IsSortedFunc(have.Ports, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) {
-		return want, have
+func Unsettled(want Switch, have Actual) (Switch, Actual) {
+	for i := 1; i < len(have.Ports); i++ {
+		if have.Ports[i].Name < have.Ports[i-1].Name {
+			return want, have
+		}
 	}
-	if !slices.IsSortedFunc(want.Tunnels, byName) {
-		want.Tunnels = slices.SortedStableFunc(slices.Values(want.Tunnels), byName)
+	for i := 1; i < len(want.Tunnels); i++ {
+		if want.Tunnels[i].Name < want.Tunnels[i-1].Name {
+			want.Tunnels = slices.SortedStableFunc(slices.Values(want.Tunnels), func(a, b Tunnel) int { return cmp.Compare(a.Name, b.Name) })
+			break
+		}
 	}
 	remotes := make(map[netip.Addr]bool) // that are not settled
 	entries := 0                         // that are
@@ -42,6 +46,10 @@ func withoutSettled(want Switch, have Actual) (Switch, Actual) {
 	}
 	var tunnels []Tunnel
 	var ports []Port
+	if len(remotes) == 0 {
+		want.Tunnels, have.Ports, have.Static = nil, nil, static
+		return want, have
+	}
 	walk(want, have, func(t *Tunnel, p *Port) {
 		if t != nil && p != nil && !remotes[t.Remote] {
 			return

@@ -89,6 +89,21 @@ func dialControl(ctx context.Context, db string, of process) (*control, error) {
 	return &control{conn, json.NewDecoder(conn)}, nil
 }
 
+// vswitchdRuns tells whether an ovs-vswitchd takes connections, be it that it is
+// too busy to answer, or stopped. Where its socket can't be found, it is none.
+func vswitchdRuns(ctx context.Context, db string) bool {
+	runs, err := vswitchd(db)
+	if err != nil {
+		return false
+	}
+	ctl, err := dialControl(ctx, db, runs)
+	if err != nil {
+		return false
+	}
+	ctl.close()
+	return true
+}
+
 func (c *control) close() { _ = c.conn.Close() }
 
 // call runs one command.

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // Config says where Docker's configuration is and how to restart Docker.
@@ -196,7 +197,7 @@ func (d *Daemon) parsed() (file, error) {
 
 // read returns daemon.json, and whether it is there.
 func (d *Daemon) read() ([]byte, bool, error) {
-	b, err := os.ReadFile(d.cfg.Path)
+	b, err := regular.Read(d.cfg.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // diffFormer returns the keys that are still gremesh's and differ from what
@@ -96,7 +97,7 @@ func (d *Daemon) putBack(was, merged []byte, s state) ([]byte, error) {
 	var before []byte
 	if s.Former.Existed {
 		var err error
-		if before, err = os.ReadFile(filepath.Join(d.cfg.StateDir, backupFile)); err != nil {
+		if before, err = regular.Read(filepath.Join(d.cfg.StateDir, backupFile)); err != nil {
 			return merged, nil //nolint:nilerr // without the copy only the spaces may differ
 		}
 	}

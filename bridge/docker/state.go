@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // Files in the state directory.
@@ -68,7 +69,7 @@ type former struct {
 
 func (d *Daemon) load() (state, error) {
 	path := filepath.Join(d.cfg.StateDir, stateFile)
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
 	}

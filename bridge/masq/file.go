@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // File is a configuration file of ip-masq-agent's kind. A missing or empty one
@@ -75,7 +76,7 @@ func (f *File) read() {
 }
 
 func readFile(path string) (Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	lookEvery    = time.Second            // for peers that are new or due
+	lookNew      = time.Second            // for peers that are new, after it was said that there may be some
 	lookSoon     = 250 * time.Millisecond // after routes have changed, as they do for each host that joins
 	lookFirst    = 20 * time.Millisecond  // until all have been measured once: a host that joins waits for that
 	firstWithin  = 5 * time.Second        // but no longer
@@ -27,7 +27,7 @@ const (
 // Config is what a Prober measures, and whom it tells.
 type Config struct {
 	Source netip.Addr                         // an address of this host, and of its peers' family
-	Peers  func() []netip.Addr                // is asked once a second, and when routes have changed
+	Peers  func() []netip.Addr                // is asked when one may have come or gone, and when one is due
 	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
 	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
 	Log    *slog.Logger
@@ -37,18 +37,27 @@ type Config struct {
 type Prober struct {
 	cfg   Config
 	woken chan struct{} // capacity 1: routes may have changed
+	news  chan struct{} // capacity 1: peers may have
 	first chan struct{} // closed when all peers there were have been measured
 }
 
 // New starts nothing.
 func New(cfg Config) *Prober {
-	return &Prober{cfg: cfg, woken: make(chan struct{}, 1), first: make(chan struct{})}
+	return &Prober{cfg: cfg, woken: make(chan struct{}, 1), news: make(chan struct{}, 1), first: make(chan struct{})}
 }
 
 // Rerouted says that routes may have changed. It never blocks.
 func (p *Prober) Rerouted() {
 	select {
 	case p.woken <- struct{}{}:
+	default:
+	}
+}
+
+// Renewed says that peers may have come or gone. It never blocks.
+func (p *Prober) Renewed() {
+	select {
+	case p.news <- struct{}{}:
 	default:
 	}
 }
@@ -126,23 +135,29 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	first, late := p.first, time.After(firstWithin)
 	var group sync.WaitGroup
 	defer group.Wait()
-	running, rerouted := 0, false
+	running, rerouted, renewed := 0, false, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-first:
 			first = nil
-			look.Reset(lookEvery)
+			look.Reset(lookNew)
 			continue
 		case <-late:
-			look.Reset(lookEvery)
+			look.Reset(lookNew)
 			continue
 		case <-p.woken: // a host that joins makes many routes, in a moment
 			if first == nil && !rerouted {
 				look.Reset(lookSoon)
 			}
 			rerouted = true
+			continue
+		case <-p.news: // one host seldom comes alone
+			if first == nil && !rerouted && !renewed {
+				look.Reset(lookNew)
+			}
+			renewed = true
 			continue
 		case w := <-words:
 			if peer := peers[w.to]; peer != nil && w.limit < peer.path.MTU {
@@ -156,11 +171,8 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 		case <-look.C:
 			if rerouted {
 				p.reroute(peers)
-				rerouted = false
-				if first == nil {
-					look.Reset(lookEvery)
-				}
 			}
+			rerouted, renewed = false, false
 		}
 		p.renew(peers)
 		for to, peer := range peers {
@@ -177,7 +189,22 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 				results <- result{to, path, err} // there is room for all that run
 			})
 		}
+		if first == nil && !rerouted && !renewed {
+			look.Reset(untilDue(peers))
+		}
 	}
+}
+
+// untilDue is when the next peer is due. Those that are due already wait for the
+// end of another's round.
+func untilDue(peers map[netip.Addr]*peer) time.Duration {
+	next := roundEvery
+	for _, peer := range peers {
+		if left := time.Until(peer.due); left > 0 {
+			next = min(next, left)
+		}
+	}
+	return next
 }
 
 // round measures one path.

@@ -107,6 +107,21 @@ func TestProber(t *testing.T) {
 	})
 }
 
+func TestANewPeerIsMeasuredSoon(t *testing.T) {
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	f := &fakeNet{takes: map[netip.Addr]int{a: 1500}}
+	measured(t, f, func(p *Prober, _ chan<- word) {
+		<-p.First()
+		time.Sleep(time.Minute)
+		f.set(b, 1500)
+		for range 4 { // that others join meanwhile does not put it off
+			p.Renewed()
+			time.Sleep(lookNew / 2)
+		}
+		f.is(t, b, 1500)
+	})
+}
+
 func TestAThousandPeersAreAskedTwentyTimesASecond(t *testing.T) {
 	f := &fakeNet{takes: map[netip.Addr]int{}}
 	for i := range 1000 {

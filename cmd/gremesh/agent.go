@@ -58,13 +58,13 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
-		Membership: located{a.node, look}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
+		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
 		History: h.history, Ages: process.Ages, Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
-	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
 	a.node.AnswerWith(a.loop.Row)
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))

@@ -42,42 +42,42 @@ func newClient(socket string) *client {
 
 func (c *client) status(ctx context.Context) (status mesh.Status, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/status", &status)
-	return status, err
+	return status, understood(err, status.Host.Name != "")
 }
 
 func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
-	return audit, err
+	return audit, understood(err, audit.Drift != nil)
 }
 
 // plan asks what the agent would change now.
 func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
-	return preview, err
+	return preview, understood(err, preview.Host != "")
 }
 
 // meshAudit is what two looks at the whole mesh have in common.
 func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
-	return audit, err
+	return audit, understood(err, audit.Hosts != nil)
 }
 
 // meshLook is one look at the whole mesh, changes under way included.
 func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
-	return audit, err
+	return audit, understood(err, audit.Hosts != nil)
 }
 
 // adoptable is what adopt would do.
 func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
-	return adoption, err
+	return adoption, understood(err, adoption.Ports != nil)
 }
 
 // adopt takes ports over that were made by hand, and returns which.
 func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
-	return adoption, err
+	return adoption, understood(err, adoption.Ports != nil)
 }
 
 // leave takes the host out of the mesh; with release it gives its subnet up.
@@ -87,7 +87,7 @@ func (c *client) leave(ctx context.Context, release bool) error {
 
 func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/leases", &leases)
-	return leases, err
+	return leases, understood(err, leases != nil)
 }
 
 // forget takes a host, by name or ID, off the books.
@@ -105,10 +105,29 @@ func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, e
 		Subnet netip.Prefix `json:"subnet"`
 	}
 	err := c.ask(ctx, http.MethodPost, "/v1/renumber"+query, &got)
-	return got.Subnet, err
+	return got.Subnet, understood(err, got.Subnet.IsValid())
 }
 
-// ask sends a request and decodes its answer into answer, unless that is nil.
+// retry has the first tunnel type tried again with a host, by name or ID, and
+// returns it when the tunnel is up with it.
+func (c *client) retry(ctx context.Context, host string) (string, error) {
+	var got struct {
+		Type string `json:"type"`
+	}
+	err := c.ask(ctx, http.MethodPost, "/v1/retry?"+url.Values{"host": {host}}.Encode(), &got)
+	return got.Type, understood(err, got.Type != "")
+}
+
+// understood is an error where an answer lacks what every agent's has: another
+// program's, in which no drift is found, does not say that there is none.
+func understood(err error, whole bool) error {
+	if err == nil && !whole {
+		return errors.New("the answer is not an agent's: what listens on the control socket?")
+	}
+	return err
+}
+
+// ask sends a request and decodes its answer into answer; nil: it says nothing.
 func (c *client) ask(ctx context.Context, method, path string, answer any) error {
 	// The socket is the address; the URL's host is there for form's sake.
 	req, err := http.NewRequestWithContext(ctx, method, "http://gremesh"+path, nil)
@@ -125,7 +144,7 @@ func (c *client) ask(ctx context.Context, method, path string, answer any) error
 		return refusal(resp)
 	}
 	if answer == nil {
-		return nil
+		answer = new(struct{})
 	}
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
 		return fmt.Errorf("the agent's answer to %s %s is not understood: %w", method, path, err)

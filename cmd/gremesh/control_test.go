@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,6 +46,8 @@ func TestTheClientAsksWhatTheAgentServes(t *testing.T) {
 			_, _ = fmt.Fprint(w, `{"host": {"name": "h1", "subnet": "172.17.42.0/24", "bip": ""}, "new_field": 1}`)
 		case "/v1/audit":
 			_, _ = fmt.Fprint(w, `{"drift": [{"object": "port gre43"}]}`)
+		case "/v1/leave":
+			_, _ = fmt.Fprint(w, `{}`)
 		}
 	})
 	c, ctx := newClient(socket), t.Context()
@@ -65,6 +68,38 @@ func TestTheClientAsksWhatTheAgentServes(t *testing.T) {
 	for _, want := range []string{"GET /v1/status", "GET /v1/audit", "POST /v1/leave?release=false", "POST /v1/leave?release=true"} {
 		if got := <-asked; got != want {
 			t.Errorf("asked %q, want %q", got, want)
+		}
+	}
+}
+
+// An audit that finds nothing must be one.
+func TestWhatIsNoAgentsAnswerIsAnError(t *testing.T) {
+	body := ""
+	c := newClient(serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }))
+	ctx := t.Context()
+	for name, ask := range map[string]func() error{
+		"status":     func() error { _, err := c.status(ctx); return err },
+		"audit":      func() error { _, err := c.audit(ctx); return err },
+		"mesh audit": func() error { _, err := c.meshAudit(ctx); return err },
+		"mesh look":  func() error { _, err := c.meshLook(ctx); return err },
+		"plan":       func() error { _, err := c.plan(ctx); return err },
+		"renumber":   func() error { _, err := c.renumber(ctx, netip.Prefix{}); return err },
+		"retry":      func() error { _, err := c.retry(ctx, "h2"); return err },
+		"leave":      func() error { return c.leave(ctx, false) },
+		"forget":     func() error { return c.forget(ctx, "h2") },
+		"leases":     func() error { _, err := c.leases(ctx); return err },
+		"adopt":      func() error { _, err := c.adopt(ctx); return err },
+	} {
+		bodies := []string{"", "<html>", `"x"`, `{"host":`, `{"drift": 5, "hosts": 5, "host": 5, "subnet": 5, "type": 5, "ports": 5}`}
+		if name != "leave" && name != "forget" { // whose answer says nothing
+			bodies = append(bodies, "{}", "null")
+		} else {
+			bodies = bodies[:4]
+		}
+		for _, body = range bodies {
+			if err := ask(); err == nil {
+				t.Errorf("%s: %q is taken for an answer", name, body)
+			}
 		}
 	}
 }

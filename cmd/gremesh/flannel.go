@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 
 	"github.com/subosito/gotenv"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // flannelKey is the variable that flanneld writes its host's lease to, as the
@@ -18,7 +19,7 @@ const flannelKey = "FLANNEL_SUBNET"
 // from the file that flanneld writes, /run/flannel/subnet.env. That is gone
 // after a reboot: then there is nothing to import, and the subnet is zero.
 func readFlannelLease(path string) (netip.Prefix, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return netip.Prefix{}, nil

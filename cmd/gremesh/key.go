@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // keySize is that of a gossip key in bytes: AES-256.
@@ -29,7 +31,7 @@ func newKey() string {
 // bytes a line; empty lines and lines that begin with # are passed over. It
 // refuses a file that others than its owner may read. No error quotes a key.
 func readKeys(path string) ([][]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no such file: copy it from a host of the mesh; for a new mesh make it with \"gremesh keygen %s\"; a trial may do with mesh.insecure: true (--insecure)", path)
@@ -42,8 +44,6 @@ func readKeys(path string) ([][]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("must be a regular file")
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("has mode %#o, so that others may read or write it: chmod 600 %s", info.Mode().Perm(), path)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -33,7 +34,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	code, silent := exitCode(err, started())
 	if !silent {
-		_, _ = io.WriteString(stderr, errorText(err)) // there is no one left to tell
+		_, _ = io.WriteString(stderr, errorText(advised(err, os.Geteuid() == 0))) // there is no one left to tell
 	}
 	return code
 }
@@ -68,6 +69,15 @@ func exitCode(err error, started bool) (code int, silent bool) {
 		return exitUsage, false
 	}
 	return exitError, false
+}
+
+// advised says what to do about what only root may.
+func advised(err error, root bool) error {
+	const advice = "become root"
+	if root || !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), advice) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, advice)
 }
 
 // errorText begins each line of an error, and so each of joined errors, with

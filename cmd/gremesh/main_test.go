@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"testing"
@@ -31,6 +32,24 @@ func TestTheLogIsJSONUnlessSomeoneReadsIt(t *testing.T) {
 		newLogger(&b, c.cfg).Info("joined", "peer", "h2")
 		if got := b.String(); (got == "") != (c.want == "") || !strings.Contains(got, c.want) || strings.Contains(got, "\x1b") {
 			t.Errorf("%+v: wrote %q, want %q", c.cfg, got, c.want)
+		}
+	}
+}
+
+func TestWhoIsNotRootIsToldToBecomeIt(t *testing.T) {
+	denied := fmt.Errorf("read the history: %w", fs.ErrPermission)
+	for _, c := range []struct {
+		err  error
+		root bool
+		want string
+	}{
+		{denied, false, "read the history: permission denied: become root"},
+		{denied, true, "read the history: permission denied"},
+		{fmt.Errorf("%w: become root", denied), false, "read the history: permission denied: become root"},
+		{errors.New("no"), false, "no"},
+	} {
+		if got := advised(c.err, c.root).Error(); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

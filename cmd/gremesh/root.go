@@ -49,6 +49,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newLeasesCommand(&file),
 		newForgetCommand(&file),
 		newRenumberCommand(&file),
+		newRetryCommand(&file),
 		newLeaveCommand(&file),
 		newUninstallCommand(&file),
 		newResetIdentityCommand(&file),

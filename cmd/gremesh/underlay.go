@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/pathmtu"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
@@ -199,7 +200,15 @@ func (l *lookout) report(at underlay, err error) {
 // located is gossip, with what is wrong with the underlay among its problems.
 type located struct {
 	*gossip.Node
-	look *lookout
+	look  *lookout
+	paths *pathmtu.Prober
+}
+
+// Report implements mesh.Membership. It comes with each pass, and so whenever
+// hosts have come or gone.
+func (l located) Report(count mesh.TunnelCount) {
+	l.paths.Renewed()
+	l.Node.Report(count)
 }
 
 // View implements mesh.Membership.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -84,6 +85,10 @@ func TestGossipThatCannotBeReadFillsNothing(t *testing.T) {
 	if _, err := n.handle(events); err != nil {
 		t.Fatal(err)
 	}
+	n.touched = false
+	if _, err := n.handle(events[:100]); err != nil || n.touched {
+		t.Errorf("what is known makes the view anew: %v", err)
+	}
 	if got := len(n.problems.list()); got != mostStrangers {
 		t.Errorf("%d problems", got)
 	}
@@ -93,5 +98,21 @@ func TestGossipThatCannotBeReadFillsNothing(t *testing.T) {
 	n.problems.set("disk", mesh.Problem{What: "full"}, forever) // is not kept out by those
 	if list := n.problems.list(); list[0].What != "full" {
 		t.Errorf("got %v", list[0])
+	}
+}
+
+// A datagram that says so is not enough, nor one that is sent once more later.
+func TestATwinThatDoesNotAnswerEndsNoAgent(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, h2 := tm.start(tm.config(1)), tm.start(tm.config(2))
+	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
+	data := encode(packet{Mesh: h1.View().Mesh, Twin: tm.address(9), Uptime: 1 << 60})
+	h1.sendReliably(h2.self, tm.address(2), data)
+	ended := make(chan error, 1)
+	go func() { ended <- h2.wait() }()
+	select {
+	case err := <-ended:
+		t.Error(err)
+	case <-time.After(time.Second): // twice what it waits for an answer
 	}
 }

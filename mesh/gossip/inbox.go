@@ -15,6 +15,7 @@ type event struct {
 	refused *refusal        // not let in
 	twins   *twins          // one ID at two addresses
 	twin    *netip.AddrPort // our ID at another address, where it answered
+	elder   *netip.AddrPort // the same, of one that has been running for longer
 	foreign *string         // gossip that can't be read, from this address
 }
 
@@ -40,7 +41,9 @@ type twins struct {
 }
 
 // again tells an event that comes again, or can do without, from one that memberlist tells once.
-func (e event) again() bool { return e.joined == nil && e.failed.IsZero() && e.twin == nil }
+func (e event) again() bool {
+	return e.joined == nil && e.failed.IsZero() && e.twin == nil && e.elder == nil
+}
 
 // inbox is where callbacks leave events. It never blocks and is bounded:
 // gossip is lossy anyway, and what is lost comes again.

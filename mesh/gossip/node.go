@@ -193,20 +193,40 @@ func (n *Node) listen() (*memberlist.Memberlist, error) {
 // alone reports whether no other host is alive.
 func (n *Node) alone() bool { return n.list.NumMembers() <= 1 }
 
+// countEvery is how often at most it is said how many tunnels there are, which
+// nobody does anything for. As a mesh forms, the number changes with each of
+// them, and each host is told of each change of each other.
+const countEvery = 500 * time.Millisecond
+
 // announce publishes what we say of ourselves; memberlist may take its time.
 func (n *Node) announce(ctx context.Context) error {
+	var due <-chan time.Time
 	for {
 		select {
 		case <-n.publish:
-			next := *n.delegate.meta.Load()
-			next.Tunnels, next.MTU, next.Direct = *n.tunnels.Load(), n.lowestPath(), n.within()
-			next.Mesh = n.View().Mesh
-			n.delegate.meta.Store(&next)
-			if err := n.list.UpdateNode(time.Second); err != nil {
-				n.cfg.Log.Debug("publish own state", "err", err)
+			is, was := n.says(), *n.delegate.meta.Load()
+			if is.MTU == was.MTU && is.Direct == was.Direct && is.Mesh == was.Mesh {
+				if due == nil {
+					due = time.After(countEvery)
+				}
+				continue
 			}
+		case <-due:
 		case <-ctx.Done():
 			return nil
 		}
+		due = nil
+		next := n.says()
+		n.delegate.meta.Store(&next)
+		if err := n.list.UpdateNode(time.Second); err != nil {
+			n.cfg.Log.Debug("publish own state", "err", err)
+		}
 	}
+}
+
+// says is what this host says of itself now.
+func (n *Node) says() meta {
+	m := *n.delegate.meta.Load()
+	m.Tunnels, m.MTU, m.Direct, m.Mesh = *n.tunnels.Load(), n.lowestPath(), n.within(), n.View().Mesh
+	return m
 }

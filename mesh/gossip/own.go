@@ -26,8 +26,7 @@ func (n *Node) own(ctx context.Context) error {
 	defer retry.Stop()
 	keep := time.NewTicker(keepEvery)
 	defer keep.Stop()
-	compare := time.NewTicker(compareEvery)
-	defer compare.Stop()
+	compared := time.Now()
 	for {
 		var out lease.Output
 		var err error
@@ -47,12 +46,12 @@ func (n *Node) own(ctx context.Context) error {
 			out = n.expire()
 			out.Add(n.machine.Retry())
 			retry.Reset(n.patience())
-		case <-keep.C:
-			n.dirty = true
-		case <-compare.C:
-			if !n.left {
+			if time.Since(compared) >= compareEvery && !n.left {
+				compared = time.Now()
 				n.compareTables()
 			}
+		case <-keep.C:
+			n.dirty = true
 		case <-n.measured:
 			n.refresh()
 			continue
@@ -81,7 +80,7 @@ func (n *Node) own(ctx context.Context) error {
 // that asks for nothing only counts how long others have been silent.
 func (n *Node) patience() time.Duration {
 	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
-		return time.Second
+		return compareEvery
 	}
 	return 200*time.Millisecond + rand.N(300*time.Millisecond)
 }
@@ -157,15 +156,11 @@ func (n *Node) refreshIfNeeded(out lease.Output) {
 func (n *Node) handle(events []event) (lease.Output, error) {
 	var out lease.Output
 	for _, e := range events {
-		n.touched = n.touched || e.packet == nil
+		n.touched = n.touched || e.packet == nil && e.foreign == nil
 		switch {
 		case n.left:
 		case e.packet != nil:
-			more, err := n.handlePacket(e.packet)
-			if err != nil {
-				return out, err
-			}
-			out.Add(more)
+			out.Add(n.handlePacket(e.packet))
 		case e.joined != nil:
 			if _, known := n.members[e.joined.id]; !known {
 				n.newcomers = append(n.newcomers, *e.joined)
@@ -187,6 +182,8 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.handleTwins(*e.twins)
 		case e.twin != nil:
 			n.handleLivingTwin(*e.twin)
+		case e.elder != nil:
+			return out, &TwinError{ID: n.self, Also: *e.elder}
 		case e.foreign != nil:
 			n.handleForeignKey(*e.foreign)
 		}
@@ -194,22 +191,23 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 	return out, nil
 }
 
-func (n *Node) handlePacket(data []byte) (lease.Output, error) {
+func (n *Node) handlePacket(data []byte) lease.Output {
 	p, err := decodePacket(data)
 	if err != nil {
 		n.cfg.Log.Warn("gossip that can't be read is dropped", "err", err)
-		return lease.Output{}, nil
+		return lease.Output{}
 	}
 	if p.Twin.IsValid() {
-		return lease.Output{}, n.handleTwin(p)
+		n.handleTwin(p)
+		return lease.Output{}
 	}
 	// A sum alone, or one with the word that nothing has changed about a tunnel,
 	// is all that hosts at rest send.
-	same := p.Pair == nil || n.told[p.Pair.From].Silent == p.Pair.Silent && n.told[p.Pair.From].Type == n.typeTold(*p.Pair)
+	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
 	n.touched = n.touched || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
-		return lease.Output{}, nil // of a mesh that is not ours, or of none
+		return lease.Output{} // of a mesh that is not ours, or of none
 	}
 	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From)) {
 		n.answerSum(p.Sum.From)
@@ -232,7 +230,7 @@ func (n *Node) handlePacket(data []byte) (lease.Output, error) {
 	if p.Lease != nil {
 		out.Add(n.machine.Receive(*p.Lease))
 	}
-	return out, nil
+	return out
 }
 
 // compareTables asks one host, drawn at random, whether it knows what this one

@@ -13,6 +13,7 @@ type pairing struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Type   string   `cbor:"2,keyasint,omitempty"`
 	Silent string   `cbor:"3,keyasint,omitempty"`
+	Retry  bool     `cbor:"4,keyasint,omitempty"`
 }
 
 // Agree tells peers of their tunnels with this host. It never blocks.
@@ -49,18 +50,23 @@ func (n *Node) pairingFor(id lease.ID) *pairing {
 		return nil
 	}
 	p := (*agreed)[id]
-	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent}
+	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent, Retry: p.Retry}
 }
 
 // handlePairing takes what the other end of a tunnel says of it, and decides if it
 // has the lower ID.
 func (n *Node) handlePairing(p pairing) {
 	was := n.told[p.From]
-	is := mesh.Pair{Type: n.typeTold(p), Silent: p.Silent}
+	is := n.pairTold(p)
 	n.told[p.From] = is
 	if was.Type != is.Type && was.Type != "" {
 		n.cfg.Log.Info("a tunnel's type was decided by its other end", "host", p.From, "type", p.Type)
 	}
+}
+
+// pairTold is what a pairing makes what the other end has told.
+func (n *Node) pairTold(p pairing) mesh.Pair {
+	return mesh.Pair{Type: n.typeTold(p), Silent: p.Silent, Retry: p.Retry}
 }
 
 // typeTold is what a pairing makes the type that the other end has told.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 // state is what a host must not forget: who it is, and the lease table with
@@ -88,7 +89,7 @@ func (s store) create(st state) error {
 }
 
 func (s store) loadID() (lease.ID, error) {
-	data, err := os.ReadFile(s.idFile())
+	data, err := regular.Read(s.idFile())
 	if err != nil {
 		return lease.ID{}, err
 	}
@@ -100,7 +101,7 @@ func (s store) loadID() (lease.ID, error) {
 }
 
 func (s store) loadState() (state, error) {
-	data, err := os.ReadFile(s.stateFile())
+	data, err := regular.Read(s.stateFile())
 	if err != nil {
 		return state{}, err
 	}

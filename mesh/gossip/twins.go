@@ -39,9 +39,9 @@ func (n *Node) handleLivingTwin(also netip.AddrPort) {
 
 // handleTwin hears of another host with this host's ID, from a third host or
 // from that host itself. Of the two processes the younger stops taking part.
-func (n *Node) handleTwin(p packet) error {
+func (n *Node) handleTwin(p packet) {
 	if p.Twin == n.cfg.Underlay {
-		return nil
+		return
 	}
 	switch {
 	case p.Uptime == 0:
@@ -49,9 +49,12 @@ func (n *Node) handleTwin(p packet) error {
 	case n.older(p.Twin, p.Uptime):
 		n.handleLivingTwin(p.Twin) // it has said so itself
 	default:
-		return &TwinError{ID: n.self, Also: p.Twin}
+		n.outgoing.Go(func() {
+			if n.answers(p.Twin) { // else it has ended, or there was none, and this one goes on
+				n.delegate.inbox.put(event{elder: &p.Twin})
+			}
+		})
 	}
-	return nil
 }
 
 const (

@@ -143,7 +143,8 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
-	host.Tunnel, host.Silent = n.told[r.Host].Type, n.told[r.Host].Silent
+	told := n.told[r.Host]
+	host.Tunnel, host.Silent, host.Retry = told.Type, told.Silent, told.Retry
 	_, host.Cut = lost[r.Host]
 	return host
 }

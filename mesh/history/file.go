@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/gremesh/gremesh/mesh/regular"
 )
 
 const (
@@ -43,7 +45,7 @@ func New(dir string, log *slog.Logger) *File {
 
 // Read returns the last changes, the oldest first, Keep at the most.
 func Read(dir string) ([]Change, error) {
-	b, err := os.ReadFile(filepath.Join(dir, Name))
+	b, err := regular.Read(filepath.Join(dir, Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return []Change{}, nil
 	}
@@ -76,7 +78,7 @@ func (f *File) append(changes []Change) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if !f.counted {
-		b, err := os.ReadFile(f.path)
+		b, err := regular.Read(f.path)
 		if err != nil {
 			return err
 		}
@@ -109,7 +111,7 @@ func (f *File) append(changes []Change) (err error) {
 // rewrite leaves the changes that are kept, and replaces the file as a whole.
 func (f *File) rewrite() error {
 	f.lines = Keep // where it fails, it is tried again when as many more have come
-	b, err := os.ReadFile(f.path)
+	b, err := regular.Read(f.path)
 	if err != nil {
 		return err
 	}
