@@ -30,6 +30,7 @@ type agent struct {
 	parts
 	at      underlay
 	log     *slog.Logger
+	began   time.Time
 	node    *gossip.Node
 	paths   *pathmtu.Prober
 	loop    *mesh.Loop
@@ -51,7 +52,7 @@ type agent struct {
 func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: newParts(cfg, at, log), at: at, log: log, ready: h.ready, memory: h.memory,
+		parts: newParts(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error

@@ -133,8 +133,9 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	host := mesh.Host{
 		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
 	}
-	if seen := n.sightings.update(r, alive).Seen; !alive {
-		host.Since, host.Direct, host.MTU = seen, n.direct[r.Host], n.lowest[r.Host]
+	sighting := n.sightings.update(r, alive)
+	if !alive {
+		host.Since, host.Direct = sighting.Seen, n.direct[r.Host]
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
@@ -143,6 +144,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
+	n.noted = sighting.remember(&host) || n.noted
 	told := n.told[r.Host]
 	host.Tunnel, host.Silent, host.Retry = told.Type, told.Silent, told.Retry
 	_, host.Cut = lost[r.Host]
