@@ -34,7 +34,7 @@ type missing struct {
 func (n *Node) refresh() {
 	n.refreshed, n.touched = time.Now(), false
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
-	own := n.kept
+	own := n.applicable()
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
 		Direct: n.within(), MTU: n.lowestPath(),
@@ -109,6 +109,16 @@ func (n *Node) refresh() {
 	if view.Mesh != n.delegate.meta.Load().Mesh { // not before the view has it: announce reads it there
 		notify(n.publish)
 	}
+}
+
+// applicable is this host's record as far as it may be acted on. What it gets
+// counts once it is durable; what others have taken from it is gone at once, on a
+// full disk as well.
+func (n *Node) applicable() lease.Record {
+	if now := n.machine.Own(); n.kept.State == lease.Held && (now.State == lease.Forgotten || now.State == lease.Claiming) {
+		return now
+	}
+	return n.kept
 }
 
 // differ reports whether two views differ in what a pass depends on. Without a
