@@ -100,14 +100,6 @@ type word struct {
 	limit int
 }
 
-type peer struct {
-	memory
-	due   time.Time
-	began time.Time // of the last round
-	busy  bool
-	mute  bool // it has been said that it does not answer
-}
-
 type result struct {
 	to   netip.Addr
 	path Path
@@ -196,18 +188,6 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	}
 }
 
-// untilDue is when the next peer is due. Those that are due already wait for the
-// end of another's round.
-func untilDue(peers map[netip.Addr]*peer) time.Duration {
-	next := roundEvery
-	for _, peer := range peers {
-		if left := time.Until(peer.due); left > 0 {
-			next = min(next, left)
-		}
-	}
-	return next
-}
-
 // round measures one path.
 func (p *Prober) round(ctx context.Context, to netip.Addr, turn func(), ask func(context.Context, netip.Addr, int) (Answer, error)) (Path, error) {
 	route, err := p.cfg.Route(to)
@@ -221,36 +201,6 @@ func (p *Prober) round(ctx context.Context, to netip.Addr, turn func(), ask func
 		return ask(ctx, to, size)
 	})
 	return Path{Route: route, MTU: mtu, Known: known}, err
-}
-
-// renew follows the peers that there are.
-func (p *Prober) renew(peers map[netip.Addr]*peer) {
-	now, changed := make(map[netip.Addr]bool), false
-	for _, to := range p.cfg.Peers() {
-		now[to] = true
-		if peers[to] == nil {
-			peers[to] = &peer{}
-		}
-	}
-	done := true
-	for to, peer := range peers {
-		if !now[to] {
-			delete(peers, to)
-			changed = true
-		} else if peer.due.IsZero() {
-			done = false
-		}
-	}
-	if done && len(peers) > 0 {
-		select {
-		case <-p.first:
-		default:
-			close(p.first)
-		}
-	}
-	if changed {
-		p.tell(peers)
-	}
 }
 
 // take learns from a round.
@@ -288,15 +238,6 @@ func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 	}
 	if is != was {
 		p.tell(peers)
-	}
-}
-
-// reroute measures anew what leaves in another way now.
-func (p *Prober) reroute(peers map[netip.Addr]*peer) {
-	for to, peer := range peers {
-		if route, err := p.cfg.Route(to); err == nil && !peer.busy && peer.path.Link != "" && route != peer.path.Route {
-			peer.due = time.Now()
-		}
 	}
 }
 

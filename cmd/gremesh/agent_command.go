@@ -70,7 +70,7 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 // oneProcessor has the agent run on one processor at a time, unless GOMAXPROCS in
 // the environment says otherwise. It does one thing after the other; with more,
 // the runtime wakes another thread for each event, to look for work that is not
-// there, which is a third of what a host at rest costs.
+// there, which was a quarter of what a host at rest costs.
 func oneProcessor() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
