@@ -78,7 +78,7 @@ func (d *directPaths) note(now time.Time, answered map[directPath]bool) {
 // tellOpen tells the mesh whether this host sends and takes packets without a
 // tunnel. Masqueraded ones would be dropped at their destination, whose Docker
 // takes only what comes from the pool.
-func (l *Loop) tellOpen() { l.cfg.Membership.Open(l.open && !(l.nats && l.hides)) }
+func (l *Loop) tellOpen() { l.cfg.Membership.Open(l.open && (!l.nats || !l.hides)) }
 
 // watched is gossip, with what the paths know of the peers.
 type watched struct {

@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -81,6 +82,37 @@ func TestAnEventOfTheMeshDoesNotWaitForAStormOfTheHost(t *testing.T) {
 		stop()
 		waker.Wait()
 	})
+}
+
+func TestWhileOthersAreAboutToGetTheirSubnetsMoreIsGathered(t *testing.T) {
+	for name, c := range map[string]struct {
+		subnets bool // they have them
+		gap     time.Duration
+		passes  int // in 10 s
+	}{
+		"one after the other": {false, 49 * time.Millisecond, 10}, // none at the instant of a pass, which would give way to it,
+		"one for long":        {false, time.Second, 10},
+		"all have":            {true, 49 * time.Millisecond, 204},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peer := testHost(2)
+				if !c.subnets {
+					peer.Subnet = netip.Prefix{}
+				}
+				w := planned(peer)
+				w.woken = make(chan struct{}, 1)
+				ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+				defer stop()
+				var waker sync.WaitGroup
+				wake(ctx, &waker, w.woken, c.gap)
+				if err := w.loop().Run(ctx); err != nil || w.reports < c.passes-1 || w.reports > c.passes+1 {
+					t.Errorf("%d passes in 10 s, want %d; %v", w.reports, c.passes, err)
+				}
+				waker.Wait()
+			})
+		})
+	}
 }
 
 func TestTheEndOfAFailureIsSeenWithinASecond(t *testing.T) {

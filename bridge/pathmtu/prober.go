@@ -30,6 +30,7 @@ type Config struct {
 	Peers  func() []netip.Addr                // is asked when one may have come or gone, and when one is due
 	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
 	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
+	Forget func(to netip.Addr, mtu int) error // is told of each path that was measured, see [Forget]
 	Log    *slog.Logger
 }
 
@@ -271,6 +272,11 @@ func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 		peer.due = time.Now().Add(confirmAfter)
 	}
 	is := peer.path
+	if is.Known && !confirm {
+		if err := p.cfg.Forget(r.to, is.MTU); err != nil {
+			p.cfg.Log.Debug("have the kernel forget what less passed", "underlay", r.to, "err", err)
+		}
+	}
 	if mute := !is.Known; mute != peer.mute {
 		peer.mute = mute
 		if mute {

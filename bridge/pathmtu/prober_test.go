@@ -17,6 +17,8 @@ type fakeNet struct {
 	asked int
 	told  map[netip.Addr]Path
 	tells int
+
+	passes map[netip.Addr]int // as the kernel is told
 }
 
 func (f *fakeNet) ask(_ context.Context, to netip.Addr, size int) (Answer, error) {
@@ -48,6 +50,7 @@ func (f *fakeNet) is(t *testing.T, to netip.Addr, mtu int) {
 
 // measured runs test beside a Prober of that net, in which time is free.
 func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- word)) {
+	f.passes = make(map[netip.Addr]int)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := New(Config{
@@ -65,6 +68,12 @@ func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- word))
 				defer f.mu.Unlock()
 				f.told = paths
 				f.tells++
+			},
+			Forget: func(to netip.Addr, mtu int) error {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.passes[to] = mtu
+				return nil
 			},
 			Log: slog.New(slog.DiscardHandler),
 		})
@@ -95,10 +104,13 @@ func TestProber(t *testing.T) {
 		f.set(b, 1500)
 		time.Sleep(roundEvery + roundEvery/5 + confirmAfter + 10*time.Second)
 		f.is(t, b, 1500)
+		if f.passes[b] != 1500 {
+			t.Errorf("the kernel is told that %d bytes pass", f.passes[b])
+		}
 
 		f.set(a, 1300) // and a router says so, of a tunnel's packet
 		words <- word{a, 1300}
-		time.Sleep(15 * time.Second)
+		time.Sleep(toldAtMost + 15*time.Second) // a round may have begun just before
 		f.is(t, a, 1300)
 
 		f.set(a, 0) // it stops answering

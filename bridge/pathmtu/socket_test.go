@@ -132,6 +132,16 @@ func throughARouter(t *testing.T, near, beyond string, bits int, hole, icmp stri
 	// What the kernel remembers now is not what is measured.
 	in(router, toBeyond)
 	measure(1500, true)
+	if to.Is4() {
+		for _, want := range []struct{ passes, mtu int }{{1400, 1400}, {1500, 1500}} {
+			if err := Forget(to, want.passes); err != nil {
+				t.Error(err)
+			}
+			if mtu, err := remembered(to); mtu != want.mtu || err != nil {
+				t.Errorf("where %d bytes pass the kernel remembers %d, %v", want.passes, mtu, err)
+			}
+		}
+	}
 	// A hole: no word of a router.
 	in(router, `nft "add table inet t; add chain inet t f { type filter hook forward priority 0; }; add rule inet t f `+hole+` drop"`)
 	measure(1321, true)

@@ -30,6 +30,7 @@ type agent struct {
 	parts
 	at      underlay
 	log     *slog.Logger
+	began   time.Time
 	node    *gossip.Node
 	paths   *pathmtu.Prober
 	loop    *mesh.Loop
@@ -51,14 +52,14 @@ type agent struct {
 func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: newParts(cfg, at, log), at: at, log: log, ready: h.ready, memory: h.memory,
+		parts: newParts(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
 	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
-	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Log: log})
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,

@@ -14,11 +14,11 @@ import (
 const pathsAfter = 2 * time.Second
 
 // peers are those whose paths are measured: all that are alive, and those that
-// have fallen silent since and may keep their tunnels.
+// have fallen silent since this agent began, and may keep their tunnels.
 func (a *agent) peers() []netip.Addr {
 	var all []netip.Addr
 	for _, peer := range a.node.View().Peers {
-		if peer.Liveness == mesh.Alive || peer.Liveness == mesh.Failed && peer.Path > 0 {
+		if peer.Liveness == mesh.Alive || peer.Liveness == mesh.Failed && peer.Since.After(a.began) {
 			all = append(all, peer.Underlay)
 		}
 	}

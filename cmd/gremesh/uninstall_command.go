@@ -35,8 +35,9 @@ it, and run this again. The same after an interruption.
 With --keep-bip daemon.json and docker0 stay as they are, for good: containers
 run on undisturbed and reach each other on this host.
 
-Exit codes: 0 nothing of gremesh is left; 1 something is; 2 the command line or
-the configuration is wrong, or there is no terminal to ask on.`,
+Exit codes: 0 nothing of gremesh is left, or with --dry-run the whole plan is
+shown; 1 something is left, or could not be looked at; 2 the command line or the
+configuration is wrong, or there is no terminal to ask on.`,
 		Example: `  # what would be done
   gremesh uninstall --dry-run
 
@@ -69,7 +70,10 @@ the configuration is wrong, or there is no terminal to ask on.`,
 			if err := out.print(cmd, plan, func(p paint) string { return renderUninstall(plan, p) }); err != nil {
 				return err
 			}
-			if *dryRun || plan.nothing() {
+			switch {
+			case *dryRun && len(plan.Problems) > 0:
+				return errors.New("not all of this host could be looked at: there may be more to do than the plan shows")
+			case *dryRun || plan.nothing():
 				return nil
 			}
 			if err := confirm(cmd, *yes, "All of this will be done."); err != nil {

@@ -85,11 +85,15 @@ func (c Crowd) Run(ctx context.Context) error {
 		}
 		all = append(all, b)
 	}
-	hub := all[0]
+	hub := all[0].list.LocalNode()
 	for _, b := range all[1:] {
-		if _, err := b.list.Join([]string{hub.list.LocalNode().Address()}); err != nil {
+		if _, err := b.list.Join([]string{hub.Address()}); err != nil {
 			return err
 		}
+	}
+	// Each has news of itself, which would go out with the next that it says.
+	for _, b := range all[1:] {
+		_, _ = b.list.Ping(hub.Name, net.UDPAddrFromAddrPort(address(hub)))
 	}
 	c.Ready()
 	return c.talk(ctx, all, to)
@@ -117,6 +121,7 @@ func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Con
 	c.AdvertiseAddr, c.AdvertisePort = c.BindAddr, c.BindPort
 	c.EnableCompression = false
 	c.GossipInterval, c.PushPullInterval = 0, 0
+	c.RetransmitMult = 0
 	c.ProbeInterval = time.Hour // 0 would have the answers to its own pings dropped
 	c.Delegate, c.Alive = b, b
 	c.Logger = log.New(io.Discard, "", 0)

@@ -39,6 +39,8 @@ func (e *TwinError) Error() string {
 
 const (
 	firstBackoff = 20 * time.Millisecond // the seed may be starting, too
+	earlyBackoff = 80 * time.Millisecond // at most, as long as that is likely
+	earlyFor     = 3 * time.Second       // from this host's start
 	lastBackoff  = 2 * time.Second
 	rejoinEvery  = 3 * time.Second
 	rejoinAtOnce = 8
@@ -73,7 +75,10 @@ func (n *Node) meet(ctx context.Context) error {
 		if !wait(ctx, backoff) {
 			return nil
 		}
-		backoff = min(backoff*2, lastBackoff)
+		if backoff *= 2; time.Since(n.started) < earlyFor {
+			backoff = min(backoff, earlyBackoff)
+		}
+		backoff = min(backoff, lastBackoff)
 	}
 	n.silence.Store(nil)
 	close(n.met)

@@ -51,7 +51,7 @@ type Node struct {
 	pairs     map[lease.ID]pairing      // that were told to their other ends
 	told      map[lease.ID]mesh.Pair    // what the other ends have told
 	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
-	lowest    map[lease.ID]int          // the same of the MTU
+	noted     bool                      // sightings have something new to be kept, which has time
 	sightings sightings
 	problems  *problems
 	newcomers []member       // to be told of our lease
@@ -72,7 +72,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
-		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), lowest: make(map[lease.ID]int), problems: newProblems(), surveys: newSurveys(),
+		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(),
 	}
 	n.open.Store(cfg.Open)
 	st, err := n.store.load()

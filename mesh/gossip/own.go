@@ -49,6 +49,7 @@ func (n *Node) own(ctx context.Context) error {
 			if time.Since(compared) >= compareEvery && !n.left {
 				compared = time.Now()
 				n.compareTables()
+				n.dirty, n.noted = n.dirty || n.noted, false
 			}
 		case <-keep.C:
 			n.dirty = true
@@ -169,7 +170,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
 			if m, was := n.members[e.failed]; was {
-				n.direct[e.failed], n.lowest[e.failed] = m.meta.Direct, m.meta.MTU
+				n.direct[e.failed] = m.meta.Direct
 			}
 			delete(n.members, e.failed)
 			delete(n.pairs, e.failed)

@@ -3,6 +3,8 @@ package gossip
 import (
 	"maps"
 	"net/netip"
+
+	"github.com/gremesh/gremesh/mesh"
 )
 
 // Measured tells what the paths to peers take, in bytes by underlay address.
@@ -21,6 +23,19 @@ func (n *Node) pathTo(addr netip.Addr) int {
 		return (*paths)[addr]
 	}
 	return 0
+}
+
+// remember keeps what is known of the MTU, and puts in what is not known now. It
+// reports whether there was anything new to keep.
+func (s *sighting) remember(host *mesh.Host) (news bool) {
+	for _, v := range []struct{ is, was *int }{{&host.Path, &s.Path}, {&host.MTU, &s.MTU}} {
+		if *v.is == 0 {
+			*v.is = *v.was
+		}
+		news = news || *v.is != *v.was
+		*v.was = *v.is
+	}
+	return news
 }
 
 // lowestPath is 0 where none is known.

@@ -26,3 +26,31 @@ func TestTheLeastPathIsToldToTheMesh(t *testing.T) {
 		return peer.Liveness == "failed" && peer.MTU == 1500
 	})
 }
+
+// After a power cut of a whole site the first host to be back is alone.
+func TestWhatPathsTookIsKnownBeforeTheOthersAreBack(t *testing.T) {
+	tm := newTestMesh(t)
+	cfg := tm.config(1)
+	a, b := tm.start(cfg), tm.start(tm.config(2))
+	eventually(t, "two hosts", func() bool { return whole(a, b) })
+	a.Measured(map[netip.Addr]int{a.View().Peers[0].Underlay: 1400})
+	b.Measured(map[netip.Addr]int{b.View().Peers[0].Underlay: 1300})
+	kept := func() bool {
+		st, err := store{cfg.Dir}.load()
+		one := st.Sightings[b.ID()]
+		return err == nil && one != nil && one.Path == 1400 && one.MTU == 1300
+	}
+	eventually(t, "it is on disk", kept)
+	for _, r := range []*running{a, b} {
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a = tm.start(cfg)
+	eventually(t, "its state is read", func() bool { return len(a.View().Peers) == 1 })
+	if peer := a.View().Peers[0]; peer.Liveness != "failed" || peer.Path != 1400 || peer.MTU != 1300 {
+		t.Errorf("it knows %+v", peer)
+	}
+	a.Measured(map[netip.Addr]int{a.View().Peers[0].Underlay: 1500})
+	eventually(t, "and then what it is", func() bool { return a.View().Peers[0].Path == 1500 })
+}

@@ -20,6 +20,12 @@ type sighting struct {
 	// this counts for the lease's time to live: neither a clock that jumps nor
 	// the time in which this host itself was off takes a lease from anyone.
 	Silent time.Duration `json:"silent,omitzero"`
+	// Path and MTU are what the path to the host took and what it said of its own,
+	// see mesh.Host, when they were last known. They count until they are known
+	// again: after a power cut of a whole site Docker is not to be started with
+	// another MTU by each host in turn.
+	Path int `json:"path,omitzero"`
+	MTU  int `json:"mtu,omitzero"`
 
 	missed time.Time // up to when Silent has been counted; zero: not in this process
 }

@@ -34,7 +34,7 @@ type missing struct {
 func (n *Node) refresh() {
 	n.refreshed, n.touched = time.Now(), false
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
-	own := n.kept
+	own := n.applicable()
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
 		Direct: n.within(), MTU: n.lowestPath(),
@@ -111,6 +111,16 @@ func (n *Node) refresh() {
 	}
 }
 
+// applicable is this host's record as far as it may be acted on. What it gets
+// counts once it is durable; what others have taken from it is gone at once, on a
+// full disk as well.
+func (n *Node) applicable() lease.Record {
+	if now := n.machine.Own(); n.kept.State == lease.Held && (now.State == lease.Forgotten || now.State == lease.Claiming) {
+		return now
+	}
+	return n.kept
+}
+
 // differ reports whether two views differ in what a pass depends on. Without a
 // lease it touches nothing, whatever the others do. How many tunnels hosts have
 // is for status alone; as a mesh forms, each host's number changes with each of
@@ -133,8 +143,9 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	host := mesh.Host{
 		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
 	}
-	if seen := n.sightings.update(r, alive).Seen; !alive {
-		host.Since, host.Direct, host.MTU = seen, n.direct[r.Host], n.lowest[r.Host]
+	sighting := n.sightings.update(r, alive)
+	if !alive {
+		host.Since, host.Direct = sighting.Seen, n.direct[r.Host]
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
@@ -143,6 +154,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
+	n.noted = sighting.remember(&host) || n.noted
 	told := n.told[r.Host]
 	host.Tunnel, host.Silent, host.Retry = told.Type, told.Silent, told.Retry
 	_, host.Cut = lost[r.Host]

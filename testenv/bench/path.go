@@ -116,9 +116,9 @@ func (s seat) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	return s.End.Command(ctx, append([]string{"taskset", "-c", s.processor}, argv...)...)
 }
 
-// seatOf has a host keep to a processor with all that moves its packets. Where
-// the scheduler happens to put the threads of two hosts makes a third of a
-// difference, and for as long as they run.
+// seatOf has a host keep to a processor with all that moves its packets: labs of
+// the same way differed by a third, for as long as they ran, when the scheduler
+// chose.
 func seatOf(ctx context.Context, h *testenv.Host, i int) (seat, error) {
 	s := seat{h.End(), strconv.Itoa(i % runtime.NumCPU())}
 	pid, err := pidOfSwitch(h)

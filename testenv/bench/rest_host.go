@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -69,6 +70,10 @@ func (r restRole) gossipConfig(dir string, log *slog.Logger) (gossip.Config, err
 		os.WriteFile(filepath.Join(dir, "id"), []byte(host(0).ID.String()+"\n"), 0o600))
 }
 
+// crowdGroup is the group that the crowd runs as, by which its packets are told
+// from the first host's.
+const crowdGroup = 7946
+
 // startCrowd returns when it may be joined.
 func (r restRole) startCrowd() (*exec.Cmd, error) {
 	r.Crowd = true
@@ -76,6 +81,7 @@ func (r restRole) startCrowd() (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Gid: crowdGroup}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -212,11 +218,12 @@ func (r restRole) measure(a *agent) ([]measured, error) {
 	return found, err
 }
 
-// countGossip begins to count what the first host sends and receives.
+// countGossip begins to count what the first host sends and receives, which is
+// what the crowd sends.
 func (o *openSwitch) countGossip() error {
-	at := gossiper(0).Addr().String()
-	return o.run("nft", "add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
-		"add rule ip bench traffic ip saddr "+at+" counter; add rule ip bench traffic ip daddr "+at+" counter")
+	return o.run("nft", fmt.Sprintf("add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
+		"add rule ip bench traffic meta l4proto { tcp, udp } meta skgid != %d counter;"+
+		"add rule ip bench traffic meta l4proto { tcp, udp } meta skgid %d counter", crowdGroup, crowdGroup))
 }
 
 var counter = regexp.MustCompile(`bytes (\d+)`)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gremesh/gremesh/testenv"
 )
@@ -26,6 +27,7 @@ func TestMTU(t *testing.T) {
 		behaviour{"what it takes passes, and no more", fullSizePasses},
 		behaviour{"it takes more, and Docker is not restarted", wideAgain},
 		behaviour{"it takes less, and larger packets are answered", narrowAtRunTime},
+		behaviour{"the first to be back after a power cut knows what paths take", aloneAfterAPowerCut},
 	)
 }
 
@@ -167,4 +169,29 @@ func narrowAtRunTime(t *testing.T, l *testenv.Lab) {
 	}
 	must(t, df(t, h1, in, to, little))
 	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
+}
+
+// aloneAfterAPowerCut has all agents end at once, and one come back.
+func aloneAfterAPowerCut(t *testing.T, l *testenv.Lab) {
+	ctx, h1 := t.Context(), l.Host(1)
+	must(t, l.Each(func(h *testenv.Host) error { return h.KillAgent(ctx) }))
+	began := time.Now()
+	must(t, h1.StartAgent(ctx))
+	testenv.Eventually(t, soon, func() error {
+		s, err := h1.Status(ctx)
+		if err == nil && (s.Mesh.Failed != 2 || s.Host.MTU != little) {
+			err = fmt.Errorf("%s: %+v, %+v", h1.Name, s.Host, s.Mesh)
+		}
+		return err
+	})
+	testenv.Eventually(t, soon, func() error { return auditExit(t, h1, 0) })
+	for _, h := range l.Hosts()[1:] {
+		must(t, h.StartAgent(ctx))
+	}
+	hasMTU(t, l, little)
+	for _, change := range recent(t, h1, began) {
+		if strings.Contains(change.Object, "mtu") {
+			t.Errorf("%s was changed meanwhile: %+v", h1.Name, change)
+		}
+	}
 }
