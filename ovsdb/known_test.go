@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -51,7 +50,7 @@ func TestWhatIsKnownOfTheForwardingTableIsWhatItHas(t *testing.T) {
 func drifts(changes []ovsdb.Change) string {
 	var all []string
 	for _, c := range changes {
-		all = append(all, drift.Drift(c.Drift).String())
+		all = append(all, c.Drift.String())
 	}
 	return strings.Join(all, "; ")
 }
