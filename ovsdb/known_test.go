@@ -50,7 +50,7 @@ func TestWhatIsKnownOfTheForwardingTableIsWhatItHas(t *testing.T) {
 func drifts(changes []ovsdb.Change) string {
 	var all []string
 	for _, c := range changes {
-		all = append(all, c.Drift.String())
+		all = append(all, c.String())
 	}
 	return strings.Join(all, "; ")
 }
