@@ -28,6 +28,7 @@ type overlay struct {
 	stop   context.CancelFunc
 
 	routes  errgroup.Group
+	kept    errgroup.Group // agents that run
 	mu      sync.Mutex
 	seen    map[*testenv.Host]int // routes
 	changed chan struct{}         // holds one
@@ -111,23 +112,42 @@ func (o *overlay) startEtcd(ctx context.Context) error {
 
 func subnetFile(h *testenv.Host) string { return filepath.Join(h.Dir, "subnet.env") }
 
-// start starts flanneld on a host.
+// start starts flanneld on a host, and again at once whenever it ends, as it does
+// where two hosts have drawn one subnet in the same instant.
 func (o *overlay) start(ctx context.Context, h *testenv.Host) error {
-	log, err := os.Create(filepath.Join(h.Dir, "flanneld.log"))
+	cmd, err := o.run(ctx, h)
 	if err != nil {
 		return err
+	}
+	o.kept.Go(func() error {
+		var err error
+		for cmd != nil {
+			_ = cmd.Wait() // why is in its log
+			if cmd, err = o.run(ctx, h); ctx.Err() != nil {
+				err = nil
+			}
+		}
+		return err
+	})
+	return nil
+}
+
+func (o *overlay) run(ctx context.Context, h *testenv.Host) (*exec.Cmd, error) {
+	log, err := os.OpenFile(filepath.Join(h.Dir, "flanneld.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = log.Close() }()
 	cmd := h.Command(ctx, o.binary, "--iface", h.UnderlayDevice(), "--etcd-endpoints", o.endpoint(),
 		"--subnet-file", subnetFile(h), "--ip-masq=false")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start flanneld on %s: %w", h.Name, err)
+		return nil, fmt.Errorf("start flanneld on %s: %w", h.Name, err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.agents[h] = cmd
-	return nil
+	return cmd, nil
 }
 
 var subnetLine = regexp.MustCompile(`(?m)^FLANNEL_SUBNET=(\S+)$`)
@@ -191,13 +211,11 @@ func (o *overlay) count() (routes int) {
 // close ends all processes.
 func (o *overlay) close() error {
 	o.stop()
-	for _, cmd := range o.agents {
-		_ = cmd.Wait() // killed
-	}
+	err := o.kept.Wait()
 	if o.etcd != nil && o.etcd.Process != nil {
 		_ = o.etcd.Wait()
 	}
-	return o.routes.Wait()
+	return errors.Join(err, o.routes.Wait())
 }
 
 // formOverlay times flannel as formTunnels times the others.

@@ -24,7 +24,8 @@ have no Docker: it would be restarted in both cases. Each run has a lab of its o
 VXLAN devices. An etcd runs already on a host of its own and has the network's configuration; from the start of all
 flanneld at once (` + "`--iface eth0 --etcd-endpoints http://ETCD:2379 --subnet-file FILE --ip-masq=false`" + `) until all n·(n−1)
 routes are there, and until every docker0, which is made when flanneld has written its subnet, has answered every
-other host; there is neither Open vSwitch nor BFD in it.`,
+other host; there is neither Open vSwitch nor BFD in it. A flanneld that ends, as where two have drawn one subnet in
+the same instant, is started again at once.`,
 	measure: func(ctx context.Context, cfg Config, s *samples) error {
 		ways := []former{byAgents, byHandHosts, byHand, byOverlay}
 		if err := overlayMissing(cfg); err != nil {
