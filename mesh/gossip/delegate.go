@@ -113,7 +113,7 @@ func (d *delegate) examine(node *memberlist.Node) (*member, error) {
 		r.name = node.Name
 	}
 	if m != nil {
-		r.name = m.meta.Name
+		r.id, r.name = m.id, m.meta.Name
 	}
 	d.inbox.put(event{refused: r})
 	return nil, fmt.Errorf("%s%s at %s: %s", refusedMark, r.name, r.underlay, why)
@@ -132,10 +132,16 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 	if differences := d.settings.differences(theirs.settings()); len(differences) > 0 {
 		return m, strings.Join(differences, ", ")
 	}
-	if ours := d.meta.Load().Mesh; ours != "" && theirs.Mesh != "" && ours != theirs.Mesh {
-		return m, fmt.Sprintf("%s, %s; this host's is %s", otherMesh, theirs.Mesh, ours)
+	return m, differentMesh(d.meta.Load().Mesh, theirs.Mesh)
+}
+
+// differentMesh is why a host of another mesh is not let in; empty: it may be, as
+// one may that is of none yet.
+func differentMesh(ours, theirs string) string {
+	if ours == "" || theirs == "" || ours == theirs {
+		return ""
 	}
-	return m, ""
+	return fmt.Sprintf("%s, %s; this host's is %s", otherMesh, theirs, ours)
 }
 
 func address(node *memberlist.Node) netip.AddrPort {

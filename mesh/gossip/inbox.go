@@ -28,6 +28,7 @@ type member struct {
 
 // refusal is a host that we don't join, and why.
 type refusal struct {
+	id       lease.ID // zero: it has none
 	name     string
 	underlay netip.AddrPort
 	why      string

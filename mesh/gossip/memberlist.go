@@ -133,8 +133,12 @@ func (n *Node) greet() {
 	n.newcomers = nil
 }
 
-// handleRefusal reports a host that was not let in, or that did not let us in.
+// handleRefusal reports a host that was not let in, or that did not let us in. It
+// may have been before, as long as it was of no mesh.
 func (n *Node) handleRefusal(r refusal) {
+	if m, was := n.members[r.id]; was && m.meta.Mesh == "" && m.underlay == r.underlay {
+		n.lose(r.id)
+	}
 	problem := mesh.Problem{
 		What: "refused host " + r.name + " at " + r.underlay.String() + ": " + r.why,
 		Do:   "make the settings the same on all hosts of the mesh",

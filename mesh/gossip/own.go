@@ -163,20 +163,17 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 		case e.packet != nil:
 			out.Add(n.handlePacket(e.packet))
 		case e.joined != nil:
+			if why := differentMesh(n.mesh, e.joined.meta.Mesh); why != "" { // this host has founded its own since
+				n.handleRefusal(refusal{id: e.joined.id, name: e.joined.meta.Name, underlay: e.joined.underlay, why: why})
+				continue
+			}
 			if _, known := n.members[e.joined.id]; !known {
 				n.newcomers = append(n.newcomers, *e.joined)
 			}
 			n.members[e.joined.id] = *e.joined
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
-			if m, was := n.members[e.failed]; was {
-				n.direct[e.failed] = m.meta.Direct
-			}
-			delete(n.members, e.failed)
-			delete(n.pairs, e.failed)
-			n.told[e.failed] = mesh.Pair{Type: n.told[e.failed].Type} // what it hears is not known any more
-			n.sightings.lost(e.failed)
-			n.dirty = true
+			n.lose(e.failed)
 		case e.refused != nil:
 			n.handleRefusal(*e.refused)
 		case e.twins != nil:
@@ -190,6 +187,18 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 		}
 	}
 	return out, nil
+}
+
+// lose takes a host for no longer alive.
+func (n *Node) lose(id lease.ID) {
+	if m, was := n.members[id]; was {
+		n.direct[id] = m.meta.Direct
+	}
+	delete(n.members, id)
+	delete(n.pairs, id)
+	n.told[id] = mesh.Pair{Type: n.told[id].Type} // what it hears is not known any more
+	n.sightings.lost(id)
+	n.dirty = true
 }
 
 func (n *Node) handlePacket(data []byte) lease.Output {

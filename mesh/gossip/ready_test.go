@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 // The loop begins when a host is ready, and applies the subnet that it sees then.
@@ -45,5 +48,31 @@ func TestAHostThatWasForgottenAppliesNothingOfItsOldSubnet(t *testing.T) {
 		if err := h2.stop(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Before a host has founded its mesh all others get in, and before they have
+// joined theirs they do afterwards, too.
+func TestAFounderTakesNobodyOfAnotherMeshForAPeer(t *testing.T) {
+	tm := newTestMesh(t)
+	n, err := New(tm.config(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.takePart()
+	for name, events := range map[string][]event{
+		"it was let in before":       {{joined: &member{id: lease.ID{2}, underlay: tm.address(2), meta: meta{Mesh: "another", Name: "h2"}}}},
+		"it was of no mesh at first": {{joined: &member{id: lease.ID{3}, underlay: tm.address(3)}}, {refused: &refusal{id: lease.ID{3}, underlay: tm.address(3), why: otherMesh}}},
+	} {
+		if _, err := n.handle(events); err != nil {
+			t.Fatal(err)
+		}
+		if len(n.members) != 0 || !strings.Contains(fmt.Sprint(n.problems.list()), otherMesh) {
+			t.Errorf("%s: members %v, problems %v", name, n.members, n.problems.list())
+		}
+	}
+	clone := []event{{joined: &member{id: lease.ID{4}, underlay: tm.address(4)}}, {refused: &refusal{id: lease.ID{4}, underlay: tm.address(5), why: otherMesh}}}
+	if _, err := n.handle(clone); err != nil || len(n.members) != 1 {
+		t.Errorf("another host of its ID takes a member's place: %v, %v", n.members, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +176,13 @@ func narrowAtRunTime(t *testing.T, l *testenv.Lab) {
 // aloneAfterAPowerCut has all agents end at once, and one come back.
 func aloneAfterAPowerCut(t *testing.T, l *testenv.Lab) {
 	ctx, h1 := t.Context(), l.Host(1)
+	testenv.Eventually(t, soon, func() error { // within a second of the measurement
+		state, err := os.ReadFile(h1.Dir + "/state/state.json")
+		if err == nil && !regexp.MustCompile(`"path": *1400\b`).Match(state) {
+			err = fmt.Errorf("%s has not kept what its path takes: %s", h1.Name, state)
+		}
+		return err
+	})
 	must(t, l.Each(func(h *testenv.Host) error { return h.KillAgent(ctx) }))
 	began := time.Now()
 	must(t, h1.StartAgent(ctx))

@@ -71,7 +71,7 @@ func isFailed(t *testing.T, h, other *testenv.Host) error {
 func counts(ctx context.Context, h *testenv.Host, alive, failed int) error {
 	s, err := h.Status(ctx)
 	if total := s.Mesh; err == nil && (total.Hosts != alive || total.TunnelsUp != alive*(alive-1) || total.Failed != failed) {
-		err = fmt.Errorf("%s counts %+v, want %d hosts alive and %d failed", h.Name, total, alive, failed)
+		err = fmt.Errorf("%s counts %+v, want %d hosts alive and %d failed: %+v", h.Name, total, alive, failed, s.Peers)
 	}
 	return err
 }
