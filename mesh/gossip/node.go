@@ -48,10 +48,9 @@ type Node struct {
 	machine   *lease.Machine
 	kept      lease.Record // the own record as it is on disk: nothing else may be applied
 	members   map[lease.ID]member
-	pairs     map[lease.ID]pairing      // that were told to their other ends
-	told      map[lease.ID]mesh.Pair    // what the other ends have told
-	direct    map[lease.ID]netip.Prefix // what those that fell silent had said last
-	noted     bool                      // sightings have something new to be kept, which has time
+	pairs     map[lease.ID]pairing   // that were told to their other ends
+	told      map[lease.ID]mesh.Pair // what the other ends have told
+	noted     bool                   // sightings have something new to be kept, which has time
 	sightings sightings
 	problems  *problems
 	newcomers []member       // to be told of our lease
@@ -71,7 +70,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
-		members: make(map[lease.ID]member), direct: make(map[lease.ID]netip.Prefix), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
+		members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(),
 	}
 	n.open.Store(cfg.Open)

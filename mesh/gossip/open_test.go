@@ -32,3 +32,29 @@ func TestOthersHearWhetherDirectPacketsGetThrough(t *testing.T) {
 		}
 	}
 }
+
+// An agent that is started again reaches its peers as before, also those that it
+// has not met yet.
+func TestWhatASilentHostSaidOfDirectPacketsIsKept(t *testing.T) {
+	tm := newTestMesh(t)
+	subnet := netip.MustParsePrefix("127.0.0.0/8")
+	cfg, other := tm.config(1), tm.config(2)
+	cfg.Direct, cfg.Open, other.Direct, other.Open = subnet, true, subnet, true
+	a, b := tm.start(cfg), tm.start(other)
+	eventually(t, "two hosts", func() bool { return whole(a, b) && a.View().Peers[0].Direct == subnet })
+	eventually(t, "it is on disk", func() bool {
+		st, err := store{cfg.Dir}.load()
+		one := st.Sightings[b.ID()]
+		return err == nil && one != nil && one.Direct == subnet
+	})
+	for _, r := range []*running{b, a} {
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a = tm.start(cfg)
+	eventually(t, "its state is read", func() bool { return len(a.View().Peers) == 1 })
+	if peer := a.View().Peers[0]; peer.Direct != subnet {
+		t.Errorf("it knows %+v", peer)
+	}
+}

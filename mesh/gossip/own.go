@@ -191,9 +191,6 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 
 // lose takes a host for no longer alive.
 func (n *Node) lose(id lease.ID) {
-	if m, was := n.members[id]; was {
-		n.direct[id] = m.meta.Direct
-	}
 	delete(n.members, id)
 	delete(n.pairs, id)
 	n.told[id] = mesh.Pair{Type: n.told[id].Type} // what it hears is not known any more

@@ -26,6 +26,9 @@ type sighting struct {
 	// another MTU by each host in turn.
 	Path int `json:"path,omitzero"`
 	MTU  int `json:"mtu,omitzero"`
+	// Direct is what the host said last of packets without a tunnel, see mesh.Host:
+	// one that is silent, or has not been met yet after a restart, is reached as before.
+	Direct netip.Prefix `json:"direct,omitzero"`
 
 	missed time.Time // up to when Silent has been counted; zero: not in this process
 }

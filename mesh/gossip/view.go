@@ -145,7 +145,7 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	}
 	sighting := n.sightings.update(r, alive)
 	if !alive {
-		host.Since, host.Direct = sighting.Seen, n.direct[r.Host]
+		host.Since, host.Direct = sighting.Seen, sighting.Direct
 	}
 	if r.State == lease.Held {
 		host.Subnet = r.Subnet
@@ -154,7 +154,8 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
-	n.noted = sighting.remember(&host) || n.noted
+	n.noted = sighting.remember(&host) || host.Direct != sighting.Direct || n.noted
+	sighting.Direct = host.Direct
 	told := n.told[r.Host]
 	host.Tunnel, host.Silent, host.Retry = told.Type, told.Silent, told.Retry
 	_, host.Cut = lost[r.Host]
