@@ -196,6 +196,9 @@ func networkThatDrops(t *testing.T, l *testenv.Lab) {
 
 func directWithoutAgents(t *testing.T, l *testenv.Lab) {
 	h1, h3 := l.Host(1), l.Host(3)
+	for _, h := range []*testenv.Host{h1, h3} { // their routes, too, are what their status says
+		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
+	}
 	pings := keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	for _, h := range []*testenv.Host{h1, h3} {
 		must(t, h.StopAgent(t.Context(), syscall.SIGTERM))
