@@ -20,7 +20,7 @@ func TestWhatAnotherProgramWritesMeanwhileStays(t *testing.T) {
 		put(t, fresh, `{"debug": true}`)
 		done := make(chan error, 1)
 		go func() { done <- d.Apply(t.Context(), changes) }()
-		time.Sleep(time.Duration(i) * 150 * time.Microsecond)
+		time.Sleep(time.Duration(i) * 150 * time.Microsecond) // another instant each time
 		if err := os.Rename(fresh, d.cfg.Path); err != nil {
 			t.Fatal(err)
 		}
