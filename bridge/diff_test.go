@@ -276,34 +276,3 @@ func TestSysctlOfADeviceWithADotIsWrittenWithASlash(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-func TestCheckPool(t *testing.T) {
-	pool := netip.MustParsePrefix("172.17.0.0/16")
-	underlay := netip.MustParseAddr("192.168.248.139")
-	for _, tt := range []struct {
-		name     string
-		underlay netip.Addr
-		routes   []Route
-		err      string
-	}{
-		{"disjoint", underlay, []Route{route("192.168.248.0/24", "", "eth0", 2, 0), route("172.18.0.0/16", "", "br-1", 2, 0)}, ""},
-		{"our own devices", underlay, []Route{route("172.17.0.0/16", "", "docker0", 2, 0), route("172.17.3.0/24", "", "br0", 2, 0)}, ""},
-		{"a stale route of ours", underlay, []Route{route("172.17.0.0/16", "", "eth1", RouteProtocol, 0)}, ""},
-		{"the underlay in the pool", netip.MustParseAddr("172.17.5.5"), nil,
-			"pool 172.17.0.0/16 contains this host's underlay address 172.17.5.5: choose another pool"},
-		{"a route within the pool", underlay, []Route{route("172.17.64.0/20", "", "eth1", 2, 0)},
-			"pool 172.17.0.0/16 overlaps 172.17.64.0/20, which this host reaches by device eth1: choose another pool"},
-		{"a route around the pool", underlay, []Route{route("172.16.0.0/12", "10.0.0.1", "tun0", 3, 0)},
-			"pool 172.17.0.0/16 overlaps 172.16.0.0/12, which this host reaches by device tun0: choose another pool"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var got string
-			if err := CheckPool(pool, tt.underlay, tt.routes, "docker0", "br0"); err != nil {
-				got = err.Error()
-			}
-			if got != tt.err {
-				t.Errorf("got %q, want %q", got, tt.err)
-			}
-		})
-	}
-}

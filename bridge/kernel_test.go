@@ -487,7 +487,7 @@ func TestUnderlay(t *testing.T) {
 		t.Errorf("Routes contain a default route:\n%s", &b)
 	}
 	pool := netip.MustParsePrefix("198.51.0.0/16")
-	if err := CheckPool(pool, addr, routes, "docker0", "br0"); err == nil {
-		t.Errorf("pool %s was not refused", pool)
+	if all := Overlaps(pool, routes, "docker0", "br0"); len(all) != 1 || !all[0].Inside || all[0].String() != "198.51.100.0/24 (device eth2)" {
+		t.Errorf("pool %s: overlaps %v", pool, all)
 	}
 }

@@ -140,19 +140,3 @@ func Routes() ([]Route, error) {
 	}
 	return slices.DeleteFunc(routes, func(r Route) bool { return r.Dst.Bits() <= 1 }), nil
 }
-
-// CheckPool refuses a pool that would take away what this host reaches by
-// another device: the underlay's address, or a foreign route of another device
-// than the own ones.
-func CheckPool(pool netip.Prefix, underlay netip.Addr, routes []Route, own ...string) error {
-	if pool.Contains(underlay) {
-		return fmt.Errorf("pool %s contains this host's underlay address %s: choose another pool", pool, underlay)
-	}
-	for _, r := range routes {
-		ours := r.Protocol == RouteProtocol || slices.Contains(own, r.Link)
-		if r.Dst.Overlaps(pool) && !ours {
-			return fmt.Errorf("pool %s overlaps %s, which this host reaches by device %s: choose another pool", pool, r.Dst, r.Link)
-		}
-	}
-	return nil
-}

@@ -61,8 +61,12 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := checkPool(cfg, at.addr); err != nil {
+	warnings, err := checkPool(cfg, at.addr)
+	if err != nil {
 		return err
+	}
+	for _, warning := range warnings {
+		log.Warn("the pool is not free on this host", "cause", warning)
 	}
 	unlock, err := lockState(cfg.StateDir)
 	if err != nil {

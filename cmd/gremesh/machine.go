@@ -12,18 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/gremesh/gremesh/bridge"
 )
-
-// checkPool refuses a pool that other traffic of this host needs.
-func checkPool(cfg Config, at netip.Addr) error {
-	routes, err := bridge.Routes()
-	if err != nil {
-		return fmt.Errorf("read this host's routes: %w", err)
-	}
-	return bridge.CheckPool(cfg.Pool, at, routes, cfg.Docker.Bridge, cfg.OVS.Bridge)
-}
 
 // errRuns means that an agent has the state.
 var errRuns = errors.New("another gremesh agent runs")

@@ -91,7 +91,8 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	if err != nil {
 		return mesh.Preview{}, err
 	}
-	if err := checkPool(cfg, at.addr); err != nil {
+	warnings, err := checkPool(cfg, at.addr)
+	if err != nil {
 		return mesh.Preview{}, err
 	}
 	silent := slog.New(slog.DiscardHandler)
@@ -108,6 +109,9 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	defer stop()
 	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker, NAT: p.nat, Masquerade: p.masq}.Preview(ctx, view, nil)
 	preview.Assumed = assumed
+	for _, warning := range warnings {
+		preview.Problems = append(preview.Problems, mesh.Problem{What: warning})
+	}
 	return preview, nil
 }
 

@@ -176,7 +176,10 @@ func (l *lookout) find(at underlay) (underlay, error) {
 	if down, err := bridge.IsDown(at.addr); err == nil && down {
 		return at, nil
 	}
-	return now, checkPool(l.cfg, now.addr)
+	if l.cfg.Pool.Contains(now.addr) { // gossip and tunnels stay at the old address
+		return now, poolHasUnderlay(l.cfg.Pool, now.addr)
+	}
+	return now, nil
 }
 
 // report has status say why there is no underlay, or no longer.
