@@ -25,16 +25,19 @@ type Process struct {
 // Linux.
 const tick = 10 * time.Millisecond
 
-// Find returns the processes that have one of the names (comm of
-// proc_pid_stat(5): 15 bytes at most) in our network namespace, by name.
+// Find returns the processes that run a program of one of the names, by name.
+// A name is compared with comm (proc_pid_stat(5): at most 15 bytes) and with the
+// base name of the executable. A process counts only if it is in our network
+// namespace and belongs to the host's root user: see isHosts. Everybody can start
+// a process with any name, so a name alone proves nothing.
 func Find(names ...string) (map[string][]Process, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("read the boot ID: %w", err)
 	}
-	self, err := os.Readlink("/proc/self/ns/net")
+	own, err := ownNamespaces()
 	if err != nil {
-		return nil, fmt.Errorf("read our network namespace: %w", err)
+		return nil, err
 	}
 	dirs, err := named(names)
 	if err != nil {
@@ -42,30 +45,46 @@ func Find(names ...string) (map[string][]Process, error) {
 	}
 	found := make(map[string][]Process)
 	for _, dir := range dirs {
-		b, err := os.ReadFile(dir + "/stat")
-		if Gone(err) {
-			continue
-		}
-		if err != nil {
+		name, p, err := judge(dir, names, own)
+		switch {
+		case Gone(err):
+		case err != nil:
 			return nil, fmt.Errorf("look for %s: %w", strings.Join(names, ", "), err)
-		}
-		name, p, ok := parseStat(string(b))
-		if !ok || !slices.Contains(names, name) {
-			continue
-		}
-		ns, err := os.Readlink(dir + "/ns/net")
-		if Gone(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("network namespace of %s %d: %w", name, p.PID, err)
-		}
-		if ns == self {
+		case p.PID != 0:
 			p.Boot = strings.TrimSpace(string(boot))
 			found[name] = append(found[name], p)
 		}
 	}
 	return found, nil
+}
+
+// judge returns the process of a directory in /proc, or the zero Process if it
+// does not count. Its identity is read before and after everything else: another
+// process may have got its ID meanwhile.
+func judge(dir string, names []string, own namespaces) (name string, p Process, err error) {
+	name, p, err = identify(dir)
+	if err != nil || !slices.Contains(names, name) {
+		return name, Process{}, err
+	}
+	ok, err := isHosts(dir, name, own)
+	if err != nil || !ok {
+		return name, Process{}, err
+	}
+	_, again, err := identify(dir)
+	if err != nil || again != p {
+		return name, Process{}, err
+	}
+	return name, p, nil
+}
+
+// identify reads a process's name and identity; a dead process has neither.
+func identify(dir string) (name string, p Process, err error) {
+	b, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return "", Process{}, err
+	}
+	name, p, _ = parseStat(string(b))
+	return name, p, nil
 }
 
 // named returns the directories in /proc of the processes that have one of the
