@@ -20,11 +20,13 @@ MEMORY    ?= 4G
 GUESTS    ?= 2
 REPORT    ?= bench
 RUNS      ?= 5
+CELLS     ?=
+VERSIONED ?=
 
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-kernel sim chaos away check bench demo deps clean
+.PHONY: help build test test-kernel test-matrix sim chaos away check bench demo deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +47,10 @@ test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's data
 		bin/e2e.test -test.v -test.timeout 55m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh -claims "$$claims" || \
 		{ status=$$?; [ $$status = 125 ] && [ "$$CI" != true ] || exit $$status; \
 		  echo "NOT TESTED: Open vSwitch in the kernel, as this machine can't boot a guest kernel" >&2; }
+
+test-matrix: deps bin/testenv ## the tests with other versions of Docker and Open vSwitch; CELLS=, RUN=, VERSIONED=1: only what depends on them
+	@.ci/deps debootstrap=debootstrap
+	@bin/testenv matrix $(CELLS) --run '$(filter-out .,$(RUN))' $(if $(VERSIONED),--versioned)
 
 sim: ## 10,000 schedules of the lease protocol; SCHEDULES=, SEED=
 	go test -count=1 -timeout 2h -run Whatever -v ./mesh/lease -schedules $(SCHEDULES) -seed $(SEED)

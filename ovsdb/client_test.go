@@ -71,7 +71,7 @@ func TestHandMadeChangesAreMended(t *testing.T) {
 		{"peer's subnet garbled", "ovs-vsctl set port gre43 external_ids:gremesh-subnet=here", "port gre43 external_ids:gremesh-subnet"},
 		{"another mesh", "ovs-vsctl set port gre43 external_ids:gremesh=red", "port gre43 external_ids:gremesh"},
 		{"port deleted", "ovs-vsctl del-port br0 gre44", "port gre44"},
-		{"port moved", "ovs-vsctl add-br br1 -- set bridge br1 datapath_type=netdev -- del-port gre44 -- add-port br1 gre44 -- " +
+		{"port moved", "ovs-vsctl --no-wait add-br br1 -- set bridge br1 datapath_type=netdev -- del-port gre44 -- add-port br1 gre44 -- " +
 			"set port gre44 external_ids:gremesh=blue", "port gre44"},
 		{"fail_mode secure", "ovs-vsctl set-fail-mode br0 secure", "bridge br0 fail_mode"},
 		{"mtu_request gone", "ovs-vsctl clear interface br0 mtu_request", "interface br0 mtu_request"},
@@ -152,8 +152,8 @@ func TestAnotherBridgeNameMovesTheTunnels(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)
 	o.vsctl("ovs-vsctl add-br old -- set bridge old datapath_type=netdev external_ids:gremesh=blue",
-		"ovs-vsctl add-port old gre43 -- set port gre43 external_ids:gremesh=blue",
-		"ovs-vsctl add-port old gre77 -- set port gre77 external_ids:gremesh=blue")
+		"ovs-vsctl --no-wait add-port old gre43 -- set port gre43 external_ids:gremesh=blue",
+		"ovs-vsctl --no-wait add-port old gre77 -- set port gre77 external_ids:gremesh=blue")
 	reconcile(t, c, mesh(43))
 	settled(t, c, mesh(43))
 	if got := o.vsctl("ovs-vsctl list-br; ovs-vsctl list-ports br0"); got != "br0\ngre43" {

@@ -136,10 +136,12 @@ func (o *ovs) prepare(have ovsdb.Actual) {
 	}
 	for _, p := range have.Ports {
 		if p.Name == p.Bridge {
-			o.vsctl("ovs-vsctl --may-exist add-br " + p.Bridge)
+			o.vsctl("ovs-vsctl --no-wait --may-exist add-br " + p.Bridge)
 			continue
 		}
-		o.vsctl("ovs-vsctl add-port " + p.Bridge + " " + p.Name + " -- set interface " + p.Name + " type=" + p.Type)
+		// Since 4.0 ovs-vsctl fails if ovs-vswitchd cannot set up an interface, and a
+		// tunnel without its options is such a one.
+		o.vsctl("ovs-vsctl --no-wait add-port " + p.Bridge + " " + p.Name + " -- set interface " + p.Name + " type=" + p.Type)
 		if p.Remote.IsValid() {
 			o.vsctl("ovs-vsctl set interface " + p.Name + " options:remote_ip=" + p.Remote.String())
 		}

@@ -15,6 +15,11 @@ import (
 // Image is the one image that each host's dockerd has: a busybox that sleeps.
 const Image = "busybox"
 
+// FlagsVariable is the environment variable that holds further flags of each
+// lab's dockerds. A flag, other than a key of daemon.json, stays when a test
+// writes that file.
+const FlagsVariable = "TESTENV_DOCKERD_FLAGS"
+
 //go:embed docker.sh
 var dockerScript []byte
 
@@ -38,6 +43,9 @@ func (h *Host) DockerScript() string { return h.path("docker.sh") }
 // installDocker writes what dockerd needs, starts it and imports the image.
 func (h *Host) installDocker(ctx context.Context) error {
 	if err := os.WriteFile(h.DockerScript(), dockerScript, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(h.path("docker", "flags"), []byte(os.Getenv(FlagsVariable)), 0o644); err != nil {
 		return err
 	}
 	conf := fmt.Sprintf(containerdConfig, h.path("docker"))

@@ -4,7 +4,9 @@
 # network namespace (LAB-HOST). It has a containerd of its own: dockerd would
 # take the machine's, if there is one. vfs copies files, and so works on every
 # file system; the image is small. What is a flag here cannot be in daemon.json:
-# dockerd refuses to start.
+# dockerd refuses to start. The file docker/flags holds further flags. With
+# Docker's nftables backend dockerd does not enable IP forwarding itself, and
+# refuses to start without it.
 set -eu
 
 dir=$(cd "$(dirname "$0")" && pwd)
@@ -56,9 +58,14 @@ start() {
 	alive containerd || launch containerd containerd --config "$run/containerd.toml"
 	if ! alive dockerd; then
 		rm -f "$run/docker.pid" "$run/docker.sock"
+		flags=$(cat "$run/flags")
+		case $flags in
+		*firewall-backend=nftables*) nsenter --net="/run/netns/$lab-$host" sysctl -qw net.ipv4.ip_forward=1 ;;
+		esac
+		# shellcheck disable=SC2086 # each word is a flag
 		launch dockerd dockerd --containerd "$run/containerd.sock" --config-file "$dir/daemon.json" \
 			--data-root "$run/data" --exec-root "$run/exec" -H "$DOCKER_HOST" --pidfile "$run/docker.pid" \
-			--storage-driver vfs --cgroup-parent "/$lab/$host" --exec-opt native.cgroupdriver=cgroupfs
+			--storage-driver vfs --cgroup-parent "/$lab/$host" --exec-opt native.cgroupdriver=cgroupfs $flags
 	fi
 	eventually "dockerd answers" answers
 	if gone dockerd; then

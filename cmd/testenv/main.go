@@ -51,7 +51,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand(), benchCommand(), kernelCommand())
+	root.AddCommand(upCommand(), downCommand(), execCommand(), demoCommand(), benchCommand(), kernelCommand(), matrixCommand())
 	return root
 }
 

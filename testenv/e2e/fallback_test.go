@@ -128,16 +128,20 @@ func fallbackIsSaid(t *testing.T, l *testenv.Lab) {
 		if got := peer(status(t, h), to).Tunnel.Filtered; !slices.Equal(got, []string{"gre"}) {
 			t.Errorf("%s: filtered are %v", h.Name, got)
 		}
-		scraped := run(t, h, "busybox", "wget", "-q", "-O", "-", "http://"+metricsAt+"/metrics")
-		for _, want := range []string{
-			fmt.Sprintf(`gremesh_tunnel_filtered{peer=%q,type="gre",underlay="%s"} 1`, to.Name, to.Addr),
-			fmt.Sprintf(`gremesh_tunnel_up{peer=%q,type="vxlan",underlay="%s"} 1`, to.Name, to.Addr),
-			"gremesh_tunnels_up 6",
-		} {
-			if !strings.Contains(scraped, want+"\n") {
-				t.Errorf("%s: no %s in\n%s", h.Name, want, scraped)
+		// The others report their tunnels a moment later.
+		testenv.Eventually(t, soon, func() error {
+			scraped, err := h.Exec(ctx, "busybox", "wget", "-q", "-O", "-", "http://"+metricsAt+"/metrics")
+			for _, want := range []string{
+				fmt.Sprintf(`gremesh_tunnel_filtered{peer=%q,type="gre",underlay="%s"} 1`, to.Name, to.Addr),
+				fmt.Sprintf(`gremesh_tunnel_up{peer=%q,type="vxlan",underlay="%s"} 1`, to.Name, to.Addr),
+				"gremesh_tunnels_up 6",
+			} {
+				if err == nil && !strings.Contains(scraped, want+"\n") {
+					err = fmt.Errorf("%s: no %s in\n%s", h.Name, want, scraped)
+				}
 			}
-		}
+			return err
+		})
 	}
 	if found := problems(t, l.Host(3)); len(found) > 0 {
 		t.Errorf("the third host has problems: %+v", found)

@@ -14,6 +14,9 @@ import (
 // forwardDrops leaves mesh traffic no accept but ours.
 func forwardDrops(t *testing.T, l *testenv.Lab) {
 	icc := []string{"FORWARD", "-i", "docker0", "-o", "docker0", "-j", "ACCEPT"}
+	if strings.Contains(run(t, l.Host(1), "iptables", "-S", "FORWARD"), "-j DOCKER-FORWARD") { // since Docker 28
+		icc = []string{"DOCKER-FORWARD", "-i", "docker0", "-j", "ACCEPT"}
+	}
 	for _, h := range l.Hosts() {
 		run(t, h, "iptables", "-P", "FORWARD", "DROP")
 		run(t, h, append([]string{"iptables", "-D"}, icc...)...)

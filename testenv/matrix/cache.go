@@ -1,0 +1,58 @@
+package matrix
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// CacheDir returns the folder that holds root file systems and dockerds between
+// runs. It is outside the checkout, so a fresh clone uses what an earlier one has
+// made.
+func CacheDir() string {
+	return filepath.Join(cmp.Or(os.Getenv("XDG_CACHE_HOME"), "/var/cache"), "gremesh", "matrix")
+}
+
+// recipeHash returns a short hash of what something is made from.
+func recipeHash(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d\n", len(p))
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// cached returns the path dir/name. If it does not exist, cached calls build
+// with a path beside it and renames the result, so an interrupted build leaves
+// nothing that looks complete. A lock makes a second process wait for the first.
+func cached(dir, name string, build func(path string) error) (string, error) {
+	final := filepath.Join(dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(final+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }() // unlocks, too
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	if _, err := os.Stat(final); err == nil {
+		return final, nil
+	}
+	part := final + ".part"
+	if err := os.RemoveAll(part); err != nil { // of an interrupted build
+		return "", err
+	}
+	if err := build(part); err != nil {
+		return "", fmt.Errorf("make %s: %w", final, err)
+	}
+	return final, os.Rename(part, final)
+}
