@@ -15,8 +15,8 @@ func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
 		return nil
 	}
 	return []Problem{{
-		What: "Open vSwitch learns which tunnel leads to which host: what goes to one that has been silent for 300 s goes to all. " + have.Learns,
-		Do:   "nothing, if that will do; else run Open vSwitch 3.1 or later, with the folder of its sockets within the agent's reach",
+		What: "cannot install static MAC entries, so traffic to a host that has been silent for 300 s is flooded to all tunnels: " + have.Learns,
+		Do:   "no action is needed if that is acceptable; otherwise run Open vSwitch 3.1 or later, and give the agent access to the directory of its sockets",
 	}}
 }
 

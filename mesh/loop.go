@@ -82,6 +82,7 @@ type scenes struct {
 // outcome is what the last pass saw and left.
 type outcome struct {
 	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
+	ovs      string                       // up or down, see HostStatus
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those

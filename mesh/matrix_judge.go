@@ -25,7 +25,7 @@ func (m *matrix) judgeHosts() {
 			continue
 		}
 		if h.Blind != "" {
-			m.own(h, KindBlind, true, h.Name+" can't see its Open vSwitch: "+h.Blind, "on "+h.Name+": systemctl status openvswitch-switch")
+			m.own(h, KindBlind, true, h.Name+" cannot tell how its tunnels are: "+h.Blind, "on "+h.Name+": gremesh status")
 		}
 		for _, why := range h.Unseen {
 			m.own(h, KindBlind, true, h.Name+" could not judge all of itself: "+why, "on "+h.Name+": gremesh audit")

@@ -73,7 +73,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 	status := Status{
 		Host: HostStatus{
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
-			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, Since: l.started, Changes: l.changes.Load(),
+			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, OVS: last.ovs, Since: l.started, Changes: l.changes.Load(),
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
@@ -144,12 +144,13 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	}
 	l.cfg.Switch.Refresh()
 	l.cfg.Kernel.Refresh()
-	unknown := func(err error) { audit.Problems = append(audit.Problems, Problem{What: err.Error()}) }
+	unknown := func(err error) { audit.Problems = append(audit.Problems, problemOf(err)) }
 
 	ovs, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
 		unknown(err)
 	}
+	audit.Problems = append(audit.Problems, switchDown(ovs)...)
 	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
 		if err != nil {
 			unknown(err)

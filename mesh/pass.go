@@ -32,7 +32,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		}
 		l.seen = seen{}
 		text := err.Error()
-		failures, failed[text] = append(failures, Problem{What: text}), true
+		failures, failed[text] = append(failures, problemOf(err)), true
 		if !l.failed[text] {
 			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
 		}
@@ -51,11 +51,15 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err != nil {
 		fail(err)
 	}
-	keep, graceEnd := l.keep(view, ovs, switchSeen)
-	again = sooner(sooner(again, graceEnd), l.decide(now, view, ovs, switchSeen))
+	state := ovsState(switchSeen, ovs)
+	tunnelsSeen := switchSeen && ovs.Down == ""
+	down := switchDown(ovs)
+	keep, graceEnd := l.keep(view, ovs, tunnelsSeen)
+	again = sooner(sooner(again, graceEnd), l.decide(now, view, ovs, tunnelsSeen))
 	l.reconsider(ovsCtx, now)
 	view = l.cfg.inPlace(l.paired(view), ovs)
 	desired, problems := l.planned(view, keep, ovs)
+	problems = append(slices.Clip(down), problems...)
 	l.tellNAT()
 	if desired == nil {
 		if switchSeen {
@@ -64,13 +68,13 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			}
 		}
 		l.cfg.Membership.Report(TunnelCount{})
-		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
+		l.last.Store(&outcome{ovs: state, problems: slices.Concat(problems, failures)})
 		return len(failures) == 0, again
 	}
 
 	if err := l.cfg.Kernel.Remember(ctx); err != nil {
 		fail(err)
-		l.last.Store(&outcome{problems: slices.Concat(problems, failures)})
+		l.last.Store(&outcome{ovs: state, problems: slices.Concat(problems, failures)})
 		return false, again
 	}
 	problems = slices.Clip(problems) // they are kept
@@ -79,7 +83,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			fail(err)
 		}
 		l.cfg.Membership.Report(TunnelCount{})
-		l.last.Store(&outcome{keep: keep, problems: slices.Concat(problems, bars, failures)})
+		l.last.Store(&outcome{ovs: state, keep: keep, problems: slices.Concat(problems, bars, failures)})
 		l.beReady()
 		return len(failures) == 0, again
 	}
@@ -130,7 +134,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	l.last.Store(&outcome{
-		ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
+		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
 	})
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)

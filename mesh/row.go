@@ -89,9 +89,12 @@ func (l *Loop) Row(ctx context.Context) Row {
 	if desired, _ := l.plan(view, last.keep, have); desired != nil {
 		want, row.Bip = *desired, desired.Docker.Bip
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		row.Blind = text(err.Error())
-	} else {
+	case have.Down != "":
+		row.Blind = text(have.Down)
+	default:
 		row.Cells, row.Drift = cells(want.Switch, have)
 	}
 	if self.Subnet.IsValid() { // else nothing is desired

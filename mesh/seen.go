@@ -112,7 +112,7 @@ func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 		l.seen.ports, l.seen.portsOf, l.seen.counted = portsOf(ovs), ovs, nil
 		l.seen.silent = make(map[string]ovsdb.Port)
 		for i := range ovs.Ports {
-			if port := &ovs.Ports[i]; port.Ours && port.Tunnel.BFD && port.BFD.State != "up" && works(port) {
+			if port := &ovs.Ports[i]; port.Ours && port.Tunnel.BFD && port.BFD.State != "up" && port.BFD.State != ovsdb.StateUnknown && works(port) {
 				l.seen.silent[port.Peer.ID] = *port
 			}
 		}

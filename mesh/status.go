@@ -28,6 +28,7 @@ type HostStatus struct {
 	Lease    string       `json:"lease"`            // waiting, claiming or held
 	Waiting  string       `json:"waiting,omitempty"`
 	Version  string       `json:"version"` // of the agent
+	OVS      string       `json:"ovs"`     // up, or down: ovsdb-server or ovs-vswitchd does not run or answer; empty before the first pass
 	Since    time.Time    `json:"since"`   // the agent's start
 	Changes  uint64       `json:"changes"` // made since then
 }
@@ -65,7 +66,7 @@ const (
 type TunnelStatus struct {
 	Port string `json:"port"`           // empty: there is none
 	Type string `json:"type,omitempty"` // gre, vxlan or geneve
-	BFD  string `json:"bfd,omitempty"`  // up, init, down, admin_down; empty: not enabled or not yet known
+	BFD  string `json:"bfd,omitempty"`  // up, init, down, admin_down, or unknown while ovs-vswitchd is down; empty: not enabled or not yet known
 	// Filtered are the types that do not get through to the peer.
 	Filtered []string `json:"filtered,omitempty"`
 	RxBytes  uint64   `json:"rx_bytes"`        // Interface statistics:rx_bytes

@@ -15,13 +15,19 @@ type Actual struct {
 	Static map[MAC]int
 	Learns string
 
+	// Down says why ovs-vswitchd does not act on the database; empty: it does,
+	// or it cannot be asked because its files are not beside ovs.db's socket. While it is down,
+	// BFD of every port is StateUnknown, and OfPort and Error are what it wrote
+	// last.
+	Down string
+
 	revision, table uint64 // the same: nothing has changed in between, in the database and in Static; 0: not observed
 }
 
 // Same tells, at no cost, that both were observed and nothing has changed from
 // one to the other. Otherwise they may be equal all the same.
 func (a Actual) Same(b Actual) bool {
-	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns
+	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns && a.Down == b.Down
 }
 
 // Bridge is one row of the Bridge table.
@@ -65,7 +71,7 @@ type Port struct {
 // BFDStatus is the state of a tunnel's BFD session (ovs-vswitchd.conf.db(5),
 // Interface bfd_status). It is zero where BFD is not enabled.
 type BFDStatus struct {
-	State       string // "up", "init", "down" or "admin_down"
+	State       string // "up", "init", "down", "admin_down" or StateUnknown
 	Forwarding  bool   // whether Open vSwitch thinks that packets get through
 	Diagnostic  string // why State is not up, in Open vSwitch's words
 	RemoteState string // State at the other end, as far as it is heard

@@ -1,11 +1,14 @@
 package ovsdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -27,6 +30,8 @@ type Client struct {
 	tried   chan struct{} // closed when the first attempt to connect has ended
 	writing sync.Mutex    // one Apply at a time
 	table   table
+	pulse   *pulse
+	blurred blurred // guarded by table.mu
 
 	mu   sync.Mutex
 	live *session // nil while there is no connection
@@ -49,18 +54,23 @@ const (
 
 // New makes a Client, which does nothing until Run is called.
 func New(c Config) *Client {
-	return &Client{
+	client := &Client{
 		config:  c,
 		changed: make(chan struct{}, 1),
 		heard:   make(chan struct{}, 1),
 		tried:   make(chan struct{}),
 		down:    errors.New("the first attempt to connect has not ended yet"),
 	}
+	client.pulse = &pulse{db: c.DB, wake: client.wake, now: time.Now}
+	return client
 }
 
 // Run connects, and connects again whenever the connection is lost, until ctx
 // ends. It returns nil then, when all that it started has ended.
 func (c *Client) Run(ctx context.Context) error {
+	var beats sync.WaitGroup
+	beats.Go(func() { c.pulse.run(ctx) })
+	defer beats.Wait()
 	retry := firstRetry
 	for {
 		connected, err := c.connectOnce(ctx)
@@ -130,9 +140,50 @@ func (c *Client) session() (*session, error) {
 	return c.live, nil
 }
 
+// DownError is the error of a part of Open vSwitch that does not run or answer.
+type DownError struct {
+	What string // which, and where
+	Do   string // the command that starts it
+	Err  error
+}
+
+// Error names the part, the command and, unless What says it already, the cause.
+func (e *DownError) Error() string { return e.What + ": " + e.Do }
+
+// Unwrap returns the cause.
+func (e *DownError) Unwrap() error { return e.Err }
+
+// unreachable says in plain words why ovsdb-server cannot be asked.
 func (c *Client) unreachable(err error) error {
-	return fmt.Errorf("no answer from Open vSwitch at %s: %w; is it running? "+
-		"(systemctl start openvswitch-switch)", c.config.DB, err)
+	path, local := strings.CutPrefix(c.config.DB, "unix:")
+	switch {
+	case local && errors.Is(err, fs.ErrNotExist):
+		return &DownError{"Open vSwitch is not running (no socket at " + path + ")", StartCommand, err}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &DownError{"Open vSwitch is not running (no process listens at " + cmp.Or(path, c.config.DB) + ")", StartCommand, err}
+	}
+	what := "Open vSwitch does not answer at " + c.config.DB
+	if !errors.Is(err, context.DeadlineExceeded) {
+		what += " (" + innermost(err) + ")"
+	}
+	return &DownError{what, RestartCommand, err}
+}
+
+// Commands of DownError.Do, and of an operator whose ovs-vswitchd is down.
+const (
+	StartCommand   = "systemctl start openvswitch-switch"
+	RestartCommand = "systemctl restart openvswitch-switch"
+)
+
+// innermost is the cause without the words that each layer puts before it.
+func innermost(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
 }
 
 // Changed receives a value when something may have changed since the last one:

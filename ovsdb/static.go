@@ -28,8 +28,11 @@ type table struct {
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
 
-// Refresh has the next Observe look anew at what gives no notice of a change.
-func (c *Client) Refresh() { c.table.doubt.Store(true) }
+// Refresh makes the next Observe read again what gives no notice of a change.
+func (c *Client) Refresh() {
+	c.table.doubt.Store(true)
+	c.pulse.renew()
+}
 
 // Reconsider has ovs-vswitchd work out all flows of its datapaths anew, each with
 // the next packet of it: it drops what it has installed (ovs-appctl
@@ -50,11 +53,17 @@ func (c *Client) Reconsider(ctx context.Context) error {
 	return nil
 }
 
-// join adds what is known of the forwarding table.
+// join adds what ovs-vswitchd itself says: whether it runs, and its forwarding
+// table.
 func (c *Client) join(ctx context.Context, have *Actual) {
+	have.Down = c.pulse.state(ctx)
 	t := &c.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if have.Down != "" {
+		have.Ports = c.blurred.of(have)
+		return
+	}
 	err := t.read(ctx, c.config.DB, have.Bridge)
 	if err != nil {
 		have.Learns = err.Error()

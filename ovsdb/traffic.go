@@ -14,8 +14,12 @@ type Traffic struct {
 	TxBytes uint64
 }
 
-// Traffic asks for the counters of every Interface, by its name.
+// Traffic asks for the counters of every Interface, by its name. While
+// ovs-vswitchd is down nobody counts, and it returns an error.
 func (c *Client) Traffic(ctx context.Context) (map[string]Traffic, error) {
+	if down := c.pulse.state(ctx); down != "" {
+		return nil, &DownError{down, RestartCommand, errEnded}
+	}
 	s, err := c.session()
 	if err != nil {
 		return nil, err

@@ -160,7 +160,7 @@ func uninstallInParts(t *testing.T, l *testenv.Lab, before snapshot) {
 	must(t, h.KillAgent(ctx))
 	join := []string{l.Host(1).Addr.String()}
 	must(t, h.WriteConfig(map[string]any{"mesh.join": join, "ovs.db": "unix:" + h.Dir + "/none", "docker.restart": "never"}))
-	fails(t, h, "no answer from Open vSwitch", "docker must be restarted", "gremesh uninstall` again")
+	fails(t, h, "Open vSwitch is not running", "docker must be restarted", "gremesh uninstall` again")
 	gone(t, name, l.Host(1), l.Host(2))
 	must(t, h.WriteConfig(map[string]any{"mesh.join": join}))
 	must(t, h.RestartDocker(ctx))

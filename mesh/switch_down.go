@@ -1,0 +1,42 @@
+package mesh
+
+import (
+	"errors"
+
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// States of Open vSwitch in HostStatus.
+const (
+	ovsUp   = "up"
+	ovsDown = "down"
+)
+
+// ovsState is the word for what a pass has seen of Open vSwitch.
+func ovsState(seen bool, ovs ovsdb.Actual) string {
+	if !seen || ovs.Down != "" {
+		return ovsDown
+	}
+	return ovsUp
+}
+
+// switchDown returns the problem of an ovs-vswitchd that does not run or answer.
+// Until it is back its database says nothing about the tunnels.
+func switchDown(ovs ovsdb.Actual) []Problem {
+	if ovs.Down == "" {
+		return nil
+	}
+	return []Problem{{
+		What: ovs.Down + ": packets to other hosts are lost, and the state of the tunnels is unknown",
+		Do:   ovsdb.RestartCommand,
+	}}
+}
+
+// problemOf returns an error as a problem. The error of a part that is down
+// brings the command that starts it.
+func problemOf(err error) Problem {
+	if down, is := errors.AsType[*ovsdb.DownError](err); is {
+		return Problem{What: down.What, Do: down.Do}
+	}
+	return Problem{What: err.Error()}
+}
