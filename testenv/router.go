@@ -102,3 +102,12 @@ func (l *Lab) RouterMTU(ctx context.Context, subnet netip.Prefix, bytes int) err
 	}
 	return l.ip(ctx, routerName, route)
 }
+
+// RouteOutside gives the outside host one more address, which the router leads
+// to.
+func (l *Lab) RouteOutside(ctx context.Context, addr netip.Addr) error {
+	if err := l.ip(ctx, outsideName, fmt.Sprintf("address replace %s/32 dev lo", addr)); err != nil {
+		return err
+	}
+	return l.ip(ctx, routerName, fmt.Sprintf("route replace %s/32 via %s", addr, addrAt(outsideNet, 1)))
+}

@@ -36,10 +36,10 @@ func TestAFileIsReadAlsoWhereItCannotBeWatched(t *testing.T) {
 		cancel()
 		t.Fatal(err, over)
 	}
-	if err := os.WriteFile(path, []byte("masqLinkLocal: true\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("masqLinkLocal: false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); !f.State().Config.MasqLinkLocal; {
+	for deadline := time.Now().Add(10 * time.Second); !f.State().Config.KeepLinkLocal; {
 		if time.Now().After(deadline) {
 			t.Fatal("it is not read")
 		}

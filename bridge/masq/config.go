@@ -16,8 +16,10 @@ type Config struct {
 	NonMasqueradeCIDRs []netip.Prefix
 	// CIDRLimit is the greatest number of NonMasqueradeCIDRs; 0: 64.
 	CIDRLimit int
-	// MasqLinkLocal masquerades traffic to 169.254.0.0/16.
-	MasqLinkLocal bool
+	// KeepLinkLocal keeps the containers' addresses on the way to 169.254.0.0/16:
+	// masqLinkLocal is written, and false. Otherwise Docker masquerades as ever,
+	// for a cloud's metadata service and resolver answer to hosts alone.
+	KeepLinkLocal bool
 	// MasqLinkLocalIPv6 is about fe80::/10. It is accepted and has no effect:
 	// the pool is IPv4.
 	MasqLinkLocalIPv6 bool

@@ -24,7 +24,7 @@ func TestParseReadsWhatIPMasqAgentReads(t *testing.T) {
 	full := Config{
 		NonMasqueradeCIDRs: prefixes("10.0.0.0/8", "192.168.248.0/24", "fd00::/8"),
 		CIDRLimit:          3,
-		MasqLinkLocal:      true,
+		KeepLinkLocal:      true,
 		MasqLinkLocalIPv6:  true,
 		ResyncInterval:     90 * time.Second,
 	}
@@ -38,16 +38,17 @@ nonMasqueradeCIDRs:
   - 192.168.248.0/24 # ours
   - "fd00::/8"
 cidrLimit: 3
-masqLinkLocal: true
+masqLinkLocal: false
 masqLinkLocalIPv6: true
 resyncInterval: 1m30s
 `, full},
 		{"JSON", `{"nonMasqueradeCIDRs": ["10.0.0.0/8", "192.168.248.0/24", "fd00::/8"],
- "cidrLimit": 3, "masqLinkLocal": true, "masqLinkLocalIPv6": true, "resyncInterval": "90s"}`, full},
+ "cidrLimit": 3, "masqLinkLocal": false, "masqLinkLocalIPv6": true, "resyncInterval": "90s"}`, full},
 		{"JSON with tabs and escapes", "\n{\n\t\"nonMasqueradeCIDRs\": [\n\t\t\"10.0.0.0\\/8\"\n\t],\n\t\"resyncInterval\":\t\"60s\"\n}\n",
 			Config{NonMasqueradeCIDRs: prefixes("10.0.0.0/8"), ResyncInterval: time.Minute}},
-		{"keys in another case", "nonmasqueradecidrs: [10.0.0.0/8]\nMasqLinkLocal: true",
-			Config{NonMasqueradeCIDRs: prefixes("10.0.0.0/8"), MasqLinkLocal: true}},
+		{"keys in another case", "nonmasqueradecidrs: [10.0.0.0/8]\nMasqLinkLocal: false",
+			Config{NonMasqueradeCIDRs: prefixes("10.0.0.0/8"), KeepLinkLocal: true}},
+		{"link-local as Docker has it", "masqLinkLocal: true", Config{}},
 		{"an empty file", "", Config{}},
 		{"nothing but a comment", "# later\n", Config{}},
 		{"an empty document", "---\n", Config{}},

@@ -53,6 +53,7 @@ func render(changes []Change) string {
 const (
 	userReturn = "-s 172.17.42.0/24 -d 172.17.42.0/24 -i docker0 -o docker0 -m comment --comment gremesh -j RETURN"
 	userAccept = "-s 172.17.0.0/16 -d 172.17.0.0/16 -i docker0 -o docker0 -m comment --comment gremesh -j ACCEPT"
+	userAnswer = "-d 172.17.0.0/16 -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment gremesh -j ACCEPT"
 	rules      = `add chain ip gremesh postrouting { type nat hook postrouting priority 99 ; }; ` +
 		`flush chain ip gremesh postrouting; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.42.0/24 ip daddr 172.17.42.0/24 ct status dnat return; ` +
@@ -127,27 +128,33 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 # nftables table ip gremesh: is type nat hook postrouting priority 50; policy accept;, should be type nat hook postrouting priority 99; policy accept;
 ` + anew},
 		{"Docker has just started", wanted(), func(a *Actual) { a.user("-j RETURN") }, `
-# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + "; " + userAnswer + `
 iptables-nft -w 5 -I DOCKER-USER 1 ` + userReturn + `
-iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + "\n"},
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAnswer + "\n"},
 		{"the operator's rules come first", wanted(), func(a *Actual) { a.user("-s 172.17.42.7/32 -j DROP", "-j RETURN") }, `
-# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + "; " + userAnswer + `
 iptables-nft -w 5 -I DOCKER-USER 2 ` + userReturn + `
-iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + "\n"},
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 4 ` + userAnswer + "\n"},
 		{"a newer Docker, that ends the chain with no RETURN", wanted(), func(a *Actual) { a.user("-s 172.17.42.7/32 -j DROP") }, `
-# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + `
+# iptables-nft chain DOCKER-USER: is missing, should be ` + userReturn + "; " + userAccept + "; " + userAnswer + `
 iptables-nft -w 5 -I DOCKER-USER 2 ` + userReturn + `
-iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + "\n"},
-		{"ours behind the RETURN", wanted(), func(a *Actual) { a.user("-j RETURN", userReturn, userAccept) }, `
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 4 ` + userAnswer + "\n"},
+		{"ours behind the RETURN", wanted(), func(a *Actual) { a.user("-j RETURN", userReturn, userAccept, userAnswer) }, `
 # iptables-nft chain DOCKER-USER: is our rules at another place, should be our rules behind all others
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + `
 iptables-nft -w 5 -D DOCKER-USER ` + userAccept + `
+iptables-nft -w 5 -D DOCKER-USER ` + userAnswer + `
 iptables-nft -w 5 -I DOCKER-USER 1 ` + userReturn + `
-iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + "\n"},
+iptables-nft -w 5 -I DOCKER-USER 2 ` + userAccept + `
+iptables-nft -w 5 -I DOCKER-USER 3 ` + userAnswer + "\n"},
 		{"no accepts are wanted", Rules{Pool: wanted().Pool, Subnet: wanted().Subnet, NonMasquerade: wanted().NonMasquerade}, func(*Actual) {}, `
-# iptables-nft chain DOCKER-USER: is ` + userReturn + "; " + userAccept + `, should not exist
+# iptables-nft chain DOCKER-USER: is ` + userReturn + "; " + userAccept + "; " + userAnswer + `, should not exist
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + `
-iptables-nft -w 5 -D DOCKER-USER ` + userAccept + "\n"},
+iptables-nft -w 5 -D DOCKER-USER ` + userAccept + `
+iptables-nft -w 5 -D DOCKER-USER ` + userAnswer + "\n"},
 		{"nothing of ours is wanted", Rules{}, func(a *Actual) {
 			a.user(userReturn, "-s 10.0.0.0/8 -m comment --comment gremeshed -j DROP", "-j RETURN")
 		}, `

@@ -108,15 +108,15 @@ func TestAConfigMapIsFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	version("..1", "masqLinkLocal: false")
+	version("..1", "masqLinkLocal: true")
 	path := filepath.Join(dir, "ip-masq-agent")
 	if err := os.Symlink("..data/ip-masq-agent", path); err != nil {
 		t.Fatal(err)
 	}
 	f := OpenFile(path)
 	follow(t, f)
-	version("..2", "masqLinkLocal: true")
-	becomes(t, f, "the new one is read", func(s FileState) bool { return s.Config.MasqLinkLocal })
+	version("..2", "masqLinkLocal: false")
+	becomes(t, f, "the new one is read", func(s FileState) bool { return s.Config.KeepLinkLocal })
 }
 
 // TestAnotherFolderInItsPlaceIsNoticed: no watch is on it.
@@ -137,8 +137,8 @@ func TestAnotherFolderInItsPlaceIsNoticed(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("{resyncInterval: 1s, masqLinkLocal: true}"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("{resyncInterval: 1s, masqLinkLocal: false}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, f, "it is read again", func(s FileState) bool { return s.Config.MasqLinkLocal })
+	becomes(t, f, "it is read again", func(s FileState) bool { return s.Config.KeepLinkLocal })
 }

@@ -81,7 +81,9 @@ func (p *parser) key(key, value *yaml.Node) {
 	case "nonmasqueradecidrs":
 		p.cidrs(key, value)
 	case "masqlinklocal":
-		p.boolean(key, value, &p.config.MasqLinkLocal)
+		masq := true
+		p.boolean(key, value, &masq)
+		p.config.KeepLinkLocal = !masq
 	case "masqlinklocalipv6":
 		p.boolean(key, value, &p.config.MasqLinkLocalIPv6)
 	case "cidrlimit":

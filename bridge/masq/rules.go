@@ -46,7 +46,7 @@ var (
 // for a machine that has no route back to the pool would no longer be reached.
 func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Prefix {
 	all := []netip.Prefix{pool.Masked()}
-	if !c.MasqLinkLocal {
+	if c.KeepLinkLocal {
 		all = append(all, linkLocal)
 	}
 	if c.NonMasqueradeCIDRs == nil {

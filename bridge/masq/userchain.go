@@ -15,7 +15,12 @@ const userChain = "DOCKER-USER"
 // mark is the comment by which our rules in userChain are known.
 const mark = "-m comment --comment gremesh"
 
-// userRules are our rules in userChain, as iptables-save writes them.
+// userRules returns our rules in userChain, as iptables-save writes them.
+//
+// The last one accepts answers to containers of other hosts. Without it, Docker
+// before 28 drops the answer of a published port of a user-defined network: it
+// leaves by Docker's bridge, and Docker's isolation of networks comes before its
+// accept of established connections.
 func userRules(want Rules) []string {
 	var all []string
 	for _, p := range want.Forward {
@@ -24,6 +29,11 @@ func userRules(want Rules) []string {
 			all = append(all, userRule(want.Subnet.String(), want.Subnet.String(), p, "RETURN"))
 		}
 		all = append(all, userRule(want.Pool.String(), want.Pool.String(), p, "ACCEPT"))
+	}
+	for _, p := range want.Forward {
+		if p.In == p.Out {
+			all = append(all, fmt.Sprintf("-d %s -o %s -m conntrack --ctstate RELATED,ESTABLISHED %s -j ACCEPT", want.Pool, p.Out, mark))
+		}
 	}
 	return all
 }

@@ -160,7 +160,7 @@ func defaults() map[string]any {
 		"docker.daemon_json":            "/etc/docker/daemon.json",
 		"docker.restart":                []string{"systemctl", "restart", "docker"},
 		"masquerade.nonMasqueradeCIDRs": nil,
-		"masquerade.masqLinkLocal":      false,
+		"masquerade.masqLinkLocal":      true,
 		"masquerade.masqLinkLocalIPv6":  false,
 		"masquerade.cidrLimit":          64,
 		"masquerade.resyncInterval":     "60s",

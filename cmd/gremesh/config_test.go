@@ -61,7 +61,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		Tunnel: TunnelConfig{Type: "gre", Retry: time.Hour, BFD: true},
 		Route:  "per-peer", Direct: "never", Flood: "off",
 		Docker:     DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
-		Masquerade: MasqueradeConfig{CIDRLimit: 64, ResyncInterval: time.Minute},
+		Masquerade: MasqueradeConfig{MasqLinkLocal: true, CIDRLimit: 64, ResyncInterval: time.Minute},
 		StateDir:   "/var/lib/gremesh",
 		Control:    "/run/gremesh/gremesh.sock",
 		PeerGrace:  10 * time.Minute,

@@ -15,7 +15,7 @@ const configFileKey = "masquerade.config_file"
 func (c MasqueradeConfig) masq() masq.Config {
 	return masq.Config{
 		NonMasqueradeCIDRs: c.NonMasqueradeCIDRs, CIDRLimit: c.CIDRLimit,
-		MasqLinkLocal: c.MasqLinkLocal, MasqLinkLocalIPv6: c.MasqLinkLocalIPv6, ResyncInterval: c.ResyncInterval,
+		KeepLinkLocal: !c.MasqLinkLocal, MasqLinkLocalIPv6: c.MasqLinkLocalIPv6, ResyncInterval: c.ResyncInterval,
 	}
 }
 

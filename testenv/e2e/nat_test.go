@@ -34,6 +34,8 @@ func TestMasquerading(t *testing.T) {
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
 	inTurn(t, l,
 		behaviour{"without a file", sources},
+		behaviour{"a published port of another network", publishedByAnotherNetwork},
+		behaviour{"link-local", f.linkLocal},
 		behaviour{"a file that is written", f.isWritten},
 		behaviour{"a file that changes under load", f.changes},
 		behaviour{"a bad file", f.isBad},
