@@ -76,8 +76,9 @@ func (h *Host) up(ctx context.Context) error {
 }
 
 // Command is a command to run on the host: in its network namespace, with
-// ovs-vsctl and docker speaking to its own daemons, and gremesh in the path. It is not `ip netns exec`,
-// which would hide the control groups.
+// ovs-vsctl and docker speaking to its own daemons, and gremesh in the path with
+// the host's configuration: no command of it concerns the machine. It is not `ip
+// netns exec`, which would hide the control groups.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.Netns()}, argv...)...)
 	cmd.Env = append(os.Environ(),
@@ -85,6 +86,7 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 		"OVS_RUNDIR="+h.path("ovs"),
 		"OVS_DBDIR="+h.path("ovs"),
 		"OVS_LOGDIR="+h.path("ovs"),
+		"GREMESH_CONFIG="+h.ConfigFile(),
 		"DOCKER_HOST=unix://"+h.path("docker", "docker.sock"),
 		"XTABLES_LOCKFILE="+h.path("xtables.lock"), // iptables(8); else one lock is all hosts'
 	)

@@ -44,7 +44,7 @@ the configuration is wrong.`,
 		if number < 0 || since < 0 {
 			return exitErr{exitUsage, errors.New("--number and --since must not be negative")}
 		}
-		s, err := readSettings(file.path, cmd.Flags().Changed("config"), cmd.Flags())
+		s, err := readSettings(file.path, file.named, cmd.Flags())
 		if err != nil {
 			return exitErr{exitUsage, err}
 		}

@@ -127,7 +127,7 @@ func (s *settings) reportUnknown(r *report) {
 	slices.Sort(vars)
 	for _, v := range vars {
 		name, value, _ := strings.Cut(v, "=")
-		if value == "" || !strings.HasPrefix(name, envPrefix+"_") {
+		if value == "" || name == configVariable || !strings.HasPrefix(name, envPrefix+"_") {
 			continue
 		}
 		if !slices.ContainsFunc(known, func(key string) bool { return envName(key) == name }) {

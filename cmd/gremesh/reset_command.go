@@ -26,7 +26,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 	}
 	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := readSettings(file.path, cmd.Flags().Changed("config"), cmd.Flags())
+		s, err := readSettings(file.path, file.named, cmd.Flags())
 		if err != nil {
 			return exitErr{exitUsage, err}
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 )
 
@@ -19,8 +21,9 @@ tunnel to every other host.
 
 Configuration comes from the file, then from the environment, then from flags;
 the later one wins. The variable of a key is its name in capitals with
-underscores: GREMESH_MESH_PORT is mesh.port. Lists take commas or spaces. An
-empty variable counts as not set.
+underscores: GREMESH_MESH_PORT is mesh.port. Lists take commas or spaces.
+GREMESH_CONFIG is the file, unless --config names one. An empty variable counts
+as not set.
 
 Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 "gremesh audit" has its own: see its help.`,
@@ -34,9 +37,12 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
   # how is it?
   gremesh status
   gremesh audit`,
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		PersistentPreRun: func(*cobra.Command, []string) { running = true },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			running = true
+			file.choose(cmd)
+		},
 	}
 	file.register(root)
 	root.AddCommand(
@@ -69,8 +75,14 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 	return root, func() bool { return running }
 }
 
-// configFile is the --config flag.
-type configFile struct{ path string }
+// configVariable is the environment variable that names the configuration file.
+const configVariable = envPrefix + "_CONFIG"
+
+// configFile is the configuration file that a command reads.
+type configFile struct {
+	path  string
+	named bool // by the flag or the variable: it must exist
+}
 
 func (f *configFile) register(root *cobra.Command) {
 	root.PersistentFlags().StringVar(&f.path, "config", defaultFile, "configuration `FILE`; the default one may be missing")
@@ -78,9 +90,17 @@ func (f *configFile) register(root *cobra.Command) {
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 }
 
+// choose takes the file of the environment if the flag names none.
+func (f *configFile) choose(cmd *cobra.Command) {
+	f.named = cmd.Flags().Changed("config")
+	if path := os.Getenv(configVariable); path != "" && !f.named {
+		f.path, f.named = path, true
+	}
+}
+
 // load reads and checks all of the configuration, for the agent.
 func (f *configFile) load(cmd *cobra.Command) (Config, error) {
-	cfg, err := loadConfig(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	cfg, err := loadConfig(f.path, f.named, cmd.Flags())
 	if err != nil {
 		return Config{}, exitErr{exitUsage, err}
 	}
@@ -90,7 +110,7 @@ func (f *configFile) load(cmd *cobra.Command) (Config, error) {
 // client is for the commands that ask a running agent. They need one key, so
 // they work while the file is being edited.
 func (f *configFile) client(cmd *cobra.Command) (*client, error) {
-	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	s, err := readSettings(f.path, f.named, cmd.Flags())
 	if err != nil {
 		return nil, exitErr{exitUsage, err}
 	}

@@ -89,7 +89,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 // mesh's part, or that there is none, only keeps this host from a goodbye:
 // silent says why.
 func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, err error) {
-	cfg, r, err := checkConfig(file.path, cmd.Flags().Changed("config"), cmd.Flags())
+	cfg, r, err := checkConfig(file.path, file.named, cmd.Flags())
 	if err != nil {
 		return Config{}, nil, exitErr{exitUsage, err}
 	}

@@ -77,7 +77,7 @@ func TestUninstallNeedsNoConfigurationOfTheMesh(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return uninstallConfig(&cobra.Command{}, &configFile{path})
+		return uninstallConfig(&cobra.Command{}, &configFile{path: path})
 	}
 	cfg, silent, err := read("state_dir: /srv/gremesh\nmesh: {key_file: /nonexistent}\n")
 	if err != nil || silent == nil || cfg.StateDir != "/srv/gremesh" || cfg.Docker.Bridge != "docker0" {

@@ -123,17 +123,15 @@ func execCommand() *cobra.Command {
 				return fmt.Errorf("host %s: lab %s has h1 to h%d", host, l.Name, len(l.Hosts()))
 			}
 			// A ^C at the terminal is the command's, too: it decides.
-			return attach(l.Host(i).Command(context.WithoutCancel(cmd.Context()), args[1:]...), l.Host(i))
+			return attach(l.Host(i).Command(context.WithoutCancel(cmd.Context()), args[1:]...))
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }
 
-// attach runs a command on this process's terminal. A plain `gremesh status`
-// finds the host's agent.
-func attach(cmd *exec.Cmd, h *testenv.Host) error {
-	cmd.Env = append(cmd.Env, "GREMESH_CONTROL="+filepath.Join(h.Dir, "gremesh.sock"))
+// attach runs a command on this process's terminal.
+func attach(cmd *exec.Cmd) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
