@@ -169,22 +169,6 @@ func removeCgroup(dir string) error {
 	}
 }
 
-// removeShimSockets removes the sockets of containerd's shims: their folder,
-// /run/containerd/s, cannot be configured.
-func removeShimSockets(dir string) error {
-	return removeGlob(filepath.Join(dir, "*/docker/containerd/state/*/*/*/address"), func(file string) error {
-		address, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		socket, ok := strings.CutPrefix(string(address), "unix:///run/containerd/s/")
-		if !ok {
-			return nil
-		}
-		return os.RemoveAll(filepath.Join("/run/containerd/s", filepath.Base(socket)))
-	})
-}
-
 func removeGlob(pattern string, remove func(string) error) error {
 	paths, err := filepath.Glob(pattern)
 	if err != nil {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,16 +67,9 @@ func TestNothingRemainsOfAKilledOwner(t *testing.T) {
 	if remains(dir) == nil {
 		t.Fatal("the test does not see a living lab")
 	}
-	addresses, err := filepath.Glob(filepath.Join(dir, "*/docker/containerd/state/*/moby/*/address"))
-	must(t, err)
-	if len(addresses) != 4 {
-		t.Fatalf("%d shims of containers, want 4", len(addresses))
-	}
-	sockets := make([]string, len(addresses))
-	for i, file := range addresses {
-		text, err := os.ReadFile(file)
-		must(t, err)
-		sockets[i] = strings.TrimPrefix(string(text), "unix://")
+	sockets := shimSockets(t, dir)
+	if len(sockets) != 4 {
+		t.Fatalf("%d shims of containers, want 4", len(sockets))
 	}
 	must(t, owner.Process.Kill())
 	_ = owner.Wait() // killed
@@ -84,6 +80,27 @@ func TestNothingRemainsOfAKilledOwner(t *testing.T) {
 			t.Errorf("a shim's socket remains: %s", socket)
 		}
 	}
+}
+
+// shimSockets are the files that the lab's shims name as their sockets,
+// whatever the names of these files: containerd's versions differ.
+func shimSockets(t *testing.T, dir string) []string {
+	t.Helper()
+	socket := regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]+)`)
+	files, err := filepath.Glob(filepath.Join(dir, "*/docker/containerd/state/*/moby/*/*"))
+	must(t, err)
+	found := map[string]bool{}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			continue // to read a pipe would wait for its writer
+		}
+		text, err := os.ReadFile(file)
+		must(t, err)
+		if m := socket.FindSubmatch(text); m != nil {
+			found[string(m[1])] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 func TestKeptLabOutlivesItsOwnerUntilRemoved(t *testing.T) {
