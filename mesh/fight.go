@@ -152,9 +152,9 @@ func (f *fights) problems() []Problem {
 			should = "nothing: it should not exist"
 		}
 		problems = append(problems, Problem{
-			What: fmt.Sprintf("another program keeps changing %s: it was put right %d times since %s, to %s; now with pauses of %s",
-				object, one.count, one.since.Format(time.TimeOnly), should, one.pause),
-			Do: "find the program and stop it: " + whoChanges(object),
+			What: fmt.Sprintf("another program keeps changing %s; gremesh keeps setting it to %s", object, should),
+			Do: fmt.Sprintf("find the program and stop it: %s (corrected %d times since %s, now every %s)",
+				whoChanges(object), one.count, one.since.Format(time.TimeOnly), one.pause),
 		})
 	}
 	return problems

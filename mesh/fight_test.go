@@ -59,7 +59,7 @@ func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 	want := "5 times since " + began.Format(time.TimeOnly)
-	if p := f.problems(); len(p) != 1 || !strings.Contains(p[0].What, want) {
+	if p := f.problems(); len(p) != 1 || !strings.Contains(p[0].Do, want) {
 		t.Errorf("%+v, want %q", p, want)
 	}
 }
@@ -136,13 +136,13 @@ func TestAHundredChangesASecondCostFewPassesAndFewerChanges(t *testing.T) {
 		changes int // made in a minute, at most
 		says    string
 	}{
-		"the route": {func(w *world) { w.kernel.Routes = nil }, 14, "another program keeps changing route 172.17.0.0/16: it was put right "},
+		"the route": {func(w *world) { w.kernel.Routes = nil }, 14, "another program keeps changing route 172.17.0.0/16; gremesh keeps setting it to "},
 		"docker0": {func(w *world) {
 			w.kernel.Bridge, w.kernel.Port.Master, w.kernel.Addrs, w.kernel.Routes = bridge.Link{Name: "docker0"}, "", nil, nil
-		}, 14, "another program keeps changing link docker0: "},
+		}, 14, "another program keeps changing link docker0; "},
 		"protected": {func(w *world) {
 			w.ovs.Ports[0].Protected = false
-		}, 66, "another program keeps changing port gre43 protected: "},
+		}, 66, "another program keeps changing port gre43 protected; "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAHundredChangesASecondCostFewPassesAndFewerChanges(t *testing.T) {
 				if !w.says(l, c.says) {
 					t.Errorf("status does not say %q: %+v", c.says, l.Status(t.Context()).Problems)
 				}
-				if n := strings.Count(w.log.String(), "with pauses"); n == 0 || n > 4 || strings.Contains(w.log.String(), "a pass met a failure") {
+				if n := strings.Count(w.log.String(), "msg=problem problem=\"another program keeps changing"); n == 0 || n > 4 || strings.Contains(w.log.String(), "Open vSwitch") {
 					t.Errorf("the log says so %d times:\n%s", n, w.log.String())
 				}
 				pass(t, l) // it has ended, or has left the last change

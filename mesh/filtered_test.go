@@ -29,8 +29,9 @@ func TestATunnelThatStaysSilentIsToldOf(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		want := []Problem{{
-			What: "no GRE from h2 (192.168.248.140) although its agent answers: IP protocol 47 is filtered between the two",
-			Do:   "allow IP protocol 47 (GRE) between the underlay addresses",
+			What:  "no GRE from h2 (192.168.248.140) although its agent answers: IP protocol 47 is filtered between the two",
+			Do:    "allow IP protocol 47 (GRE) between the underlay addresses",
+			Since: time.Now().UTC().Truncate(10 * time.Second),
 		}}
 		if d := cmp.Diff(want, problems()); d != "" {
 			t.Errorf("after 11 s (-want +got)\n%s", d)

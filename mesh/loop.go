@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -50,8 +51,6 @@ type Loop struct {
 	ready  bool
 	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
 	silent map[lease.ID]silence   // of the tunnels to peers that are alive
-	failed map[string]bool        // what the last pass failed with
-	told   map[string]bool        // what was logged of the operator's words about masquerading
 	subnet netip.Prefix           // that the last pass saw this host hold
 	taken  bool                   // it has got one since the agent was started
 	anew   time.Time              // when a pass last looked at what gives no notice
@@ -59,6 +58,9 @@ type Loop struct {
 	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
 	hides  bool                   // and nothing keeps it from that
 	fights *fights
+
+	events  *events.Tracker
+	tracked trackedPass
 
 	patience time.Time // until when Docker's first restart waits for the paths to be measured
 	met      int       // peers that the last pass knew of
@@ -87,6 +89,7 @@ type outcome struct {
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
+	since    map[string]time.Time  // since when each problem exists, by its What
 }
 
 // port is the one of ours that leads to a peer.
@@ -110,7 +113,7 @@ const (
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
-		down: make(map[lease.ID]time.Time), fights: newFights(),
+		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}

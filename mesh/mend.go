@@ -51,9 +51,7 @@ func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C
 // host that joins, that is some changes for each peer.
 func (l *Loop) mended(d drift.Drift, began time.Time, cause string) history.Change {
 	change := l.logged(d, began, cause)
-	for _, begun := range l.fights.mended(time.Now(), d) {
-		l.cfg.Log.Warn("another program keeps changing what is put right here; from now on with pauses", "object", begun.Object, "should", begun.Should)
-	}
+	l.fights.mended(time.Now(), d)
 	return change
 }
 

@@ -67,17 +67,6 @@ func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Pr
 	return Plan(c.Config, c.inPlace(view, ovs), keep)
 }
 
-// tellNAT logs what is new among the problems of what the operator says.
-func (l *Loop) tellNAT() {
-	told := make(map[string]bool)
-	for _, p := range natProblems(l.cfg.Masquerade.State()) {
-		if told[p.What] = true; !l.told[p.What] {
-			l.cfg.Log.Warn(p.What)
-		}
-	}
-	l.told = told
-}
-
 // keepNAT makes the packet filter as it should be, and returns what in it is
 // against the mesh. A machine without nft has that for a problem, and goes on.
 func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *mends) ([]Problem, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
@@ -86,20 +88,23 @@ func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
 }
 
 func TestWhatTheOperatorSaysIsToldOfAndLoggedOnce(t *testing.T) {
-	w := planned(testHost(2))
-	l := w.loop()
-	pass(t, l)
-	w.said.Err = errors.New("line 7: odd")
-	w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		w := planned(testHost(2))
+		l := w.loop()
 		pass(t, l)
-	}
-	if !w.says(l, "line 7: odd") || !w.says(l, "containers reach nothing") {
-		t.Errorf("%+v", l.Status(t.Context()).Problems)
-	}
-	if log := w.log.String(); strings.Count(log, "line 7") != 1 || strings.Count(log, "containers reach nothing") != 1 {
-		t.Error(log)
-	}
+		w.said.Err = errors.New("line 7: odd")
+		w.said.Config.NonMasqueradeCIDRs = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+		for range 3 {
+			pass(t, l)
+			time.Sleep(time.Second)
+		}
+		if !w.says(l, "line 7: odd") || !w.says(l, "containers reach nothing") {
+			t.Errorf("%+v", l.Status(t.Context()).Problems)
+		}
+		if log := w.log.String(); strings.Count(log, "line 7") != 1 || strings.Count(log, "containers reach nothing") != 1 {
+			t.Error(log)
+		}
+	})
 }
 
 func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {

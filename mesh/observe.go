@@ -77,7 +77,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		},
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
-		Problems: append(append([]Problem{}, view.Problems...), last.problems...),
+		Problems: last.dated(view.Problems, last.problems),
 	}
 	if self.Subnet.IsValid() {
 		status.Host.Lease = lease.Held.String()

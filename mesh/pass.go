@@ -25,19 +25,13 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	l.undisturbed = false
 	var failures []Problem
-	failed := make(map[string]bool)
 	fail := func(err error) {
 		if ctx.Err() != nil { // the agent stops, which fails whatever is under way
 			return
 		}
 		l.seen = seen{}
-		text := err.Error()
-		failures, failed[text] = append(failures, problemOf(err)), true
-		if !l.failed[text] {
-			l.cfg.Log.Warn("a pass met a failure and will be repeated", "err", err)
-		}
+		failures = append(failures, problemOf(err))
 	}
-	defer func() { l.failed = failed }()
 
 	l.renumber(ctx, l.cfg.Membership.View())
 	view := l.cfg.Membership.View()
@@ -60,7 +54,6 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	view = l.cfg.inPlace(l.paired(view), ovs)
 	desired, problems := l.planned(view, keep, ovs)
 	problems = append(slices.Clip(down), problems...)
-	l.tellNAT()
 	if desired == nil {
 		if switchSeen {
 			if err := l.cutOff(ovsCtx, now, view, ovs, &mends); err != nil {
@@ -68,13 +61,13 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			}
 		}
 		l.cfg.Membership.Report(TunnelCount{})
-		l.last.Store(&outcome{ovs: state, problems: slices.Concat(problems, failures)})
+		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, problems: slices.Concat(problems, failures)}))
 		return len(failures) == 0, again
 	}
 
 	if err := l.cfg.Kernel.Remember(ctx); err != nil {
 		fail(err)
-		l.last.Store(&outcome{ovs: state, problems: slices.Concat(problems, failures)})
+		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, problems: slices.Concat(problems, failures)}))
 		return false, again
 	}
 	problems = slices.Clip(problems) // they are kept
@@ -83,7 +76,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			fail(err)
 		}
 		l.cfg.Membership.Report(TunnelCount{})
-		l.last.Store(&outcome{ovs: state, keep: keep, problems: slices.Concat(problems, bars, failures)})
+		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, keep: keep, problems: slices.Concat(problems, bars, failures)}))
 		l.beReady()
 		return len(failures) == 0, again
 	}
@@ -133,9 +126,12 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(problems, stranger(desired.Host.Port, host.Stranger)...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
-	l.last.Store(&outcome{
+	if !switchSeen {
+		ports = nil
+	}
+	again = sooner(again, l.conclude(now, view, desired, ovs, &outcome{
 		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
-	})
+	}))
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)
 }

@@ -78,6 +78,9 @@ type TunnelStatus struct {
 type Problem struct {
 	What string `json:"what"`         // what is wrong, and where
 	Do   string `json:"do,omitempty"` // what to do about it
+	// Since is when the problem appeared, as the agent saw it; zero where that is
+	// not known.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Audit is the outcome of comparing the desired with the actual state.

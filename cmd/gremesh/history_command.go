@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -16,25 +17,32 @@ func newHistoryCommand(file *configFile) *cobra.Command {
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "Show what was changed on this host, and why",
-		Long: `Show the last changes that gremesh made on this host, the newest last: when, what,
-what it was and what it is now, and what made it necessary, where that is known.
-The last 1,000 are kept in state_dir, over restarts of the agent. It need not
-run.
+		Short: "Show what changed on this host, when and why",
+		Long: `Show the last changes that gremesh made on this host and the events that it
+noticed, the newest last. A change shows the former and the new state, and the
+cause if it is known. Events are: a peer joined, failed, left or returned; a
+tunnel went down or came up; a problem appeared or was cleared. The former state
+of an event shows how long it lasted.
 
-Exit codes: 0 shown, be it that there are none; 1 failed; 2 the command line or
-the configuration is wrong.`,
+The last 1,000 entries are kept in state_dir. They survive restarts of the agent,
+and the agent need not run.
+
+Exit codes: 0 shown, even if the list is empty; 1 failed, or no agent has run
+with this state_dir; 2 the command line or the configuration is wrong.`,
 		Example: `  gremesh history
 
   # what happened in the last hour
   gremesh history --since 1h
 
+  # outages of tunnels, with the duration in seconds
+  gremesh history -n 0 -o json | jq -r '.[] | select(.event == "tunnel-up" and .after_seconds) | [.time, .object, .after_seconds] | @tsv'
+
   # what another program changes again and again
   gremesh history -n 0 -o json | jq -r '.[] | select(.cause == "changed by another program") | .object' | sort | uniq -c`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().IntVarP(&number, "number", "n", 20, "show the last `N` changes; 0: all that are kept")
-	cmd.Flags().DurationVar(&since, "since", 0, "show all changes of the last `DURATION`, such as 90m or 24h, or with -n the last of them")
+	cmd.Flags().IntVarP(&number, "number", "n", 20, "show the last `N` entries; 0: all that are kept")
+	cmd.Flags().DurationVar(&since, "since", 0, "show all entries of the last `DURATION`, such as 90m or 24h, or with -n the last of them")
 	for _, flag := range []string{"number", "since"} {
 		// The flags exist: they were made above.
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
@@ -48,9 +56,13 @@ the configuration is wrong.`,
 		if err != nil {
 			return exitErr{exitUsage, err}
 		}
-		all, err := history.Read(s.GetString("state_dir"))
+		dir := s.GetString("state_dir")
+		all, err := history.Read(dir)
 		if err != nil {
 			return err
+		}
+		if len(all) == 0 && !hasState(dir) {
+			return fmt.Errorf("no history in %s: no agent has run with this state_dir", dir)
 		}
 		limit := number
 		if cmd.Flags().Changed("since") {
@@ -70,12 +82,15 @@ the configuration is wrong.`,
 // renderHistory is `gremesh history` for people.
 func renderHistory(all []history.Change) string {
 	if len(all) == 0 {
-		return "nothing was changed\n"
+		return "no changes and no events\n"
 	}
 	t := newTable()
 	t.AppendHeader(table.Row{"TIME (UTC)", "OBJECT", "WAS", "IS", "CAUSE", "TOOK"})
 	for _, c := range all {
-		took := time.Duration(c.Seconds * float64(time.Second)).Round(time.Millisecond)
+		took := "-"
+		if c.Event == "" {
+			took = time.Duration(c.Seconds * float64(time.Second)).Round(time.Millisecond).String()
+		}
 		t.AppendRow(table.Row{
 			c.Time.UTC().Format(time.DateTime), c.Object, cmp.Or(c.Was, "-"), cmp.Or(c.Is, "-"), cmp.Or(c.Cause, "-"), took,
 		})

@@ -16,5 +16,6 @@ func TestHistoryReadsWell(t *testing.T) {
 		{Time: at.Add(time.Hour), Object: "address of docker0", Was: "172.17.0.1/16", Is: "172.17.42.1/24",
 			Cause: "docker0 was re-addressed (172.17.42.1/24 -> 172.17.0.1/16)", Seconds: 0.001},
 		{Time: at.Add(2 * time.Hour), Object: "port gre43", Was: "gre to 192.168.248.140 (h2, 172.17.43.0/24) on br0", Cause: "h2 left", Seconds: 1.25},
+		{Time: at.Add(3 * time.Hour), Event: "tunnel-up", Object: "tunnel to h3", Was: "down for 16s", Is: "up", After: 16.2},
 	}))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/events"
 )
 
 // paint colours words when it is true.
@@ -140,13 +141,18 @@ func renderAudit(a mesh.Audit, p paint) string {
 	return b.String()
 }
 
-// renderProblems writes what is wrong, and below each what to do about it.
+// renderProblems writes each problem with its age, and below it what to do about
+// it.
 func renderProblems(b *strings.Builder, problems []mesh.Problem, p paint) {
 	for i, problem := range problems {
 		if i == 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(b, "%s %s\n", p.in(text.FgRed, "!"), problem.What)
+		what := problem.What
+		if !problem.Since.IsZero() {
+			what += fmt.Sprintf(" (for %s)", events.Round(max(0, time.Since(problem.Since))))
+		}
+		fmt.Fprintf(b, "%s %s\n", p.in(text.FgRed, "!"), what)
 		if problem.Do != "" {
 			fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(problem.Do, "\n", "\n  "))
 		}

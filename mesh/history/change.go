@@ -8,19 +8,22 @@ import (
 	"time"
 )
 
-// Change is one thing that was changed on this host.
+// Change is one thing that the agent changed on this host, or an event that it
+// noticed: a peer failed, a tunnel went down, a problem appeared.
 type Change struct {
 	Time    time.Time `json:"time"`
-	Object  string    `json:"object"`  // in the words of the tool that shows it: "port gre43"
-	Was     string    `json:"was"`     // empty: it was missing
-	Is      string    `json:"is"`      // empty: it is gone
-	Cause   string    `json:"cause"`   // what made it necessary, where that is known
-	Seconds float64   `json:"seconds"` // that it took
+	Event   string    `json:"event,omitempty"`         // kind of event, such as tunnel-down; empty: the agent changed something
+	Object  string    `json:"object"`                  // in the words of the tool that shows it: "port gre43"
+	Was     string    `json:"was"`                     // empty: it was missing
+	Is      string    `json:"is"`                      // empty: it is gone
+	Cause   string    `json:"cause"`                   // what made it necessary, where that is known
+	Seconds float64   `json:"seconds"`                 // that the change took; 0 for an event
+	After   float64   `json:"after_seconds,omitempty"` // that the former state had lasted before an event; 0: unknown
 }
 
 // validate refuses what no agent writes.
 func (c Change) validate() error {
-	if c.Time.IsZero() || c.Object == "" || c.Seconds < 0 {
+	if c.Time.IsZero() || c.Object == "" || c.Seconds < 0 || c.After < 0 {
 		return errors.New("no time, no object, or a duration below zero")
 	}
 	return nil

@@ -1,0 +1,58 @@
+package events
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// flapLimit is how many changes of one object are reported within flapWindow.
+	flapLimit = 6
+	// flapWindow is also how long a flapping object must be stable before it is
+	// reported again, with a summary of what was left out.
+	flapWindow = 5 * time.Minute
+)
+
+// flap counts the changes of one object.
+type flap struct {
+	began  time.Time // of the window
+	last   time.Time // the last change
+	count  int       // within the window, or since damping began
+	hidden int       // changes that were not reported
+	state  string    // after the last change
+}
+
+// damp leaves out the changes of objects that change too often, and adds a
+// summary for those that have become stable.
+func (t *Tracker) damp(now time.Time, changes []change) []Event {
+	var events []Event
+	for _, name := range slices.Sorted(maps.Keys(t.flaps)) {
+		f := t.flaps[name]
+		if now.Sub(f.last) < flapWindow {
+			continue
+		}
+		delete(t.flaps, name)
+		if f.hidden > 0 {
+			events = append(events, Event{Time: now, Kind: Flapping, Text: name, After: f.last.Sub(f.began), Times: f.count, Is: f.state})
+		}
+	}
+	for _, c := range changes {
+		f := t.flaps[c.object]
+		if f == nil || f.hidden == 0 && now.Sub(f.began) >= flapWindow {
+			f = &flap{began: now}
+			t.flaps[c.object] = f
+		}
+		f.count++
+		f.last = now
+		_, f.state = c.States()
+		f.state = cmp.Or(f.state, "cleared")
+		if f.count > flapLimit {
+			f.hidden++
+			continue
+		}
+		events = append(events, c.Event)
+	}
+	return events
+}
