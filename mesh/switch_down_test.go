@@ -27,7 +27,7 @@ func TestADeadVswitchdIsNamedAndItsStateUnknown(t *testing.T) {
 	w.die()
 	pass(t, l)
 	status := l.Status(t.Context())
-	if status.Host.OVS != "down" || len(status.Problems) != 1 || status.Problems[0] != switchDown(w.ovs)[0] {
+	if status.Host.OVS != "down" || len(status.Problems) != 1 || status.Problems[0].What != switchDown(w.ovs)[0].What || status.Problems[0].Since.IsZero() {
 		t.Errorf("Open vSwitch is %q, problems are %+v", status.Host.OVS, status.Problems)
 	}
 	for _, p := range status.Peers {
