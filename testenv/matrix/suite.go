@@ -28,6 +28,7 @@ func Suites() []Suite {
 		{Folder: "ovsdb", Timeout: 10 * time.Minute},
 		{Folder: "testenv", Timeout: 10 * time.Minute, Versioned: "Docker|Nothing|Recipe|OVS"},
 		{Folder: "testenv/e2e", Timeout: 60 * time.Minute, Labs: true, Versioned: strings.Join([]string{
+			"README",       // the commands that a newcomer types
 			"WithDocker",   // the mesh's addresses on docker0, containers, restarts
 			"Masquerading", // Docker's rules and ours
 			"Direct",       // packets that Docker drops unless it is told
