@@ -118,6 +118,8 @@ func NewLoop(cfg LoopConfig) *Loop {
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})
+	// The peers that this host knows from before are no news.
+	l.events.Next(l.started, snapshot(cfg.Membership.View(), l.last.Load(), false), nil)
 	l.decided.Store(&map[lease.ID]string{})
 	l.cfg.Membership = watched{cfg.Membership, l.paths}
 	return l
