@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,39 +13,47 @@ import (
 	"github.com/gremesh/gremesh/mesh/history"
 )
 
-// keepDocker makes daemon.json as it should be and has Docker restarted where
-// that is needed. It reports whether docker0's address may be touched: not while
-// a dockerd is about to change it itself. The first restart waits until then, if
-// that is not zero.
-func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, mends *mends) (settled bool, problems []Problem, err error) {
+// dockerOutcome is what a pass has made of Docker.
+type dockerOutcome struct {
+	// settled reports whether docker0's address may be touched: not while a
+	// dockerd is about to change it itself, or while one uses another address.
+	settled  bool
+	problems []Problem
+	pending  []string // under way; nothing to be done about it
+}
+
+const (
+	startingAgain = 500 * time.Millisecond // until a dockerd that starts is asked again
+	futileAgain   = 5 * time.Second        // until it is asked again whether containers run
+)
+
+// keepDocker makes daemon.json as it should be and restarts Docker if that is
+// needed and would help. The first restart waits until then, if that is not
+// zero. Without Open vSwitch (ovs is false) it neither writes a new bip nor
+// restarts Docker: containers would be stopped for a mesh that cannot work.
+func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, ovs bool, mends *mends) (out dockerOutcome, err error) {
 	want := now.want
 	if in := l.seen.docker; in != nil && in.want == want {
-		return true, in.problems, nil
+		return dockerOutcome{settled: true, problems: in.problems}, nil
 	}
 	l.seen.docker = nil
 	part, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Docker.Observe(part)
 	if err != nil {
-		return false, nil, err
+		return out, err
+	}
+	l.restarts.note(have)
+	if t := cmp.Or(have.Unsupported, have.Misread); t != nil {
+		return dockerOutcome{problems: []Problem{troubled(t)}}, nil
 	}
 	changes, whole := due(l, mends, docker.Diff(want, have), func(c docker.Change) drift.Drift { return c.Drift })
+	if !ovs && renews(want, have) {
+		return dockerOutcome{settled: !have.Running, problems: []Problem{noSwitch(want)}}, nil
+	}
 	if len(changes) > 0 {
-		began := time.Now()
-		if err := l.cfg.Docker.Apply(part, changes); err != nil {
-			return false, nil, err
-		}
-		var made []history.Change
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.docker; last != nil {
-				cause = now.cause(*last)
-			}
-			made = append(made, l.mended(c.Drift, began, cause))
-		}
-		l.cfg.History.Append(made...)
-		if have, err = l.cfg.Docker.Observe(part); err != nil {
-			return false, nil, err
+		if have, err = l.writeDaemonJSON(part, now, changes); err != nil {
+			return out, err
 		}
 	}
 	if whole {
@@ -53,42 +62,79 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	// While docker0 has the address of before, nothing that is sent to the bip is
 	// answered, and peers would take the network for one that drops it.
 	_, restarting := l.restarts.underWay()
-	l.open, l.nats = have.Obstacle == "" && !have.Stale && !restarting, have.Running
+	l.open, l.nats = have.Obstacle == "" && !have.Stale && !have.Starting && !restarting, have.Running
 	l.tellOpen()
-	if want.Direct && have.Obstacle != "" && !have.Stale {
-		problems = append(problems, Problem{
-			What: "peers in this host's underlay subnet are reached by tunnels, for Docker lets no packets through that come without: " + have.Obstacle,
-			Do:   "nothing, if tunnels will do: gremesh restarts no Docker for this alone",
+	if want.Direct && have.Obstacle != "" && !have.Stale && !have.Starting {
+		out.problems = append(out.problems, Problem{
+			What: "peers in this host's underlay subnet are reached by tunnels, because Docker drops packets that come without one: " + have.Obstacle,
+			Do:   "nothing, if tunnels will do: gremesh does not restart Docker for this alone",
 		})
 	}
-	since, underWay := l.restarts.underWay()
-	if have.Stale && !underWay && !then.IsZero() {
-		mends.due = sooner(mends.due, then)
-		return false, append(problems, Problem{What: "Docker is about to be restarted: the paths to the other hosts are being measured"}), nil
+	l.settle(ctx, want, have, then, &out, mends)
+	if out.settled {
+		out.problems = slices.Clip(append(out.problems, behind(want, have)...))
+		if whole && len(changes) == 0 {
+			l.seen.docker = &dockerSeen{want, out.problems}
+		}
 	}
-	if have.Stale && l.restarts.due(want) {
+	return out, nil
+}
+
+// settle has Docker restarted if that is due, and says how things are with the
+// dockerd that runs, or does not.
+func (l *Loop) settle(ctx context.Context, want docker.Settings, have docker.Actual, then time.Time, out *dockerOutcome, mends *mends) {
+	since, underWay := l.restarts.underWay()
+	switch {
+	case underWay:
+	case have.Futile != nil:
+		mends.due = sooner(mends.due, time.Now().Add(futileAgain))
+		out.problems = append(out.problems, troubled(have.Futile))
+		return
+	case have.Stale && !then.IsZero():
+		mends.due = sooner(mends.due, then)
+		out.pending = append(out.pending, "Docker is about to be restarted: the paths to the other hosts are being measured")
+		return
+	case have.Stale && l.restarts.due(want):
 		l.beReady() // systemd would not restart a unit that waits for this one
 		since, underWay = l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) }), true
 	}
-	if underWay {
-		return false, append(problems, Problem{What: "Docker is being restarted (since " + since.Format(time.TimeOnly) + ")"}), nil
-	}
-	if !have.Stale {
-		l.restarts.helped()
-		problems = slices.Clip(append(problems, behind(want, have)...))
-		if whole && len(changes) == 0 {
-			l.seen.docker = &dockerSeen{want, problems}
+	switch {
+	case underWay:
+		out.pending = append(out.pending, "Docker is being restarted (since "+since.Format(time.TimeOnly)+")")
+	case have.Starting:
+		mends.due = sooner(mends.due, time.Now().Add(startingAgain))
+		out.pending = append(out.pending, "dockerd is starting")
+		if have.Silent != nil {
+			out.pending, out.problems = nil, append(out.problems, troubled(have.Silent))
 		}
-		return true, problems, nil
+	case have.Stale:
+		out.problems = append(out.problems, l.restarts.stale(want, have))
+	case !have.Running:
+		out.settled = true
+		out.problems = append(out.problems, l.restarts.dead()...)
+	default:
+		out.settled = true
+		l.restarts.helped()
 	}
-	problem := Problem{
-		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),
-		Do:   "restart Docker",
+}
+
+// writeDaemonJSON applies the changes and returns what is there then.
+func (l *Loop) writeDaemonJSON(ctx context.Context, now dockerScene, changes []docker.Change) (docker.Actual, error) {
+	began := time.Now()
+	if err := l.cfg.Docker.Apply(ctx, changes); err != nil {
+		return docker.Actual{}, err
 	}
-	if err := l.restarts.failure(); err != nil {
-		problem.What += ": " + err.Error()
+	var made []history.Change
+	for _, c := range changes {
+		cause := l.firstCause()
+		if last := l.scenes.docker; last != nil {
+			cause = now.cause(*last)
+		}
+		made = append(made, l.mended(c.Drift, began, cause))
 	}
-	return false, append(problems, problem), nil
+	l.restarts.renewed()
+	l.cfg.History.Append(made...)
+	return l.cfg.Docker.Observe(ctx)
 }
 
 // restartDocker runs beside the passes.

@@ -90,6 +90,7 @@ type outcome struct {
 	filtered []Problem             // about those
 	problems []Problem             // the pass's own, without those of the view
 	since    map[string]time.Time  // since when each problem exists, by its What
+	pending  []string              // under way, see Status
 }
 
 // port is the one of ours that leads to a peer.

@@ -291,12 +291,9 @@ func afterRestart(t *testing.T, l *Loop) {
 }
 
 func (w *world) says(l *Loop, words string) bool {
-	for _, p := range l.Status(context.Background()).Problems {
-		if strings.Contains(p.What, words) {
-			return true
-		}
-	}
-	return false
+	status := l.Status(context.Background())
+	return slices.ContainsFunc(status.Problems, func(p Problem) bool { return strings.Contains(p.What, words) }) ||
+		slices.ContainsFunc(status.Pending, func(pending string) bool { return strings.Contains(pending, words) })
 }
 
 func TestAPassOverAnUnchangedWorldWritesAndLogsNothing(t *testing.T) {
@@ -403,7 +400,7 @@ func TestAnOpenVSwitchThatHangsKeepsNobodyFromTheirWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := planned(testHost(2))
 		w.hangs = true
-		w.docker, w.kernel.Routes = docker.Actual{}, nil
+		w.docker, w.kernel.Routes = docker.Actual{Written: docker.Values{Bip: "172.17.42.1/24"}}, nil
 		l := w.loop()
 		if pass(t, l) || strings.Join(w.applied, " ") != "docker kernel" || !w.says(l, context.DeadlineExceeded.Error()) {
 			t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)

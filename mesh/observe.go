@@ -78,6 +78,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
 		Peers:    []PeerStatus{},
 		Problems: last.dated(view.Problems, last.problems),
+		Pending:  last.pending,
 	}
 	if self.Subnet.IsValid() {
 		status.Host.Lease = lease.Held.String()
@@ -168,6 +169,12 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		unknown(err)
 	} else {
 		audit.Drift = append(audit.Drift, dockerDrift(desired.Docker, have)...)
+		audit.Drift = append(audit.Drift, l.restarts.dockerDown(have)...)
+		for _, t := range []*docker.Trouble{have.Unsupported, have.Misread, have.Silent, have.Futile} {
+			if t != nil {
+				audit.Problems = append(audit.Problems, troubled(t))
+			}
+		}
 	}
 	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
 		unknown(err)
@@ -202,6 +209,9 @@ func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
 
 func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 	var found []drift.Drift
+	if have.Unsupported != nil || have.Misread != nil {
+		return nil // it is left as it is
+	}
 	for _, c := range docker.Diff(want, have) {
 		found = append(found, c.Drift)
 	}

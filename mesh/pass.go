@@ -99,8 +99,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	settled, more, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), &mends)
-	problems = append(problems, more...)
+	docker, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), tunnelsSeen, &mends)
+	problems = append(problems, docker.problems...)
 	if err != nil {
 		fail(err)
 	}
@@ -108,7 +108,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, now
 	}
 	// Before the routes, so that nothing that takes them is masqueraded.
-	if more, err = l.keepNAT(ctx, view, desired.NAT, &mends); err != nil {
+	more, err := l.keepNAT(ctx, view, desired.NAT, &mends)
+	if err != nil {
 		fail(err)
 	}
 	problems = append(problems, more...)
@@ -116,7 +117,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, now
 	}
 	l.rushed = 0
-	host, err := l.keepHost(ctx, desired.Host, settled, &mends)
+	host, err := l.keepHost(ctx, desired.Host, docker.settled, &mends)
 	if err != nil {
 		fail(err)
 	}
@@ -130,7 +131,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		ports = nil
 	}
 	again = sooner(again, l.conclude(now, view, desired, ovs, &outcome{
-		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures),
+		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures), pending: docker.pending,
 	}))
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)

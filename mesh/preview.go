@@ -78,6 +78,11 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if p.Problems = append(p.Problems, bars...); stop {
 		return p
 	}
+	for _, t := range []*docker.Trouble{here.docker.Unsupported, here.docker.Misread, here.docker.Futile} {
+		if t != nil {
+			p.Problems = append(p.Problems, troubled(t))
+		}
+	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
 	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
 	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
@@ -101,6 +106,9 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 	for _, c := range switchChanges(desired.Switch, m.ovs) {
 		found = append(found, c.Drift)
 	}
+	if m.leftAlone() {
+		desired.Docker = docker.Settings{}
+	}
 	for _, c := range docker.Diff(desired.Docker, m.docker) {
 		found = append(found, c.Drift)
 	}
@@ -110,6 +118,9 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 	}
 	for _, c := range masq.Diff(desired.NAT, m.nat) {
 		found = append(found, c.Drift)
+	}
+	if (m.leftAlone() || m.docker.Futile != nil) && m.host.Bridge.Exists && !slices.Contains(m.host.Addrs, desired.Host.Bip) {
+		return found // docker0 stays as Docker has it
 	}
 	for _, c := range bridge.Diff(desired.Host, m.hostThen(desired)) {
 		found = append(found, c.Drift)
@@ -156,5 +167,9 @@ func (m machine) hostThen(desired Desired) bridge.Actual {
 
 // restarts tells whether Docker would have to be restarted.
 func (m machine) restarts(desired Desired) bool {
-	return m.docker.Running && (m.docker.Stale || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
+	return m.docker.Running && !m.leftAlone() && m.docker.Futile == nil && (m.docker.Stale || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
 }
+
+// leftAlone reports whether gremesh neither writes daemon.json nor restarts
+// Docker on this host.
+func (m machine) leftAlone() bool { return m.docker.Unsupported != nil || m.docker.Misread != nil }

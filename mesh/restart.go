@@ -15,10 +15,10 @@ const (
 	firstWait      = 30 * time.Second
 	longestWait    = 10 * time.Minute
 	restartMemory  = time.Hour
-	// mostInVain is how often Docker is restarted for one thing by a command that
-	// succeeds and does not help: each stops containers. There may be another
-	// dockerd, which it is not about.
-	mostInVain = 3
+	// mostInVain is how often Docker is restarted for one bip by a command that
+	// succeeds and does not help: each restart stops containers. A bip that had to
+	// be written again since does not count.
+	mostInVain = 1
 )
 
 // restarts are Docker's: one at a time, each in a goroutine of its own, for it
@@ -33,6 +33,15 @@ type restarts struct {
 	pause time.Duration   // from then to the next
 	err   error           // of the last one, until Docker is no longer stale
 	vain  int             // of those for want that succeeded, until then
+	ran   bool            // a dockerd has been seen since the agent's start
+}
+
+// note keeps in mind that a dockerd has run: from then on its absence is a
+// problem.
+func (r *restarts) note(have docker.Actual) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ran = r.ran || have.Running
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
@@ -106,7 +115,7 @@ func (r *restarts) due(want docker.Settings) bool {
 	return r.began.IsZero() && !errors.Is(r.err, docker.ErrNever) && (r.want != want || r.vain < mostInVain && time.Since(r.last) >= r.pause)
 }
 
-var errInVain = errors.New("it has been restarted, and a dockerd that ran before still does: Docker is not restarted again for this; see which one that is: pgrep -a dockerd")
+var errInVain = errors.New("it has been restarted, and that did not help: Docker is not restarted again for this; see which dockerd runs, and with which flags: pgrep -a dockerd")
 
 // failure is why the last one failed, or why there is none any more; nil where
 // it did not fail or was not tried.
@@ -120,6 +129,13 @@ func (r *restarts) failure() error {
 		return errInVain
 	}
 	return r.err
+}
+
+// renewed forgets restarts that did not help: daemon.json had to be written again.
+func (r *restarts) renewed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.vain = 0
 }
 
 // helped forgets the last failure.

@@ -14,6 +14,7 @@ type Status struct {
 	Mesh     TotalStatus  `json:"mesh"`
 	Peers    []PeerStatus `json:"peers"`
 	Problems []Problem    `json:"problems"`
+	Pending  []string     `json:"pending,omitempty"` // under way; there is nothing to do about it
 }
 
 // HostStatus is this host.

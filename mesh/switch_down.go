@@ -3,6 +3,7 @@ package mesh
 import (
 	"errors"
 
+	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -37,6 +38,9 @@ func switchDown(ovs ovsdb.Actual) []Problem {
 func problemOf(err error) Problem {
 	if down, is := errors.AsType[*ovsdb.DownError](err); is {
 		return Problem{What: down.What, Do: down.Do}
+	}
+	if trouble, is := errors.AsType[*docker.Trouble](err); is {
+		return troubled(trouble)
 	}
 	return Problem{What: err.Error()}
 }

@@ -217,6 +217,9 @@ func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.
 // restart has docker0's MAC and MTU put back first, so that no container knows
 // the others.
 func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.Actual, error) {
+	if err := u.futile(ctx); err != nil {
+		return docker.Actual{}, err
+	}
 	if err := u.putBackLink(ctx, former); err != nil {
 		return docker.Actual{}, err
 	}
@@ -232,6 +235,16 @@ func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.A
 		err = errors.New("dockerd has not been restarted; restart it, and run this again")
 	}
 	return have, err
+}
+
+// futile is an error if a restart would not make Docker take its former bip: it
+// would stop containers for nothing.
+func (u Uninstall) futile(ctx context.Context) error {
+	have, err := u.Docker.Observe(ctx)
+	if err != nil || have.Futile == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %s, and run this again", have.Futile, have.Futile.Do)
 }
 
 func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error {

@@ -40,6 +40,7 @@ func (h *Host) WriteConfig(settings map[string]any) error {
 		"prefix":             h.lab.cfg.Prefix,
 		"ovs.db":             h.DB(),
 		"ovs.datapath":       h.lab.cfg.Datapath,
+		"docker.socket":      h.DockerSocket(),
 		"docker.daemon_json": h.DaemonJSON(),
 		"docker.restart":     "never",
 		"state_dir":          h.path("state"),

@@ -36,6 +36,9 @@ address = "%[1]s/containerd.sock"
 // DaemonJSON is the path of the configuration of the host's dockerd.
 func (h *Host) DaemonJSON() string { return h.path("daemon.json") }
 
+// DockerSocket is where the host's dockerd answers: "unix://PATH".
+func (h *Host) DockerSocket() string { return "unix://" + h.path("docker", "docker.sock") }
+
 // DockerScript is a command that takes start, stop, restart or kill, and
 // returns when that is done.
 func (h *Host) DockerScript() string { return h.path("docker.sh") }

@@ -166,6 +166,7 @@ func TestConfigurationIsWrittenBySection(t *testing.T) {
 docker:
     daemon_json: DIR/h1/daemon.json
     restart: never
+    socket: unix://DIR/h1/docker/docker.sock
 mesh:
     bootstrap: true
     key_file: DIR/key

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,66 +20,30 @@ type Config struct {
 	Path     string   // daemon.json: "/etc/docker/daemon.json"
 	Restart  []string // command and arguments; nil: never
 	StateDir string   // made when missing
+	Socket   string   // where dockerd answers: "unix:///var/run/docker.sock"
 	Direct   bool     // see whether Docker lets packets through that come without a tunnel
 	Log      *slog.Logger
 }
 
-// Daemon is dockerd as far as its configuration file goes.
+// Daemon is dockerd and its configuration file.
 type Daemon struct {
-	cfg Config
+	cfg    Config
+	engine *engine
+	asked  asked
 	// seen are running dockerds, with what each has started with.
 	seen     map[process.Process]Values
 	versions map[program]release
+	judged   map[judgedFile]*Trouble
 	changed  chan struct{} // capacity 1
+	appeared chan struct{} // capacity 1: Observe has found a dockerd that answers
 }
 
 // New returns a Daemon; nothing is touched.
 func New(cfg Config) *Daemon {
-	return &Daemon{cfg: cfg, changed: make(chan struct{}, 1), versions: make(map[program]release)}
-}
-
-// Observe reads daemon.json and looks for dockerd. A file that is missing or
-// empty sets nothing; one that is malformed is an error that names the place.
-func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
-	if err := ctx.Err(); err != nil {
-		return Actual{}, err
+	return &Daemon{
+		cfg: cfg, engine: newEngine(cfg.Socket), versions: make(map[program]release), judged: make(map[judgedFile]*Trouble),
+		changed: make(chan struct{}, 1), appeared: make(chan struct{}, 1),
 	}
-	running, err := dockerds()
-	if err != nil {
-		return Actual{}, err
-	}
-	f, err := d.parsed()
-	if err != nil {
-		return Actual{}, err
-	}
-	s, err := d.load()
-	if err != nil {
-		return Actual{}, err
-	}
-	have := Actual{Running: len(running) > 0, Written: s.Written, Interim: s.Interim}
-	if s.Former != nil {
-		have.Former = &s.Former.Values
-	}
-	now := f.settings()
-	have.Bip, have.MTU, have.Direct = now.Bip, now.MTU, now.Direct
-	have.Stale = slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
-	for _, b := range s.Behind {
-		if slices.Contains(running, b.Process) {
-			have.Behind = cmp.Or(b.MTU, defaultMTU)
-		}
-	}
-	if err := d.see(running, s, now); err != nil {
-		return Actual{}, err
-	}
-	if d.cfg.Direct {
-		j, err := d.judge(ctx, running, s.Unread, f)
-		if err != nil {
-			have.Obstacle = err.Error()
-		} else {
-			have.Obstacle, have.Takes, have.Refuses = j.obstacle(), j.takes(), j.refuses()
-		}
-	}
-	return have, nil
 }
 
 // Bip is what daemon.json says of docker0's address, as written; empty: nothing.
@@ -133,8 +96,8 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range before {
-		if err := conflict(p, keys); err != nil {
+	if !back {
+		if err := d.writable(ctx, before, keys, is); err != nil {
 			return err
 		}
 	}
@@ -148,6 +111,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if !back || s.Interim == "" {
 		d.compare(before, &s, now, back)
 	}
+	s.Back = back
 	s.noteDirect(now.Direct == "true", before, d.seen)
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
@@ -190,7 +154,10 @@ func (d *Daemon) parsed() (file, error) {
 	}
 	f, err := parse(b)
 	if err != nil {
-		return file{}, fmt.Errorf("%s: %w", d.cfg.Path, err)
+		return file{}, &Trouble{
+			What: fmt.Sprintf("%s: %s; the file and Docker are left unchanged", d.cfg.Path, err),
+			Do:   "correct " + d.cfg.Path + " (check it with: python3 -m json.tool " + d.cfg.Path + ")",
+		}
 	}
 	return f, nil
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -9,23 +10,38 @@ import (
 
 // Actual is daemon.json and the dockerd that should have read it.
 type Actual struct {
-	Bip    string // as written; empty: not set
-	MTU    int    // bytes; 0: not set
-	Direct string // "allow-direct-routing", true or false; empty: not set
-	// Stale says that a dockerd still runs that started before our last write,
-	// with another bip: it must be restarted to take the new one.
+	Bip     string // as written; empty: not set
+	MTU     int    // bytes; 0: not set
+	Direct  string // "allow-direct-routing", true or false; empty: not set
+	Running bool   // a dockerd of the host's root runs in this network namespace
+	// Starting reports whether it does not answer yet: nothing can be said of it.
+	Starting bool
+	// Silent is set if it has not answered for long; then Starting is true too.
+	Silent *Trouble
+	// Network is the address of Docker's own network for docker0 with its prefix
+	// length, as the dockerd that runs has it; zero if unknown.
+	Network netip.Prefix
+	// Stale says that the dockerd that runs uses another bip than daemon.json has:
+	// it must be restarted to take the new one.
 	Stale bool
-	// Behind is the MTU, in bytes, that a dockerd was started with and gives to
-	// containers, while daemon.json has another one by our last write and the
-	// same bip; 0: none. It is no reason for a restart.
-	Behind  int
-	Running bool // a dockerd runs in this network namespace
+	// Futile is why a restart would not make it take the bip; nil: it would.
+	Futile *Trouble
+	// Misread is set if dockerd reads another file than ours, which is then not to
+	// be written.
+	Misread *Trouble
+	// Unsupported is set if this host's Docker is of a kind that gremesh leaves
+	// alone.
+	Unsupported *Trouble
+	// Behind is the MTU, in bytes, that dockerd was started with and gives to
+	// containers, while daemon.json has another one and the same bip; 0: none. It
+	// is no reason for a restart.
+	Behind int
 	// Obstacle is why Docker does not let packets through to containers that
 	// come by the NIC, without a tunnel; empty: it does. Only a Daemon that is
 	// configured to looks at that.
 	Obstacle string
 	Takes    bool // the dockerd that starts next takes "allow-direct-routing" from the file
-	Refuses  bool // it does not start with it; neither, where its version is not known
+	Refuses  bool // it does not start with it; neither, if its version is not known
 
 	Former  *Values // before gremesh's first write; nil: it has written nothing
 	Written Values  // what gremesh has written last

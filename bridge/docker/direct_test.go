@@ -1,10 +1,8 @@
 package docker
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,8 +35,7 @@ func TestWhatDockerDoesWithDirectPackets(t *testing.T) {
 	}{
 		{"an old one has no rules against them", judgement{next: old, running: old}, "", false},
 		{"the first that has", judgement{next: first, running: first}, "Docker 28.0 drops them: use 28.2", false},
-		{"without a key to turn them off", judgement{next: second, running: second}, rawEnv + "=1", false},
-		{"but by its environment", judgement{next: second, running: second, noRaw: true}, "", false},
+		{"without a key to turn them off", judgement{next: second, running: second}, "Docker 28.1 drops them: use 28.2", false},
 		{"the key is to be written", judgement{next: firstToObey, running: firstToObey}, "daemon.json has no allow-direct-routing", true},
 		{"it is written", judgement{next: latest, running: latest, key: true}, "", true},
 		{"and not read", judgement{next: latest, running: latest, key: true, unread: true}, "restart Docker", true},
@@ -116,8 +113,8 @@ func TestTheKeyIsWrittenWhereDockerdKnowsIt(t *testing.T) {
 
 func TestAKeyOfTheOperatorsIsPutBack(t *testing.T) {
 	for _, before := range []string{"{\n  \"allow-direct-routing\": false\n}\n", "{\"allow-direct-routing\": true}"} {
-		version(t, "29.4.0")
 		d := daemon(t)
+		version(t, "29.4.0")
 		d.cfg.Direct = true
 		put(t, d.cfg.Path, before)
 		reach(t, d, direct)
@@ -136,14 +133,7 @@ func TestADockerdThatHasNotReadTheKeyIsKnown(t *testing.T) {
 	d := daemon(t)
 	d.cfg.Direct = true
 	reach(t, d, want)
-	is29 := func(cmd *exec.Cmd) { // it is a shell, which does not say its version
-		t.Helper()
-		info, err := os.Stat(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.versions[identify(info)] = release{29, 4}
-	}
+	is29 := traits{Version: versionAnswer{Version: "29.4.0"}}
 	expect := func(when, obstacle string) {
 		t.Helper()
 		have, err := d.Observe(t.Context())
@@ -151,24 +141,20 @@ func TestADockerdThatHasNotReadTheKeyIsKnown(t *testing.T) {
 			t.Errorf("%s: %+v, %v", when, have, err)
 		}
 	}
-	first := start(t, 0)
-	is29(first)
+	first := startAs(t, d, is29, nil)
 	expect("not written", "daemon.json has no")
 	reach(t, d, direct)
 	expect("written while it ran", "restart Docker")
 	d = New(d.cfg)
-	is29(first)
 	expect("seen by a new agent", "restart Docker")
 	put(t, d.cfg.Path, written)
 	reach(t, d, direct)
 	expect("taken out and put back", "restart Docker")
 	stop(first)
-	second := start(t, 0)
-	is29(second)
+	startAs(t, d, is29, nil)
 	expect("restarted", "")
 	reach(t, d, want)
 	d = New(d.cfg)
-	is29(second)
 	expect("not wanted any more", "daemon.json has no")
 	reach(t, d, direct)
 	expect("wanted again", "")

@@ -22,7 +22,7 @@ func TestDaemonJSONIsPutBackToTheByte(t *testing.T) {
 	for i, before := range []string{
 		"", "{}", "{}\n", "{ }", "{\n}\n", `{"mtu": 9000}`, `{"bip": "10.99.0.1/24"}`, "{\"a\":1}", "{\r\n\t\"a\": 1\r\n}\r\n",
 		"{\n  \"zeta\": [1,   2],\n    \"bip\" :\"10.99.0.1/24\",\n\"n\": 9007199254740993 }\n\n",
-		"{\n  // ours\n  \"a\": 1, /* x */\n}\n",
+		"{\n  \"a\": 1  \n}\n",
 	} {
 		d := daemon(t)
 		put(t, d.cfg.Path, before)
@@ -110,13 +110,13 @@ func TestDockerIsRestartedOnceOnTheWayBack(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
 	reach(t, d, want)
-	first := start(t, 0)
+	first := start(t, d)
 	reach(t, d, interim)
 	if stale, _ := observe(t, d); !stale {
 		t.Error("a dockerd that started with our bip is not stale")
 	}
 	stop(first)
-	start(t, 0)
+	start(t, d)
 	for range 2 {
 		if stale, _ := observe(t, d); stale {
 			t.Error("a dockerd that started with the former address is stale")

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -26,8 +27,8 @@ type file struct {
 }
 
 // parse reads daemon.json; an empty file is an empty object.
-// Comments and trailing commas are kept although dockerd refuses them. Errors
-// name line and column.
+// Comments and trailing commas are errors, because dockerd does not start with
+// them. Errors name line and column.
 func parse(b []byte) (file, error) {
 	if bytes.HasPrefix(b, []byte("\xef\xbb\xbf")) {
 		return file{}, errors.New("line 1, column 1: a byte order mark is not JSON: save the file without it")
@@ -42,6 +43,9 @@ func parse(b []byte) (file, error) {
 	root, err := hujson.Parse(bytes.Clone(b)) // the tree is edited in place
 	if err != nil {
 		return file{}, errors.New(strings.TrimPrefix(err.Error(), "hujson: "))
+	}
+	if !root.IsStandard() {
+		return file{}, nonStandard(b)
 	}
 	object, ok := root.Value.(*hujson.Object)
 	if !ok {
@@ -77,6 +81,19 @@ func parse(b []byte) (file, error) {
 		return file{}, fmt.Errorf("%s: %s must be true or false", position(b, v.StartOffset), directKey)
 	}
 	return f, nil
+}
+
+// nonStandard names the place of the first comment or trailing comma.
+func nonStandard(b []byte) error {
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(b, new(any)); !errors.As(err, &syntax) {
+		return fmt.Errorf("dockerd does not start with it: %w", err)
+	}
+	at := max(int(syntax.Offset)-1, 0) // the offset is that behind the character
+	if at < len(b) && b[at] == '/' {
+		return fmt.Errorf("%s: a comment: dockerd does not start with one", position(b, at))
+	}
+	return fmt.Errorf("%s: the comma before it is one too many: dockerd does not start with it", position(b, at))
 }
 
 func position(b []byte, offset int) string {
@@ -181,9 +198,6 @@ func (f file) set(k key) error {
 	}
 	m := &f.object.Members[len(f.object.Members)-1]
 	kept := bytes.TrimRight(m.Name.BeforeExtra, blank)
-	if bytes.Contains(kept, []byte("//")) && !strings.Contains(before, "\n") {
-		before = f.eol + before // it may be a line comment
-	}
 	m.Name.BeforeExtra = slices.Concat(kept, hujson.Extra(before))
 	m.Value.BeforeExtra = hujson.Extra(colon)
 	return nil

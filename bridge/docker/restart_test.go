@@ -13,34 +13,6 @@ import (
 	"time"
 )
 
-// start runs a process named dockerd and waits until it has the name.
-func start(t *testing.T, flags uintptr, args ...string) *exec.Cmd {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "dockerd")
-	b, err := os.ReadFile("/bin/sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, append([]string{"-c", "read _", "dockerd"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: flags, Pdeathsig: syscall.SIGKILL}
-	if _, err := cmd.StdinPipe(); err != nil { // what it waits for
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil { // returns once it runs under its name
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(cmd) })
-	return cmd
-}
-
-func stop(cmd *exec.Cmd) {
-	_ = cmd.Process.Kill() // it may be gone already
-	_ = cmd.Wait()
-}
-
 func observe(t *testing.T, d *Daemon) (stale, running bool) {
 	t.Helper()
 	have, err := d.Observe(t.Context())
@@ -60,13 +32,13 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 		}
 	}
 	expect("nothing runs", false, false)
-	other := start(t, syscall.CLONE_NEWNET)
+	other := startAs(t, d, traits{}, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET})
 	expect("one runs in another namespace", false, false)
 	reach(t, d, want)
 	expect("written while one ran in another namespace", false, false)
 	stop(other)
 
-	first := start(t, 0)
+	first := start(t, d)
 	expect("started after the write", false, true)
 	reach(t, d, want)
 	expect("a pass that wrote nothing", false, true)
@@ -86,7 +58,7 @@ func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	start(t, 0)
+	start(t, d)
 	expect("restarted", false, true)
 }
 
@@ -103,7 +75,7 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 	other := want
 	other.MTU = 1362
 	reach(t, d, want)
-	first := start(t, 0)
+	first := start(t, d)
 	expect("started with our values", false, 0)
 	reach(t, d, other)
 	expect("the MTU is another", false, want.MTU)
@@ -117,7 +89,7 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 	reach(t, d, other)
 	expect("the bip is another too", true, 0)
 	stop(first)
-	start(t, 0)
+	start(t, d)
 	expect("restarted", false, 0)
 
 	if !Restarts(Diff(Settings{Bip: other.Bip, MTU: 1462}, Actual{MTU: 1462})) || Restarts(Diff(want, Actual{Bip: want.Bip.String()})) {
@@ -128,7 +100,7 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 func TestADockerdThatIsOlderThanTheFileMayHaveAnotherBip(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
-	first := start(t, 0)
+	first := start(t, d)
 	expect := func(when string, wantStale bool) {
 		t.Helper()
 		if stale, _ := observe(t, d); stale != wantStale {
@@ -150,7 +122,7 @@ func TestADockerdThatIsOlderThanTheFileMayHaveAnotherBip(t *testing.T) {
 	expect("seen by a new agent", true)
 	stop(first)
 
-	start(t, 0)
+	start(t, d)
 	expect("restarted", false)
 	other := want
 	other.MTU = 1362
@@ -165,7 +137,7 @@ func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
 	reach(t, d, want)
-	first := start(t, 0)
+	first := start(t, d)
 	drop := func() { put(t, d.cfg.Path, "{}\n") }
 	expect := func(when string, want bool) {
 		t.Helper()
@@ -191,7 +163,7 @@ func TestPuttingBackWhatSomebodyElseTookOutMakesNoDockerdStale(t *testing.T) {
 
 	drop()
 	stop(first)
-	start(t, 0) // as the tool that wrote the file does
+	start(t, d) // as the tool that wrote the file does
 	reach(t, d, want)
 	expect("started while they were out", true)
 }
@@ -200,25 +172,29 @@ func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
 	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}, {"--default-gateway=172.17.0.254"}, {"--default-gateway", "172.17.0.254"}} {
-		dockerd := start(t, 0, args...)
+		dockerd := start(t, d, args...)
 		err := d.Apply(t.Context(), Diff(want, Actual{}))
 		if err == nil || !strings.Contains(err.Error(), "remove the flag") {
 			t.Errorf("%q: %v", args, err)
 		}
 		stop(dockerd)
 	}
-	start(t, 0, "--bip6", "--debug", "-D", "--default-gateway", "172.17.42.254")
+	start(t, d, "--bip6", "--debug", "-D", "--default-gateway", "172.17.42.254")
 	reach(t, d, want)
 }
 
 func TestAfterARebootNothingIsStale(t *testing.T) {
 	needRoot(t)
 	d := daemon(t)
-	start(t, 0)
+	start(t, d)
 	reach(t, d, want)
 	s, err := d.load()
 	if err != nil || len(s.Old) != 1 {
 		t.Fatal(s, err)
+	}
+	put(t, d.cfg.Path, "{}\n") // there is no bip to compare Docker's network with
+	if stale, _ := observe(t, d); !stale {
+		t.Error("a process that ran during the write is not stale")
 	}
 	s.Old[0].Boot = "another boot"
 	if err := d.store(s); err != nil {

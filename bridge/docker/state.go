@@ -30,6 +30,8 @@ type state struct {
 	// Old are the dockerds that ran during our last write and had started with
 	// other values.
 	Old []process.Process `json:"old,omitempty"`
+	// Back says that our last write put back what was there before gremesh.
+	Back bool `json:"back,omitempty"`
 	// Behind are those of which only the MTU was another one.
 	Behind []behind `json:"behind,omitempty"`
 	// Unread are those of them, and others, that had started without

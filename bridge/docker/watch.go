@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,15 +19,19 @@ import (
 // watchAgain is the pause after a watch could not be set up.
 const watchAgain = 30 * time.Second
 
-// Changed receives a value when daemon.json may have changed since the last
-// one, by us too. It carries no more than that; Observe tells what is.
+// Changed receives a value when daemon.json, the dockerd that runs or its networks
+// may have changed since the last one, by us too. It carries no more than that;
+// Observe tells what is.
 func (d *Daemon) Changed() <-chan struct{} { return d.changed }
 
-// Run watches daemon.json until ctx ends, and then returns nil. The file, its
+// Run watches daemon.json and dockerd until ctx ends, and then returns nil. The file, its
 // directory and what leads there may come and go. Where the kernel has no watch
 // left (inotify(7), fs.inotify.max_user_watches) it says so once, and tries
 // again every 30 s.
 func (d *Daemon) Run(ctx context.Context) error {
+	var events sync.WaitGroup
+	events.Go(func() { d.follow(ctx) })
+	defer events.Wait()
 	warned := false
 	for ctx.Err() == nil {
 		err := d.watch(ctx)

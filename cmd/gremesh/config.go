@@ -71,6 +71,7 @@ type TunnelConfig struct {
 // DockerConfig is the Docker daemon of this host.
 type DockerConfig struct {
 	Bridge     string  `mapstructure:"bridge"`
+	Socket     string  `mapstructure:"socket"` // unix://PATH
 	DaemonJSON string  `mapstructure:"daemon_json"`
 	Restart    Restart `mapstructure:"restart"`
 }
@@ -157,6 +158,7 @@ func defaults() map[string]any {
 		"direct":                        never,
 		"flood":                         "off",
 		"docker.bridge":                 "docker0",
+		"docker.socket":                 "unix:///var/run/docker.sock",
 		"docker.daemon_json":            "/etc/docker/daemon.json",
 		"docker.restart":                []string{"systemctl", "restart", "docker"},
 		"masquerade.nonMasqueradeCIDRs": nil,

@@ -60,7 +60,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		OVS:    OVSConfig{DB: "unix:/var/run/openvswitch/db.sock", Bridge: "br0"},
 		Tunnel: TunnelConfig{Type: "gre", Retry: time.Hour, BFD: true},
 		Route:  "per-peer", Direct: "never", Flood: "off",
-		Docker:     DockerConfig{Bridge: "docker0", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
+		Docker:     DockerConfig{Bridge: "docker0", Socket: "unix:///var/run/docker.sock", DaemonJSON: "/etc/docker/daemon.json", Restart: Restart{"systemctl", "restart", "docker"}},
 		Masquerade: MasqueradeConfig{MasqLinkLocal: true, CIDRLimit: 64, ResyncInterval: time.Minute},
 		StateDir:   "/var/lib/gremesh",
 		Control:    "/run/gremesh/gremesh.sock",

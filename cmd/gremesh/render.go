@@ -57,6 +57,9 @@ func renderStatus(s mesh.Status, p paint) string {
 		b.WriteString("\n" + renderPeers(s.Peers, p) + "\n")
 	}
 	b.WriteString("\n" + totals(s.Mesh) + "\n")
+	for _, pending := range s.Pending {
+		fmt.Fprintf(&b, "\n%s %s\n", p.in(text.FgYellow, "~"), pending)
+	}
 	renderProblems(&b, s.Problems, p)
 	return b.String()
 }

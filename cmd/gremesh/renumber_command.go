@@ -15,7 +15,8 @@ func newRenumberCommand(file *configFile) *cobra.Command {
 the one that it has only when a majority has granted the new one.
 
 Then docker0 gets another address and Docker is restarted: containers here stop
-(unless live-restore is on), and have other addresses when they start again.
+and have other addresses when they start again. With live-restore, stop them
+first: otherwise Docker ignores the new address.
 
 Exit codes: 0 it has another subnet; 1 it keeps the one that it had; 2 the
 command line or the configuration is wrong, or there is no terminal to ask on.`,

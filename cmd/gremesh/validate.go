@@ -37,6 +37,11 @@ func validate(c *Config, r *report) {
 	if len(c.Control) > maxSocketPath {
 		r.add("control", "has %d bytes; a unix socket's path may have %d", len(c.Control), maxSocketPath)
 	}
+	if path, ok := strings.CutPrefix(c.Docker.Socket, "unix://"); !ok || !filepath.IsAbs(path) {
+		r.add("docker.socket", "must be unix://PATH with an absolute path, like unix:///var/run/docker.sock")
+	} else if len(path) > maxSocketPath {
+		r.add("docker.socket", "has %d bytes; a unix socket's path may have %d", len(path), maxSocketPath)
+	}
 	if c.PeerGrace < 0 {
 		r.add("peer_grace", "must not be negative")
 	}

@@ -131,13 +131,12 @@ func TestDaemonJSONStaysItsOwners(t *testing.T) {
 	noRaces(t, l)
 	must(t, l.Form(nil))
 	const odd = `{
-  // the registry of building 7
-  "zeta": [1,   2],
-  "big": 12345678901234567890123, /* more than a float can hold */
-  "alpha": {"nested": true},
+  "labels": ["a=1",   "b=2"],
+  "max-concurrent-downloads":   12,
+  "runtimes": {"nested": {"path": "/bin/true"}}
 }
 `
-	const malformed = "{\"bip\": \n"
+	const malformed = "{\n  // the registry of building 7\n  \"debug\": false\n}\n"
 	must(t, os.WriteFile(h1.DaemonJSON(), []byte(odd), 0o600))
 	must(t, os.WriteFile(h2.DaemonJSON(), []byte(malformed), 0o600))
 	must(t, l.StartAgents(ctx))
@@ -154,7 +153,9 @@ func TestDaemonJSONStaysItsOwners(t *testing.T) {
 		t.Errorf("daemon.json lacks %s or the MTU:\n%s", bip, text)
 	}
 
-	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, h2.DaemonJSON()) })
+	testenv.Eventually(t, soon, func() error {
+		return problem(ctx, h2, h2.DaemonJSON()+": line 2, column 3: a comment", "correct "+h2.DaemonJSON())
+	})
 	must(t, logs(h2, "WARN", h2.DaemonJSON()))
 	must(t, auditExit(t, h2, 3))
 	text, err = os.ReadFile(h2.DaemonJSON())

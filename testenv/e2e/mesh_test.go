@@ -127,6 +127,15 @@ func problem(ctx context.Context, h *testenv.Host, words ...string) error {
 	return fmt.Errorf("%s: no problem says %q: %+v", h.Name, words, s.Problems)
 }
 
+// pending tells that a host's status names work under way in these words.
+func pending(ctx context.Context, h *testenv.Host, words string) error {
+	s, err := h.Status(ctx)
+	if err == nil && !strings.Contains(strings.Join(s.Pending, "\n"), words) {
+		err = fmt.Errorf("%s: nothing under way is %q: %q", h.Name, words, s.Pending)
+	}
+	return err
+}
+
 // logs tells that the host's agent has printed a line with these words.
 func logs(h *testenv.Host, words ...string) error {
 	text, err := h.AgentLog()

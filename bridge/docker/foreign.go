@@ -1,0 +1,75 @@
+package docker
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// kindTrouble says that a kind of daemon is not supported; nil for no kind.
+func kindTrouble(kind, where string) *Trouble {
+	if kind == "" {
+		return nil
+	}
+	return &Trouble{
+		What: fmt.Sprintf("%s (%s) is not supported: gremesh leaves it and docker0 unchanged", kind, where),
+		Do:   "install Docker's own packages, which run dockerd as root (Debian: apt install docker.io)",
+	}
+}
+
+// places are where foreign looks. Tests have others.
+type places struct {
+	socket   string
+	snap     []string // directories of the snap package
+	desktop  string   // directory of Docker Desktop
+	rootless string   // pattern of the sockets of rootless daemons
+	dockerd  func() bool
+}
+
+func (d *Daemon) places() places {
+	return places{
+		socket:   d.engine.socket,
+		snap:     []string{"/snap/docker/current", "/var/lib/snapd/snap/docker/current"},
+		desktop:  "/opt/docker-desktop",
+		rootless: "/run/user/*/docker.sock",
+		dockerd:  func() bool { return Installed() },
+	}
+}
+
+// foreign returns which unsupported kind of Docker this host has in place of a
+// dockerd; nil: none, or a dockerd is installed as well. It connects to nothing:
+// systemd would start what listens there.
+func (d *Daemon) foreign() *Trouble { return d.places().find() }
+
+func (p places) find() *Trouble {
+	if to, err := filepath.EvalSymlinks(p.socket); err == nil && strings.Contains(filepath.Base(to), "podman") {
+		return kindTrouble("Podman", to)
+	}
+	if p.dockerd() {
+		return nil
+	}
+	for _, dir := range p.snap {
+		if _, err := os.Stat(dir); err == nil {
+			return kindTrouble("the snap package of Docker", dir)
+		}
+	}
+	if _, err := os.Stat(p.desktop); err == nil {
+		return kindTrouble("Docker Desktop", p.desktop)
+	}
+	sockets, _ := filepath.Glob(p.rootless) // the pattern is well formed
+	for _, socket := range sockets {
+		if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == os.ModeSocket && info.Sys().(*syscall.Stat_t).Uid != 0 {
+			return kindTrouble("rootless Docker", socket)
+		}
+	}
+	return nil
+}
+
+// Installed reports whether a dockerd is in the path.
+func Installed() bool {
+	_, err := exec.LookPath("dockerd")
+	return err == nil
+}

@@ -1,0 +1,138 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gremesh/gremesh/bridge/process"
+)
+
+// release is the part of a version that says what a dockerd knows.
+type release struct{ major, minor int }
+
+func (r release) since(first release) bool {
+	return r.major > first.major || r.major == first.major && r.minor >= first.minor
+}
+
+func (r release) String() string { return fmt.Sprintf("%d.%d", r.major, r.minor) }
+
+// installed returns the path of the dockerd that starts next: the program of the
+// one that runs, else the one in the path. Only the name is taken from a process;
+// nothing is executed through /proc.
+func installed(running []process.Process) (string, error) {
+	for _, p := range running {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID))
+		if process.Gone(err) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("find the program of dockerd (process %d): %w", p.PID, err)
+		}
+		return strings.TrimSuffix(exe, " (deleted)"), nil
+	}
+	path, err := exec.LookPath("dockerd")
+	if err != nil {
+		return "", fmt.Errorf("find dockerd: %w", err)
+	}
+	return path, nil
+}
+
+// trusted returns an error unless only root can change which program a path
+// names: the file and all its directories belong to root and nobody else may
+// write to them. A directory like /tmp, with the sticky bit, keeps what is
+// root's.
+func trusted(path string) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		owner := info.Sys().(*syscall.Stat_t).Uid
+		sticky := info.IsDir() && info.Mode()&os.ModeSticky != 0
+		if owner != 0 && int(owner) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 && !sticky {
+			return fmt.Errorf("%s is not executed: users other than root can change %s", path, at)
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
+}
+
+// program names a file's content: a package manager replaces the file.
+type program struct {
+	dev, inode uint64
+	changed    syscall.Timespec
+}
+
+func identify(info os.FileInfo) program {
+	stat := info.Sys().(*syscall.Stat_t)
+	return program{stat.Dev, stat.Ino, stat.Mtim}
+}
+
+const versionTimeout = 5 * time.Second
+
+// version asks an installed dockerd for its version, once.
+func (d *Daemon) version(ctx context.Context, path string) (release, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return release{}, fmt.Errorf("version of dockerd: %w", err)
+	}
+	id := identify(info)
+	if known, ok := d.versions[id]; ok {
+		return known, nil
+	}
+	if err := trusted(path); err != nil {
+		return release{}, fmt.Errorf("version of dockerd: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return release{}, fmt.Errorf("version of dockerd: %s --version: %w", path, err)
+	}
+	is, err := parseVersion(string(out))
+	if err != nil {
+		return release{}, err
+	}
+	d.versions[id] = is
+	return is, nil
+}
+
+var (
+	versionWord = regexp.MustCompile(`^Docker version (\S+?),`)
+	releaseWord = regexp.MustCompile(`^v?(\d+)\.(\d+)\.`)
+)
+
+// parseVersion reads "Docker version 28.2.0, build 879ac3f".
+func parseVersion(line string) (release, error) {
+	if m := versionWord.FindStringSubmatch(line); m != nil {
+		if is, err := parseRelease(m[1]); err == nil {
+			return is, nil
+		}
+	}
+	return release{}, fmt.Errorf("version of dockerd: %.80q says none", strings.TrimSpace(line))
+}
+
+// parseRelease reads "28.2.0", "v29.0.0-rc.1" and "20.10.24+dfsg1".
+func parseRelease(text string) (release, error) {
+	m := releaseWord.FindStringSubmatch(text)
+	if m == nil {
+		return release{}, fmt.Errorf("version of dockerd: %.80q has no number", text)
+	}
+	major, err1 := strconv.Atoi(m[1])
+	minor, err2 := strconv.Atoi(m[2])
+	return release{major, minor}, errors.Join(err1, err2)
+}
