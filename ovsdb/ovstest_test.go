@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,17 @@ func (o *ovs) startServer() {
 func (o *ovs) startSwitchd() {
 	o.t.Helper()
 	o.switchd = o.daemon(syscall.CLONE_NEWNET, "ovs-vswitchd", o.DB, "--pidfile", "--log-file", "-vconsole:off")
+	// Without its pid file the forwarding table is not known, and no plan has
+	// static entries.
+	pid := strconv.Itoa(o.switchd.Process.Pid)
+	eventually(o.t, 5*time.Second, "ovs-vswitchd has written its pid file and listens", func() bool {
+		text, err := os.ReadFile(filepath.Join(o.dir, "ovs-vswitchd.pid"))
+		if err != nil || strings.TrimSpace(string(text)) != pid {
+			return false
+		}
+		conn, err := net.Dial("unix", filepath.Join(o.dir, "ovs-vswitchd."+pid+".ctl"))
+		return err == nil && conn.Close() == nil
+	})
 }
 
 // daemon starts a process that dies with the test's, whatever happens to it.

@@ -31,6 +31,10 @@ func TestDirect(t *testing.T) {
 	must(t, l.StartAgents(t.Context()))
 	whole(t, l)
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
+	if nftablesBackend() {
+		inTurn(t, l, behaviour{"Docker's nftables backend keeps hosts on the tunnel", nftablesKeepsTunnels})
+		return
+	}
 	inTurn(t, l,
 		behaviour{"hosts of one subnet do without the tunnel", neighboursAreDirect},
 		behaviour{"TCP passes stateful firewalls", statefulFirewallsPass},
@@ -103,6 +107,18 @@ func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 			t.Errorf("%s: daemon.json is %s", h.Name, daemonJSON(t, h))
 		}
 	}
+}
+
+// nftablesKeepsTunnels is about a backend that drops packets which come by the
+// NIC, and leaves no place for an accept of ours.
+func nftablesKeepsTunnels(t *testing.T, l *testenv.Lab) {
+	for _, pair := range [][2]*testenv.Host{{l.Host(1), l.Host(3)}, {l.Host(1), l.Host(2)}} {
+		testenv.Eventually(t, soon, func() error { return ways(t, pair[0], pair[1], mesh.ViaTunnel) })
+	}
+	if why := peer(status(t, l.Host(1)), l.Host(3)).Indirect; !strings.Contains(why, "firewall backend is nftables") {
+		t.Errorf("h1 says why it needs the tunnel: %q", why)
+	}
+	containersReachEachOther(t, l)
 }
 
 func daemonJSON(t *testing.T, h *testenv.Host) string {

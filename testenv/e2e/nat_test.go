@@ -162,7 +162,7 @@ func (f masqFile) isBad(t *testing.T, l *testenv.Lab) {
 	f.write(t, l, "nonMasqueradeCIDR: [203.0.113.0/24]\n")
 	reported := func() error { return problem(ctx, h1, f.path, `unknown key "nonMasqueradeCIDR"`, "correct it") }
 	testenv.Eventually(t, soon, reported)
-	must(t, logs(h1, f.path, "unknown key"))
+	testenv.Eventually(t, soon, func() error { return logs(h1, f.path, "unknown key") })
 	must(t, keepsSources(ctx, h1, "192.0.2.0/24"))
 
 	changed := changes(t, h1)

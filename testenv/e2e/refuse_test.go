@@ -141,7 +141,7 @@ func clonedInAPartition(t *testing.T, l *testenv.Lab) {
 	if exit := (*exec.ExitError)(nil); !errors.As(h3.WaitAgent(ended), &exit) {
 		t.Fatal("the copy did not end with an error")
 	}
-	must(t, logs(h3, "in use at "+h2.Addr.String(), "gremesh reset-identity"))
+	testenv.Eventually(t, soon, func() error { return logs(h3, "in use at "+h2.Addr.String(), "gremesh reset-identity") })
 	testenv.Eventually(t, soon, func() error { return meshed(ctx, h1, h2) })
 
 	run(t, h3, "gremesh", "reset-identity", "--yes", "--config", h3.ConfigFile())

@@ -243,7 +243,7 @@ func TestFixedUnderlayAddressThatGoes(t *testing.T) {
 	testenv.Eventually(t, soon, func() error {
 		return problem(ctx, h2, "node.advertise", "no device of this host has the address "+h2.Addr.String())
 	})
-	must(t, logs(h2, "WARN", "the underlay address is in doubt", h2.Addr.String()))
+	testenv.Eventually(t, soon, func() error { return logs(h2, "WARN", "the underlay address is in doubt", h2.Addr.String()) })
 	move(t, h2, "10.90.0.12", h2.Addr.String())
 	settledIn(t, l)
 	testenv.Eventually(t, 5*time.Second, func() error {
