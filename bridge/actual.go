@@ -26,6 +26,11 @@ type Actual struct {
 	Neighbours []Neighbour        // permanent IPv4 ones of Bridge
 	FDB        []net.HardwareAddr // static entries of Bridge's forwarding database that lead to Port
 	Flood      Flood              // of Port
+	PortBlocks PortBlocks         // of Port
+	// Switches are settings of Bridge that can stop packets.
+	Switches []Switch
+	// Unforwarding are the NICs whose own forwarding switch is off.
+	Unforwarding []string
 	// Sysctls are the values of ours by path under /proc/sys; a key of a
 	// device that does not exist is missing.
 	Sysctls map[string]string

@@ -51,6 +51,7 @@ func Diff(want Host, have Actual) []Change {
 	}
 	all = append(all, diffAddrs(want, have.Addrs)...)
 	all = append(all, diffPort(want, have.Port)...)
+	all = append(all, diffBlocks(want, have)...)
 	for _, name := range slices.Concat(have.Orphans, lost(have.Strays, want.Bip)) {
 		all = append(all, change("link "+name+" master", "", want.Bridge, setMaster{name, want.Bridge}))
 	}
@@ -148,6 +149,7 @@ func diffSysctls(want Host, have map[string]string) []Change {
 	var all []Change
 	for _, s := range []setSysctl{
 		{sysctlForward, "1"},
+		{sysctlForwardOf(want.Bridge), "1"},
 		{sysctlRedirects("all"), "0"},
 		{sysctlRedirects(want.Bridge), "0"},
 		{sysctlNotify(want.Bridge), "1"},

@@ -44,6 +44,7 @@ func clean() Actual {
 		},
 		Sysctls: map[string]string{
 			sysctlForward:              "1",
+			sysctlForwardOf("docker0"): "1",
 			sysctlRedirects("all"):     "0",
 			sysctlRedirects("docker0"): "0",
 			sysctlNotify("docker0"):    "1",
@@ -92,8 +93,9 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 				Bridge: Link{Name: "docker0"},
 				Port:   Link{Name: "br0", Exists: true, MTU: 1500},
 				Sysctls: map[string]string{
-					sysctlForward:          "0",
-					sysctlRedirects("all"): "1",
+					sysctlForward:              "0",
+					sysctlForwardOf("docker0"): "0",
+					sysctlRedirects("all"):     "1",
 				},
 			}
 		}, `
@@ -103,6 +105,8 @@ ip link set dev docker0 mtu 1462
 ip link set dev docker0 up
 # sysctl net.ipv4.ip_forward: is 0, should be 1
 sysctl -w net.ipv4.ip_forward=1
+# sysctl net.ipv4.conf.docker0.forwarding: is 0, should be 1
+sysctl -w net.ipv4.conf.docker0.forwarding=1
 # sysctl net.ipv4.conf.all.send_redirects: is 1, should be 0
 sysctl -w net.ipv4.conf.all.send_redirects=0
 # sysctl net.ipv4.conf.docker0.send_redirects: is missing, should be 0

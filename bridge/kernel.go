@@ -111,10 +111,19 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	if err := k.tables.look(&have, bridge, port, names); err != nil {
 		return Actual{}, err
 	}
-	if have.Port.Master == have.Bridge.Name && bridge != nil && port != nil {
-		if have.Flood, err = flood(port); err != nil {
+	tree := false
+	if bridge != nil {
+		if have.Switches, tree, err = bridgeSwitches(bridge); err != nil {
 			return Actual{}, err
 		}
+	}
+	have.Unforwarding = notForwarding(have.NICs)
+	if have.Port.Master == have.Bridge.Name && bridge != nil && port != nil {
+		flags, err := portFlags(port)
+		if err != nil {
+			return Actual{}, err
+		}
+		have.Flood, have.PortBlocks = floodOf(flags), portBlocks(flags, hasCarrier(port), tree)
 	}
 	return have, nil
 }

@@ -84,40 +84,32 @@ func (s setFlood) String() string {
 	return fmt.Sprintf("bridge link set dev %s %s", s.port, s.Flood)
 }
 
-// apply speaks netlink itself: the library knows no flags but that of unicast.
 func (s setFlood) apply(on *session) error {
-	return on.link(s.port, func(l netlink.Link) error {
-		req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
-		msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
-		msg.Index = int32(l.Attrs().Index)
-		req.AddData(msg)
-		port := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
-		for kind, on := range map[int]bool{
-			nl.IFLA_BRPORT_UNICAST_FLOOD: s.Unicast,
-			nl.IFLA_BRPORT_MCAST_FLOOD:   s.Multicast,
-			nl.IFLA_BRPORT_BCAST_FLOOD:   s.Broadcast,
-		} {
-			value := []byte{0}
-			if on {
-				value[0] = 1
-			}
-			port.AddRtAttr(kind, value)
+	bit := func(on bool) byte {
+		if on {
+			return 1
 		}
-		req.AddData(port)
-		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-		return err
+		return 0
+	}
+	return on.link(s.port, func(l netlink.Link) error {
+		return setBridgePort(l, map[int]byte{
+			nl.IFLA_BRPORT_UNICAST_FLOOD: bit(s.Unicast),
+			nl.IFLA_BRPORT_MCAST_FLOOD:   bit(s.Multicast),
+			nl.IFLA_BRPORT_BCAST_FLOOD:   bit(s.Broadcast),
+		})
 	})
 }
 
-// flood reads the flags of a bridge port.
-func flood(port netlink.Link) (Flood, error) {
+// portFlags reads the attributes of a bridge port; none: it has left the bridge
+// meanwhile.
+func portFlags(port netlink.Link) ([]syscall.NetlinkRouteAttr, error) {
 	messages, err := dump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 		req.AddData(nl.NewIfInfomsg(unix.AF_BRIDGE))
 		return req.Execute(unix.NETLINK_ROUTE, 0)
 	})
 	if err != nil {
-		return Flood{}, fmt.Errorf("list bridge ports: %w", err)
+		return nil, fmt.Errorf("list bridge ports: %w", err)
 	}
 	for _, m := range messages {
 		msg := nl.DeserializeIfInfomsg(m)
@@ -126,11 +118,11 @@ func flood(port netlink.Link) (Flood, error) {
 		}
 		flags, err := nl.ParseRouteAttr(attribute(m[msg.Len():], unix.IFLA_PROTINFO|unix.NLA_F_NESTED))
 		if err != nil {
-			return Flood{}, fmt.Errorf("flags of bridge port %s: %w", port.Attrs().Name, err)
+			return nil, fmt.Errorf("flags of bridge port %s: %w", port.Attrs().Name, err)
 		}
-		return floodOf(flags), nil
+		return flags, nil
 	}
-	return Flood{}, nil // it has left the bridge meanwhile
+	return nil, nil
 }
 
 func floodOf(flags []syscall.NetlinkRouteAttr) (f Flood) {

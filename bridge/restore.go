@@ -33,7 +33,7 @@ func restore(want Back, have Actual) []Change {
 		}
 	}
 	all = append(all, restorePort(f.Port, have)...)
-	all = append(all, restoreSysctls(want, have.Sysctls)...)
+	all = append(all, restoreSysctls(want, have)...)
 	if f.Bridge.Exists && have.Bridge.Exists {
 		for _, r := range f.Routes {
 			if !slices.Contains(have.Routes, r) {
@@ -143,12 +143,12 @@ func restoreState(name string, former FormerLink, have Link) []Change {
 	return []Change{change("link "+name+" state", "up", "down", setDown{name})}
 }
 
-func restoreSysctls(want Back, have map[string]string) []Change {
+func restoreSysctls(want Back, have Actual) []Change {
 	var all []Change
 	for _, path := range slices.Sorted(maps.Keys(want.Former.Sysctls)) {
 		was := want.Former.Sysctls[path]
-		is, exists := have[path]
-		if was == "" || !exists || is == was || path == sysctlForward && want.Docker {
+		is, exists := have.Sysctls[path]
+		if was == "" || !exists || is == was || want.Docker && (path == sysctlForward || path == sysctlForwardOf(have.Bridge.Name)) {
 			continue
 		}
 		s := setSysctl{path, was}

@@ -19,6 +19,7 @@ func before() Former {
 		Addrs:  prefixes("172.17.0.1/16"),
 		Sysctls: map[string]string{
 			sysctlForward:              "1",
+			sysctlForwardOf("docker0"): "1",
 			sysctlRedirects("all"):     "1",
 			sysctlRedirects("docker0"): "1",
 			sysctlNotify("docker0"):    "0",
@@ -70,7 +71,7 @@ ip link del dev docker0
 ` + sysctlsBack, nil},
 		{"docker0 was made by gremesh, and is needed", func(b *Back) {
 			b.Former.Bridge, b.Former.Addrs = FormerLink{}, nil
-			b.Former.Sysctls[sysctlForward] = "0"
+			b.Former.Sysctls[sysctlForward], b.Former.Sysctls[sysctlForwardOf("docker0")] = "0", "0"
 			b.Docker = true
 		}, func(*Actual) {}, ours + sysctlsBack,
 			[]string{"docker0, which gremesh made, stays with its address: dockerd uses it", "net.ipv4.ip_forward stays 1: dockerd needs it"}},
@@ -224,6 +225,7 @@ func TestASysctlThatIsLearntLaterIsAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	was.Sysctls[sysctlForward], was.Sysctls[sysctlRedirects("docker0")], was.Sysctls[sysctlNotify("docker0")] = "0", "", ""
+	was.Sysctls[sysctlForwardOf("docker0")] = ""
 	if d := cmp.Diff(was, *now, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
 		t.Error(d)
 	}

@@ -176,6 +176,10 @@ func (r Route) netlink(l netlink.Link) *netlink.Route {
 
 const sysctlForward = "net/ipv4/ip_forward"
 
+// sysctlForwardOf is a device's own switch, which counts for what comes in by it
+// (ip-sysctl.rst, forwarding). Writing ip_forward writes it for all devices.
+func sysctlForwardOf(link string) string { return "net/ipv4/conf/" + link + "/forwarding" }
+
 func sysctlNoIPv6(link string) string { return "net/ipv6/conf/" + link + "/disable_ipv6" }
 
 // sysctlNotify has a device tell its neighbours of another MAC address at once
@@ -187,7 +191,7 @@ func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/se
 
 // sysctlPaths are all that gremesh touches on a host with this bridge.
 func sysctlPaths(bridge string) []string {
-	return []string{sysctlForward, sysctlRedirects("all"), sysctlRedirects(bridge), sysctlNotify(bridge)}
+	return []string{sysctlForward, sysctlForwardOf(bridge), sysctlRedirects("all"), sysctlRedirects(bridge), sysctlNotify(bridge)}
 }
 
 // key is the variable as sysctl(8) writes it: with dots and slashes swapped.

@@ -237,7 +237,7 @@ func kernelAsPlanned() bridge.Actual {
 		Addrs:  []netip.Prefix{bip},
 		Routes: []bridge.Route{{Dst: netip.MustParsePrefix("172.17.0.0/16"), Link: "docker0", Protocol: bridge.RouteProtocol}},
 		Sysctls: map[string]string{
-			"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0", "net/ipv4/conf/docker0/send_redirects": "0",
+			"net/ipv4/ip_forward": "1", "net/ipv4/conf/docker0/forwarding": "1", "net/ipv4/conf/all/send_redirects": "0", "net/ipv4/conf/docker0/send_redirects": "0",
 			"net/ipv4/conf/docker0/arp_notify": "1",
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
@@ -186,9 +185,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unknown(err)
 	} else {
-		for _, c := range bridge.Diff(desired.Host, have) {
-			audit.Drift = append(audit.Drift, c.Drift)
-		}
+		audit.Drift = append(audit.Drift, hostDrift(desired.Host, have)...)
 	}
 	return audit
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -129,7 +128,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(bridge.Diff(want.Host, have))
+		r.Drift += len(hostDrift(want.Host, have))
 	}
 }
 

@@ -15,11 +15,21 @@ type Actual struct {
 	Static map[MAC]int
 	Learns string
 
+	// Restoring is other_config:flow-restore-wait of the table Open_vSwitch: while
+	// it is true ovs-vswitchd forwards nothing.
+	Restoring bool
+
 	// Down says why ovs-vswitchd does not act on the database; empty: it does,
 	// or it cannot be asked because its files are not beside ovs.db's socket. While it is down,
 	// BFD of every port is StateUnknown, and OfPort and Error are what it wrote
 	// last.
 	Down string
+
+	// Forwarding is what the database does not know of the configured bridge; nil:
+	// it is not known.
+	Forwarding *Forwarding
+
+	flows uint64 // the version of Forwarding
 
 	revision, table uint64 // the same: nothing has changed in between, in the database and in Static; 0: not observed
 }
@@ -27,7 +37,7 @@ type Actual struct {
 // Same tells, at no cost, that both were observed and nothing has changed from
 // one to the other. Otherwise they may be equal all the same.
 func (a Actual) Same(b Actual) bool {
-	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns && a.Down == b.Down
+	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns && a.Down == b.Down && a.flows == b.flows
 }
 
 // Bridge is one row of the Bridge table.
@@ -41,6 +51,9 @@ type Bridge struct {
 	MTU      int    // bytes; mtu_request of its own port; 0: none
 	OfPort   int    // of its own port; 0: ovs-vswitchd has not made the bridge
 	Error    string // of its own port
+
+	Settings []Setting // of the bridge and its own port that can stop packets
+	Mirrors  []Mirror  // that reserve its own port or one of ours, sorted
 
 	uuid, local string // rows of Bridge and of its own port's Interface
 }
@@ -60,6 +73,8 @@ type Port struct {
 	Error      string    // Interface error: why it could not
 	BFD        BFDStatus // Interface bfd_status
 	MinTx      string    // Interface bfd:min_tx, milliseconds; empty: the default of 100
+
+	Settings []Setting // that can stop packets
 
 	// Unreadable holds, by "column:key", values that are no address, number
 	// or subnet and so have no place in Tunnel: "options:key" = "flow".

@@ -52,6 +52,9 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	if err == nil {
 		numbers, err = c.pin(ctx, s, changes)
 	}
+	if err == nil {
+		err = c.steer(ctx, changes)
+	}
 	if err != nil {
 		c.Refresh()
 		return err

@@ -31,6 +31,7 @@ type Client struct {
 	writing sync.Mutex    // one Apply at a time
 	table   table
 	pulse   *pulse
+	flows   *flows
 	blurred blurred // guarded by table.mu
 
 	mu   sync.Mutex
@@ -62,6 +63,9 @@ func New(c Config) *Client {
 		down:    errors.New("the first attempt to connect has not ended yet"),
 	}
 	client.pulse = &pulse{db: c.DB, wake: client.wake, now: time.Now}
+	client.flows = &flows{db: c.DB, bridge: c.Bridge, wake: client.wake}
+	client.flows.renew()
+	client.pulse.beat = client.flows.poll
 	return client
 }
 
@@ -93,7 +97,7 @@ func (c *Client) Run(ctx context.Context) error {
 // connectOnce lives as long as one connection. Every connection has a libovsdb
 // client of its own, so that no row of an earlier one can be left in its cache.
 func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
-	s, err := dial(ctx, c.config.DB, notices{wake: c.wake, doubt: c.Refresh, hear: c.hear})
+	s, err := dial(ctx, c.config.DB, notices{wake: c.wake, doubt: func() { c.table.doubt.Store(true) }, bridge: c.flows.renew, hear: c.hear})
 	if err == nil {
 		c.config.Log.Info("connected to Open vSwitch", "db", c.config.DB)
 		c.publish(s, nil)

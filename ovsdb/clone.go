@@ -14,6 +14,7 @@ import (
 func (r *rootRow) CloneModel() model.Model {
 	c := *r
 	c.Bridges = slices.Clone(r.Bridges)
+	c.OtherConfig = maps.Clone(r.OtherConfig)
 	return &c
 }
 
@@ -24,7 +25,8 @@ func (r *rootRow) CloneModelInto(m model.Model) { *m.(*rootRow) = *r.CloneModel(
 func (r *bridgeRow) CloneModel() model.Model {
 	c := *r
 	c.FailMode = cloned(r.FailMode)
-	c.Ports = slices.Clone(r.Ports)
+	c.Ports, c.Controllers, c.Mirrors = slices.Clone(r.Ports), slices.Clone(r.Controllers), slices.Clone(r.Mirrors)
+	c.FloodVLANs = slices.Clone(r.FloodVLANs)
 	c.ExternalIDs = maps.Clone(r.ExternalIDs)
 	return &c
 }
@@ -35,8 +37,9 @@ func (r *bridgeRow) CloneModelInto(m model.Model) { *m.(*bridgeRow) = *r.CloneMo
 // CloneModel implements libovsdb's CloneableModel.
 func (r *portRow) CloneModel() model.Model {
 	c := *r
-	c.Interfaces = slices.Clone(r.Interfaces)
-	c.ExternalIDs = maps.Clone(r.ExternalIDs)
+	c.Interfaces, c.Trunks = slices.Clone(r.Interfaces), slices.Clone(r.Trunks)
+	c.ExternalIDs, c.OtherConfig = maps.Clone(r.ExternalIDs), maps.Clone(r.OtherConfig)
+	c.Tag, c.VLANMode, c.QoS, c.LACP = cloned(r.Tag), cloned(r.VLANMode), cloned(r.QoS), cloned(r.LACP)
 	return &c
 }
 
@@ -55,6 +58,16 @@ func (r *interfaceRow) CloneModel() model.Model {
 func (r *interfaceRow) CloneModelInto(m model.Model) {
 	*m.(*interfaceRow) = *r.CloneModel().(*interfaceRow)
 }
+
+// CloneModel implements libovsdb's CloneableModel.
+func (r *mirrorRow) CloneModel() model.Model {
+	c := *r
+	c.Output = cloned(r.Output)
+	return &c
+}
+
+// CloneModelInto implements libovsdb's CloneableModel.
+func (r *mirrorRow) CloneModelInto(m model.Model) { *m.(*mirrorRow) = *r.CloneModel().(*mirrorRow) }
 
 func cloned[T any](p *T) *T {
 	if p == nil {

@@ -48,6 +48,22 @@ func conflicts(want Switch, have Actual) []Conflict {
 				"unless the datapath is netdev, and what ovs-vswitchd.log says"})
 	}
 
+	if have.Restoring {
+		found = append(found, Conflict{"Open_vSwitch", "other_config:flow-restore-wait is true: ovs-vswitchd forwards nothing until it is removed",
+			ovsVsctl("remove", "open_vswitch", ".", "other_config", "flow-restore-wait")})
+	}
+	if b := have.Bridge; b.Exists {
+		if !b.Ours {
+			for _, s := range b.Settings {
+				found = append(found, s.conflict())
+			}
+		}
+		for _, m := range b.Mirrors {
+			found = append(found, m.conflict(b.Name))
+		}
+		found = append(found, forwardingConflicts(have)...)
+	}
+
 	ports := matched(want, have)
 	for _, t := range want.Tunnels {
 		p := ports[t.Name]

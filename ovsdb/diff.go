@@ -18,6 +18,7 @@ type Change struct {
 	ops   []ovsdb.Operation
 	refs  []reference // come after all ops
 	entry *entry      // in the forwarding table, which is not in the database; nil: none
+	steer *steer      // of flows and flags, which are not in the database either; nil: none
 	port  *lone       // that comes or goes, with nothing else; nil: none
 }
 
@@ -80,6 +81,7 @@ func diff(want Switch, have Actual) []Change {
 	}
 	changes = append(changes, mends...)
 	changes = append(changes, diffFDB(want, have, names, ports, made)...)
+	changes = append(changes, diffForwarding(want, have)...)
 
 	foreign := make(map[string]bool) // bridges with ports of others
 	for _, p := range have.Ports {
@@ -154,6 +156,7 @@ func mendBridge(want Switch, b Bridge) []Change {
 		}
 		changes = mend("bridge", tableBridge, b.Name, b.uuid,
 			bridgeColumns(datapath, standalone, want.Mesh), bridgeColumns(b.Datapath, b.FailMode, b.Mesh))
+		changes = append(changes, resets(b.Settings)...)
 	}
 	if want.MTU != 0 {
 		changes = append(changes, mend("interface", tableInterface, b.Name, b.local,
@@ -212,13 +215,13 @@ func oldBridge(b Bridge) Change {
 }
 
 func mendPort(mesh string, t Tunnel, p Port) []Change {
-	return append(
+	return append(append(
 		mend("port", tablePort, p.Name, p.uuid,
 			portColumns(mesh, true, p.Name != t.Name, t.Peer),
 			p.unread(portColumns(p.Mesh, p.Protected, p.Adopted, p.Peer))),
 		mend("interface", tableInterface, p.Name, p.iface,
 			interfaceColumns(t),
-			p.unread(interfaceColumns(p.Tunnel)))...)
+			p.unread(interfaceColumns(p.Tunnel)))...), resets(p.Settings)...)
 }
 
 // unread fills in the values that Tunnel could not hold.

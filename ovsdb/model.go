@@ -6,7 +6,7 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// The four tables of the Open_vSwitch database and the columns of them that
+// The tables of the Open_vSwitch database and the columns of them that
 // this package reads (ovs-vswitchd.conf.db(5)). Each column here is asked of
 // the server at connect time and an older server that lacks one refuses the
 // connection, so there is none that is not needed. The statistics column is
@@ -16,6 +16,8 @@ type rootRow struct {
 	UUID    string   `ovsdb:"_uuid"`
 	Bridges []string `ovsdb:"bridges"`
 	CurCfg  int      `ovsdb:"cur_cfg"`
+
+	OtherConfig map[string]string `ovsdb:"other_config"`
 }
 
 type bridgeRow struct {
@@ -25,6 +27,18 @@ type bridgeRow struct {
 	FailMode     *string           `ovsdb:"fail_mode"`
 	Ports        []string          `ovsdb:"ports"`
 	ExternalIDs  map[string]string `ovsdb:"external_ids"`
+	Controllers  []string          `ovsdb:"controller"`
+	Mirrors      []string          `ovsdb:"mirrors"`
+	STP          bool              `ovsdb:"stp_enable"`
+	RSTP         bool              `ovsdb:"rstp_enable"`
+	Snooping     bool              `ovsdb:"mcast_snooping_enable"`
+	FloodVLANs   []int             `ovsdb:"flood_vlans"`
+}
+
+type mirrorRow struct {
+	UUID   string  `ovsdb:"_uuid"`
+	Name   string  `ovsdb:"name"`
+	Output *string `ovsdb:"output_port"`
 }
 
 type portRow struct {
@@ -33,6 +47,12 @@ type portRow struct {
 	Interfaces  []string          `ovsdb:"interfaces"`
 	Protected   bool              `ovsdb:"protected"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	Tag         *int              `ovsdb:"tag"`
+	Trunks      []int             `ovsdb:"trunks"`
+	VLANMode    *string           `ovsdb:"vlan_mode"`
+	QoS         *string           `ovsdb:"qos"`
+	LACP        *string           `ovsdb:"lacp"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
 }
 
 type interfaceRow struct {
@@ -45,6 +65,7 @@ type interfaceRow struct {
 	BFDStatus  map[string]string `ovsdb:"bfd_status"`
 	OfPort     *int              `ovsdb:"ofport"`
 	Error      *string           `ovsdb:"error"`
+	Policing   int               `ovsdb:"ingress_policing_rate"`
 }
 
 // Table names of the Open_vSwitch schema.
@@ -54,6 +75,7 @@ const (
 	tableBridge    = "Bridge"
 	tablePort      = "Port"
 	tableInterface = "Interface"
+	tableMirror    = "Mirror"
 )
 
 func tables() map[string]model.Model {
@@ -62,6 +84,7 @@ func tables() map[string]model.Model {
 		tableBridge:    &bridgeRow{},
 		tablePort:      &portRow{},
 		tableInterface: &interfaceRow{},
+		tableMirror:    &mirrorRow{},
 		tableMarker:    &markerRow{},
 	}
 }

@@ -47,7 +47,7 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 // rows are those of a session's cache by UUID. They are shared with the
 // cache, which never changes a row but replaces it: read only.
 type rows struct {
-	roots, bridges, ports, interfaces map[string]model.Model
+	roots, bridges, ports, interfaces, mirrors map[string]model.Model
 }
 
 // roots is the Open_vSwitch table: one row, or none in an empty database.
@@ -61,7 +61,7 @@ func (s *session) roots() (map[string]model.Model, error) {
 
 func rowsOf(tables *cache.TableCache) rows {
 	of := func(table string) map[string]model.Model { return tables.Table(table).RowsShallow() }
-	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface)}
+	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface), of(tableMirror)}
 }
 
 // actual joins the rows. They are not whole when an update came in while they
@@ -71,8 +71,10 @@ func (r rows) actual(name string) (have Actual, whole bool) {
 	have.Bridge.Name = name
 	var bridges, ports, interfaces int
 	for uuid, m := range r.roots {
+		root := m.(*rootRow)
 		have.Database = uuid
-		bridges += len(m.(*rootRow).Bridges)
+		have.Restoring = root.OtherConfig["flow-restore-wait"] == "true"
+		bridges += len(root.Bridges)
 	}
 	for _, m := range r.bridges {
 		row := m.(*bridgeRow)
@@ -96,6 +98,7 @@ func (r rows) actual(name string) (have Actual, whole bool) {
 				}
 				if iface.Name == row.Name {
 					bridge.join(iface)
+					bridge.Settings = append(bridge.Settings, p.Settings...)
 				}
 			}
 			slices.Sort(p.Interfaces)
@@ -103,6 +106,20 @@ func (r rows) actual(name string) (have Actual, whole bool) {
 		}
 		switch {
 		case bridge.Name == name:
+			for _, uuid := range row.Mirrors {
+				m, ok := r.mirrors[uuid].(*mirrorRow)
+				if !ok {
+					return have, false
+				}
+				out, ok := r.ports[deref(m.Output)].(*portRow)
+				if !ok {
+					continue
+				}
+				if _, ours := out.ExternalIDs[mark]; ours || out.Name == row.Name {
+					bridge.Mirrors = append(bridge.Mirrors, Mirror{m.Name, out.Name, m.UUID})
+				}
+			}
+			slices.SortFunc(bridge.Mirrors, func(a, b Mirror) int { return cmp.Compare(a.uuid, b.uuid) })
 			have.Bridge = bridge
 		case bridge.Ours:
 			have.Stale = append(have.Stale, bridge)
@@ -116,6 +133,7 @@ func (r rows) actual(name string) (have Actual, whole bool) {
 func bridgeOf(row *bridgeRow) Bridge {
 	b := Bridge{Name: row.Name, Exists: true, Datapath: row.DatapathType, FailMode: deref(row.FailMode), uuid: row.UUID}
 	b.Mesh, b.Ours = row.ExternalIDs[mark]
+	b.Settings = blockingBridge(row)
 	return b
 }
 
@@ -124,7 +142,7 @@ func (b *Bridge) join(row *interfaceRow) {
 }
 
 func portOf(bridge string, row *portRow) Port {
-	p := Port{Bridge: bridge, Protected: row.Protected, uuid: row.UUID}
+	p := Port{Bridge: bridge, Protected: row.Protected, Settings: blockingPort(row), uuid: row.UUID}
 	p.Name = row.Name
 	p.Mesh, p.Ours = row.ExternalIDs[mark]
 	p.Ours = p.Ours && !p.local()
@@ -137,6 +155,7 @@ func portOf(bridge string, row *portRow) Port {
 }
 
 func (p *Port) join(row *interfaceRow) {
+	p.Settings = append(p.Settings, blockingInterface(row)...)
 	p.iface, p.OfPort, p.Error = row.UUID, deref(row.OfPort), deref(row.Error)
 	p.Remote = read(p, "options:remote_ip", row.Options["remote_ip"], netip.ParseAddr)
 	p.Type = typeOf(row.Type, p.Remote)

@@ -37,6 +37,7 @@ type pulse struct {
 	db   string
 	wake func() // called when the answer has changed
 	now  func() time.Time
+	beat func(context.Context) // called after every answer
 
 	mu       sync.Mutex // held while ovs-vswitchd is asked
 	looked   bool
@@ -158,7 +159,9 @@ func (p *pulse) run(ctx context.Context) {
 			continue
 		}
 		for rest(ctx, ended, pulseEvery) {
-			p.look(ctx)
+			if p.look(ctx) == "" {
+				p.beat(ctx)
+			}
 		}
 		_ = conn.Close()
 		<-ended

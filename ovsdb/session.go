@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +37,10 @@ var errLost = errors.New("ovsdb-server closed the connection")
 // notices are what a session calls in libovsdb's only event goroutine; they must
 // not block.
 type notices struct {
-	wake  func() // when a row changes
-	doubt func() // before that, unless nothing but a BFD session did
-	hear  func() // when a row becomes that of an interface to be hurried
+	wake   func() // when a row changes
+	doubt  func() // before that, unless nothing but a BFD session did
+	bridge func() // before wake, when a bridge other than its ports has changed
+	hear   func() // when a row becomes that of an interface to be hurried
 }
 
 // dial connects and fills the cache. It takes no longer than dialTimeout,
@@ -96,9 +98,16 @@ func (s *session) event(is, was model.Model, tell notices) {
 		case s.settled <- struct{}{}:
 		default:
 		}
+		if old, known := was.(*rootRow); is != nil && (!known || !maps.Equal(old.OtherConfig, row.OtherConfig)) {
+			s.last.event(is, was)
+			tell.wake()
+		}
 	default:
 		if !s.expected(is, was) && (is == nil || was == nil || unsettled(was, is)) {
 			tell.doubt()
+		}
+		if row, ok := is.(*bridgeRow); ok && !s.expected(row, was) {
+			tell.bridge()
 		}
 		s.last.event(is, was)
 		if row, is := is.(*interfaceRow); is && row.shakes() {

@@ -122,8 +122,11 @@ func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
 func (p *Port) settled(want Switch, have Actual, t *Tunnel) bool {
 	is := p.Tunnel
 	is.MAC = t.MAC // of no column
-	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted ||
+	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted || len(p.Settings) > 0 ||
 		p.Unreadable != nil || len(p.Interfaces) != 1 || p.Interfaces[0] != p.Name || p.Error != "" || p.OfPort <= 0 {
+		return false
+	}
+	if f := have.Forwarding; f != nil && f.Flags[p.Name] != 0 {
 		return false
 	}
 	if t.MAC == (MAC{}) || have.Static == nil {

@@ -62,12 +62,15 @@ func (s *snapshot) event(is, was model.Model) {
 		s.bridges = true
 		old, known := was.(*bridgeRow)
 		s.other = s.other || is == nil || !known || !sameBridge(r, old)
+	case *mirrorRow, *rootRow:
+		s.other = true
 	}
 }
 
 func sameBridge(a, b *bridgeRow) bool {
 	return a.Name == b.Name && a.DatapathType == b.DatapathType && deref(a.FailMode) == deref(b.FailMode) &&
-		maps.Equal(a.ExternalIDs, b.ExternalIDs)
+		maps.Equal(a.ExternalIDs, b.ExternalIDs) && a.STP == b.STP && a.RSTP == b.RSTP && a.Snooping == b.Snooping &&
+		slices.Equal(a.Controllers, b.Controllers) && slices.Equal(a.Mirrors, b.Mirrors) && slices.Equal(a.FloodVLANs, b.FloodVLANs)
 }
 
 // observe is what the cache holds for a bridge; what is the same as the last time

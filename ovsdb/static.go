@@ -32,6 +32,7 @@ var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add);
 func (c *Client) Refresh() {
 	c.table.doubt.Store(true)
 	c.pulse.renew()
+	c.flows.renew()
 }
 
 // Reconsider has ovs-vswitchd work out all flows of its datapaths anew, each with
@@ -64,6 +65,7 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 		have.Ports = c.blurred.of(have)
 		return
 	}
+	have.Forwarding, have.flows = c.flows.state(ctx)
 	err := t.read(ctx, c.config.DB, have.Bridge)
 	if err != nil {
 		have.Learns = err.Error()
