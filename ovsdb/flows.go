@@ -37,7 +37,7 @@ const (
 	// notice of a change. Where it takes long, it is done less often.
 	flowsEvery  = 2 * time.Second
 	flagsEvery  = 10 * time.Second
-	flowsShare  = 500 // the time between two reads is at least so many times that of one
+	flowsShare  = 50 // the time between two reads is at least so many times that of one
 	localFlags  = blockingFlags &^ portDown
 	normalFlow  = "priority=0,actions=NORMAL"
 	hiddenAbove = 65535 // Open vSwitch's own flows have a higher priority

@@ -17,7 +17,7 @@ func TestDeletedFlowsOfABridgeOfOursAreRestored(t *testing.T) {
 	eventually(t, 10*time.Second, "flows are read", func() bool { return observe(t, c).Forwarding != nil })
 	o.vsctl("ovs-ofctl del-flows br0")
 	// Nothing but the agent's own look can tell.
-	eventually(t, 10*time.Second, "the missing flow is seen", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
+	eventually(t, 20*time.Second, "the missing flow is seen", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
 	changes := ovsdb.Diff(want, observe(t, c))
 	if len(changes) != 1 || changes[0].Object != "flow of bridge br0" {
 		t.Fatalf("changes are %v", changes)
