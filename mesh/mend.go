@@ -64,7 +64,7 @@ func (l *Loop) record(d drift.Drift, began time.Time, cause string) {
 func (l *Loop) logged(d drift.Drift, began time.Time, cause string) history.Change {
 	took := time.Since(began)
 	l.changes.Add(1)
-	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "cause", cause, "took", took)
+	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "cause", cause, "took", took.Round(time.Microsecond).String())
 	return history.Change{
 		Time: time.Now().UTC().Round(0), Object: d.Object, Was: d.Is, Is: d.Should, Cause: cause, Seconds: took.Seconds(),
 	}

@@ -70,12 +70,12 @@ func (l *Loop) Retry(ctx context.Context, host string) (kind string, err error) 
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
 	first := l.cfg.Tunnel.Type
-	if len(l.cfg.Tunnel.Fallback) == 0 {
-		return "", fmt.Errorf("no pair can have moved from %s to another type: tunnel.fallback is empty", first)
-	}
 	peer, err := l.pairOf(host)
 	if err != nil {
 		return "", err
+	}
+	if len(l.cfg.Tunnel.Fallback) == 0 {
+		return "", fmt.Errorf("no pair can have moved from %s to another type: tunnel.fallback is empty", first)
 	}
 	if kind, up := l.inUse(peer.ID); kind == first && up {
 		return kind, nil

@@ -13,8 +13,9 @@ import (
 func newAgentCommand(file *configFile) *cobra.Command {
 	var profile bool
 	cmd := &cobra.Command{
-		Use:   "agent",
-		Short: "Run this host in the foreground",
+		Use:        "agent",
+		SuggestFor: []string{"run", "start", "join", "init", "daemon"},
+		Short:      "Run this host in the foreground",
 		Long: `Run this host: join the mesh, take a subnet, and keep Open vSwitch, docker0 and
 daemon.json as they should be until stopped.
 
@@ -48,10 +49,17 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 		},
 	}
 	flags := cmd.Flags()
+	flags.BoolVar(&profile, "pprof", false, "answer /debug/pprof/ at the control socket, to root")
+	meshFlags(cmd)
+	return cmd
+}
+
+// meshFlags adds the flags for the keys that a host needs before it knows a mesh.
+func meshFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
 	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
 	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")
-	flags.BoolVar(&profile, "pprof", false, "answer /debug/pprof/ at the control socket, to root")
 	flags.String("name", "", "`NAME` of this host in the mesh; default the host name (node.name)")
 	flags.String("advertise", "", "underlay `ADDRESS`, network or interface of this host (node.advertise)")
 	for flag, key := range map[string]string{
@@ -64,7 +72,6 @@ Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wron
 		// The flag exists: it was made above.
 		_ = flags.SetAnnotation(flag, keyAnnotation, []string{key})
 	}
-	return cmd
 }
 
 // oneProcessor has the agent run on one processor at a time, unless GOMAXPROCS in

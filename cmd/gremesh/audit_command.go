@@ -10,8 +10,9 @@ import (
 
 func newAuditCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Compare what should be on this host, or in the whole mesh, with what is",
+		Use:        "audit",
+		SuggestFor: []string{"check", "doctor", "verify"},
+		Short:      "Compare what should be on this host, or in the whole mesh, with what is",
 		Long: `Ask the running agent to compare the switch, docker0, routes, sysctls and
 daemon.json of this host with what they should be. Each difference is a line:
 what is, and what should be. Nothing is changed. Tunnel types that do not get

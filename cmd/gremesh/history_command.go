@@ -16,8 +16,9 @@ func newHistoryCommand(file *configFile) *cobra.Command {
 	var number int
 	var since time.Duration
 	cmd := &cobra.Command{
-		Use:   "history",
-		Short: "Show what changed on this host, when and why",
+		Use:        "history",
+		SuggestFor: []string{"events", "log"},
+		Short:      "Show what changed on this host, when and why",
 		Long: `Show the last changes that gremesh made on this host and the events that it
 noticed, the newest last. A change shows the former and the new state, and the
 cause if it is known. Events are: a peer joined, failed, left or returned; a

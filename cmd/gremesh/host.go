@@ -186,7 +186,9 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 			select {
 			case <-a.left: // what became of the tunnels has been said
 			default:
-				h.log.Info("stopped; tunnels and routes stay as they are")
+				if err == nil {
+					h.log.Info("stopped; tunnels and routes stay as they are")
+				}
 			}
 			return err
 		}

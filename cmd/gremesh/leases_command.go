@@ -63,7 +63,8 @@ func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 	return t.Render() + "\n"
 }
 
-// ago is a time as people say it, to the one unit that matters.
+// ago writes how long ago a time was: seconds exactly, and beyond a minute in
+// the largest unit that fits.
 func ago(now, then time.Time) string {
 	d := now.Sub(then)
 	for _, unit := range []struct {
@@ -74,5 +75,5 @@ func ago(now, then time.Time) string {
 			return fmt.Sprintf("%d %s%s ago", n, unit.name, strings.Repeat("s", cmp.Compare(n, 1)))
 		}
 	}
-	return "seconds ago"
+	return fmt.Sprintf("%d s ago", max(0, int(d/time.Second)))
 }

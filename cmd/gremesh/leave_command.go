@@ -9,8 +9,9 @@ import (
 func newLeaveCommand(file *configFile) *cobra.Command {
 	var release bool
 	cmd := &cobra.Command{
-		Use:   "leave",
-		Short: "Take this host out of the mesh for good",
+		Use:        "leave",
+		SuggestFor: []string{"down", "stop"},
+		Short:      "Take this host out of the mesh for good",
 		Long: `Tell the running agent to say goodbye to the mesh and to take its tunnels away.
 The peers take theirs to this host away at once. Containers here keep running,
 and can no longer reach those of other hosts.

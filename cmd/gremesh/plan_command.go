@@ -40,6 +40,9 @@ wrong.`,
   # do it by hand
   gremesh plan | sh
 
+  # before the first start, with the flags that the agent will get
+  gremesh plan --join 192.168.248.139
+
   # before the first start, with the other hosts as they will be
   gremesh plan --assume-peers peers.yaml`,
 		Args: cobra.NoArgs,
@@ -47,6 +50,7 @@ wrong.`,
 	cmd.Flags().StringVar(&peers, "assume-peers", "", "a list of hosts, as YAML or JSON, for a mesh that does not exist yet: `FILE` like examples/peers.yaml")
 	// The flag exists: it was made above.
 	_ = cmd.MarkFlagFilename("assume-peers", "yaml", "yml", "json")
+	meshFlags(cmd)
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := file.client(cmd)

@@ -28,7 +28,7 @@ tried; 2 the command line or the configuration is wrong.`,
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "trying …") // for whoever waits
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "trying the tunnel to %s …\n", args[0])
 			kind, err := c.retry(cmd.Context(), args[0])
 			if err != nil {
 				return err

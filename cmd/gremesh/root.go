@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"os"
 
 	"github.com/spf13/cobra"
@@ -72,7 +75,33 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 			}
 		}
 	}
+	root.Version = buildVersion()
+	root.SetVersionTemplate("gremesh {{.Version}}\n")
+	refuseUnknownTopics(root)
 	return root, func() bool { return running }
+}
+
+// refuseUnknownTopics makes `help` and `completion` fail on an argument that they
+// do not know. By default they print the usage and succeed.
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Run, cmd.PersistentPreRun = nil, func(*cobra.Command, []string) {}
+			cmd.RunE = func(_ *cobra.Command, args []string) error {
+				topic, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return exitErr{exitUsage, fmt.Errorf("no help on %q: run `gremesh help` for the list of commands", strings.Join(args, " "))}
+				}
+				topic.InitDefaultHelpFlag()
+				return topic.Help()
+			}
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // it now checks its arguments
+		}
+	}
 }
 
 // configVariable is the environment variable that names the configuration file.

@@ -6,8 +6,9 @@ import (
 
 func newStatusCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show this host, its peers and their tunnels",
+		Use:        "status",
+		SuggestFor: []string{"members", "peers", "hosts", "info"},
+		Short:      "Show this host, its peers and their tunnels",
 		Long: `Ask the running agent for this host, its peers, the tunnel to each of them, and
 what is wrong.
 

@@ -17,8 +17,9 @@ import (
 
 func newUninstallCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "uninstall",
-		Short: "Take gremesh off this host, and put back what was there before",
+		Use:        "uninstall",
+		SuggestFor: []string{"purge", "remove"},
+		Short:      "Take gremesh off this host, and put back what was there before",
 		Long: `Say goodbye to the mesh, give up the subnet, and take away all that gremesh made
 on this host and nothing else: tunnels, br0, routes, the state. What it changed
 is made as it was before gremesh's first start: docker0's address, MAC and MTU,

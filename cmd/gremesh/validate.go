@@ -100,7 +100,11 @@ func validateMesh(c *Config, r *report) {
 		r.add("mesh.port", "must be 1 to 65535")
 	}
 	for i, seed := range c.Mesh.Join {
-		hostPort, err := parseSeed(seed, c.Mesh.Port)
+		port := c.Mesh.Port
+		if !r.ok("mesh.port") {
+			port = 1 // the port is reported once, at its own key
+		}
+		hostPort, err := parseSeed(seed, port)
 		if err != nil {
 			r.add("mesh.join", "%q %w", seed, err)
 			continue
