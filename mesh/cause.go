@@ -45,9 +45,10 @@ type (
 		want docker.Settings
 	}
 	hostScene struct {
-		at   time.Time
-		want bridge.Host
-		have bridge.Actual
+		at    time.Time
+		want  bridge.Host
+		have  bridge.Actual
+		peers []Host // sorted by ID
 	}
 	natScene struct {
 		at   time.Time
@@ -96,7 +97,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	case strings.HasPrefix(d.Object, "fdb ") && started(vswitchd):
 		return vswitchd + " was restarted"
 	case wanted && !had && d.Is == "":
-		return "nothing is in its way any more"
+		return "a conflicting port was removed"
 	}
 	return unknownCause
 }

@@ -81,9 +81,9 @@ func (now hostScene) peerCause(last hostScene, object string) string {
 	was, known := peerBehind(last.want.Peers, object)
 	switch {
 	case wanted && !known:
-		return fmt.Sprintf("the host with %s has come", is.Bip.Masked())
+		return now.holderCause(last, now.peers, is.Bip.Masked())
 	case known && !wanted:
-		return fmt.Sprintf("the host with %s has gone", was.Bip.Masked())
+		return now.holderCause(last, last.peers, was.Bip.Masked())
 	case is.Via.IsValid() && !was.Via.IsValid():
 		return fmt.Sprintf("the host with %s needs no tunnel: it is in this host's underlay subnet, and both take direct packets", is.Bip.Masked())
 	case was.Via.IsValid() && !is.Via.IsValid():
@@ -92,6 +92,15 @@ func (now hostScene) peerCause(last hostScene, object string) string {
 		return fmt.Sprintf("the host with %s has moved from %s to %s", is.Bip.Masked(), was.Via, is.Via)
 	}
 	return ""
+}
+
+// holderCause names what has become of the peer that holds a subnet in a list.
+func (now hostScene) holderCause(last hostScene, peers []Host, subnet netip.Prefix) string {
+	i := slices.IndexFunc(peers, func(h Host) bool { return h.Subnet == subnet })
+	if i < 0 {
+		return fmt.Sprintf("the host with %s has changed", subnet)
+	}
+	return viewCause(View{Peers: last.peers}, View{Peers: now.peers}, peers[i].ID.String(), "")
 }
 
 // peerBehind is the peer, of those that are sorted, that a route, neighbour or FDB

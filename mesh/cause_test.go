@@ -190,7 +190,7 @@ func TestCauses(t *testing.T) {
 				w.view.Self.Subnet = addr("172.17.77.0/24")
 				w.docker.Running = false
 			}, nil,
-			map[string]string{"lease": "it was free", "*": "this host has another subnet"},
+			map[string]string{"lease": "a majority of the hosts granted it", "*": "this host has another subnet"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

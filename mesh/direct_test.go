@@ -92,18 +92,26 @@ func TestTheKeyAloneRestartsNothing(t *testing.T) {
 func TestCausesOfWaysToPeers(t *testing.T) {
 	bip, via := netip.MustParsePrefix("172.17.43.1/24"), netip.MustParseAddr("192.168.248.140")
 	tunnel, direct := []bridge.Peer{{Bip: bip}}, []bridge.Peer{{Bip: bip, Via: via, Link: "eth0"}}
+	h2 := testHost(2) // has 172.17.43.0/24
+	moved, left := h2, h2
+	moved.Subnet, left.Liveness = netip.MustParsePrefix("172.17.99.0/24"), Left
 	for _, tt := range []struct {
 		was, is []bridge.Peer
 		why     string
+		before  []Host // as gossip knew them
+		now     []Host
 	}{
-		{nil, tunnel, "has come"},
-		{tunnel, nil, "has gone"},
-		{tunnel, direct, "needs no tunnel"},
-		{direct, tunnel, "needs a tunnel"},
-		{direct, []bridge.Peer{{Bip: bip, Via: via.Next(), Link: "eth0"}}, "has moved from 192.168.248.140 to 192.168.248.141"},
-		{direct, direct, ""},
+		{nil, tunnel, "h2 joined", nil, []Host{h2}},
+		{nil, tunnel, "h2 has another subnet", []Host{moved}, []Host{h2}},
+		{tunnel, nil, "h2 has another subnet", []Host{h2}, []Host{moved}},
+		{tunnel, nil, "h2 left", []Host{h2}, []Host{left}},
+		{tunnel, nil, "h2 is gone", []Host{h2}, nil},
+		{tunnel, direct, "needs no tunnel", nil, nil},
+		{direct, tunnel, "needs a tunnel", nil, nil},
+		{direct, []bridge.Peer{{Bip: bip, Via: via.Next(), Link: "eth0"}}, "has moved from 192.168.248.140 to 192.168.248.141", nil, nil},
+		{direct, direct, "", nil, nil},
 	} {
-		now, last := hostScene{want: bridge.Host{Peers: tt.is}}, hostScene{want: bridge.Host{Peers: tt.was}}
+		now, last := hostScene{want: bridge.Host{Peers: tt.is}, peers: tt.now}, hostScene{want: bridge.Host{Peers: tt.was}, peers: tt.before}
 		if why := now.peerCause(last, "route 172.17.43.0/24"); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 			t.Errorf("%v -> %v: %q, want %q", tt.was, tt.is, why, tt.why)
 		}

@@ -24,7 +24,7 @@ func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error 
 	if err != nil || !have.Bridge.Exists || slices.Contains(have.Addrs, want.Bip) {
 		return err
 	}
-	now := hostScene{time.Now(), want, have}
+	now := hostScene{time.Now(), want, have, l.knownPeers()}
 	changes, _ := due(l, mends, bridge.Diff(bridge.Host{}, have), func(c bridge.Change) drift.Drift { return c.Drift })
 	if len(changes) == 0 {
 		return nil

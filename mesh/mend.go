@@ -79,7 +79,10 @@ func (l *Loop) recordLease(view View) {
 	}
 	l.subnet = is
 	change := drift.Drift{Object: "lease"}
-	cause := "it was free"
+	cause := "a majority of the hosts granted it"
+	if len(view.Peers) == 0 {
+		cause = "no other host is known"
+	}
 	if was.IsValid() {
 		change.Is = was.String()
 	}

@@ -170,7 +170,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		want = bridge.Host{}
 	}
-	now := hostScene{time.Now(), want, have}
+	now := hostScene{time.Now(), want, have, l.knownPeers()}
 	left := now
 	changes, whole := due(l, mends, bridge.Diff(want, have), func(c bridge.Change) drift.Drift { return c.Drift })
 	if len(changes) > 0 {

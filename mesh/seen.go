@@ -82,6 +82,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 	return p.desired, p.problems
 }
 
+// knownPeers returns the peers that the last plan was made for.
+func (l *Loop) knownPeers() []Host {
+	if l.seen.plan == nil { // after a failure
+		return l.cfg.Membership.View().Peers
+	}
+	return l.seen.plan.view.Peers
+}
+
 // sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
 // have does not matter to it.
 func sameMesh(a, b View) bool {
