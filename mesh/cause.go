@@ -157,6 +157,8 @@ func viewCause(last, now View, id, first string) string {
 		return is.Name + " has another subnet"
 	case is.Underlay != was.Underlay:
 		return fmt.Sprintf("%s moved to %s", is.Name, is.Underlay)
+	case !slices.Equal(last.Settings, now.Settings):
+		return fmt.Sprintf("the mesh settings were changed (version %d)", now.SettingsVersion)
 	case is.Tunnel != was.Tunnel && is.Tunnel == first && was.Tunnel != "":
 		return fmt.Sprintf("%s is tried again with %s", is.Tunnel, is.Name)
 	case is.Tunnel != was.Tunnel && was.Tunnel != "":

@@ -18,15 +18,18 @@ import (
 //	POST /v1/forget?host=HOST     nothing
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
 //	POST /v1/retry?host=HOST      {"type": "gre"}, when the tunnel is up with it
+//	GET  /v1/config               MeshSettings
+//	POST /v1/config               MeshSettings after the change; the body is [{"key": "...", "value": "..."}]
 //	GET  /v1/adopt                Adoption, as it would be
 //	POST /v1/adopt                Adoption, done
 //
 // An error is a status of 400 or more with {"error": "..."}.
 type Control struct {
-	Loop   *Loop
-	Leases Leases
-	Survey Surveyor
-	Leave  func(ctx context.Context, release bool) error
+	Loop     *Loop
+	Leases   Leases
+	Survey   Surveyor
+	Settings SettingsEditor
+	Leave    func(ctx context.Context, release bool) error
 }
 
 // Handler returns the API.
@@ -58,6 +61,8 @@ func (c Control) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/forget", c.postForget)
 	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
 	mux.HandleFunc("POST /v1/retry", c.postRetry)
+	mux.HandleFunc("GET /v1/config", c.getSettings)
+	mux.HandleFunc("POST /v1/config", c.postSettings)
 	mux.HandleFunc("GET /v1/adopt", c.getAdopt)
 	mux.HandleFunc("POST /v1/adopt", c.postAdopt)
 	return mux

@@ -17,6 +17,6 @@ func (l *Loop) cutOff(ctx context.Context, now time.Time, view View, have ovsdb.
 		return nil
 	}
 	want := ovsdb.Switch{Bridge: l.cfg.Config.Switch, Datapath: l.cfg.Datapath, MTU: have.Bridge.MTU, Mesh: view.Mesh}
-	_, _, err := l.mendSwitch(ctx, switchScene{now, view, want, have, l.cfg.Tunnel.Type}, ovsdb.Diff(want, have), mends)
+	_, _, err := l.mendSwitch(ctx, switchScene{now, view, want, have, l.cfg.in(view).Tunnel.Type}, ovsdb.Diff(want, have), mends)
 	return err
 }

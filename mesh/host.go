@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // Liveness is what gossip says of a host.
@@ -61,6 +62,10 @@ type View struct {
 	Lost     bool   // another host has this one's subnet: it must renumber to take part again
 	Peers    []Host // all others ever heard of, sorted by ID
 	Problems []Problem
+	// Settings are those of the mesh, with the values that this host pins. None
+	// means that they are not known: those of Config count then.
+	Settings        settings.Values
+	SettingsVersion uint64 // of the record; 0: the mesh is older than the record, or it is not known
 }
 
 // SortPeers brings the peers into the order that View promises.

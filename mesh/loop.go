@@ -115,7 +115,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
 		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
-		fallbacks: newFallbacks(cfg.Tunnel), patience: time.Now().Add(measuredBy),
+		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})

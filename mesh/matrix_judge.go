@@ -157,7 +157,7 @@ func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[stri
 	// Said once of the two directions.
 	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
 		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
-			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "make tunnel.type and tunnel.key the same on all hosts; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
+			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "run `gremesh config show` on both hosts: a value that one of them pins must go; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
 	}
 	if reverse.Configured && t.Type == reverse.Type && from.Type != "" && t.Type != from.Type && from.at < to.at {
 		protocol, name := protocolOf(from.Type)

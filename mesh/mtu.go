@@ -15,6 +15,7 @@ const leastPath = 576
 // or else one that says that a path of its own is; empty: nobody. One MTU fits
 // all peers, as a container has only one.
 func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
+	c = c.in(view)
 	least := 0
 	take := func(path int, name string) {
 		if path >= leastPath && (least == 0 || path < least) {

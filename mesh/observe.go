@@ -98,6 +98,11 @@ func (l *Loop) Status(ctx context.Context) Status {
 		}
 		status.Peers = append(status.Peers, l.peerStatus(self, peer, last, traffic))
 	}
+	if len(view.Settings) > 0 {
+		tunnel := l.cfg.in(view).Tunnel
+		status.Mesh.Tunnel = TunnelKind{Type: tunnel.Type, Fallback: tunnel.Fallback, Keyed: tunnel.Key != 0}
+		status.Mesh.SettingsVersion = view.SettingsVersion
+	}
 	status.Mesh.Tunnels = status.Mesh.Hosts * (status.Mesh.Hosts - 1)
 	return status
 }

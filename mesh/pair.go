@@ -18,6 +18,10 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (ag
 		ports, silent = l.ours(ovs), l.seen.silent
 	}
 	l.silent = silences(now, l.silent, view.Peers, silent)
+	if tunnel := l.cfg.in(view).Tunnel; !slices.Equal(l.fallbacks.types, tunnel.Types()) {
+		l.fallbacks = newFallbacks(tunnel)
+		l.decided.Store(&map[lease.ID]string{}) // what was decided was about other types
+	}
 	types := *l.decided.Load()
 	retries, retried := l.retries.due(now)
 	if seen && len(l.fallbacks.types) > 1 {
@@ -83,7 +87,7 @@ func (l *Loop) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem
 // type of the port that is there: an agent that has just been started has not
 // heard from the other end, and what is there was decided before.
 func (c Config) inPlace(view View, ovs ovsdb.Actual) View {
-	if len(c.Tunnel.Fallback) == 0 {
+	if len(c.in(view).Tunnel.Fallback) == 0 {
 		return view
 	}
 	ports := ourPorts(ovs)

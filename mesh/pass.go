@@ -85,7 +85,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	if switchSeen {
 		var more []Problem
-		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.Tunnel.Type}, desired, &mends); err != nil {
+		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.in(view).Tunnel.Type}, desired, &mends); err != nil {
 			fail(err)
 		}
 		if err == nil && l.tunnelsFirst() {

@@ -105,6 +105,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	if !view.Self.Subnet.IsValid() {
 		return nil, nil
 	}
+	cfg = cfg.in(view)
 	bip := lease.Bip(view.Self.Subnet)
 	mtu, _ := cfg.MTU(view, keep)
 	desired := &Desired{
@@ -115,7 +116,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	if view.Self.Cut {
 		return desired, nil
 	}
-	problems := natProblems(cfg.NAT)
+	problems := slices.Concat(natProblems(cfg.NAT), cfg.tunnelProblems(view))
 	ends := make(map[netip.Addr]*Host, len(view.Peers)+1)
 	ends[view.Self.Underlay] = &view.Self
 	desired.Switch.Tunnels = make([]ovsdb.Tunnel, 0, len(view.Peers))

@@ -13,14 +13,15 @@ const fewHosts = 64
 // parts exchanged. It is not ok where one host may depend on another, as two do
 // that say that they are at one address: then all must be planned for.
 func (was *plan) replan(cfg Config, view View, keep Keep) (desired *Desired, ok bool) {
-	if was.desired == nil || was.view.Mesh != view.Mesh || !sameHere(&was.view.Self, &view.Self) || view.Self.Cut {
+	if was.desired == nil || was.view.Mesh != view.Mesh || !slices.Equal(was.view.Settings, view.Settings) || !sameHere(&was.view.Self, &view.Self) || view.Self.Cut {
 		return nil, false
 	}
 	gone, come, ok := changed(was.view.Peers, view.Peers, was.keep, keep)
 	if !ok || shared(gone, come, was.view.Peers) || shared(gone, come, view.Peers) {
 		return nil, false
 	}
-	known := len(natProblems(cfg.NAT))
+	cfg = cfg.in(view)
+	known := len(natProblems(cfg.NAT)) + len(cfg.tunnelProblems(view))
 	some := func(peers []Host, keep Keep) (*Desired, bool) {
 		view := view
 		view.Peers = peers

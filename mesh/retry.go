@@ -69,12 +69,13 @@ func (r *retries) due(now time.Time) (peers map[lease.ID]bool, again time.Time) 
 func (l *Loop) Retry(ctx context.Context, host string) (kind string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
-	first := l.cfg.Tunnel.Type
+	tunnel := l.cfg.in(l.cfg.Membership.View()).Tunnel
+	first := tunnel.Type
 	peer, err := l.pairOf(host)
 	if err != nil {
 		return "", err
 	}
-	if len(l.cfg.Tunnel.Fallback) == 0 {
+	if len(tunnel.Fallback) == 0 {
 		return "", fmt.Errorf("no pair can have moved from %s to another type: tunnel.fallback is empty", first)
 	}
 	if kind, up := l.inUse(peer.ID); kind == first && up {

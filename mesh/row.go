@@ -81,7 +81,7 @@ func (l *Loop) Row(ctx context.Context) Row {
 	row := Row{
 		ID: self.ID, Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet, MTU: mtu,
 		Version: text(l.cfg.Version), Uptime: int(time.Since(l.started).Seconds()), Cut: self.Cut,
-		Waiting: text(view.Waiting), Type: l.cfg.Tunnel.Type, Problems: len(view.Problems) + len(last.problems),
+		Waiting: text(view.Waiting), Type: l.cfg.in(view).Tunnel.Type, Problems: len(view.Problems) + len(last.problems),
 	}
 	have, err := l.cfg.Switch.Observe(ctx)
 	var want Desired

@@ -93,7 +93,7 @@ func (l *Loop) knownPeers() []Host {
 // sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
 // have does not matter to it.
 func sameMesh(a, b View) bool {
-	if a.Mesh != b.Mesh || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
+	if a.Mesh != b.Mesh || !slices.Equal(a.Settings, b.Settings) || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
 		return false
 	}
 	for i := range a.Peers {

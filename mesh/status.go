@@ -42,6 +42,17 @@ type TotalStatus struct {
 	Failed    int          `json:"failed"`     // silent without a goodbye
 	Tunnels   int          `json:"tunnels"`    // directed: n(n-1) for n alive hosts
 	TunnelsUp int          `json:"tunnels_up"` // as each host counts its own
+
+	Tunnel          TunnelKind `json:"tunnel"`
+	SettingsVersion uint64     `json:"settings_version"` // of the mesh settings; 0: the mesh is older than their record
+}
+
+// TunnelKind is what all tunnels of the mesh have in common, as it counts on this
+// host. It is zero while the settings of the mesh are not known.
+type TunnelKind struct {
+	Type     string   `json:"type"` // gre, vxlan or geneve
+	Fallback []string `json:"fallback,omitempty"`
+	Keyed    bool     `json:"keyed"` // they have a key
 }
 
 // PeerStatus is another host, the way to it and its tunnel.

@@ -19,7 +19,7 @@ func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
 			}
 			problems = append(problems, Problem{
 				What: fmt.Sprintf("device %s takes the GRE packets of %s (%s): it is a gretap device between the same addresses, with the same key or none", g.Name, t.Peer.Name, t.Remote),
-				Do: fmt.Sprintf("ip link delete %s, if nobody needs it; else give it a key of its own at both ends (ip link set %s type gretap key NUMBER), or the mesh another (tunnel.key, on all hosts)",
+				Do: fmt.Sprintf("ip link delete %s, if nobody needs it; else give it a key of its own at both ends (ip link set %s type gretap key NUMBER), or the mesh another (gremesh config set tunnel.key random)",
 					g.Name, g.Name),
 			})
 		}

@@ -67,7 +67,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
-	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Leave: a.leave}.Handler()
+	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Settings: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.loopLife, a.stopLoop = context.WithCancel(a.life) // it may be asked to leave before it runs
 	log.Info("this host", "version", buildVersion(), "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"reflect"
 	"time"
+
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // Config is the checked configuration of an agent. Its mapstructure tags are
@@ -31,8 +33,9 @@ type Config struct {
 	Metrics    MetricsConfig    `mapstructure:"metrics"`
 	Log        LogConfig        `mapstructure:"log"`
 
-	Imported netip.Prefix `mapstructure:"-"` // the subnet that Import names; zero: none
-	Profile  bool         `mapstructure:"-"` // profiles are answered for at the control socket
+	Imported netip.Prefix   `mapstructure:"-"` // the subnet that Import names; zero: none
+	Profile  bool           `mapstructure:"-"` // profiles are answered for at the control socket
+	Pins     []settings.Pin `mapstructure:"-"` // mesh settings that are fixed for this host
 }
 
 // NodeConfig is this host as its peers know it.
@@ -59,7 +62,8 @@ type OVSConfig struct {
 	Datapath string `mapstructure:"datapath"` // system, netdev, or empty for OVS's default
 }
 
-// TunnelConfig is what all tunnels of a mesh have in common.
+// TunnelConfig configures the tunnels. Type, Fallback and Key are mesh settings: a
+// value here pins them for this host.
 type TunnelConfig struct {
 	Type     string        `mapstructure:"type"`     // gre, vxlan or geneve
 	Fallback []string      `mapstructure:"fallback"` // types for pairs that the first does not get through to

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // askTimeout bounds one question to the agent. Leaving waits for a restart of
@@ -85,6 +87,18 @@ func (c *client) leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)
 }
 
+// settings are those of the mesh, as this host has them.
+func (c *client) settings(ctx context.Context) (list mesh.MeshSettings, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/config", &list)
+	return list, understood(err, list.Settings != nil)
+}
+
+// set changes settings of the mesh, and returns all of them.
+func (c *client) set(ctx context.Context, changes []settings.Value) (list mesh.MeshSettings, err error) {
+	err = c.send(ctx, http.MethodPost, "/v1/config", changes, &list)
+	return list, understood(err, list.Settings != nil)
+}
+
 func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/leases", &leases)
 	return leases, understood(err, leases != nil)
@@ -129,8 +143,21 @@ func understood(err error, whole bool) error {
 
 // ask sends a request and decodes its answer into answer; nil: it says nothing.
 func (c *client) ask(ctx context.Context, method, path string, answer any) error {
+	return c.send(ctx, method, path, nil, answer)
+}
+
+// send is ask with a body; nil: there is none.
+func (c *client) send(ctx context.Context, method, path string, what, answer any) error {
+	var body io.Reader
+	if what != nil {
+		text, err := json.Marshal(what)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
 	// The socket is the address; the URL's host is there for form's sake.
-	req, err := http.NewRequestWithContext(ctx, method, "http://gremesh"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://gremesh"+path, body)
 	if err != nil {
 		return err
 	}

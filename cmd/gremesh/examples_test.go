@@ -3,11 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 var exampleFile = filepath.Join("..", "..", "examples", "gremesh.yaml")
@@ -27,11 +30,44 @@ func TestTheExampleLoads(t *testing.T) {
 	}
 }
 
-func TestTheExampleExplainsEveryKeyAndNoOther(t *testing.T) {
+// meshKey is a line of the example that has a mesh setting, commented out.
+var meshKey = regexp.MustCompile(`(?m)^( *)#([a-z]+: )`)
+
+// withMeshKeys is the example with the keys of the mesh settings in force.
+func withMeshKeys(t *testing.T) (text []byte, file string) {
+	t.Helper()
 	text, err := os.ReadFile(exampleFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = meshKey.ReplaceAll(text, []byte("$1$2"))
+	file = filepath.Join(t.TempDir(), "gremesh.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return text, file
+}
+
+// A host that starts from the example takes the settings of its mesh.
+func TestTheExamplePinsNothing(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	if err := writeKey(key); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GREMESH_MESH_KEY_FILE", key)
+	cfg, err := loadConfig(exampleFile, true, agentFlags(t))
+	if err != nil || len(cfg.Pins) > 0 {
+		t.Errorf("the example pins %v, %v", cfg.Pins, err)
+	}
+	_, file := withMeshKeys(t)
+	cfg, err = loadConfig(file, true, agentFlags(t))
+	if err != nil || len(cfg.Pins) != len(settings.Definitions()) {
+		t.Errorf("with its mesh settings it pins %v, want all, %v", cfg.Pins, err)
+	}
+}
+
+func TestTheExampleExplainsEveryKeyAndNoOther(t *testing.T) {
+	text, _ := withMeshKeys(t)
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
@@ -60,7 +96,8 @@ func explained(t *testing.T, mapping *yaml.Node, prefix string) []string {
 
 // What the example says to be defaults are the defaults.
 func TestTheExampleHoldsTheDefaults(t *testing.T) {
-	s, err := readSettings(exampleFile, true, agentFlags(t))
+	_, file := withMeshKeys(t)
+	s, err := readSettings(file, true, agentFlags(t))
 	if err != nil {
 		t.Fatal(err)
 	}

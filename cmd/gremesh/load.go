@@ -20,9 +20,9 @@ const envPrefix = "GREMESH"
 // keyAnnotation marks a flag with the key that it sets.
 const keyAnnotation = "gremesh_key"
 
-// settings are what the defaults, the file, the environment and the flags say,
+// sources are what the defaults, the file, the environment and the flags say,
 // the later ones stronger, before any of it is judged.
-type settings struct {
+type sources struct {
 	*viper.Viper
 	file  string // the file that was read; empty: there is none
 	flags map[string]*pflag.Flag
@@ -31,8 +31,8 @@ type settings struct {
 // readSettings reads the file, which may be missing unless it was named
 // explicitly. Flags that carry a keyAnnotation override their key. An empty
 // environment variable counts as one that is not set.
-func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*settings, error) {
-	s := &settings{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
+func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, error) {
+	s := &sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
 	for key, value := range defaults() {
 		s.SetDefault(key, value)
 	}
@@ -85,7 +85,7 @@ func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *rep
 		return Config{}, nil, err
 	}
 	var cfg Config
-	r := &report{settings: s, bad: map[string]bool{}}
+	r := &report{sources: s, bad: map[string]bool{}}
 	s.reportUnknown(r)
 	s.decode(&cfg, r)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
@@ -108,11 +108,12 @@ func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *rep
 			r.add(keyFileKey, "%w", err)
 		}
 	}
+	cfg.Pins = s.pins(cfg)
 	return cfg, r, nil
 }
 
 // reportUnknown reports the keys and GREMESH_ variables that mean nothing.
-func (s *settings) reportUnknown(r *report) {
+func (s *sources) reportUnknown(r *report) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
@@ -158,7 +159,7 @@ func siblings(known []string, key string) string {
 }
 
 // decode fills cfg and reports each value that its key cannot have.
-func (s *settings) decode(cfg *Config, r *report) {
+func (s *sources) decode(cfg *Config, r *report) {
 	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
 		c.WeaklyTypedInput = false
 		c.DecodeHook = decodeValue
@@ -193,14 +194,14 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 }
 
 // flagged reports whether a key was set by a flag.
-func (s *settings) flagged(key string) bool {
+func (s *sources) flagged(key string) bool {
 	f := s.flags[key]
 	return f != nil && f.Changed
 }
 
 // source says where a key's value comes from: a flag, the environment, the
 // file, or the default.
-func (s *settings) source(key string) string {
+func (s *sources) source(key string) string {
 	if s.flagged(key) {
 		return "flag --" + s.flags[key].Name
 	}
@@ -222,7 +223,7 @@ func envName(key string) string {
 
 // report gathers what is wrong, at most one error for a key.
 type report struct {
-	*settings
+	*sources
 	bad  map[string]bool
 	errs []error
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -60,10 +61,21 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()},
-		Fixed:    cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
+		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()}, Pins: cfg.Pins, Found: p.found,
+		Fixed: cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}
+}
+
+// found returns what the tunnels that are there already mean to a mesh that this
+// host creates.
+func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, error) {
+	have, err := p.ovs.Observe(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	values, problems := mesh.Found(have)
+	return values, problems, nil
 }
 
 // inUse is the subnet that docker0 has, or is to have by daemon.json, or that

@@ -111,6 +111,9 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	connection.Go(func() { _ = p.ovs.Run(ctx) }) // that it ends is no error
 	defer connection.Wait()
 	defer stop()
+	if len(view.Settings) == 0 && view.Self.Subnet.IsValid() {
+		assumed = append(assumed, p.assumeKey(ctx, cfg.Pins, len(peers) > 0)...)
+	}
 	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker, NAT: p.nat, Masquerade: p.masq}.Preview(ctx, view, nil)
 	preview.Assumed = assumed
 	for _, warning := range warnings {

@@ -85,10 +85,30 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 		{"subnet", subnet},
 		{"lease", lease},
 		{"mesh", strings.TrimPrefix(s.Mesh.ID+", pool "+prefixText(s.Mesh.Pool), ", ")},
+		{"tunnels", tunnelKind(s.Mesh.Tunnel)},
 		{"agent", fmt.Sprintf("%s, up since %s", h.Version, h.Since.UTC().Format(time.DateTime+" UTC"))},
 	} {
+		if fact.value == "" {
+			continue
+		}
 		fmt.Fprintf(b, "%-10s%s\n", fact.name, fact.value)
 	}
+}
+
+// tunnelKind tells what all tunnels have in common. It keeps the key itself to
+// `gremesh config show`.
+func tunnelKind(t mesh.TunnelKind) string {
+	if t.Type == "" { // not known yet, or an agent of an earlier version
+		return ""
+	}
+	kind := t.Type
+	if len(t.Fallback) > 0 {
+		kind += ", fallback " + strings.Join(t.Fallback, " ")
+	}
+	if t.Keyed {
+		return kind + ", with a key"
+	}
+	return kind + ", no key: `gremesh config set tunnel.key random` gives the mesh one"
 }
 
 func renderPeers(peers []mesh.PeerStatus, p paint) string {

@@ -45,12 +45,12 @@ func aloneStatus() mesh.Status {
 			Underlay: netip.MustParseAddr("192.168.248.139"),
 			Subnet:   netip.MustParsePrefix("172.17.42.0/24"),
 			Bip:      netip.MustParsePrefix("172.17.42.1/24"),
-			MTU:      1462,
+			MTU:      1458,
 			Lease:    "held",
 			Version:  "v0.1.0",
 			Since:    time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC),
 		},
-		Mesh: mesh.TotalStatus{ID: "c0ffee5511223344", Pool: netip.MustParsePrefix("172.17.0.0/16"), Hosts: 1},
+		Mesh: mesh.TotalStatus{ID: "c0ffee5511223344", Pool: netip.MustParsePrefix("172.17.0.0/16"), Hosts: 1, Tunnel: mesh.TunnelKind{Type: "gre", Keyed: true}, SettingsVersion: 1},
 	}
 }
 
@@ -71,6 +71,7 @@ func wholeStatus() mesh.Status {
 func troubledStatus() mesh.Status {
 	s := wholeStatus()
 	s.Mesh.Hosts, s.Mesh.Failed, s.Mesh.Tunnels, s.Mesh.TunnelsUp = 3, 1, 6, 4
+	s.Host.MTU, s.Mesh.Tunnel = 1450, mesh.TunnelKind{Type: "gre", Fallback: []string{"vxlan"}}
 	s.Peers[0].State, s.Peers[0].Tunnel.BFD = "failed", "down"
 	s.Peers[0].Indirect = "it takes no direct packets"
 	s.Peers[1].Via = mesh.ViaDirect

@@ -53,6 +53,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newStatusCommand(&file),
 		newAuditCommand(&file),
 		newPlanCommand(&file),
+		newConfigCommand(&file),
 		newHistoryCommand(&file),
 		newAdoptCommand(&file),
 		newLeasesCommand(&file),

@@ -105,7 +105,6 @@ func (c Crowd) meta(r lease.Record) []byte {
 	}
 	return encode(meta{
 		Protocol: protocol, Mesh: c.Mesh, Name: r.Name, Pool: c.Settings.Space.Pool, Bits: c.Settings.Space.Bits,
-		Type: c.Settings.Tunnel.Type, Key: c.Settings.Tunnel.Key, Fallback: c.Settings.Tunnel.Fallback,
 	})
 }
 

@@ -14,13 +14,13 @@ import (
 
 // delegate is what memberlist calls, under its locks.
 type delegate struct {
-	self     lease.ID
-	settings Settings
-	inbox    *inbox
-	news     *memberlist.TransmitLimitedQueue
-	meta     atomic.Pointer[meta]           // ours, as last published
-	state    atomic.Pointer[packet]         // our table, as last published
-	twin     atomic.Pointer[netip.AddrPort] // where our ID was seen, but we are not
+	self  lease.ID
+	space lease.Space
+	inbox *inbox
+	news  *memberlist.TransmitLimitedQueue
+	meta  atomic.Pointer[meta]           // ours, as last published
+	state atomic.Pointer[packet]         // our table, as last published
+	twin  atomic.Pointer[netip.AddrPort] // where our ID was seen, but we are not
 }
 
 // NodeMeta implements memberlist.Delegate.
@@ -129,7 +129,7 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 		return nil, err.Error()
 	}
 	m := &member{id: id, underlay: address(node), meta: theirs}
-	if differences := d.settings.differences(theirs.settings()); len(differences) > 0 {
+	if differences := differences(d.space, theirs.space()); len(differences) > 0 {
 		return m, strings.Join(differences, ", ")
 	}
 	return m, differentMesh(d.meta.Load().Mesh, theirs.Mesh)

@@ -32,13 +32,11 @@ func logOf(r *running) string { return r.cfg.Log.Handler().(logged).buffer.Strin
 
 func TestWhatAHostSaysOfItselfDoesNotSteerATerminal(t *testing.T) {
 	const escape = "\x1b]0;owned\a"
-	good := meta{Protocol: protocol, Mesh: "4d35", Name: "h9", Pool: testSettings.Space.Pool, Bits: 24, Type: "gre"}
+	good := meta{Protocol: protocol, Mesh: "4d35", Name: "h9", Pool: testSettings.Space.Pool, Bits: 24}
 	for name, change := range map[string]func(*meta, *memberlist.Node){
-		"mesh":     func(m *meta, _ *memberlist.Node) { m.Mesh = escape },
-		"type":     func(m *meta, _ *memberlist.Node) { m.Type = escape },
-		"fallback": func(m *meta, _ *memberlist.Node) { m.Fallback = []string{escape} },
-		"name":     func(m *meta, _ *memberlist.Node) { m.Name = escape },
-		"ID":       func(_ *meta, n *memberlist.Node) { n.Name = escape },
+		"mesh": func(m *meta, _ *memberlist.Node) { m.Mesh = escape },
+		"name": func(m *meta, _ *memberlist.Node) { m.Name = escape },
+		"ID":   func(_ *meta, n *memberlist.Node) { n.Name = escape },
 	} {
 		t.Run(name, func(t *testing.T) {
 			tm := newTestMesh(t)

@@ -66,7 +66,11 @@ func (n *Node) meet(ctx context.Context) error {
 			return &RefusedError{Why: why}
 		}
 		if n.mayStartAlone() {
-			break
+			failed := n.prepareFounding(ctx)
+			if failed == nil {
+				break
+			}
+			err = failed
 		}
 		why := plainly(err)
 		if last := n.silence.Swap(&why); last == nil || *last != why {

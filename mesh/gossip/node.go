@@ -13,6 +13,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // Node is this host's membership in the mesh.
@@ -62,6 +63,13 @@ type Node struct {
 	stuck     bool           // has said that no subnet is left to it
 	left      bool           // said goodbye, and promises nothing any more
 	seniority time.Duration  // over a twin that has been running for as long
+
+	settings     settings.Record // as it is known
+	keptSettings settings.Record // as it is on disk: nothing else may be applied
+	toldSettings uint64          // digest of the record that the members were told last
+	// What Found says of a mesh that this host creates. Written before met is closed.
+	founding         []settings.Value
+	foundingProblems []mesh.Problem
 }
 
 // New prepares the membership and starts nothing. It gives a host without an
@@ -89,24 +97,28 @@ func New(cfg Config) (*Node, error) {
 		n.cfg.Bootstrap = false
 	}
 	if !n.cfg.Bootstrap && len(cfg.Seeds) > 0 && st.solitary() {
-		st.Mesh, st.Records = "", nil // a mesh of its own, given up for that of the seeds
+		st.Mesh, st.Records, st.Settings = "", nil, nil // a mesh of its own, given up for that of the seeds
 	}
 	n.self, n.mesh, n.sightings = st.Host, st.Mesh, st.Sightings
 	if n.sightings == nil {
 		n.sightings = make(sightings)
 	}
+	if n.settings, err = knownSettings(st, cfg); err != nil {
+		return nil, err
+	}
+	n.keptSettings, n.toldSettings = n.settings, n.settings.Digest()
 	n.machine = lease.NewMachine(lease.Config{
 		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space,
 		Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: n.cfg.Bootstrap,
 	}, st.Records)
 	n.kept = n.machine.Own()
-	n.delegate = &delegate{self: n.self, settings: cfg.Settings, inbox: newInbox()}
+	n.delegate = &delegate{self: n.self, space: cfg.Settings.Space, inbox: newInbox()}
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	n.delegate.meta.Store(&meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
-		Type: cfg.Settings.Tunnel.Type, Key: cfg.Settings.Tunnel.Key, Fallback: cfg.Settings.Tunnel.Fallback, Direct: n.within(),
+		Direct: n.within(),
 	})
-	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records})
+	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records, Settings: n.settingsToTell()})
 	n.tunnels.Store(&mesh.TunnelCount{})
 	n.refresh()
 	return n, nil

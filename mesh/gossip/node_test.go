@@ -211,13 +211,10 @@ func TestAHostWithOtherSettingsIsRefusedAtBothEnds(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		"pool":            {func(c *Config) { c.Settings.Space.Pool = netip.MustParsePrefix("172.16.0.0/16") }, "pool is 172.17.0.0/16 there and 172.16.0.0/16 here"},
-		"prefix":          {func(c *Config) { c.Settings.Space.Bits = 25 }, "prefix is 24 there and 25 here"},
-		"tunnel.type":     {func(c *Config) { c.Settings.Tunnel.Type = "vxlan" }, "tunnel.type is gre there and vxlan here"},
-		"tunnel.fallback": {func(c *Config) { c.Settings.Tunnel.Fallback = []string{"vxlan"} }, "tunnel.fallback is [] there and [vxlan] here"},
-		"tunnel.key":      {func(c *Config) { c.Settings.Tunnel.Key = 5 }, "tunnel.key is 0 there and 5 here"},
-		"gossip key":      {func(c *Config) { c.Keys = [][]byte{bytes.Repeat([]byte{8}, 32)} }, "another key"},
-		"plain text":      {func(c *Config) { c.Keys = nil }, "another key"},
+		"pool":       {func(c *Config) { c.Settings.Space.Pool = netip.MustParsePrefix("172.16.0.0/16") }, "pool is 172.17.0.0/16 there and 172.16.0.0/16 here"},
+		"prefix":     {func(c *Config) { c.Settings.Space.Bits = 25 }, "prefix is 24 there and 25 here"},
+		"gossip key": {func(c *Config) { c.Keys = [][]byte{bytes.Repeat([]byte{8}, 32)} }, "another key"},
+		"plain text": {func(c *Config) { c.Keys = nil }, "another key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tm := newTestMesh(t)

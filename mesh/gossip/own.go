@@ -95,6 +95,7 @@ func (n *Node) takePart() lease.Output {
 	if n.mesh == "" && n.cfg.Bootstrap {
 		n.mesh, n.dirty = newID().String(), true
 		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)
+		n.foundSettings()
 	}
 	return n.machine.Start()
 }
@@ -109,7 +110,7 @@ func (n *Node) commit(out lease.Output) {
 	n.spread = append(n.spread, out.Spread...)
 	if n.dirty {
 		records := n.machine.Table().Records()
-		if err := n.store.save(state{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings}); err != nil {
+		if err := n.store.save(state{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings)}); err != nil {
 			problem := mesh.Problem{
 				What: err.Error(), Do: "free space on the disk; until then this host takes no lease and grants none",
 			}
@@ -120,7 +121,8 @@ func (n *Node) commit(out lease.Output) {
 		}
 		n.problems.clear("disk")
 		n.dirty = false
-		n.delegate.state.Store(&packet{Mesh: n.mesh, Records: records})
+		n.keptSettings = n.settings
+		n.delegate.state.Store(&packet{Mesh: n.mesh, Records: records, Settings: n.settingsToTell()})
 		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.kept.Subnet || own.State != n.kept.State {
 			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Age)
 		}
@@ -132,6 +134,7 @@ func (n *Node) commit(out lease.Output) {
 	if n.left {
 		return
 	}
+	n.tellSettings()
 	n.tell()
 	n.greet()
 	for _, envelope := range out.Send {
@@ -211,12 +214,13 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 	// A sum alone, or one with the word that nothing has changed about a tunnel,
 	// is all that hosts at rest send.
 	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
-	n.touched = n.touched || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
+	n.touched = n.touched || p.Settings != nil || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
 		return lease.Output{} // of a mesh that is not ours, or of none
 	}
-	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From)) {
+	n.learnSettings(p.Settings)
+	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {
 		n.answerSum(p.Sum.From)
 	}
 	if p.Ask != nil {
@@ -245,7 +249,7 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 func (n *Node) compareTables() {
 	for id, m := range n.members { // in random order
 		n.sendPacket(id, m.underlay, packet{
-			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}, Pair: n.pairingFor(id),
+			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest(), Settings: n.keptSettings.Digest()}, Pair: n.pairingFor(id),
 		})
 		return
 	}

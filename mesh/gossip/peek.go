@@ -9,6 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // Peek is the mesh as a host knows it whose agent does not run, and, where it
@@ -28,11 +29,18 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 		return mesh.View{}, netip.Prefix{}, fmt.Errorf("read the host's state: %w", err)
 	}
 
+	record, err := knownSettings(st, cfg)
+	if err != nil {
+		return mesh.View{}, netip.Prefix{}, err
+	}
 	view := mesh.View{
-		Mesh: st.Mesh,
+		Mesh: st.Mesh, SettingsVersion: record.Version,
 		Self: mesh.Host{ID: st.Host, Name: cfg.Name, Underlay: cfg.Underlay.Addr(), Liveness: mesh.Alive},
 	}
 	records := st.Records
+	if !record.IsZero() {
+		view.Settings = settings.Pinned(record.Values, cfg.Pins)
+	}
 	for i, h := range others {
 		view.Peers = append(view.Peers, h)
 		var id lease.ID // any that is nobody's: a record needs one

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // state is what a host must not forget: who it is, and the lease table with
@@ -24,6 +25,8 @@ type state struct {
 	Mesh      string         `json:"mesh,omitempty"`
 	Records   []lease.Record `json:"records"`
 	Sightings sightings      `json:"sightings,omitempty"`
+	// Settings is nil in the state of an agent that had no record of them.
+	Settings *settings.Record `json:"settings,omitempty"`
 
 	damaged error // why all but Host is lost
 }
@@ -123,6 +126,11 @@ func decodeState(data []byte) (state, error) {
 	}
 	if err := lease.ValidateAll(st.Records); err != nil {
 		return state{}, err
+	}
+	if st.Settings != nil {
+		if err := st.Settings.Validate(); err != nil {
+			return state{}, err
+		}
 	}
 	for id, one := range st.Sightings {
 		if one == nil || one.Silent < 0 {

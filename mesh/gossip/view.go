@@ -11,6 +11,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 const renumber = "run `gremesh renumber`, which gives this host another subnet and restarts Docker; " +
@@ -39,11 +40,19 @@ func (n *Node) refresh() {
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
 		Direct: n.within(), MTU: n.lowestPath(),
 	}
-	if own.State == lease.Held {
-		view.Self.Subnet = own.Subnet
-	} else {
-		view.Waiting = n.waiting()
+	view.SettingsVersion = n.keptSettings.Version
+	if !n.keptSettings.IsZero() {
+		view.Settings = settings.Pinned(n.keptSettings.Values, n.cfg.Pins)
 	}
+	switch {
+	case own.State != lease.Held:
+		view.Waiting = n.waiting()
+	case n.keptSettings.IsZero():
+		view.Waiting = "the settings of the mesh are not known yet: no host that knows them has been met"
+	default:
+		view.Self.Subnet = own.Subnet
+	}
+	view.Problems = append(view.Problems, settingsProblems(n.keptSettings.Values, n.cfg.Pins)...)
 	stuck := own.State != lease.Held && n.silence.Load() == nil && n.machine.Waiting().Exhausted
 	if stuck && !n.stuck {
 		n.cfg.Log.Warn("there is no subnet for this host; it waits until one is free", "why", view.Waiting)

@@ -3,18 +3,18 @@ package gossip
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/settings"
 )
 
 // protocol is the version of what follows. Hosts of different versions don't
 // join each other.
-const protocol = 1
+const protocol = 2
 
 // packet is all that hosts say to each other beyond memberlist's own messages:
 // as user message, and as the state in push/pull.
@@ -29,6 +29,8 @@ type packet struct {
 	Ask     *question      `cbor:"7,keyasint,omitempty"`
 	Tell    *reply         `cbor:"8,keyasint,omitempty"`
 	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question that is being answered
+
+	Settings *settings.Record `cbor:"11,keyasint,omitempty"` // of the sender's mesh
 }
 
 // sum says what a host knows, in short. Who knows something else answers with
@@ -36,6 +38,8 @@ type packet struct {
 type sum struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Digest uint64   `cbor:"2,keyasint"` // of its table
+
+	Settings uint64 `cbor:"3,keyasint,omitempty"` // digest of its mesh settings; 0: not compared
 }
 
 // meta is what every host says of itself with each sign of life.
@@ -45,20 +49,12 @@ type meta struct {
 	Name     string           `cbor:"3,keyasint"`
 	Pool     netip.Prefix     `cbor:"4,keyasint"`
 	Bits     int              `cbor:"5,keyasint"`
-	Type     string           `cbor:"6,keyasint"`
-	Key      uint32           `cbor:"7,keyasint"`
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
-	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"` // see Config
-	Fallback []string         `cbor:"10,keyasint,omitempty"`
+	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"`   // see Config
 	MTU      int              `cbor:"11,keyasint,omitempty"` // see mesh.Host
 }
 
-func (m meta) settings() Settings {
-	return Settings{
-		Space:  lease.Space{Pool: m.Pool, Bits: m.Bits},
-		Tunnel: mesh.TunnelConfig{Type: m.Type, Fallback: m.Fallback, Key: m.Key},
-	}
-}
+func (m meta) space() lease.Space { return lease.Space{Pool: m.Pool, Bits: m.Bits} }
 
 // maxRecords bounds the table that a host accepts.
 const maxRecords = 1 << 16
@@ -103,6 +99,11 @@ func decodePacket(data []byte) (packet, error) {
 	if p.Tell != nil && (p.Tell.Number == 0 || len(p.Tell.Row) > maxRow) {
 		return packet{}, fmt.Errorf("packet of %d bytes: an answer without a number, or too long", len(data))
 	}
+	if p.Settings != nil {
+		if err := p.Settings.Validate(); err != nil {
+			return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
+		}
+	}
 	if p.Pair != nil && !validPairing(*p.Pair) {
 		return packet{}, fmt.Errorf("packet of %d bytes: a pairing of nobody, or of no type", len(data))
 	}
@@ -135,8 +136,8 @@ func decodeMeta(data []byte) (meta, error) {
 	if m.Protocol != protocol {
 		return meta{}, fmt.Errorf("speaks protocol %d, this host %d", m.Protocol, protocol)
 	}
-	if words := append([]string{m.Type}, m.Fallback...); !validMesh(m.Mesh) || slices.ContainsFunc(words, func(w string) bool { return !lease.ValidName(w) }) {
-		return meta{}, fmt.Errorf("its mesh %.80q or tunnel types %.80q are none", m.Mesh, words)
+	if !validMesh(m.Mesh) {
+		return meta{}, fmt.Errorf("its mesh %.80q is none", m.Mesh)
 	}
 	return m, nil
 }

@@ -168,11 +168,11 @@ func FuzzRow(f *testing.F) {
 }
 
 func FuzzMeta(f *testing.F) {
-	f.Add(encode(meta{Protocol: protocol, Mesh: "4d35", Name: "h1", Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24, Type: "gre"}))
+	f.Add(encode(meta{Protocol: protocol, Mesh: "4d35", Name: "h1", Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := decodeMeta(data)
 		if err == nil {
-			_ = testSettings.differences(m.settings())
+			_ = differences(testSettings.Space, m.space())
 		}
 	})
 }

@@ -81,7 +81,7 @@ func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 		return errors.Join(ways(t, h1, h3, mesh.ViaDirect), ways(t, h3, h1, mesh.ViaDirect), ways(t, h1, h2, mesh.ViaTunnel), ways(t, h3, h2, mesh.ViaTunnel))
 	})
 	c1, c2, c3 := container(t, h1, "c1"), container(t, h2, "c1"), container(t, h3, "c1")
-	const carried = "ip proto 47 and ip[36:2] = 0x0800" // IPv4: docker0's own ARPs go by every port
+	const carried = "ip proto 47 and ip[40:2] = 0x0800" // IPv4: docker0's own ARPs go by every port
 	tunnels := tcpdump(t, h1, "-i", "eth0", carried)
 	plain := tcpdump(t, h1, "-i", "eth0", "host "+c3.Addr.String())
 	must(t, fetch(t.Context(), c1, c3, soon))

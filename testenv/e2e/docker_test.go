@@ -104,7 +104,7 @@ func TestDockerThatIsNotTheAgentsToRestart(t *testing.T) {
 	}
 	text, err := os.ReadFile(h2.DaemonJSON())
 	must(t, err)
-	if rest := strings.Replace(string(text), ",\n\t\"mtu\": 1462", "", 1); rest != byHand {
+	if rest := strings.Replace(string(text), ",\n\t\"mtu\": 1458", "", 1); rest != byHand {
 		t.Errorf("daemon.json was\n%s\nand is\n%s", byHand, text)
 	}
 	must(t, l.Each(func(h *testenv.Host) error {
@@ -149,7 +149,7 @@ func TestDaemonJSONStaysItsOwners(t *testing.T) {
 			t.Errorf("daemon.json lacks %q:\n%s", line, text)
 		}
 	}
-	if bip := fmt.Sprintf(`"bip": %q`, status(t, h1).Host.Bip); !containsAll(string(text), bip, `"mtu": 1462`) {
+	if bip := fmt.Sprintf(`"bip": %q`, status(t, h1).Host.Bip); !containsAll(string(text), bip, `"mtu": 1458`) {
 		t.Errorf("daemon.json lacks %s or the MTU:\n%s", bip, text)
 	}
 

@@ -139,7 +139,7 @@ func noDetourIsLearned(t *testing.T, l *testenv.Lab) {
 	}
 	protect("false")
 	run(t, h2, "nft", "delete", "table", "bridge", "gremesh")
-	from1 := tcpdump(t, h1, "-Q", "out", "-i", "eth0", "ip proto 47 and ip[36:2] = 0x0806")
+	from1 := tcpdump(t, h1, "-Q", "out", "-i", "eth0", "ip proto 47 and ip[40:2] = 0x0806")
 	run(t, h2, "sh", "-c", "busybox arping -U -c 5 -I docker0 "+bip2+" || true") // nobody answers
 	testenv.Eventually(t, soon, func() error {
 		if n := from1.lines(t); n < 3 {

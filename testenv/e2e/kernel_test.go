@@ -68,8 +68,8 @@ func oneDevice(t *testing.T, l *testenv.Lab) {
 // outerHeaders reads what is on the wire: the flags of IP, and those of GRE.
 func outerHeaders(t *testing.T, l *testenv.Lab) {
 	h := l.Host(1)
-	good := tcpdump(t, h, "-Q", "out", "-i", "eth0", "ip proto 47 and ip[6] & 0x40 != 0 and ip[20:2] = 0")
-	bad := tcpdump(t, h, "-Q", "out", "-i", "eth0", "ip proto 47 and (ip[6] & 0x40 = 0 or ip[20:2] != 0)")
+	good := tcpdump(t, h, "-Q", "out", "-i", "eth0", "ip proto 47 and ip[6] & 0x40 != 0 and ip[20:2] = 0x2000")
+	bad := tcpdump(t, h, "-Q", "out", "-i", "eth0", "ip proto 47 and (ip[6] & 0x40 = 0 or ip[20:2] != 0x2000)")
 	must(t, reachesAll(t, l, 0))
 	testenv.Eventually(t, soon, func() error {
 		if good.lines(t) < 3 {
@@ -78,7 +78,7 @@ func outerHeaders(t *testing.T, l *testenv.Lab) {
 		return nil
 	})
 	if n := bad.lines(t); n > 0 {
-		t.Errorf("%d packets may be fragmented, or have a checksum, key or sequence number", n)
+		t.Errorf("%d packets may be fragmented, or have a checksum or sequence number, or lack the key", n)
 	}
 }
 
@@ -94,7 +94,7 @@ func reachesAll(t *testing.T, l *testenv.Lab, size int) error {
 
 // fullSizeOfHosts knows that the MTU of gre_sys is not what bounds packets.
 func fullSizeOfHosts(t *testing.T, l *testenv.Lab) {
-	const mtu = 1462
+	const mtu = 1458
 	must(t, reachesAll(t, l, mtu))
 	if err := reachesAll(t, l, mtu+1); err == nil {
 		t.Errorf("a packet of %d bytes is not refused", mtu+1)
@@ -195,7 +195,8 @@ func foreignKey(t *testing.T, l *testenv.Lab) {
 // match.
 func foreignTwin(t *testing.T, l *testenv.Lab) {
 	h1, h2 := l.Host(1), l.Host(2)
-	remove := theirs(t, h1, h2, "10.77.0.1/24")
+	key := setting(t, h1, "tunnel.key")
+	remove := theirs(t, h1, h2, "10.77.0.1/24", "key", key)
 	testenv.Eventually(t, 30*time.Second+soon, func() error { // a pass comes every 30 s
 		return problem(t.Context(), h1, "device theirs takes the GRE packets of h2", "ip link delete theirs")
 	})

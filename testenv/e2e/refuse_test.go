@@ -46,16 +46,6 @@ func TestRefusals(t *testing.T) {
 			[]string{"prefix is 24 there and 25 here"},
 			[]string{"10.90.0.3", "prefix is 25 there and 24 here"},
 		}, {
-			"another tunnel type",
-			map[string]any{"tunnel.type": "vxlan"},
-			[]string{"tunnel.type is gre there and vxlan here"},
-			[]string{"10.90.0.3", "tunnel.type is vxlan there and gre here"},
-		}, {
-			"another tunnel key",
-			map[string]any{"tunnel.key": 7},
-			[]string{"tunnel.key is 0 there and 7 here"},
-			[]string{"10.90.0.3", "tunnel.key is 7 there and 0 here"},
-		}, {
 			"another gossip key",
 			map[string]any{"mesh.key_file": otherKey},
 			[]string{"mesh.key_file"},

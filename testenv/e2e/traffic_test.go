@@ -18,7 +18,7 @@ import (
 
 // fullSizePacketsPass knows what GRE leaves of an underlay of 1500 bytes.
 func fullSizePacketsPass(t *testing.T, l *testenv.Lab) {
-	const mtu = 1462
+	const mtu = 1458
 	from, to := l.Host(1), l.Host(2)
 	for _, h := range l.Hosts() {
 		for _, dev := range []string{"docker0", "br0"} {
@@ -57,8 +57,8 @@ func inContainer(t *testing.T, h *testenv.Host, container string) []string {
 func broadcast(t *testing.T, l *testenv.Lab, container string) {
 	const asked = 3
 	// 172.17.255.77, in the target address (RFC 826) of the ARP packet within
-	// GRE (20 bytes of outer IP, 4 of GRE, 14 of inner Ethernet).
-	const filter = "ip proto 47 and ip[36:2] = 0x0806 and ip[62:4] = 0xac11ff4d"
+	// GRE (20 bytes of outer IP, 8 of GRE with a key, 14 of inner Ethernet).
+	const filter = "ip proto 47 and ip[40:2] = 0x0806 and ip[66:4] = 0xac11ff4d"
 	copies := make([]*capture, 0, len(l.Hosts()))
 	for _, h := range l.Hosts() {
 		copies = append(copies, tcpdump(t, h, "-Q", "out", "-i", "eth0", filter))

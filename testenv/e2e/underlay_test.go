@@ -213,14 +213,14 @@ func underlayMTUChanges(t *testing.T, l *testenv.Lab) {
 	set("1400")
 	testenv.Eventually(t, soon, func() error {
 		link, err := h2.Exec(t.Context(), "ip", "-o", "link", "show", "docker0")
-		if err == nil && !strings.Contains(link, " mtu 1362 ") {
-			err = fmt.Errorf("want MTU 1362: %s", link)
+		if err == nil && !strings.Contains(link, " mtu 1358 ") {
+			err = fmt.Errorf("want MTU 1358: %s", link)
 		}
 		return err
 	})
 	set("1500")
 	settledIn(t, l)
-	if mtu := status(t, h2).Host.MTU; mtu != 1462 {
+	if mtu := status(t, h2).Host.MTU; mtu != 1458 {
 		t.Errorf("MTU is %d", mtu)
 	}
 }

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/gremesh/gremesh/mesh/settings"
+)
+
+// pins returns the mesh settings that the file, the environment or a flag fixes
+// for this host. c must be valid.
+func (s *sources) pins(c Config) []settings.Pin {
+	var pins []settings.Pin
+	for _, value := range []settings.Value{
+		settings.Pool.Is(c.Pool),
+		settings.Prefix.Is(c.Prefix),
+		settings.TunnelFallback.Is(c.Tunnel.Fallback),
+		settings.TunnelKey.Is(c.Tunnel.Key),
+		settings.TunnelType.Is(c.Tunnel.Type),
+	} {
+		if where := s.source(value.Key); where != defaultSource {
+			pins = append(pins, settings.Pin{Value: value, Where: whereText(where)})
+		}
+	}
+	return pins
+}
+
+// whereText names a source in a sentence: "pinned in /etc/gremesh/gremesh.yaml".
+func whereText(source string) string {
+	if name, ok := strings.CutPrefix(source, "environment "); ok {
+		return "the environment variable " + name
+	}
+	return strings.TrimPrefix(source, "file ")
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/settings"
+)
+
+// renderSettings is `gremesh config show` for people.
+func renderSettings(list mesh.MeshSettings, p paint) string {
+	t := newTable()
+	t.AppendHeader(table.Row{"SETTING", "VALUE", "FROM"})
+	for _, s := range list.Settings {
+		t.AppendRow(table.Row{s.Key, s.Value, settingOrigin(list, s, p)})
+	}
+	return t.Render() + "\n"
+}
+
+func settingOrigin(list mesh.MeshSettings, s mesh.Setting, p paint) string {
+	switch {
+	case s.Origin == mesh.OriginPinned && s.Value != s.Mesh:
+		return p.in(text.FgYellow, fmt.Sprintf("pinned in %s; the mesh has %s", s.Where, s.Mesh))
+	case s.Origin == mesh.OriginPinned:
+		return "pinned in " + s.Where + ", like the mesh"
+	case s.Origin == mesh.OriginDefault:
+		return "default"
+	case !s.Known:
+		return "mesh, " + settingsVersion(list) + "; unknown to this version of gremesh"
+	}
+	return "mesh, " + settingsVersion(list)
+}
+
+// settingsVersion names the version of the record and the host that wrote it.
+func settingsVersion(list mesh.MeshSettings) string {
+	if list.Writer == "" {
+		return fmt.Sprintf("version %d", list.Version)
+	}
+	return fmt.Sprintf("version %d by %s", list.Version, list.Writer)
+}
+
+// renderChanged tells what the mesh has after a change.
+func renderChanged(list mesh.MeshSettings, changes []settings.Value) string {
+	var b strings.Builder
+	for _, change := range changes {
+		for _, s := range list.Settings {
+			if s.Key == change.Key {
+				fmt.Fprintf(&b, "%s is %s for the whole mesh (settings %s)\n", s.Key, s.Mesh, settingsVersion(list))
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,97 @@
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gremesh/gremesh/mesh/settings"
+)
+
+// MeshSettings are the settings of the mesh as one host has them.
+type MeshSettings struct {
+	Version  uint64    `json:"version"` // of the record; 0: the mesh is older than its record
+	Writer   string    `json:"writer"`  // name or ID of the host that wrote this version; empty in version 0
+	Settings []Setting `json:"settings"`
+}
+
+// Setting is one key of the mesh settings on one host.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`           // that counts on this host
+	Origin string `json:"origin"`          // mesh, pinned or default
+	Where  string `json:"where,omitempty"` // where it is pinned: the file, variable or flag
+	Mesh   string `json:"mesh"`            // what the mesh has
+	Fixed  string `json:"fixed,omitempty"` // why it cannot change on a running mesh; empty: it can
+	Known  bool   `json:"known"`           // false: a key of a later version of gremesh
+}
+
+// Origins of a value.
+const (
+	OriginMesh    = "mesh"
+	OriginPinned  = "pinned"
+	OriginDefault = "default"
+)
+
+// SettingsEditor reads and changes the settings of the mesh. Set returns them
+// after the change, which is on disk then. It changes nothing if one of the
+// changes cannot be made; the error says which.
+type SettingsEditor interface {
+	Settings(context.Context) (MeshSettings, error)
+	Set(context.Context, []settings.Value) (MeshSettings, error)
+}
+
+// ListSettings lists all keys of a record, with the values that count on a host
+// that has pins, sorted by key.
+func ListSettings(record settings.Record, writer string, pins []settings.Pin) MeshSettings {
+	list := MeshSettings{Version: record.Version, Writer: writer, Settings: []Setting{}}
+	known := make(map[string]bool)
+	for _, d := range settings.Definitions() {
+		known[d.Name] = true
+		s := Setting{Key: d.Name, Mesh: settings.Text(record.Values, d.Name), Origin: OriginMesh, Fixed: d.Fixed, Known: true}
+		if _, is := record.Values.Get(d.Name); !is {
+			s.Origin = OriginDefault
+		}
+		s.Value = s.Mesh
+		for _, pin := range pins {
+			if pin.Key == d.Name {
+				s.Value, s.Origin, s.Where = pin.Text, OriginPinned, pin.Where
+			}
+		}
+		list.Settings = append(list.Settings, s)
+	}
+	for _, v := range record.Values {
+		if !known[v.Key] {
+			list.Settings = append(list.Settings, Setting{Key: v.Key, Value: v.Text, Mesh: v.Text, Origin: OriginMesh})
+		}
+	}
+	return list
+}
+
+// mostSettings bounds the request of a change, in bytes.
+const mostSettings = 1 << 16
+
+func (c Control) getSettings(w http.ResponseWriter, r *http.Request) {
+	list, err := c.Settings.Settings(r.Context())
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, list)
+}
+
+func (c Control) postSettings(w http.ResponseWriter, r *http.Request) {
+	var changes []settings.Value
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostSettings)).Decode(&changes); err != nil || len(changes) == 0 {
+		refuse(w, http.StatusBadRequest, fmt.Sprint("want a list of keys and values: ", errors.Join(err)))
+		return
+	}
+	list, err := c.Settings.Set(r.Context(), changes)
+	if err != nil {
+		refuse(w, http.StatusConflict, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, list)
+}

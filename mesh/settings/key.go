@@ -1,0 +1,148 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Key is one setting with its type.
+type Key[T any] struct {
+	name    string
+	help    string   // one line
+	choices []string // words that a shell can complete; nil: any text
+	// fixed is why the setting cannot change on a running mesh, and what to do
+	// instead; empty: it can.
+	fixed   string
+	initial T
+	parse   func(text string) (T, error)
+	format  func(T) string
+	// draw makes a value from 64 random bits, for the word "random"; nil: there is
+	// none.
+	draw func(random uint64) T
+}
+
+// Name returns the key as gremesh.yaml has it.
+func (k Key[T]) Name() string { return k.name }
+
+// Of reads the key. It returns the default if the key is absent, or if this
+// version of gremesh cannot read the value; [Unreadable] tells.
+func (k Key[T]) Of(values Values) T {
+	if text, ok := values.Get(k.name); ok {
+		if value, err := k.parse(text); err == nil {
+			return value
+		}
+	}
+	return k.initial
+}
+
+// Is returns the value in the form that a record has it.
+func (k Key[T]) Is(value T) Value { return Value{k.name, k.format(value)} }
+
+// Definition describes a key for code that does not need its type.
+type Definition struct {
+	Name    string
+	Help    string
+	Default string
+	Choices []string
+	Fixed   string // why it cannot change on a running mesh, and what to do; empty: it can
+
+	canonical func(text string) (string, error)
+	draw      func(random uint64) string
+}
+
+func (k Key[T]) definition() Definition {
+	d := Definition{Name: k.name, Help: k.help, Default: k.format(k.initial), Choices: k.choices, Fixed: k.fixed}
+	d.canonical = func(text string) (string, error) {
+		value, err := k.parse(text)
+		if err != nil {
+			return "", err
+		}
+		return k.format(value), nil
+	}
+	if k.draw != nil {
+		d.draw = func(random uint64) string { return k.format(k.draw(random)) }
+	}
+	return d
+}
+
+// Lookup returns the definition of a key. The error lists the keys that there are.
+func Lookup(key string) (Definition, error) {
+	var names []string
+	for _, d := range Definitions() {
+		if d.Name == key {
+			return d, nil
+		}
+		names = append(names, d.Name)
+	}
+	return Definition{}, fmt.Errorf("%q is not a mesh setting; the settings are %s", key, strings.Join(names, ", "))
+}
+
+// Canonical returns the text as a record has it, or an error that says what the
+// key takes. The word "random" is returned as it is if the key takes it.
+func (d Definition) Canonical(text string) (string, error) {
+	if text == Random && d.draw != nil {
+		return Random, nil
+	}
+	text, err := d.canonical(text)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", d.Name, err)
+	}
+	return text, nil
+}
+
+// Random is the word for a random value.
+const Random = "random"
+
+// ErrFixed is wrapped by the error of a setting that cannot change on a running
+// mesh.
+var ErrFixed = errors.New("it cannot change on a running mesh")
+
+// Edit returns the values with the given changes, each in any form that its key
+// takes. random returns 64 random bits. An error names the first change that
+// cannot be made; then nothing is changed.
+func Edit(values Values, changes []Value, random func() uint64) (Values, error) {
+	edited := slices.Clone(values)
+	for _, change := range changes {
+		d, err := Lookup(change.Key)
+		if err != nil {
+			return nil, err
+		}
+		if change.Text, err = d.Canonical(change.Text); err != nil {
+			return nil, err
+		}
+		if change.Text == Random && d.draw != nil {
+			change.Text = d.draw(random())
+		}
+		if change.Text == values.textOf(d) { // also if it is fixed
+			continue
+		}
+		if d.Fixed != "" {
+			return nil, fmt.Errorf("%s is %s: %w, %s", d.Name, values.textOf(d), ErrFixed, d.Fixed)
+		}
+		edited = edited.With(change)
+	}
+	return edited, Check(edited)
+}
+
+func (v Values) textOf(d Definition) string {
+	if text, ok := v.Get(d.Name); ok {
+		return text
+	}
+	return d.Default
+}
+
+// Unreadable returns the values that this version of gremesh does not understand:
+// of a key that it knows, but in a form that it does not.
+func Unreadable(values Values) []Value {
+	var found []Value
+	for _, d := range Definitions() {
+		if text, ok := values.Get(d.Name); ok {
+			if _, err := d.canonical(text); err != nil {
+				found = append(found, Value{d.Name, text})
+			}
+		}
+	}
+	return found
+}
