@@ -174,6 +174,9 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 	if err != nil {
 		return true, err
 	}
+	if have, err = u.answering(ctx, have); err != nil {
+		return true, err
+	}
 	settings := docker.Settings{Former: true}
 	if have.Running && !unaware(former, kernel, have) || halfway(have) {
 		// dockerd must be started with the address once; see docker.Settings.
@@ -181,7 +184,7 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 		if have, err = u.write(ctx, settings, have); err != nil {
 			return true, err
 		}
-		if have.Stale || !have.Running {
+		if have.Stale || !have.Running || have.Starting {
 			if have, err = u.restart(ctx, former); err != nil {
 				return true, err
 			}

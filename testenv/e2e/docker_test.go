@@ -156,7 +156,7 @@ func TestDaemonJSONStaysItsOwners(t *testing.T) {
 	testenv.Eventually(t, soon, func() error {
 		return problem(ctx, h2, h2.DaemonJSON()+": line 2, column 3: a comment", "correct "+h2.DaemonJSON())
 	})
-	must(t, logs(h2, "WARN", h2.DaemonJSON()))
+	testenv.Eventually(t, soon, func() error { return logs(h2, "WARN", h2.DaemonJSON()) })
 	must(t, auditExit(t, h2, 3))
 	text, err = os.ReadFile(h2.DaemonJSON())
 	if err != nil || string(text) != malformed {
