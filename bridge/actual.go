@@ -23,6 +23,7 @@ type Actual struct {
 	Addrs      []netip.Prefix     // IPv4 addresses of Bridge, in the kernel's order
 	Addrs6     []netip.Prefix     // IPv6 addresses of Bridge
 	Routes     []Route            // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
+	Intruders  []Route            // of the main table inside Config.Pool, by other programs and devices, of any Kind
 	Neighbours []Neighbour        // permanent IPv4 ones of Bridge
 	FDB        []net.HardwareAddr // static entries of Bridge's forwarding database that lead to Port
 	Flood      Flood              // of Port
@@ -62,15 +63,21 @@ type Route struct {
 	Onlink   bool       // Via is reached on Link although no address there says so
 	Protocol int        // rtnetlink(7), rtm_protocol
 	Metric   int
+	Kind     string // such as "blackhole"; empty: unicast
 }
 
 // String is the route in the words of ip-route(8).
 func (r Route) String() string {
 	s := r.Dst.String()
+	if r.Kind != "" {
+		s = r.Kind + " " + s
+	}
 	if r.Via.IsValid() {
 		s += " via " + r.Via.String()
 	}
-	s += " dev " + r.Link
+	if r.Link != "" {
+		s += " dev " + r.Link
+	}
 	if r.Onlink {
 		s += " onlink"
 	}

@@ -18,8 +18,9 @@ import (
 
 // Config says which devices a Kernel looks at.
 type Config struct {
-	Bridge string // Docker's bridge: "docker0"
-	Port   string // the OVS bridge's own device: "br0"
+	Bridge string       // Docker's bridge: "docker0"
+	Port   string       // the OVS bridge's own device: "br0"
+	Pool   netip.Prefix // where routes of other programs are observed; zero: nowhere
 	// StateDir is where it is kept what was before the first change; made when
 	// missing.
 	StateDir string
@@ -39,7 +40,7 @@ type Kernel struct {
 // New returns a Kernel; nothing is started.
 func New(cfg Config) *Kernel {
 	k := &Kernel{cfg: cfg, changed: make(chan struct{}, 1)}
-	k.tables = newTables(cfg.Bridge, cfg.Port, k.signal)
+	k.tables = newTables(cfg, k.signal)
 	return k
 }
 
@@ -203,25 +204,35 @@ func addrs6(l netlink.Link) ([]netip.Prefix, error) {
 
 // listRoutes returns the unicast IPv4 routes of the main table.
 func listRoutes(names map[int]string) ([]Route, error) {
+	var routes []Route
+	err := eachRoute(func(message netlink.Route) {
+		if r, is := unicast(message, names); is {
+			routes = append(routes, r)
+		}
+	})
+	return routes, err
+}
+
+// eachRoute visits the IPv4 routes of the main table, of any type.
+func eachRoute(visit func(netlink.Route)) error {
 	messages, err := dump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
 		req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET}})
 		return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
+		return fmt.Errorf("list routes: %w", err)
 	}
-	var routes []Route
 	for _, m := range messages {
 		message, err := readRoute(m)
 		if err != nil {
-			return nil, fmt.Errorf("list routes: %w", err)
+			return fmt.Errorf("list routes: %w", err)
 		}
-		if r, is := unicast(message, names); is && message.Table == unix.RT_TABLE_MAIN && message.Flags&unix.RTM_F_CLONED == 0 {
-			routes = append(routes, r)
+		if message.Table == unix.RT_TABLE_MAIN && message.Flags&unix.RTM_F_CLONED == 0 {
+			visit(message)
 		}
 	}
-	return routes, nil
+	return nil
 }
 
 // dump repeats a list during which the kernel's tables changed: what netlink

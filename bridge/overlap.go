@@ -22,14 +22,19 @@ type Overlap struct {
 }
 
 // String names the network and its device: "172.17.64.0/20 (device eth1)".
-func (o Overlap) String() string { return fmt.Sprintf("%s (device %s)", o.Route.Dst, o.Route.Link) }
+func (o Overlap) String() string {
+	if o.Route.Link == "" {
+		return fmt.Sprintf("%s (%s)", o.Route.Dst, o.Route.Kind)
+	}
+	return fmt.Sprintf("%s (device %s)", o.Route.Dst, o.Route.Link)
+}
 
 // Remedy names the command that frees the pool of a route inside it.
 func (o Overlap) Remedy() string {
 	if o.Network != "" {
 		return "docker network rm " + o.Network + " (stop its containers first), and create it again with a --subnet outside the pool"
 	}
-	return fmt.Sprintf("remove the route (ip route del %s dev %s), or choose another pool on all hosts", o.Route.Dst, o.Route.Link)
+	return fmt.Sprintf("remove the route (ip route del %s), or choose another pool on all hosts", o.Route.where())
 }
 
 // dockerNetwork returns the short ID of the Docker network whose bridge has the

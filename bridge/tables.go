@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -24,8 +25,9 @@ const wholeEvery = 30 * time.Second
 // when notices were lost, and when something has happened to a device, for then
 // the kernel drops routes without a word.
 type tables struct {
-	names  [2]string // of Docker's bridge, and of its port
-	signal func()    // something has changed that somebody else did
+	names  [2]string    // of Docker's bridge, and of its port
+	pool   netip.Prefix // see Config
+	signal func()       // something has changed that somebody else did
 
 	mu         sync.Mutex
 	socket     syscall.RawConn // of notices; nil: nobody listens
@@ -36,14 +38,15 @@ type tables struct {
 	port       int       // index, where it is a port of the bridge; 0: it is not
 	links      map[int]string
 	routes     kept[Route]
+	intruders  []Route
 	neighbours kept[Neighbour]
 	fdb        kept[net.HardwareAddr]
 	ours       map[news]bool // what the Apply under way makes
 }
 
-func newTables(bridge, port string, signal func()) *tables {
+func newTables(cfg Config, signal func()) *tables {
 	return &tables{
-		names: [2]string{bridge, port}, signal: signal, links: make(map[int]string),
+		names: [2]string{cfg.Bridge, cfg.Port}, pool: cfg.Pool, signal: signal, links: make(map[int]string),
 		routes:     kept[Route]{order: compareRoutes},
 		neighbours: kept[Neighbour]{order: compareNeighbours, same: sameMAC},
 		fdb:        kept[net.HardwareAddr]{order: slices.Compare[net.HardwareAddr]},
@@ -87,17 +90,28 @@ func (t *tables) look(have *Actual, bridge, port netlink.Link, links map[int]str
 		}
 		t.stale, t.read = false, time.Now()
 	}
+	have.Intruders = t.intruders
 	have.Routes, have.Neighbours, have.FDB = t.routes.all(), t.neighbours.all(), t.fdb.all()
 	return nil
 }
 
 // dump reads the tables as a whole.
 func (t *tables) dump() error {
-	routes, err := listRoutes(t.links)
+	var routes, intruders []Route
+	err := eachRoute(func(message netlink.Route) {
+		if r, is := unicast(message, t.links); is && t.concerns(r) {
+			routes = append(routes, r)
+		}
+		if r, is := t.intruder(message); is {
+			intruders = append(intruders, r)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	t.routes.fill(slices.DeleteFunc(routes, func(r Route) bool { return !t.concerns(r) }))
+	t.routes.fill(routes)
+	slices.SortFunc(intruders, compareRoutes)
+	t.intruders = intruders
 	var neighbours []Neighbour
 	if t.bridge != 0 {
 		list, err := dump(func() ([]netlink.Neigh, error) { return netlink.NeighList(t.bridge, netlink.FAMILY_V4) })

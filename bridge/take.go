@@ -43,8 +43,10 @@ func (t *tables) take(m syscall.NetlinkMessage) bool {
 func (t *tables) touch(index int) bool {
 	name := t.links[index]
 	ours := slices.Contains(t.names[:], name)
-	t.stale = t.stale || ours || slices.ContainsFunc(t.routes.rows, func(r Route) bool { return r.Link == name })
-	return ours
+	by := func(r Route) bool { return r.Link == name }
+	intrudes := slices.ContainsFunc(t.intruders, by)
+	t.stale = t.stale || ours || intrudes || slices.ContainsFunc(t.routes.rows, by)
+	return ours || intrudes
 }
 
 func (t *tables) takeRoute(m syscall.NetlinkMessage) bool {
@@ -55,6 +57,10 @@ func (t *tables) takeRoute(m syscall.NetlinkMessage) bool {
 	}
 	if message.Table != unix.RT_TABLE_MAIN {
 		return false
+	}
+	if _, intrudes := t.intruder(message); intrudes {
+		t.stale = true
+		return true
 	}
 	r, is := unicast(message, t.links)
 	is = is && t.concerns(r)

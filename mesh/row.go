@@ -128,7 +128,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(hostDrift(want.Host, have))
+		r.Drift += len(hostDrift(want.Host, have)) + len(routeOverlaps(l.cfg.Space.Pool, l.cfg.Membership.View().Peers, have))
 	}
 }
 

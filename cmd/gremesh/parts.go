@@ -36,7 +36,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Direct: cfg.Direct == sameSubnet,
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
-		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
+		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Pool: cfg.Pool, StateDir: cfg.StateDir, Log: log}),
 		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Direct: cfg.Direct == sameSubnet, Log: log}),
 		nat:    masq.New(log),
 		masq:   cfg.Masquerade.open(),

@@ -1,0 +1,52 @@
+package mesh
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// routeOverlap is a route of another program inside the pool, in words.
+type routeOverlap struct{ object, what, do string }
+
+// routeOverlaps returns the routes inside the pool that are not gremesh's: they
+// are more specific than the mesh's own, or win over it by chance. They are never
+// removed.
+func routeOverlaps(pool netip.Prefix, peers []Host, have bridge.Actual) []routeOverlap {
+	var found []routeOverlap
+	for _, o := range bridge.Overlaps(pool, have.Intruders) {
+		what := fmt.Sprintf("takes addresses of the pool %s out of the mesh", pool)
+		for i := range peers {
+			if p := &peers[i]; p.Subnet.IsValid() && p.Subnet.Overlaps(o.Route.Dst) {
+				what = fmt.Sprintf("takes addresses of %s (%s) out of the mesh", p.Name, p.Subnet)
+				break
+			}
+		}
+		by := "the route"
+		if o.Network != "" {
+			by = "the Docker network " + o.Network
+		}
+		found = append(found, routeOverlap{"route " + o.Route.Dst.String(), fmt.Sprintf("%s %s %s", by, o, what), o.Remedy()})
+	}
+	return found
+}
+
+// overlapProblems are the routes inside the pool for status.
+func overlapProblems(found []routeOverlap) []Problem {
+	var problems []Problem
+	for _, o := range found {
+		problems = append(problems, Problem{What: o.what, Do: o.do})
+	}
+	return problems
+}
+
+// overlapDrift are the same for audit.
+func overlapDrift(found []routeOverlap) []drift.Drift {
+	var all []drift.Drift
+	for _, o := range found {
+		all = append(all, drift.Drift{Object: o.object, Is: o.what, Should: "outside the pool (" + o.do + ")"})
+	}
+	return all
+}
