@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh"
 )
 
 func newStatusCommand(file *configFile) *cobra.Command {
@@ -15,18 +17,39 @@ what is wrong.
 RX and TX count the bytes that the tunnel has carried in and out. BFD is the
 state of the probe through the tunnel: "up" means that packets pass both ways.
 
-Exit codes: 0 the agent answered, be its answer good or bad; 1 it did not;
-2 the command line or the configuration is wrong.`,
+With --check the exit code says whether this host is healthy: it holds a lease,
+Open vSwitch runs, the tunnel to every alive peer is up, and there is no problem.
+
+Exit codes:
+  0  the agent answered; with --check: the host is healthy
+  1  the agent did not answer; with --check: the host is not healthy
+  2  the command line or the configuration is wrong
+  3  with --check: the agent did not answer`,
 		Example: `  gremesh status
 
   # peers whose tunnel carries nothing
-  gremesh status -o json | jq -r '.peers[]? | select(.tunnel.bfd != "up") | .name'`,
+  gremesh status -o json | jq -r '.peers[]? | select(.tunnel.bfd != "up") | .name'
+
+  # for a monitoring system
+  gremesh status --check >/dev/null || echo "this host needs attention"`,
 		Args: cobra.NoArgs,
 	}
+	check := cmd.Flags().Bool("check", false, "exit with 1 if this host is not healthy, and with 3 if its agent does not answer")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*client).status, renderStatus)
-		return err
+		status, err := show(cmd, file, out, (*client).status, renderStatus)
+		if !*check {
+			return err
+		}
+		return auditEnd(err, checkExit(status))
 	}
 	return cmd
+}
+
+// checkExit turns a status into the exit code of --check.
+func checkExit(status mesh.Status) error {
+	if !status.Healthy() {
+		return exitErr{code: exitDrift}
+	}
+	return nil
 }
