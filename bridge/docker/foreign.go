@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -66,6 +67,29 @@ func (p places) find() *Trouble {
 		}
 	}
 	return nil
+}
+
+// Present reports whether this host has a Docker that gremesh can work with,
+// whether it runs or not. A Trouble says that it has another kind.
+func Present(ctx context.Context, socket string) (bool, error) {
+	d := New(Config{Socket: socket})
+	running, err := dockerds()
+	if err != nil {
+		return false, err
+	}
+	if len(running) == 0 {
+		if t := d.foreign(); t != nil {
+			return false, t
+		}
+		return Installed(), nil
+	}
+	if _, err := d.ask(ctx, running); err != nil {
+		return true, nil //nolint:nilerr // it is starting: the loop looks again
+	}
+	if t := kindTrouble(d.asked.kind, d.engine.socket); t != nil {
+		return true, t
+	}
+	return true, nil
 }
 
 // Installed reports whether a dockerd is in the path.

@@ -28,7 +28,8 @@ its state, and has founded a mesh of its own since, gives that up.
 SIGTERM and SIGINT stop the agent and nothing else: tunnels and routes stay, and
 containers keep talking. To take this host out of the mesh: gremesh leave.
 
-Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wrong.`,
+Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wrong,
+or this host lacks Open vSwitch, nft or Docker.`,
 		Example: `  # the first host of a new mesh, and only there
   gremesh agent --bootstrap
 

@@ -68,6 +68,9 @@ func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	for _, warning := range warnings {
 		log.Warn("the pool is not free on this host", "cause", warning)
 	}
+	if err := checkHost(ctx, cfg, log); err != nil {
+		return err
+	}
 	unlock, err := lockState(cfg.StateDir)
 	if err != nil {
 		return err

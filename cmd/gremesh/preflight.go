@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/preflight"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// checkHost runs the preflight. A host that never held a lease does not start
+// without what it lacks. A host that holds one starts in any case: it must not
+// drop out of the mesh because of a check, and status reports what it lacks.
+func checkHost(ctx context.Context, cfg Config, log *slog.Logger) error {
+	found := preflight.Run(ctx, hostChecks(cfg)...)
+	for _, f := range found {
+		log.Warn("this host lacks something that gremesh needs", "what", f.What, "do", f.Do)
+	}
+	subnet, err := gossip.Reserved(cfg.StateDir)
+	if subnet.IsValid() || err != nil { // a damaged state is gossip's to report
+		return nil
+	}
+	if err := preflight.Error(found); err != nil {
+		return exitErr{exitUsage, err}
+	}
+	return nil
+}
+
+// hostChecks are the checks that a host must pass before gremesh changes it; the
+// pool has a check of its own, checkPool.
+func hostChecks(cfg Config) []preflight.Check {
+	return []preflight.Check{
+		func(ctx context.Context) *preflight.Finding {
+			return judgeSwitch(ovsdb.Check(ctx, cfg.OVS.DB, cfg.OVS.Bridge, cfg.OVS.Datapath), isInstalled("ovs-vswitchd"))
+		},
+		func(context.Context) *preflight.Finding { return judgeNFT(isInstalled("nft")) },
+		func(ctx context.Context) *preflight.Finding {
+			present, err := docker.Present(ctx, cfg.Docker.Socket)
+			return judgeDocker(present, err)
+		},
+	}
+}
+
+func isInstalled(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// judgeSwitch turns the outcome of ovsdb.Check into a finding. An Open vSwitch
+// that is installed may still start: at boot it may come after the agent.
+func judgeSwitch(err error, installed bool) *preflight.Finding {
+	if err == nil {
+		return nil
+	}
+	if lacking, is := errors.AsType[*ovsdb.NoDatapathError](err); is {
+		f := preflight.Finding{What: lacking.Error(), Do: "see ovs-vsctl get Open_vSwitch . datapath_types"}
+		if lacking.Type == "system" {
+			f.Do = "modprobe openvswitch && " + ovsdb.RestartCommand + "; without that kernel module set ovs.datapath: netdev"
+		}
+		return &f
+	}
+	if !installed {
+		return &preflight.Finding{What: "Open vSwitch is not installed", Do: "apt install openvswitch-switch"}
+	}
+	return &preflight.Finding{What: fmt.Sprintf("Open vSwitch does not answer (%s)", err), Do: ovsdb.RestartCommand, Heals: true}
+}
+
+func judgeNFT(installed bool) *preflight.Finding {
+	if installed {
+		return nil
+	}
+	return &preflight.Finding{What: "nft is not installed", Do: "apt install nftables"}
+}
+
+// judgeDocker asks that Docker is installed; it need not run.
+func judgeDocker(present bool, err error) *preflight.Finding {
+	if trouble, is := errors.AsType[*docker.Trouble](err); is {
+		return &preflight.Finding{What: trouble.What, Do: trouble.Do}
+	}
+	if !present && err == nil {
+		return &preflight.Finding{What: "Docker is not installed", Do: "apt install docker.io"}
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/preflight"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
+	refused := errors.New("connection refused")
+	for name, tt := range map[string]struct {
+		found *preflight.Finding
+		do    string // words of the remedy; empty: there is no finding
+		heals bool
+	}{
+		"Open vSwitch":                  {judgeSwitch(nil, true), "", false},
+		"Open vSwitch does not answer":  {judgeSwitch(refused, true), "systemctl restart openvswitch-switch", true},
+		"Open vSwitch is not installed": {judgeSwitch(refused, false), "apt install openvswitch-switch", false},
+		"no kernel module":              {judgeSwitch(&ovsdb.NoDatapathError{Type: "system", Has: []string{"netdev"}}, true), "ovs.datapath: netdev", false},
+		"no userspace datapath":         {judgeSwitch(&ovsdb.NoDatapathError{Type: "netdev"}, true), "datapath_types", false},
+		"nft":                           {judgeNFT(true), "", false},
+		"nft is not installed":          {judgeNFT(false), "apt install nftables", false},
+		"Docker":                        {judgeDocker(true, nil), "", false},
+		"Docker cannot be looked for":   {judgeDocker(false, refused), "", false},
+		"Docker is not installed":       {judgeDocker(false, nil), "apt install docker.io", false},
+		"Podman":                        {judgeDocker(true, &docker.Trouble{What: "Podman", Do: "install Docker"}), "install Docker", false},
+	} {
+		if (tt.found == nil) != (tt.do == "") {
+			t.Errorf("%s: %+v", name, tt.found)
+		}
+		if tt.found != nil && (!strings.Contains(tt.found.Do, tt.do) || tt.found.Heals != tt.heals || tt.found.What == "") {
+			t.Errorf("%s: %+v", name, *tt.found)
+		}
+	}
+}
+
+// A host without Open vSwitch used to found a mesh and to restart Docker.
+func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // nothing is installed
+	cfg := Config{StateDir: filepath.Join(t.TempDir(), "state")}
+	cfg.OVS.DB, cfg.Docker.Socket = "unix:"+filepath.Join(cfg.StateDir, "no.sock"), "unix:///nowhere/docker.sock"
+	var log bytes.Buffer
+	err := checkHost(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	if code, _ := exitCode(err, true); err == nil || code != exitUsage {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	for _, line := range []string{"apt install openvswitch-switch", "apt install nftables"} {
+		if !strings.Contains(err.Error(), line) || !strings.Contains(log.String(), line) {
+			t.Errorf("%q is missing: %v\n%s", line, err, log.String())
+		}
+	}
+	if hasState(cfg.StateDir) {
+		t.Error("a state was written")
+	}
+	holding(t, cfg.StateDir)
+	if err := checkHost(t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+		t.Errorf("a host that holds a lease does not start: %v", err)
+	}
+}
+
+// holding writes the state of a host that holds a lease.
+func holding(t *testing.T, dir string) {
+	t.Helper()
+	id, err := lease.ParseID("0123456789abcdef0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]any{"host": id, "records": []lease.Record{
+		{Host: id, Subnet: netip.MustParsePrefix("172.17.42.0/24"), State: lease.Held, Version: 1, Age: 1, Underlay: netip.MustParseAddrPort("192.168.248.139:7946"), Name: "h1"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if subnet, err := gossip.Reserved(dir); err != nil || !subnet.IsValid() {
+		t.Fatalf("the state that was written holds %s, %v", subnet, err)
+	}
+}
