@@ -122,9 +122,14 @@ log:
 }
 
 func TestRestartNeverIsAnEmptyCommand(t *testing.T) {
-	cfg, err := load(t, "docker: {restart: never}", "--insecure", "--bootstrap")
-	if err != nil || len(cfg.Docker.Restart) != 0 {
-		t.Errorf("restart is %q, error %v", cfg.Docker.Restart, err)
+	for _, word := range []string{"never", "Never", "NO", "no", "off", "Off", "false", "none", `"off"`, "[never]"} {
+		cfg, err := load(t, "docker: {restart: "+word+"}", "--insecure", "--bootstrap")
+		if err != nil || len(cfg.Docker.Restart) != 0 {
+			t.Errorf("%s: restart is %q, error %v", word, cfg.Docker.Restart, err)
+		}
+	}
+	if cfg, err := load(t, "docker: {restart: true}", "--insecure", "--bootstrap"); err == nil {
+		t.Errorf("true: restart is %q", cfg.Docker.Restart)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,22 +123,35 @@ func parseList(value any) ([]string, error) {
 	return nil, errors.New("must be a list of text")
 }
 
+// restartNever are the words for no command, in any case. YAML reads a bare no
+// and off as false.
+var restartNever = []string{"never", "no", "off", "false", "none"}
+
 // parseRestart takes a command as a list, a command without quotes as text
 // with white space between its words, or never.
 func parseRestart(value any) (Restart, error) {
 	what := errors.New("must be a command as a list, like [systemctl, restart, docker], or never")
-	if text, ok := value.(string); ok {
-		if text == "never" {
+	switch v := value.(type) {
+	case bool:
+		if !v {
 			return Restart{}, nil
 		}
-		if strings.ContainsAny(text, `'"\`) {
+		return nil, what
+	case string:
+		if slices.Contains(restartNever, strings.ToLower(strings.TrimSpace(v))) {
+			return Restart{}, nil
+		}
+		if strings.ContainsAny(v, `'"\`) {
 			return nil, what // there is no shell here that would read them
 		}
-		value = strings.Fields(text)
+		value = strings.Fields(v)
 	}
 	words, err := parseList(value)
 	if err != nil || len(words) == 0 || words[0] == "" {
 		return nil, what
+	}
+	if len(words) == 1 && slices.Contains(restartNever, strings.ToLower(words[0])) { // [never]
+		return Restart{}, nil
 	}
 	return words, nil
 }

@@ -43,6 +43,7 @@ func hostChecks(cfg Config) []preflight.Check {
 			present, err := docker.Present(ctx, cfg.Docker.Socket)
 			return judgeDocker(present, err)
 		},
+		func(context.Context) *preflight.Finding { return judgeRestart(cfg.Docker.Restart, isInstalled) },
 	}
 }
 
@@ -75,6 +76,18 @@ func judgeNFT(installed bool) *preflight.Finding {
 		return nil
 	}
 	return &preflight.Finding{What: "nft is not installed", Do: "apt install nftables"}
+}
+
+// judgeRestart asks that the command of docker.restart exists; that it works is
+// known only once Docker must be restarted.
+func judgeRestart(command Restart, installed func(program string) bool) *preflight.Finding {
+	if len(command) == 0 || installed(command[0]) {
+		return nil
+	}
+	return &preflight.Finding{
+		What: fmt.Sprintf("docker.restart: the command %s is not found", command[0]),
+		Do:   "set docker.restart to the command that restarts Docker here, or to never",
+	}
 }
 
 // judgeDocker asks that Docker is installed; it need not run.

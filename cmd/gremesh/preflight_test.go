@@ -35,6 +35,9 @@ func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
 		"Docker":                        {judgeDocker(true, nil), "", false},
 		"Docker cannot be looked for":   {judgeDocker(false, refused), "", false},
 		"Docker is not installed":       {judgeDocker(false, nil), "apt install docker.io", false},
+		"the command to restart Docker": {judgeRestart(Restart{"sh", "-c", "x"}, isInstalled), "", false},
+		"no command":                    {judgeRestart(nil, isInstalled), "", false},
+		"a command that is no program":  {judgeRestart(Restart{"sometimes"}, isInstalled), "set docker.restart", false},
 		"Podman":                        {judgeDocker(true, &docker.Trouble{What: "Podman", Do: "install Docker"}), "install Docker", false},
 	} {
 		if (tt.found == nil) != (tt.do == "") {
