@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/examples"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/settings"
 )
@@ -29,7 +31,7 @@ there reports a problem while the mesh has another value.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigShowCommand(file), newConfigGetCommand(file), newConfigSetCommand(file))
+	cmd.AddCommand(newConfigShowCommand(file), newConfigGetCommand(file), newConfigSetCommand(file), newConfigExampleCommand())
 	return cmd
 }
 
@@ -53,6 +55,20 @@ host, and where it comes from.
 		return err
 	}
 	return cmd
+}
+
+func newConfigExampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "example",
+		Short:             "Print a gremesh.yaml with every key and its meaning",
+		Example:           `  gremesh config example > /etc/gremesh/gremesh.yaml`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), examples.Configuration)
+			return err
+		},
+	}
 }
 
 func newConfigGetCommand(file *configFile) *cobra.Command {

@@ -59,7 +59,7 @@ func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, e
 		s.file = file
 	case errors.Is(err, fs.ErrNotExist) && !explicit:
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("configuration file %s does not exist; examples/gremesh.yaml is one to start from", file)
+		return nil, fmt.Errorf("configuration file %s does not exist: create it, or start from the output of `gremesh config example`", file)
 	default:
 		return nil, fmt.Errorf("read configuration file %s: %w", file, err)
 	}
