@@ -29,7 +29,7 @@ func (h *Host) ConfigFile() string { return h.path("gremesh.yaml") }
 func (h *Host) control() string { return h.path("gremesh.sock") }
 
 // WriteConfig writes the host's gremesh.yaml: the lab's settings and, over
-// them, those given, by dotted key (`"mesh.bootstrap": true`). Join and
+// them, those given, by dotted key (`"mesh.bootstrap": true`; nil: no such key). Join and
 // bootstrap are not among the lab's.
 func (h *Host) WriteConfig(settings map[string]any) error {
 	all := map[string]any{
@@ -50,7 +50,9 @@ func (h *Host) WriteConfig(settings map[string]any) error {
 		all["docker.restart"] = []string{h.DockerScript(), "restart"}
 	}
 	for key, value := range settings {
-		all[key] = value
+		if all[key] = value; value == nil {
+			delete(all, key)
+		}
 	}
 	tree := map[string]any{}
 	for key, value := range all {

@@ -36,6 +36,7 @@ type Config struct {
 	Imported netip.Prefix   `mapstructure:"-"` // the subnet that Import names; zero: none
 	Profile  bool           `mapstructure:"-"` // profiles are answered for at the control socket
 	Pins     []settings.Pin `mapstructure:"-"` // mesh settings that are fixed for this host
+	Adapt    bool           `mapstructure:"-"` // a mesh that this host joins may have another pool
 }
 
 // NodeConfig is this host as its peers know it.

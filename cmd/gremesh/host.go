@@ -47,9 +47,9 @@ type office struct {
 	replaced chan struct{} // closed when another agent answers
 }
 
-// runAgent runs this host until ctx ends or it leaves the mesh. Nothing on the
-// machine is touched before the configuration has been held against it.
-func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
+// runHost runs this host until ctx ends or it leaves the mesh. It changes nothing on
+// the machine before it has checked the configuration against it.
+func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and whoever reaches its port can join and redirect container traffic")
 	}

@@ -61,7 +61,7 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()}, Pins: cfg.Pins, Found: p.found,
+		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
 		Fixed: cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}

@@ -84,6 +84,7 @@ var errKnowsItsPeers = errors.New("this host is in a mesh and knows its peers: -
 
 // planAlone looks at this machine without an agent, and touches nothing.
 func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview, error) {
+	cfg = cfg.inMesh()
 	var peers []mesh.Host
 	var err error
 	if peersFile != "" {

@@ -104,7 +104,7 @@ func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, 
 	if len(r.errs) > about {
 		return Config{}, nil, exitErr{exitUsage, all}
 	}
-	return cfg, all, nil
+	return cfg.inMesh(), all, nil
 }
 
 // uninstaller takes gremesh off this host.

@@ -24,6 +24,7 @@ type Config struct {
 	Open      bool           // they may do so now; see Node.Open
 	Keys      [][]byte       // AES keys of 16, 24 or 32 bytes, the first is primary; none: plain text
 	Settings  Settings       // this host's own, for a mesh that has no record of them
+	Adapt     bool           // Settings.Space is a default: a mesh that this host joins may have another, see SpaceError
 	Pins      []settings.Pin // settings that count on this host whatever the mesh's are
 	Fixed     netip.Prefix   // the only subnet to claim, or zero
 	Prefer    []netip.Prefix // subnets to claim before any other

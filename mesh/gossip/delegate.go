@@ -16,6 +16,8 @@ import (
 type delegate struct {
 	self  lease.ID
 	space lease.Space
+	adapt bool                        // space is only a default
+	other atomic.Pointer[lease.Space] // that a host of the mesh has in its place
 	inbox *inbox
 	news  *memberlist.TransmitLimitedQueue
 	meta  atomic.Pointer[meta]           // ours, as last published
@@ -129,7 +131,14 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 		return nil, err.Error()
 	}
 	m := &member{id: id, underlay: address(node), meta: theirs}
-	if differences := differences(d.space, theirs.space()); len(differences) > 0 {
+	space := theirs.space()
+	if space == (lease.Space{}) { // it takes that of its mesh
+		space = d.space
+	}
+	if differences := differences(d.space, space); len(differences) > 0 {
+		if d.adapt && space.Validate() == nil {
+			d.other.Store(&space)
+		}
 		return m, strings.Join(differences, ", ")
 	}
 	return m, differentMesh(d.meta.Load().Mesh, theirs.Mesh)

@@ -62,6 +62,9 @@ func (n *Node) meet(ctx context.Context) error {
 		if err == nil {
 			break
 		}
+		if space := n.delegate.other.Load(); space != nil {
+			return &SpaceError{Space: *space}
+		}
 		if why := refusalIn(err); why != nil {
 			return &RefusedError{Why: why}
 		}

@@ -112,12 +112,17 @@ func New(cfg Config) (*Node, error) {
 		Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: n.cfg.Bootstrap,
 	}, st.Records)
 	n.kept = n.machine.Own()
-	n.delegate = &delegate{self: n.self, space: cfg.Settings.Space, inbox: newInbox()}
+	adapt := cfg.Adapt && n.mesh == "" && !n.cfg.Bootstrap
+	n.delegate = &delegate{self: n.self, space: cfg.Settings.Space, adapt: adapt, inbox: newInbox()}
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
-	n.delegate.meta.Store(&meta{
+	first := meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
 		Direct: n.within(),
-	})
+	}
+	if adapt {
+		first.Pool, first.Bits = netip.Prefix{}, 0
+	}
+	n.delegate.meta.Store(&first)
 	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records, Settings: n.settingsToTell()})
 	n.tunnels.Store(&mesh.TunnelCount{})
 	n.refresh()
@@ -239,5 +244,8 @@ func (n *Node) announce(ctx context.Context) error {
 func (n *Node) says() meta {
 	m := *n.delegate.meta.Load()
 	m.Tunnels, m.MTU, m.Direct, m.Mesh = *n.tunnels.Load(), n.lowestPath(), n.within(), n.View().Mesh
+	if m.Mesh != "" {
+		m.Pool, m.Bits = n.cfg.Settings.Space.Pool, n.cfg.Settings.Space.Bits
+	}
 	return m
 }

@@ -235,19 +235,33 @@ func TestAHostThatLostItsStateAppliesNothingBeforeItKnowsTheSettings(t *testing.
 	if v := node.View(); v.Self.Subnet.IsValid() || len(v.Settings) > 0 {
 		t.Errorf("%+v", v)
 	}
-	if _, err := node.listOrError(t); err == nil {
-		t.Error("settings that are not known are told")
-	}
 	h2 = tm.run(node, "h2")
 	eventually(t, "it has learned them", func() bool { return whole(h1, h2) && tunnelKey(h2) == tunnelKey(h1) })
 }
 
-// listOrError asks without a running owner.
-func (n *Node) listOrError(*testing.T) (mesh.MeshSettings, error) {
-	if n.keptSettings.IsZero() {
-		return mesh.MeshSettings{}, errNoSettings
+func TestSettingsThatCannotBeWrittenDoNotChange(t *testing.T) {
+	tm := newTestMesh(t)
+	cfg := tm.config(1)
+	cfg.Dir = filepath.Join(cfg.Dir, "state")
+	h1 := tm.start(cfg)
+	eventually(t, "h1 founded", func() bool { return h1.View().Self.Subnet.IsValid() })
+	before := tunnelKey(h1)
+	// From now on every write fails: its directory is gone.
+	if err := os.Rename(cfg.Dir, cfg.Dir+".away"); err != nil {
+		t.Fatal(err)
 	}
-	return n.listSettings(), nil
+	if _, err := h1.Set(t.Context(), changes("tunnel.key", "random")); err == nil || !strings.Contains(err.Error(), "nothing has changed") {
+		t.Errorf("a key that is not on disk: %v", err)
+	}
+	if now := tunnelKey(h1); now != before {
+		t.Errorf("the key was %d and is %d", before, now)
+	}
+	if err := os.Rename(cfg.Dir+".away", cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if list := set(t, h1.Node, "tunnel.key", "random"); list.Version != 2 {
+		t.Errorf("%+v", list)
+	}
 }
 
 func TestTheConfigurationMustHaveThePoolOfTheMesh(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 
 // TestMeshSettings changes the settings of a mesh while its hosts talk.
 func TestMeshSettings(t *testing.T) {
-	l := startMesh(t, testenv.Config{Hosts: 3}, nil)
+	l := startMesh(t, testenv.Config{Hosts: 3, Pool: netip.MustParsePrefix("10.42.0.0/16"), Prefix: 25}, nil)
 	inTurn(t, l,
 		behaviour{"a new mesh has a random key", newMeshHasAKey},
 		behaviour{"another key takes less than a second", keyChanges},
@@ -29,6 +30,7 @@ func TestMeshSettings(t *testing.T) {
 		behaviour{"without a key the MTU is larger", keyIsRemoved},
 		behaviour{"a pinned value is a problem", pinnedValueIsAProblem},
 		behaviour{"what cannot change is rejected", poolIsRejected},
+		behaviour{"a joiner that pins no pool takes that of the mesh", joinerTakesThePool},
 	)
 }
 
@@ -268,4 +270,26 @@ func poolIsRejected(t *testing.T, l *testenv.Lab) {
 	if after := setting(t, h1, "pool"); after != before {
 		t.Errorf("the pool was %s and is %s", before, after)
 	}
+}
+
+// joinerTakesThePool is the last: the third host becomes a new one.
+func joinerTakesThePool(t *testing.T, l *testenv.Lab) {
+	ctx, h1, h3 := t.Context(), l.Host(1), l.Host(3)
+	_, err := h3.Gremesh(ctx, "leave", "--release")
+	must(t, err)
+	must(t, h3.WaitAgent(ctx))
+	must(t, os.RemoveAll(filepath.Join(h3.Dir, "state")))
+	must(t, join(h3, h1, map[string]any{"pool": nil, "prefix": nil}))
+	must(t, h3.StartAgent(ctx))
+	whole(t, l)
+	if s := status(t, h3).Host; s.Subnet.Bits() != 25 || !netip.MustParsePrefix("10.42.0.0/16").Contains(s.Subnet.Addr()) {
+		t.Errorf("the new host has the subnet %s", s.Subnet)
+	}
+	if err := problem(ctx, h1, "refused"); err == nil {
+		t.Error("the mesh has refused it first")
+	}
+	must(t, h3.StopAgent(ctx, syscall.SIGTERM))
+	must(t, h3.StartAgent(ctx)) // its state says which pool it has
+	whole(t, l)
+	testenv.Eventually(t, soon, func() error { return auditExit(t, h3, 0) })
 }
