@@ -14,7 +14,7 @@ import (
 // it, for measurements: it has joined the Config's seeds, and runs until it is
 // shut down.
 func Bare(cfg Config, id lease.ID) (*memberlist.Memberlist, error) {
-	wire, err := listen(cfg.Underlay)
+	wire, err := listen(networkConfig{at: cfg.Underlay, keyed: len(cfg.Keys) > 0, isKnown: anybody})
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func (c Crowd) meta(r lease.Record) []byte {
 
 // start makes it answer, and do nothing by itself.
 func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Conn) error {
-	wire, err := listen(at)
+	wire, err := listen(networkConfig{at: at, keyed: len(keys) > 0, isKnown: anybody})
 	if err != nil {
 		return err
 	}

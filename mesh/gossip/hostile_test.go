@@ -87,10 +87,10 @@ func TestGossipThatCannotBeReadFillsNothing(t *testing.T) {
 	if _, err := n.handle(events[:100]); err != nil || n.touched {
 		t.Errorf("what is known makes the view anew: %v", err)
 	}
-	if got := len(n.problems.list()); got != mostStrangers {
+	if got := len(n.problems.list()); got != unknownPacket.most() {
 		t.Errorf("%d problems", got)
 	}
-	if lines := strings.Count(n.cfg.Log.Handler().(logged).buffer.String(), "level=WARN"); lines != mostStrangers {
+	if lines := strings.Count(n.cfg.Log.Handler().(logged).buffer.String(), "level=WARN"); lines != unknownPacket.most() {
 		t.Errorf("%d lines in the log", lines)
 	}
 	n.problems.set("disk", mesh.Problem{What: "full"}, forever) // is not kept out by those

@@ -16,7 +16,8 @@ type event struct {
 	twins   *twins          // one ID at two addresses
 	twin    *netip.AddrPort // our ID at another address, where it answered
 	elder   *netip.AddrPort // the same, of one that has been running for longer
-	foreign *string         // gossip that can't be read, from this address
+	foreign *unreadable     // gossip that cannot be decrypted
+	limited *limited        // a limit has ended a connection
 }
 
 // member is another host that is alive.

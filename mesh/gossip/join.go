@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -51,31 +50,45 @@ const (
 // those that are missing: two halves of a mesh find each other again.
 func (n *Node) meet(ctx context.Context) error {
 	backoff := firstBackoff
+	var here []netip.AddrPort // members of a mesh that a founder has found on its network
 	for {
-		err := n.joinAny(ctx, n.cfg.Seeds, *n.absent.Load())
+		failed := n.joinAny(ctx, n.seeds(here), *n.absent.Load())
 		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
 			// It can't ask whether this one lives once it has ended. The mesh is
 			// that which was joined, or none: nobody looks at it here.
 			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
 			return &TwinError{ID: n.self, Also: *also}
 		}
-		if err == nil {
+		is := n.standing()
+		if ctx.Err() != nil || failed == nil && !(is.founder && is.newcomer) {
 			break
 		}
-		if space := n.delegate.other.Load(); space != nil {
+		if space := n.delegate.other.Load(); space != nil && failed != nil {
 			return &SpaceError{Space: *space}
 		}
-		if why := refusalIn(err); why != nil {
-			return &RefusedError{Why: why}
+		why, decision := reasons(failed), judge(failed, is)
+		if failed == nil { // those that were joined are of no mesh yet
+			decision = found
 		}
-		if n.mayStartAlone() {
-			failed := n.prepareFounding(ctx)
-			if failed == nil {
+		if decision == stop {
+			return &RefusedError{Why: refusalOf(failed)}
+		}
+		if decision == found || decision == goOn {
+			if err := n.prepareFounding(ctx); err != nil {
+				decision, why = retry, err.Error()
+			}
+		}
+		if decision == found {
+			if here, why = n.search(ctx); why == "" {
 				break
 			}
-			err = failed
+			if len(here) > 0 {
+				continue
+			}
 		}
-		why := plainly(err)
+		if decision == goOn {
+			break
+		}
 		if last := n.silence.Swap(&why); last == nil || *last != why {
 			n.cfg.Log.Warn("no host could be joined yet", "err", why)
 		}
@@ -100,8 +113,8 @@ func (n *Node) meet(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case at := <-n.hails:
-			if err := n.joinAny(ctx, nil, []missing{{at: at}}); err != nil {
-				n.cfg.Log.Debug("a host that called can't be joined", "underlay", at, "err", err)
+			if failed := n.joinAny(ctx, nil, []missing{{at: at}}); failed != nil {
+				n.cfg.Log.Debug("a host that called can't be joined", "underlay", at, "err", reasons(failed))
 			}
 			continue
 		case <-tick.C:
@@ -116,16 +129,31 @@ func (n *Node) meet(ctx context.Context) error {
 		if len(seeds) == 0 && len(absent) == 0 {
 			continue
 		}
-		if err := n.joinAny(ctx, seeds, absent); err != nil {
-			n.cfg.Log.Debug("missing hosts stay missing", "err", err)
+		if failed := n.joinAny(ctx, seeds, absent); failed != nil {
+			n.cfg.Log.Debug("missing hosts stay missing", "err", reasons(failed))
 		}
 		seeds = nil
 	}
 }
 
-// mayStartAlone reports whether this host needs no one to go on: it founds the
-// mesh, or it holds a lease from before.
-func (n *Node) mayStartAlone() bool { return n.cfg.Bootstrap || n.View().Self.Subnet.IsValid() }
+// seeds are those of the configuration and the members found on this host's
+// network, as host or host:port.
+func (n *Node) seeds(found []netip.AddrPort) []string {
+	seeds := slices.Clone(n.cfg.Seeds)
+	for _, at := range found {
+		seeds = append(seeds, at.String())
+	}
+	return seeds
+}
+
+// standing is what this host is before it has met another.
+func (n *Node) standing() standing {
+	view := n.View()
+	return standing{
+		newcomer: n.newcomer && view.Mesh == "", founder: n.cfg.Bootstrap,
+		holder: view.Self.Subnet.IsValid(), keyed: len(n.cfg.Keys) > 0,
+	}
+}
 
 // silentSeeds are those that are not alive here. Two halves of a mesh that have
 // forgotten each other find each other again by them alone.
@@ -136,19 +164,17 @@ func (n *Node) silentSeeds(ctx context.Context) []string {
 	}
 	var silent []string
 	found, _ := n.resolve(ctx, n.cfg.Seeds) // a name that is unknown now may be known the next time
-	for _, at := range found {
-		if !alive[at.Addr()] {
-			silent = append(silent, at.String())
+	for _, to := range found {
+		if !alive[to.at.Addr()] {
+			silent = append(silent, to.at.String())
 		}
 	}
 	return silent
 }
 
 // resolve turns host or host:port into addresses of the underlay's family; this
-// host's own is left out.
-func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, error) {
-	var found []netip.AddrPort
-	var errs []error
+// host's own is left out. A seed without an address is a failed attempt.
+func (n *Node) resolve(ctx context.Context, seeds []string) (found, failed []attempt) {
 	network := "ip4"
 	if n.cfg.Underlay.Addr().Is6() {
 		network = "ip6"
@@ -158,99 +184,80 @@ func (n *Node) resolve(ctx context.Context, seeds []string) ([]netip.AddrPort, e
 		if h, p, err := net.SplitHostPort(seed); err == nil {
 			number, err := strconv.ParseUint(p, 10, 16)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("seed %s: %w", seed, err))
+				failed = append(failed, attempt{seed: seed, outcome: silent, why: err.Error()})
 				continue
 			}
 			host, port = h, uint16(number)
 		}
 		addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("seed %s: %w", seed, err))
+			failed = append(failed, attempt{seed: seed, outcome: silent, why: unresolved(err)})
 		}
 		for _, addr := range addrs {
 			if at := netip.AddrPortFrom(addr.Unmap(), port); at != n.cfg.Underlay {
-				found = append(found, at)
+				found = append(found, attempt{seed: seed, at: at})
 			}
 		}
 	}
-	return found, errors.Join(errs...)
+	n.rememberSeeds(found)
+	return found, failed
+}
+
+// unresolved is why a name has no address, in few words.
+func unresolved(err error) string {
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+		return "the name cannot be resolved: " + dns.Err
+	}
+	return "the name cannot be resolved: " + err.Error()
 }
 
 // joinAny exchanges state with the seeds and with some of the given hosts. It
 // returns nil as soon as one of them could be joined; the rest goes on, and is
-// waited for when Run returns.
-func (n *Node) joinAny(ctx context.Context, seeds []string, others []missing) error {
-	addresses, err := n.resolve(ctx, seeds)
+// waited for when Run returns. Else it returns what failed; an empty list means
+// that there is no host to join.
+func (n *Node) joinAny(ctx context.Context, seeds []string, others []missing) []attempt {
+	targets, failed := n.resolve(ctx, seeds)
 	// Half of those tried are the last seen, which a partition took away; the
 	// other half are drawn from the rest, which may be a thousand dead hosts.
 	others = slices.Clone(others)
 	rest := others[min(len(others), rejoinAtOnce/2):]
 	rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 	for _, other := range others[:min(len(others), rejoinAtOnce)] {
-		addresses = append(addresses, other.at)
+		targets = append(targets, attempt{at: other.at})
 	}
 
-	results := make(chan error, len(addresses))
-	for _, address := range addresses {
+	results := make(chan *attempt, len(targets))
+	for _, target := range targets {
 		n.outgoing.Go(func() {
-			_, err := n.list.Join([]string{address.String()})
-			results <- err
+			_, err := n.list.Join([]string{target.at.String()})
+			if err == nil {
+				results <- nil
+				return
+			}
+			target.outcome, target.why = examineFailure(err)
+			if target.outcome == foreign {
+				n.delegate.inbox.put(event{foreign: &unreadable{from: target.at.Addr(), stream: true}})
+			}
+			results <- &target
 		})
 	}
-	for range addresses {
-		failed := <-results
-		if failed == nil {
+	for range targets {
+		one := <-results
+		if one == nil {
 			return nil
 		}
-		err = errors.Join(err, failed)
+		failed = append(failed, *one)
 	}
-	if err == nil {
-		err = errors.New("there is no other host to join (mesh.join)")
+	if failed == nil {
+		failed = []attempt{}
 	}
-	return err
+	return failed
 }
 
 // answers reports whether a host with this host's ID is alive at an address.
 func (n *Node) answers(at netip.AddrPort) bool {
 	_, err := n.list.Ping(n.self.String(), net.UDPAddrFromAddrPort(at))
 	return err == nil
-}
-
-// plainly is an error on one line, without the bullets of memberlist's.
-func plainly(err error) string {
-	var parts []string
-	for line := range strings.Lines(err.Error()) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
-		if line != "" && !strings.HasSuffix(line, "occurred:") && !slices.Contains(parts, line) {
-			parts = append(parts, line)
-		}
-	}
-	return strings.Join(parts, "; ")
-}
-
-// refusalIn finds in what memberlist says of a failed join that the two hosts
-// do not go together. It passes on the text of an error, not the error.
-func refusalIn(err error) error {
-	text := err.Error()
-	if i := strings.Index(text, refusedMark); i >= 0 {
-		line, _, _ := strings.Cut(text[i+len(refusedMark):], "\n")
-		return errors.New(line)
-	}
-	if foreignKey(text) {
-		return errors.New("the seed's gossip is encrypted with another key, or not at all (mesh.key_file, mesh.insecure)")
-	}
-	return nil
-}
-
-// foreignKey reports whether memberlist's words mean that keys differ.
-func foreignKey(text string) bool {
-	text = strings.ToLower(text)
-	for _, words := range []string{"no installed keys could decrypt", "encryption is not configured", "is not encrypted"} {
-		if strings.Contains(text, words) {
-			return true
-		}
-	}
-	return false
 }
 
 // wait reports whether the time passed before the context ended.

@@ -1,16 +1,12 @@
 package gossip
 
 import (
-	"context"
 	"log"
-	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
@@ -45,19 +41,20 @@ func (n *Node) memberlistConfig(wire memberlist.Transport) *memberlist.Config {
 	return c
 }
 
-// logWriter takes memberlist's log lines, "[WARN] memberlist: text". Most are
-// about what gossip mends by itself: they are for debugging.
+// logWriter takes memberlist's log lines. Most are about what gossip mends by
+// itself: they are for debugging.
 type logWriter struct{ n *Node }
 
 // Write implements io.Writer.
 func (w logWriter) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	text = text[strings.Index(text, "]")+1:]
-	text = strings.TrimPrefix(strings.TrimSpace(text), "memberlist: ")
-	w.n.cfg.Log.Log(context.Background(), slog.LevelDebug, text, "from", "memberlist")
-	if _, from, ok := strings.Cut(text, "from="); ok && foreignKey(text) {
-		host := strings.Trim(from[:max(0, strings.LastIndex(from, ":"))], "[]")
-		w.n.delegate.inbox.put(event{foreign: &host})
+	l := parseLogLine(string(line))
+	attrs := []any{"from", "memberlist"}
+	if l.from.IsValid() {
+		attrs = append(attrs, "underlay", l.from)
+	}
+	w.n.cfg.Log.Debug(l.text, attrs...)
+	if l.key && l.from.IsValid() {
+		w.n.delegate.inbox.put(event{foreign: &unreadable{from: l.from.Addr(), stream: l.stream}})
 	}
 	return len(line), nil
 }
@@ -131,34 +128,4 @@ func (n *Node) greet() {
 		}
 	}
 	n.newcomers = nil
-}
-
-// handleRefusal reports a host that was not let in, or that did not let us in. It
-// may have been before, as long as it was of no mesh.
-func (n *Node) handleRefusal(r refusal) {
-	if m, was := n.members[r.id]; was && m.meta.Mesh == "" && m.underlay == r.underlay {
-		n.lose(r.id)
-	}
-	problem := mesh.Problem{
-		What: "refused host " + r.name + " at " + r.underlay.String() + ": " + r.why,
-		Do:   "make the settings the same on all hosts of the mesh",
-	}
-	if strings.Contains(r.why, otherMesh) {
-		problem.Do = "decide which mesh is to stay, and on a host of the other run `gremesh agent --join` with a host of that one"
-	}
-	if n.problems.stranger("refused", r.underlay.String(), problem) {
-		n.cfg.Log.Warn("refused a host", "host", r.name, "underlay", r.underlay, "err", r.why)
-	}
-}
-
-// handleForeignKey reports gossip that can't be read.
-func (n *Node) handleForeignKey(from string) {
-	problem := mesh.Problem{
-		What: "gossip from " + from + " is encrypted with another key, or only one of the two hosts encrypts",
-		Do:   "make mesh.key_file and mesh.insecure the same on all hosts of the mesh",
-	}
-	if n.problems.stranger("key", from, problem) { // else it is no reason to make the view anew
-		n.touched = true
-		n.cfg.Log.Warn("gossip with another key", "underlay", from)
-	}
 }

@@ -21,23 +21,47 @@ const (
 	streamLimit = 2 * tcpTimeout
 )
 
+var errTooMany = errors.New("too many connections")
+
 // network is memberlist's transport over one address. memberlist's own takes a
 // new buffer of 64 kB for each datagram, which makes a host at rest collect
-// garbage all the time; this one keeps what has come and no more.
+// garbage all the time; this one keeps the bytes that arrived and no more. It
+// limits the connections of addresses outside the mesh (see admission).
 type network struct {
-	at      netip.AddrPort
-	udp     *net.UDPConn
-	tcp     *net.TCPListener
-	packets chan *memberlist.Packet
-	streams chan net.Conn
-	closed  chan struct{}
-	readers sync.WaitGroup
+	networkConfig
+	udp       *net.UDPConn
+	tcp       *net.TCPListener
+	link      *net.UDPConn // takes the beacons that are sent to all hosts of the link; nil: there are none here
+	group     netip.AddrPort
+	packets   chan *memberlist.Packet
+	streams   chan net.Conn
+	closed    chan struct{}
+	readers   sync.WaitGroup
+	strangers *admission
+	known     *admission
+}
+
+// networkConfig configures a network. The functions are called from several
+// goroutines and must not block.
+type networkConfig struct {
+	at      netip.AddrPort               // bound, and the source of every connection
+	keyed   bool                         // gossip is encrypted
+	isKnown func(netip.Addr) bool        // a member, a host of the lease table, or a seed; nil: nobody is
+	limited func(netip.Addr, error)      // a limit has ended a connection of this address; may be nil
+	beacon  func([]byte, netip.AddrPort) // takes a beacon's datagram; nil: they are dropped
 }
 
 var _ memberlist.NodeAwareTransport = (*network)(nil)
 
 // listen opens both sockets; Shutdown ends what it starts.
-func listen(at netip.AddrPort) (*network, error) {
+func listen(cfg networkConfig) (*network, error) {
+	at := cfg.at
+	if cfg.isKnown == nil {
+		cfg.isKnown = func(netip.Addr) bool { return false }
+	}
+	if cfg.limited == nil {
+		cfg.limited = func(netip.Addr, error) {}
+	}
 	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
 	if err != nil {
 		return nil, err
@@ -49,10 +73,26 @@ func listen(at netip.AddrPort) (*network, error) {
 	if err := udp.SetReadBuffer(datagramsQueued); err != nil {
 		return nil, errors.Join(err, tcp.Close(), udp.Close())
 	}
-	n := &network{at: at, udp: udp, tcp: tcp, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closed: make(chan struct{})}
+	n := &network{
+		networkConfig: cfg, udp: udp, tcp: tcp,
+		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closed: make(chan struct{}),
+		strangers: newAdmission(strangerStreams, strangerPerAddress, strangerMessage, strangerBudget),
+		known:     newAdmission(knownStreams, knownPerAddress, cfg.largest(), knownBudget),
+	}
 	n.readers.Go(n.readPackets)
 	n.readers.Go(n.acceptStreams)
+	if n.beacon != nil {
+		n.listenToLink()
+	}
 	return n, nil
+}
+
+// largest is how many bytes a message of a known host may have.
+func (c networkConfig) largest() int64 {
+	if c.keyed {
+		return knownMessage
+	}
+	return plainMessage
 }
 
 func (n *network) readPackets() {
@@ -65,7 +105,13 @@ func (n *network) readPackets() {
 			}
 			continue
 		}
-		if size == 0 {
+		switch {
+		case size == 0 || buf[0] == labelledMessage:
+			continue
+		case buf[0] == beaconMark:
+			if n.beacon != nil {
+				n.beacon(buf[:size], from)
+			}
 			continue
 		}
 		select {
@@ -85,13 +131,40 @@ func (n *network) acceptStreams() {
 			}
 			continue
 		}
+		admitted := n.admit(conn)
+		if admitted == nil {
+			continue
+		}
 		select {
-		case n.streams <- conn:
+		case n.streams <- admitted:
 		case <-n.closed:
-			_ = conn.Close()
+			_ = admitted.Close()
 			return
 		}
 	}
+}
+
+// admit counts a connection, or ends it if its address or its class has too
+// many. It resets the connection then: nothing of it stays in the kernel.
+func (n *network) admit(conn *net.TCPConn) net.Conn {
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	class := n.strangers
+	if n.isKnown(from) {
+		class = n.known
+	}
+	if !class.enter(from) {
+		_ = conn.SetLinger(0)
+		_ = conn.Close()
+		n.limited(from, errTooMany)
+		return nil
+	}
+	s := n.stream(conn, from, class)
+	s.entered = true
+	return s
+}
+
+func (n *network) stream(conn net.Conn, from netip.Addr, class *admission) *stream {
+	return &stream{Conn: conn, from: from, class: class, keyed: n.keyed, refused: func(err error) { n.limited(from, err) }}
 }
 
 // again reports whether a socket is to be read once more after an error.
@@ -129,12 +202,18 @@ func (n *network) WriteToAddress(b []byte, to memberlist.Address) (time.Time, er
 
 // DialTimeout implements memberlist.Transport.
 func (n *network) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	// The other end knows this host by its underlay address alone.
+	dialer := net.Dialer{Timeout: timeout, LocalAddr: &net.TCPAddr{IP: n.at.Addr().AsSlice(), Zone: n.at.Addr().Zone()}}
 	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Now().Add(streamLimit))
+	s := n.stream(conn, to.Addr().Unmap(), n.known)
+	return s, s.SetDeadline(time.Now().Add(streamLimit))
 }
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.
@@ -152,6 +231,9 @@ func (n *network) StreamCh() <-chan net.Conn { return n.streams }
 func (n *network) Shutdown() error {
 	close(n.closed)
 	err := errors.Join(n.udp.Close(), n.tcp.Close())
+	if n.link != nil {
+		err = errors.Join(err, n.link.Close())
+	}
 	n.readers.Wait()
 	return err
 }

@@ -13,7 +13,7 @@ import (
 
 func TestDatagramsAreKeptAndTakeTheirSizeAlone(t *testing.T) {
 	open := func(addr string) *network {
-		n, err := listen(netip.MustParseAddrPort(addr))
+		n, err := listen(networkConfig{at: netip.MustParseAddrPort(addr)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,12 +52,12 @@ func TestDatagramsAreKeptAndTakeTheirSizeAlone(t *testing.T) {
 
 func TestAnAddressInUseIsAnError(t *testing.T) {
 	at := netip.MustParseAddrPort("127.0.77.3:7946")
-	n, err := listen(at)
+	n, err := listen(networkConfig{at: at})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = n.Shutdown() }()
-	if _, err := listen(at); err == nil {
+	if _, err := listen(networkConfig{at: at}); err == nil {
 		t.Error("two hosts listen at one address")
 	}
 }

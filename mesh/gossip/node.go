@@ -24,6 +24,7 @@ type Node struct {
 	delegate *delegate
 	list     *memberlist.Memberlist // set by Run before anything else runs
 	wire     memberlist.Transport   // nil for the network; a simulated one in tests
+	network  *network               // set by Run; nil where wire is set
 	started  time.Time
 	requests chan request
 	hails    chan netip.AddrPort                    // hosts that take us for alive, and are not alive here
@@ -38,11 +39,15 @@ type Node struct {
 	changed  chan struct{}
 	met      chan struct{} // closed when others have been joined, or it goes on without
 	ready    chan struct{}
-	stopped  chan struct{}             // closed when nobody serves requests any more
-	absent   atomic.Pointer[[]missing] // the last seen first
-	silence  atomic.Pointer[string]    // why no one could be joined
-	outgoing sync.WaitGroup            // sends and joins under way
+	stopped  chan struct{}                       // closed when nobody serves requests any more
+	absent   atomic.Pointer[[]missing]           // the last seen first
+	newcomer bool                                // was in no mesh when it started
+	seedsAt  atomic.Pointer[map[netip.Addr]bool] // where seeds have been
+	limitsAt atomic.Int64                        // see limited
+	silence  atomic.Pointer[string]              // why no one could be joined
+	outgoing sync.WaitGroup                      // sends and joins under way
 	surveys  *surveys
+	seeking  *search
 
 	// Owned by the goroutine of own.
 	mesh      string
@@ -79,7 +84,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 		members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
-		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(),
+		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(), seeking: newSearch(),
 	}
 	n.open.Store(cfg.Open)
 	st, err := n.store.load()
@@ -99,6 +104,7 @@ func New(cfg Config) (*Node, error) {
 	if !n.cfg.Bootstrap && len(cfg.Seeds) > 0 && st.solitary() {
 		st.Mesh, st.Records, st.Settings = "", nil, nil // a mesh of its own, given up for that of the seeds
 	}
+	n.newcomer = st.Mesh == "" && st.damaged == nil && st.solitary()
 	n.self, n.mesh, n.sightings = st.Host, st.Mesh, st.Sightings
 	if n.sightings == nil {
 		n.sightings = make(sightings)
@@ -199,9 +205,10 @@ func (n *Node) listen() (*memberlist.Memberlist, error) {
 	wire := n.wire
 	if wire == nil {
 		var err error
-		if wire, err = listen(n.cfg.Underlay); err != nil {
+		if n.network, err = listen(n.networkConfig()); err != nil {
 			return nil, err
 		}
+		wire = n.network
 	}
 	return memberlist.Create(n.memberlistConfig(wire))
 }

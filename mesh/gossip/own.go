@@ -92,6 +92,9 @@ func (n *Node) takePart() lease.Output {
 	if n.left {
 		return lease.Output{}
 	}
+	if n.mesh != "" && n.newcomer {
+		n.machine.Follow() // the mesh of others, whose leases may not all be known here yet
+	}
 	if n.mesh == "" && n.cfg.Bootstrap {
 		n.mesh, n.dirty = newID().String(), true
 		n.cfg.Log.Info("founded a mesh", "mesh", n.mesh)
@@ -160,7 +163,7 @@ func (n *Node) refreshIfNeeded(out lease.Output) {
 func (n *Node) handle(events []event) (lease.Output, error) {
 	var out lease.Output
 	for _, e := range events {
-		n.touched = n.touched || e.packet == nil && e.foreign == nil
+		n.touched = n.touched || e.packet == nil && e.foreign == nil && e.limited == nil
 		switch {
 		case n.left:
 		case e.packet != nil:
@@ -174,6 +177,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 				n.newcomers = append(n.newcomers, *e.joined)
 			}
 			n.members[e.joined.id] = *e.joined
+			n.problems.welcome(e.joined.underlay)
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
 			n.lose(e.failed)
@@ -186,7 +190,9 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 		case e.elder != nil:
 			return out, &TwinError{ID: n.self, Also: *e.elder}
 		case e.foreign != nil:
-			n.handleForeignKey(*e.foreign)
+			n.handleUnreadable(*e.foreign)
+		case e.limited != nil:
+			n.handleLimited(*e.limited)
 		}
 	}
 	return out, nil

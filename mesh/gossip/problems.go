@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -25,9 +26,31 @@ const (
 	unlessAgain = 2 * time.Minute
 )
 
-// mostStrangers bounds the problems about hosts that are not let in: whoever
-// reaches the port can send datagrams from as many addresses as he likes.
-const mostStrangers = 64
+// stranger is a kind of problem about a host that is not let in. Each kind has
+// its own bound, so that problems of a kind that anybody can cause do not hide
+// those of another.
+type stranger string
+
+const (
+	refusedHost   stranger = "refused "   // its answer was read: it has the key
+	knownAddress  stranger = "known "     // its gossip cannot be decrypted, and it is at a known address
+	unknownStream stranger = "stream "    // likewise, at another address from which it has connected
+	unknownPacket stranger = "datagram "  // likewise, by a datagram, whose address anybody can invent
+	strangerKey            = "stranger: " // begins the keys of all
+)
+
+// most is how many problems of its kind there are at most.
+func (s stranger) most() int {
+	switch s {
+	case refusedHost, knownAddress:
+		return 64
+	case unknownStream:
+		return 32
+	}
+	return 16
+}
+
+func (s stranger) key(at netip.Addr) string { return strangerKey + string(s) + at.String() }
 
 func newProblems() *problems { return &problems{byKey: make(map[string]timedProblem)} }
 
@@ -42,24 +65,30 @@ func (p *problems) set(key string, problem mesh.Problem, lasts time.Duration) bo
 	return !ok || known.Problem != problem
 }
 
-// stranger is set for a host, by its address, that is not let in. What is too much
-// is dropped.
-func (p *problems) stranger(why, address string, problem mesh.Problem) bool {
-	const of = "stranger "
-	key := of + why + " " + address
+// stranger sets a problem about a host that is not let in, by its address.
+// Beyond the kind's bound it is dropped.
+func (p *problems) stranger(kind stranger, at netip.Addr, problem mesh.Problem) bool {
+	key := kind.key(at)
 	if _, known := p.byKey[key]; !known {
 		p.expire()
-		strangers := 0
+		count := 0
 		for key := range p.byKey {
-			if strings.HasPrefix(key, of) {
-				strangers++
+			if strings.HasPrefix(key, strangerKey+string(kind)) {
+				count++
 			}
 		}
-		if strangers >= mostStrangers {
+		if count >= kind.most() {
 			return false
 		}
 	}
 	return p.set(key, problem, unlessAgain)
+}
+
+// welcome ends the problems about an address whose host is a member now.
+func (p *problems) welcome(at netip.AddrPort) {
+	for _, kind := range []stranger{refusedHost, knownAddress, unknownStream, unknownPacket} {
+		p.clear(kind.key(at.Addr()))
+	}
 }
 
 func (p *problems) clear(key string) { delete(p.byKey, key) }

@@ -1,0 +1,140 @@
+package gossip
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// The groups of all hosts of a link (RFC 1112, RFC 4291): every host is in them,
+// and switches forward them to all ports (RFC 4541, section 2.1.2).
+var (
+	allHosts4 = netip.MustParseAddr("224.0.0.1")
+	allHosts6 = netip.MustParseAddr("ff02::1")
+)
+
+// multicastAll is IP_MULTICAST_ALL and IPV6_MULTICAST_ALL (ip(7)). Unset, a
+// socket receives only from the interfaces on which it has joined: no container
+// of this host reaches it.
+const (
+	multicastAll4 = 49
+	multicastAll6 = 29
+)
+
+// listenToLink takes beacons that are sent to all hosts of the underlay's link.
+// Where that cannot be had, this host cannot be found, and finds nobody.
+func (n *network) listenToLink() {
+	device, err := deviceOf(n.at.Addr())
+	if err != nil {
+		return
+	}
+	group := allHosts4
+	if n.at.Addr().Is6() {
+		group = allHosts6.WithZone(device.Name)
+	}
+	n.group = netip.AddrPortFrom(group, n.at.Port())
+	conn, err := listenGroup(n.group, device.Index)
+	if err != nil {
+		return
+	}
+	n.link = conn
+	n.readers.Go(n.readBeacons)
+}
+
+// listenGroup opens a socket that receives only from a group on one device.
+// Package net binds a socket for a group to all addresses, which does not go
+// with the gossip's own socket.
+func listenGroup(group netip.AddrPort, device int) (*net.UDPConn, error) {
+	family := syscall.AF_INET
+	if group.Addr().Is6() {
+		family = syscall.AF_INET6
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "gossip group")
+	defer file.Close() //nolint:errcheck // FilePacketConn has its own
+	// Hosts that share a network namespace, as in tests, each have a socket.
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		return nil, err
+	}
+	if group.Addr().Is4() {
+		err = errors.Join(
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, multicastAll4, 0),
+			syscall.SetsockoptIPMreqn(fd, syscall.IPPROTO_IP, syscall.IP_ADD_MEMBERSHIP,
+				&syscall.IPMreqn{Multiaddr: group.Addr().As4(), Ifindex: int32(device)}),
+			syscall.Bind(fd, &syscall.SockaddrInet4{Addr: group.Addr().As4(), Port: int(group.Port())}))
+	} else {
+		err = errors.Join(
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, multicastAll6, 0),
+			syscall.SetsockoptIPv6Mreq(fd, syscall.IPPROTO_IPV6, syscall.IPV6_JOIN_GROUP,
+				&syscall.IPv6Mreq{Multiaddr: group.Addr().As16(), Interface: uint32(device)}),
+			syscall.Bind(fd, &syscall.SockaddrInet6{Addr: group.Addr().As16(), Port: int(group.Port()), ZoneId: uint32(device)}))
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.FilePacketConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+func (n *network) readBeacons() {
+	buf := make([]byte, largestBeacon)
+	for {
+		size, from, err := n.link.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if !n.again(err) {
+				return
+			}
+			continue
+		}
+		if size > 0 && buf[0] == beaconMark {
+			n.beacon(buf[:size], from)
+		}
+	}
+}
+
+// largestBeacon is in bytes; more of a datagram is cut off, and then it is none.
+const largestBeacon = 2048
+
+var errNoLink = errors.New("the underlay's device takes no multicast")
+
+// ask sends a datagram to all hosts of the underlay's link. The socket is bound
+// to the underlay's address, which decides the device.
+func (n *network) ask(packet []byte) error {
+	if n.link == nil {
+		return errNoLink
+	}
+	_, err := n.udp.WriteToUDPAddrPort(packet, n.group)
+	return err
+}
+
+// deviceOf is the network device that has an address.
+func deviceOf(addr netip.Addr) (*net.Interface, error) {
+	devices, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		addrs, err := d.Addrs()
+		has := func(a net.Addr) bool {
+			p, ok := a.(*net.IPNet)
+			if !ok {
+				return false
+			}
+			// Loopback has every address of its network.
+			return p.IP.Equal(addr.AsSlice()) || addr.IsLoopback() && p.Contains(addr.AsSlice())
+		}
+		if err == nil && slices.ContainsFunc(addrs, has) {
+			return &d, nil
+		}
+	}
+	return nil, errors.New("no device has the address " + addr.String())
+}

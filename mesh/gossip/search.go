@@ -1,0 +1,173 @@
+package gossip
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// searchFor is how long a founder listens for an existing mesh.
+const searchFor = time.Second
+
+// askAt is when it asks, as parts of searchFor: one loss or two do not matter.
+var askAt = []float64{0, 0.1, 0.3, 0.6}
+
+// search is this host's part in the search for a mesh on its link. A host that
+// is to create a mesh asks first, by multicast to all hosts of the link. Members
+// of a mesh with the same gossip key answer, and so do other hosts that are
+// about to create one: of those, the one with the lowest address goes on.
+type search struct {
+	lasts     time.Duration
+	candidate atomic.Bool // this host is about to create a mesh
+	answers   rate
+
+	mu     sync.Mutex
+	number [16]byte // of the question that is open; zero: none
+	heard  map[netip.AddrPort]beacon
+	news   chan struct{} // capacity 1
+}
+
+func newSearch() *search {
+	return &search{lasts: searchFor, heard: make(map[netip.AddrPort]beacon), news: make(chan struct{}, 1)}
+}
+
+// maxHeard bounds the answers that are kept.
+const maxHeard = 1024
+
+// hear keeps an answer to the open question.
+func (s *search) hear(b beacon) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.number != [16]byte{} && b.Number == s.number && len(s.heard) < maxHeard {
+		s.heard[b.Underlay] = b
+		notify(s.news)
+	}
+}
+
+// ask opens a question, or with a zero number closes it.
+func (s *search) ask(number [16]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number = number
+	clear(s.heard)
+}
+
+// answered returns the answers so far, sorted by address.
+func (s *search) answered() []beacon {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.heard), func(a, b beacon) int { return a.Underlay.Compare(b.Underlay) })
+}
+
+// members are those who answered and are in a mesh, at most 8 of them.
+func members(heard []beacon) []beacon {
+	in := slices.DeleteFunc(slices.Clone(heard), func(b beacon) bool { return b.Mesh == "" })
+	return in[:min(len(in), 8)]
+}
+
+// rival is the host that creates the mesh in place of this one, if any.
+func rival(heard []beacon, self netip.AddrPort) (beacon, bool) {
+	for _, b := range heard {
+		if b.Mesh == "" && b.Underlay.Compare(self) < 0 {
+			return b, true
+		}
+	}
+	return beacon{}, false
+}
+
+// search listens for an existing mesh on this host's link before this host
+// creates one. It returns the members that answered. Else why is empty if this
+// host may create a mesh, or tells why it must wait.
+func (n *Node) search(ctx context.Context) (here []netip.AddrPort, why string) {
+	if n.network == nil {
+		return nil, ""
+	}
+	n.seeking.candidate.Store(true)
+	heard, err := n.askLink(ctx)
+	if err != nil { // a link without multicast: only seeds can tell
+		n.cfg.Log.Debug("search for a mesh", "err", err)
+		return nil, ""
+	}
+	in := members(heard)
+	for _, b := range in {
+		here = append(here, b.Underlay)
+	}
+	if len(in) > 0 {
+		n.seeking.candidate.Store(false)
+		n.cfg.Log.Warn("join the mesh on this network; create none", "mesh", in[0].Mesh, "peer", in[0].Name, "underlay", in[0].Underlay)
+		return here, fmt.Sprintf("a mesh with this key is on this network: %s at %s is in it", in[0].Name, in[0].Underlay.Addr())
+	}
+	if other, wait := rival(heard, n.cfg.Underlay); wait {
+		n.seeking.candidate.Store(false)
+		return nil, fmt.Sprintf("%s at %s is about to create a mesh with this key (mesh.bootstrap); this host joins it", other.Name, other.Underlay.Addr())
+	}
+	return nil, ""
+}
+
+// askLink asks all hosts of the link, several times, and returns the answers. It
+// ends early when a member has answered.
+func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
+	var number [16]byte
+	_, _ = rand.Read(number[:]) // never fails (crypto/rand)
+	n.seeking.ask(number)
+	defer n.seeking.ask([16]byte{})
+	question := beacon{Number: number, ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay, Pad: make([]byte, questionSize)}
+	began := time.Now()
+	var failed error
+	sent := false
+	for _, part := range append(slices.Clone(askAt), 1) {
+		due := time.NewTimer(time.Until(began.Add(time.Duration(part * float64(n.seeking.lasts)))))
+		for waiting := true; waiting; {
+			select {
+			case <-due.C:
+				waiting = false
+			case <-n.seeking.news:
+				if len(members(n.seeking.answered())) > 0 {
+					due.Stop()
+					return n.seeking.answered(), nil
+				}
+			case <-ctx.Done():
+				due.Stop()
+				return nil, ctx.Err()
+			}
+		}
+		if part == 1 {
+			break
+		}
+		if err := n.network.ask(question.seal(n.cfg.Keys)); err != nil {
+			failed = err
+		} else {
+			sent = true
+		}
+		if !sent {
+			return nil, failed
+		}
+	}
+	return n.seeking.answered(), nil
+}
+
+// hearBeacon takes a beacon off the network, in one of its goroutines.
+func (n *Node) hearBeacon(packet []byte, from netip.AddrPort) {
+	b, err := openBeacon(n.cfg.Keys, packet)
+	if err != nil || b.ID == n.self || b.Underlay == n.cfg.Underlay || b.Underlay != netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()) {
+		return
+	}
+	if b.Answer {
+		n.seeking.hear(b)
+		return
+	}
+	name := n.View().Mesh
+	if name == "" && !n.seeking.candidate.Load() || !n.seeking.answers.allow(answerRate) {
+		return
+	}
+	answer := beacon{Number: b.Number, Answer: true, ID: n.self, Name: n.cfg.Name, Mesh: name, Underlay: n.cfg.Underlay}.seal(n.cfg.Keys)
+	if len(answer) <= len(packet) {
+		_, _ = n.network.udp.WriteToUDPAddrPort(answer, from) // it asks again
+	}
+}
