@@ -181,30 +181,3 @@ func TestTheLowestOfSeveralFoundersGoesOn(t *testing.T) {
 		t.Errorf("members: %+v", in)
 	}
 }
-
-func TestAQuestionReachesTheLink(t *testing.T) {
-	for _, at := range []string{"127.0.77.9:7946"} { // loopback has no multicast of IPv6
-		got := make(chan string, 1)
-		n, err := listen(networkConfig{at: netip.MustParseAddrPort(at), beacon: func(b []byte, from netip.AddrPort) {
-			got <- string(b[1:]) + " of " + netip.AddrPortFrom(from.Addr().Unmap(), from.Port()).String()
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := n.ask([]byte{beaconMark, 'h', 'i'}); err != nil {
-			t.Errorf("%s: %v", at, err)
-			got <- ""
-		}
-		select {
-		case text := <-got:
-			if text != "hi of "+at {
-				t.Errorf("%s: %q arrives", at, text)
-			}
-		case <-time.After(5 * time.Second):
-			t.Errorf("%s: it does not arrive", at)
-		}
-		if err := n.Shutdown(); err != nil {
-			t.Error(err)
-		}
-	}
-}

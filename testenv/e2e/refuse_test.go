@@ -97,10 +97,14 @@ func TestRefusals(t *testing.T) {
 		must(t, meshed(ctx, h1, h2))
 	})
 
-	t.Run("nothing of it lasts", func(t *testing.T) {
-		must(t, join(h3, h1, nil))
+	// Nothing of it lasts. One file was copied to all hosts: this one has no
+	// state, and finds the mesh without a seed.
+	t.Run("a copied mesh.bootstrap", func(t *testing.T) {
+		must(t, h3.WriteConfig(map[string]any{"mesh.bootstrap": true}))
 		must(t, h3.StartAgent(ctx))
 		whole(t, l)
+		must(t, logs(h3, "join the mesh on this network; create none"))
+		must(t, join(h3, h1, nil))
 	})
 
 	t.Run("a disk cloned in a partition", func(t *testing.T) { clonedInAPartition(t, l) })

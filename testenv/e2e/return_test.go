@@ -88,13 +88,23 @@ func stateFileCutShort(t *testing.T, l *testenv.Lab) {
 	}
 }
 
-// founderThatForgot loses the first host's state: it is configured to found a
-// mesh, and founds another one. Nobody takes part in both.
+// founderThatForgot deletes the first host's state. Its configuration says
+// mesh.bootstrap, and it reaches nobody: it creates another mesh. Nobody takes
+// part in both.
 func founderThatForgot(t *testing.T, l *testenv.Lab) {
 	ctx, h1 := t.Context(), l.Host(1)
 	must(t, h1.KillAgent(ctx))
 	must(t, os.RemoveAll(h1.Dir+"/state"))
+	must(t, l.Partition(ctx, []*testenv.Host{h1}))
 	must(t, h1.StartAgent(ctx))
+	testenv.Eventually(t, soon, func() error {
+		s, err := h1.Status(ctx)
+		if err == nil && !s.Host.Subnet.IsValid() {
+			err = errors.New("h1 has created no mesh yet")
+		}
+		return err
+	})
+	must(t, l.Heal(ctx))
 	testenv.Eventually(t, soon, func() error {
 		return errors.Join(
 			problem(ctx, h1, "of another mesh"),
