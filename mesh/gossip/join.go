@@ -59,8 +59,11 @@ func (n *Node) meet(ctx context.Context) error {
 			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
 			return &TwinError{ID: n.self, Also: *also}
 		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		is := n.standing()
-		if ctx.Err() != nil || failed == nil && !(is.founder && is.newcomer) {
+		if failed == nil && !(is.founder && is.newcomer) {
 			break
 		}
 		if space := n.delegate.other.Load(); space != nil && failed != nil {
@@ -79,10 +82,10 @@ func (n *Node) meet(ctx context.Context) error {
 			}
 		}
 		if decision == found {
-			if here, why = n.search(ctx); why == "" {
+			if here, why = n.search(ctx); why == "" && ctx.Err() == nil {
 				break
 			}
-			if len(here) > 0 {
+			if len(here) > 0 || ctx.Err() != nil {
 				continue
 			}
 		}
