@@ -36,7 +36,7 @@ func TestPortsMadeByHandAreLeftAloneUntilTheyAreAdopted(t *testing.T) {
 		}
 	}
 	audit, err := json.Marshal(l.Audit(t.Context()).Drift)
-	if err != nil || !strings.Contains(string(audit), `protected (protect it: ovs-vsctl set port handgre43 protected=true)`) {
+	if err != nil || !strings.Contains(string(audit), `protected (ovs-vsctl set port handgre43 protected=true)`) {
 		t.Errorf("audit: %s, %v", audit, err)
 	}
 

@@ -13,6 +13,7 @@ type FullAudit struct {
 	Hosts    []MatrixHost   `json:"hosts"`    // sorted by underlay address
 	Wanted   int            `json:"wanted"`   // tunnels that there should be
 	Up       int            `json:"up"`       // tunnels that are as they should be, and carry packets
+	ByHand   int            `json:"by_hand"`  // wanted tunnels in whose place is one that was made by hand
 	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
 	Notes    []string       `json:"notes"`    // what is well, but not as usual: pairs whose tunnel had to be of another type
 	Findings []Finding      `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
@@ -49,6 +50,7 @@ const (
 	CellUp          CellState = "up"
 	CellNone        CellState = "none"        // there should be none, and there is none
 	CellUnknown     CellState = "unknown"     // the host where it begins has not told
+	CellForeign     CellState = "foreign"     // a port that was made by hand leads there
 	CellStarting    CellState = "starting"    // the two ends are agreeing
 	CellDown        CellState = "down"        // it is made, but nothing comes back
 	CellLost        CellState = "lost"        // what is sent this way does not arrive
@@ -80,6 +82,7 @@ const (
 	KindSubnet      = "subnet"      // hosts don't agree on a subnet
 	KindMTU         = "mtu"         // a host's MTU is not that of most
 	KindMissing     = "missing"     // a tunnel is missing
+	KindForeign     = "foreign"     // a tunnel that was made by hand takes the place of gremesh's
 	KindReverse     = "reverse"     // a tunnel is missing, and the one the other way is there
 	KindRemote      = "remote"      // a tunnel leads to a wrong address
 	KindUnprotected = "unprotected" // a tunnel makes a loop

@@ -62,6 +62,9 @@ func (m *matrix) audit(from string) FullAudit {
 			if t.State == CellUp {
 				audit.Up++
 			}
+			if t.byHand {
+				audit.ByHand++
+			}
 			if len(m.hosts) <= maxWhole || t.State != CellUp && t.State != CellNone {
 				shown := MatrixTunnel{From: host.Name, To: to.Name, State: t.State, Cell: *t.Cell}
 				shown.Peer = to.ID
@@ -85,8 +88,9 @@ type matrix struct {
 type tunnel struct {
 	*Cell // of the row, or an empty one
 
-	State CellState
-	cause bool // what is wrong with it has been found
+	State  CellState
+	byHand bool // a port that was made by hand is in its place
+	cause  bool // what is wrong with it has been found
 }
 
 func (m *matrix) tunnel(from, to *MatrixHost) *tunnel { return &m.tunnels[from.at][to.at] }

@@ -89,6 +89,9 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 	reverse := m.tunnel(to, from)
 	do := func(commands ...string) string { return "on " + from.Name + ": " + strings.Join(commands, "; ") }
 	switch {
+	case !t.Configured && t.Desired && from.byHand(to):
+		t.State, t.byHand = CellForeign, true
+		return
 	case !t.Configured && (t.Desired || from.takesPart() && to.takesPart()):
 		kind, what := KindMissing, fmt.Sprintf("%s has no tunnel to %s", from.Name, to.Name)
 		if reverse.Configured {
@@ -175,6 +178,7 @@ func prefixOr(p netip.Prefix, none string) string {
 // judgeStrays finds the tunnels of a host that lead out of the mesh, and those
 // of others on its bridge.
 func (m *matrix) judgeStrays(from *MatrixHost) {
+	m.judgeByHand(from)
 	for _, c := range from.Cells {
 		leads := m.leads(from, &c)
 		switch {
@@ -219,4 +223,22 @@ func (m *matrix) stray(from, to *MatrixHost, c Cell) {
 		return
 	}
 	m.between(from, to, KindStray, CellStray, what, do)
+}
+
+// byHand reports whether a port that was made by hand leads to another host.
+func (h *MatrixHost) byHand(to *MatrixHost) bool {
+	return slices.ContainsFunc(h.Cells, func(c Cell) bool { return c.Foreign && c.Remote == to.Underlay })
+}
+
+// judgeByHand finds the tunnels of a host that wait to be adopted.
+func (m *matrix) judgeByHand(from *MatrixHost) {
+	n := 0
+	for i := range m.tunnels[from.at] {
+		if m.tunnels[from.at][i].byHand {
+			n++
+		}
+	}
+	if n > 0 {
+		m.own(from, KindForeign, false, fmt.Sprintf("%s has tunnels made by hand (%d) where gremesh's should be", from.Name, n), "on "+from.Name+": gremesh adopt")
+	}
 }

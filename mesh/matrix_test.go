@@ -325,3 +325,39 @@ func TestPairsOnAnotherTypeAreNotedIfBothEndsAgree(t *testing.T) {
 		t.Errorf("the ends differ: %+v, %+v", audit.Notes, audit.Findings)
 	}
 }
+
+// TestTunnelsMadeByHandHaveTheirOwnSign has two hosts whose ports to each other
+// were made by hand, and a third with gremesh's.
+func TestTunnelsMadeByHandHaveTheirOwnSign(t *testing.T) {
+	a := allWell(3)
+	for _, pair := range [][2]int{{1, 2}, {2, 1}} {
+		c := a.cell(pair[0], pair[1])
+		c.Configured, c.Protected, c.BFD, c.RemoteBFD = false, false, "", ""
+		c.Error = "port hand on br0, which is not gremesh's, is a gre tunnel already"
+		r := a.row(pair[0])
+		r.Cells = append(r.Cells, Cell{Port: "hand", Remote: c.Remote, Local: c.Local, Type: "gre", Foreign: true, Configured: true, Protected: true})
+	}
+	audit := a.audit()
+	if audit.ByHand != 2 || audit.Wanted != 6 || audit.Up != 4 {
+		t.Errorf("%d by hand, %d of %d up", audit.ByHand, audit.Up, audit.Wanted)
+	}
+	if audit.Tunnels[0].State != CellForeign || audit.Tunnels[2].State != CellForeign {
+		t.Errorf("states are %s and %s", audit.Tunnels[0].State, audit.Tunnels[2].State)
+	}
+	var found []string
+	for _, f := range audit.Findings {
+		found = append(found, f.What+": "+f.Do)
+	}
+	want := []string{
+		"h1 has tunnels made by hand (1) where gremesh's should be: on h1: gremesh adopt",
+		"h2 has tunnels made by hand (1) where gremesh's should be: on h2: gremesh adopt",
+	}
+	if d := cmp.Diff(want, found); d != "" {
+		t.Error(d)
+	}
+	a.cell(1, 2).Port = "gre43"
+	a.row(1).Cells[len(a.row(1).Cells)-1].Protected = false
+	if got := a.audit().Tunnels[0].State; got != CellUnprotected {
+		t.Errorf("an unprotected one is %s", got)
+	}
+}

@@ -158,7 +158,7 @@ func (s Setting) change() Change {
 func (s Setting) conflict() Conflict {
 	kind, name, _ := strings.Cut(s.Object, " ")
 	return Conflict{s.Object,
-		fmt.Sprintf("%s is %s: %s; the bridge is not gremesh's to change", s.Column, s.Is, s.Why),
+		fmt.Sprintf("%s is %s: %s", s.Column, s.Is, s.Why),
 		setColumn(kind, name, s.reset)}
 }
 

@@ -36,7 +36,7 @@ const (
 	// flowsEvery is how often flows are read, and flagsEvery flags: they give no
 	// notice of a change. Where it takes long, it is done less often.
 	flowsEvery  = 2 * time.Second
-	flagsEvery  = 10 * time.Second
+	flagsEvery  = 4 * time.Second
 	flowsShare  = 50 // the time between two reads is at least so many times that of one
 	localFlags  = blockingFlags &^ portDown
 	normalFlow  = "priority=0,actions=NORMAL"
@@ -103,7 +103,9 @@ func (f *flows) state(ctx context.Context) (*Forwarding, uint64) {
 	defer f.mu.Unlock()
 	if f.due.Swap(false) {
 		f.flagsAt = time.Time{}
-		f.read(ctx)
+		if f.read(ctx) { // it may be an audit that asks, and that mends nothing
+			f.wake()
+		}
 	}
 	return f.is, f.version
 }

@@ -24,9 +24,9 @@ func Loops(bridge string, have Actual) []Conflict {
 		}
 		protect := column{name: "protected", value: true}
 		found = append(found, Conflict{"port " + p.Name,
-			fmt.Sprintf("not protected, and not gremesh's: what this %s tunnel to %s brings, %s passes on to the other tunnels; "+
-				"with three hosts that do so a broadcast circles for ever", p.Type, p.remote(), bridge),
-			"protect it: " + setColumn("port", p.Name, protect)})
+			fmt.Sprintf("not protected, and not gremesh's: %s passes broadcasts from this %s tunnel to %s on to the other tunnels, a loop with three such hosts",
+				bridge, p.Type, p.remote()),
+			setColumn("port", p.Name, protect)})
 	}
 	if tunnels < 2 {
 		return nil

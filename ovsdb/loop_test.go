@@ -53,9 +53,8 @@ func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
 	got := ovsdb.Loops("br0", ovsdb.Actual{Ports: []ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}})
 	want := []ovsdb.Conflict{{
 		Object: "port gre1",
-		What: "not protected, and not gremesh's: what this gre tunnel to 192.168.248.43 brings, br0 passes on to the other tunnels; " +
-			"with three hosts that do so a broadcast circles for ever",
-		Do: "protect it: ovs-vsctl set port gre1 protected=true",
+		What:   "not protected, and not gremesh's: br0 passes broadcasts from this gre tunnel to 192.168.248.43 on to the other tunnels, a loop with three such hosts",
+		Do:     "ovs-vsctl set port gre1 protected=true",
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -2,7 +2,9 @@ package testenv
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,6 +15,9 @@ type Fault struct {
 	Uses  Part // what it takes hold of until it ends
 	Whole bool // it concerns the lab as a whole, whichever host it is drawn for
 	Takes bool // bridges go, and with them what others have on them
+	// Reported are words of a problem that the host's status has while the fault
+	// lasts; empty: it is repaired without one.
+	Reported string
 	// Break does the damage. What it is to break may be broken already, where
 	// other faults are at work on the host: then it returns an error.
 	Break func(context.Context, Strike) error
@@ -39,6 +44,26 @@ type Strike struct {
 	// Moment is what there is to choose in a fault: when within a pass an agent
 	// dies, which of the tunnels is hit. 0 to 300 ms.
 	Moment time.Duration
+}
+
+// Told waits until the host's status reports the fault, if it is one that is
+// reported, or until ctx ends.
+func (s Strike) Told(ctx context.Context) error {
+	if s.Reported == "" {
+		return nil
+	}
+	return Until(ctx, func() error {
+		status, err := s.Host.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range status.Problems {
+			if strings.Contains(p.What, s.Reported) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s: no problem says %q: %+v", s.Host.Name, s.Reported, status.Problems)
+	})
 }
 
 // Clashes tells that two strikes can't be at work at once.

@@ -10,7 +10,7 @@ import (
 func serviceFaults() []Fault {
 	return []Fault{
 		{
-			Name: "ovs-vswitchd killed", Uses: Switch,
+			Name: "ovs-vswitchd killed", Uses: Switch, Reported: "ovs-vswitchd is not running",
 			Break: func(ctx context.Context, s Strike) error { return s.Host.KillVswitchd(ctx) },
 			End:   func(ctx context.Context, s Strike) error { return s.Host.StartVswitchd(ctx) },
 		},

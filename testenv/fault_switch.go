@@ -14,6 +14,10 @@ func switchFaults() []Fault {
 		{Name: "remote_ip changed", Break: onTunnel("set", "interface", "{}", "options:remote_ip=10.90.0.250")},
 		{Name: "BFD switched off", Break: onTunnel("set", "interface", "{}", "bfd:enable=false")},
 		{Name: "our mark taken off a port", Break: onTunnel("remove", "port", "{}", "external_ids", "gremesh-peer")},
+		{Name: "VLAN tag on a tunnel", Break: onTunnel("set", "port", "{}", "tag=7")},
+		{Name: "spanning tree on", Break: commands(vsctl("set", "bridge", "br0", "stp_enable=true"))},
+		{Name: "a controller on br0", Break: commands(vsctl("set-controller", "br0", "tcp:127.0.0.1:1"))},
+		{Name: "flows deleted", Break: commands([]string{"ovs-ofctl", "del-flows", "br0"})},
 		{Name: "br0 deleted", Takes: true, Break: commands(vsctl("del-br", "br0"))},
 		{
 			Name:  "a foreign port on br0",

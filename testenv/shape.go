@@ -20,16 +20,17 @@ ip -o link show dev docker0 | grep -Eo 'mtu [0-9]+|<.*\bUP\b.*>|link/ether [0-9a
 ip -o link show dev br0 | grep -Eo 'mtu [0-9]+|master [^ ]+|<.*\bUP\b.*>' | sed 's/<.*>/up/; s/^/br0 /'
 ip -o -4 address show dev docker0 | grep -Eo 'inet [^ ]+' | sed 's/^/docker0 /'
 ip route show root 172.16.0.0/12 | sed 's/ linkdown//; s/^/route /'
-cd /proc/sys/net/ipv4 && grep . ip_forward conf/all/send_redirects conf/docker0/send_redirects conf/docker0/arp_notify
+ovs-ofctl --no-stats dump-flows br0 | grep actions | sed 's/^ */flow /'
+cd /proc/sys/net/ipv4 && grep . ip_forward conf/docker0/forwarding conf/all/send_redirects conf/docker0/send_redirects conf/docker0/arp_notify
 `
 
 const shapeQuery = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
 	{"op": "select", "table": "Interface", "where": [["options", "!=", ["map", []]]],
 	 "columns": ["name", "type", "options", "bfd", "mtu_request"]},
 	{"op": "select", "table": "Port", "where": [["external_ids", "!=", ["map", []]]],
-	 "columns": ["name", "protected", "external_ids"]},
+	 "columns": ["name", "protected", "tag", "external_ids"]},
 	{"op": "select", "table": "Bridge", "where": [["name", "==", "br0"]],
-	 "columns": ["name", "datapath_type", "external_ids"]}]}`
+	 "columns": ["name", "datapath_type", "fail_mode", "stp_enable", "controller", "external_ids"]}]}`
 
 // Shape is a host's part in the mesh as Open vSwitch, the kernel and
 // daemon.json have it, read without gremesh: two that are equal as texts are

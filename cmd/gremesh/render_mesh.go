@@ -24,6 +24,7 @@ func signs() []sign {
 		{mesh.CellUp, "+", text.FgGreen, "up"},
 		{mesh.CellNone, "-", text.Reset, "none, and none is wanted"},
 		{mesh.CellUnknown, "?", text.FgYellow, "the host did not tell"},
+		{mesh.CellForeign, "F", text.FgYellow, "made by hand"},
 		{mesh.CellStarting, "~", text.FgYellow, "coming up"},
 		{mesh.CellDown, "d", text.FgRed, "nothing comes back"},
 		{mesh.CellLost, "x", text.FgRed, "what is sent is lost"},
@@ -63,6 +64,9 @@ func renderMesh(a mesh.FullAudit, p paint) string {
 		hosts = "1 host"
 	}
 	fmt.Fprintf(&b, "%s, %d of %d directed tunnels up, by their own account", hosts, a.Up, a.Wanted)
+	if a.ByHand > 0 {
+		fmt.Fprintf(&b, "; %d made by hand (run gremesh adopt)", a.ByHand)
+	}
 	if len(a.Findings) == 0 {
 		b.WriteString(": " + p.in(text.FgGreen, "clean"))
 	}

@@ -165,7 +165,14 @@ func (c *chaos) strike(ctx context.Context, s step) error {
 	if !slices.ContainsFunc(s.strikes, func(k testenv.Strike) bool { return k.End != nil }) {
 		return nil
 	}
-	<-time.After(s.hold) // how long the fault lasts
+	<-time.After(s.hold)     // how long the fault lasts
+	if len(s.strikes) == 1 { // else another one may keep the agent from telling
+		limit, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := s.strikes[0].Told(limit); err != nil {
+			return fmt.Errorf("not reported: %w", err)
+		}
+	}
 	return each(func(k testenv.Strike) error {
 		if k.End == nil {
 			return nil

@@ -90,6 +90,9 @@ func (r repair) of(t *testing.T, strike testenv.Strike) time.Duration {
 	must(t, strike.Break(ctx, strike))
 	if strike.End != nil {
 		<-time.After(time.Second) // how long the fault lasts
+		told, cancel := context.WithTimeout(ctx, testenv.Patience(soon))
+		defer cancel()
+		must(t, strike.Told(told))
 		must(t, strike.End(ctx, strike))
 	}
 	ended := time.Now()
