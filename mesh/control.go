@@ -18,8 +18,8 @@ import (
 //	POST /v1/forget?host=HOST     nothing
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
 //	POST /v1/retry?host=HOST      {"type": "gre"}, when the tunnel is up with it
-//	GET  /v1/config               MeshSettings
-//	POST /v1/config               MeshSettings after the change; the body is [{"key": "...", "value": "..."}]
+//	GET  /v1/config               SettingList
+//	POST /v1/config               SettingList after the change; the body is [{"key": "...", "value": "..."}]
 //	GET  /v1/adopt                Adoption, as it would be
 //	POST /v1/adopt                Adoption, done
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// MeshSettings are the settings of the mesh as one host has them.
-type MeshSettings struct {
+// SettingList holds the settings of the mesh as one host has them.
+type SettingList struct {
 	Version  uint64    `json:"version"` // of the record; 0: the mesh is older than its record
 	Writer   string    `json:"writer"`  // name or ID of the host that wrote this version; empty in version 0
 	Settings []Setting `json:"settings"`
@@ -39,14 +39,14 @@ const (
 // after the change, which is on disk then. It changes nothing if one of the
 // changes cannot be made; the error says which.
 type SettingsEditor interface {
-	Settings(context.Context) (MeshSettings, error)
-	Set(context.Context, []settings.Value) (MeshSettings, error)
+	Settings(context.Context) (SettingList, error)
+	Set(context.Context, []settings.Value) (SettingList, error)
 }
 
 // ListSettings lists all keys of a record, with the values that count on a host
 // that has pins, sorted by key.
-func ListSettings(record settings.Record, writer string, pins []settings.Pin) MeshSettings {
-	list := MeshSettings{Version: record.Version, Writer: writer, Settings: []Setting{}}
+func ListSettings(record settings.Record, writer string, pins []settings.Pin) SettingList {
+	list := SettingList{Version: record.Version, Writer: writer, Settings: []Setting{}}
 	known := make(map[string]bool)
 	for _, d := range settings.Definitions() {
 		known[d.Name] = true

@@ -36,7 +36,7 @@ func (d *Daemon) places() places {
 		snap:     []string{"/snap/docker/current", "/var/lib/snapd/snap/docker/current"},
 		desktop:  "/opt/docker-desktop",
 		rootless: "/run/user/*/docker.sock",
-		dockerd:  func() bool { return Installed() },
+		dockerd:  Installed,
 	}
 }
 

@@ -88,13 +88,13 @@ func (c *client) leave(ctx context.Context, release bool) error {
 }
 
 // settings are those of the mesh, as this host has them.
-func (c *client) settings(ctx context.Context) (list mesh.MeshSettings, err error) {
+func (c *client) settings(ctx context.Context) (list mesh.SettingList, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/config", &list)
 	return list, understood(err, list.Settings != nil)
 }
 
 // set changes settings of the mesh, and returns all of them.
-func (c *client) set(ctx context.Context, changes []settings.Value) (list mesh.MeshSettings, err error) {
+func (c *client) set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	err = c.send(ctx, http.MethodPost, "/v1/config", changes, &list)
 	return list, understood(err, list.Settings != nil)
 }

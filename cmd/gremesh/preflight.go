@@ -21,14 +21,12 @@ func checkHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	for _, f := range found {
 		log.Warn("this host lacks something that gremesh needs", "what", f.What, "do", f.Do)
 	}
-	subnet, err := gossip.Reserved(cfg.StateDir)
-	if subnet.IsValid() || err != nil { // a damaged state is gossip's to report
+	lacking := preflight.Error(found)
+	subnet, damaged := gossip.Reserved(cfg.StateDir) // gossip reports a damaged state
+	if lacking == nil || subnet.IsValid() || damaged != nil {
 		return nil
 	}
-	if err := preflight.Error(found); err != nil {
-		return exitErr{exitUsage, err}
-	}
-	return nil
+	return exitErr{exitUsage, lacking}
 }
 
 // hostChecks are the checks that a host must pass before gremesh changes it; the

@@ -12,7 +12,7 @@ import (
 )
 
 // renderSettings is `gremesh config show` for people.
-func renderSettings(list mesh.MeshSettings, p paint) string {
+func renderSettings(list mesh.SettingList, p paint) string {
 	t := newTable()
 	t.AppendHeader(table.Row{"SETTING", "VALUE", "FROM"})
 	for _, s := range list.Settings {
@@ -21,7 +21,7 @@ func renderSettings(list mesh.MeshSettings, p paint) string {
 	return t.Render() + "\n"
 }
 
-func settingOrigin(list mesh.MeshSettings, s mesh.Setting, p paint) string {
+func settingOrigin(list mesh.SettingList, s mesh.Setting, p paint) string {
 	switch {
 	case s.Origin == mesh.OriginPinned && s.Value != s.Mesh:
 		return p.in(text.FgYellow, fmt.Sprintf("pinned in %s; the mesh has %s", s.Where, s.Mesh))
@@ -36,7 +36,7 @@ func settingOrigin(list mesh.MeshSettings, s mesh.Setting, p paint) string {
 }
 
 // settingsVersion names the version of the record and the host that wrote it.
-func settingsVersion(list mesh.MeshSettings) string {
+func settingsVersion(list mesh.SettingList) string {
 	if list.Writer == "" {
 		return fmt.Sprintf("version %d", list.Version)
 	}
@@ -44,7 +44,7 @@ func settingsVersion(list mesh.MeshSettings) string {
 }
 
 // renderChanged tells what the mesh has after a change.
-func renderChanged(list mesh.MeshSettings, changes []settings.Value) string {
+func renderChanged(list mesh.SettingList, changes []settings.Value) string {
 	var b strings.Builder
 	for _, change := range changes {
 		for _, s := range list.Settings {

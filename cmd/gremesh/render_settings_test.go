@@ -18,7 +18,7 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-func testSettings() mesh.MeshSettings {
+func testSettings() mesh.SettingList {
 	record := settings.Record{Version: 3, Writer: lease.ID{1}, Values: settings.Values{}.With(
 		settings.Pool.Is(settings.Pool.Of(nil)), settings.Prefix.Is(24), settings.TunnelType.Is("gre"),
 		settings.TunnelKey.Is(11259375), settings.Value{Key: "zz.later", Text: "on"})}

@@ -13,7 +13,7 @@ import (
 var errNoSettings = errors.New("the settings of the mesh are not known on this host yet; `gremesh status` says what it waits for")
 
 // Settings returns the settings of the mesh as this host has them on disk.
-func (n *Node) Settings(ctx context.Context) (list mesh.MeshSettings, err error) {
+func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Output {
 		if n.keptSettings.IsZero() {
@@ -29,7 +29,7 @@ func (n *Node) Settings(ctx context.Context) (list mesh.MeshSettings, err error)
 // Set writes the next version of the mesh settings. When it returns, that is on
 // disk here and on its way to all others. It needs no majority: if two hosts
 // write the same version, that of the higher host ID counts everywhere.
-func (n *Node) Set(ctx context.Context, changes []settings.Value) (list mesh.MeshSettings, err error) {
+func (n *Node) Set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Output {
 		before := n.settings
@@ -71,7 +71,7 @@ func (n *Node) edit(changes []settings.Value) error {
 	return nil
 }
 
-func (n *Node) listSettings() mesh.MeshSettings {
+func (n *Node) listSettings() mesh.SettingList {
 	writer := ""
 	switch id := n.keptSettings.Writer; {
 	case id == n.self:

@@ -20,7 +20,7 @@ import (
 
 func tunnelKey(n *running) uint32 { return settings.TunnelKey.Of(n.View().Settings) }
 
-func set(t *testing.T, n *Node, pairs ...string) mesh.MeshSettings {
+func set(t *testing.T, n *Node, pairs ...string) mesh.SettingList {
 	t.Helper()
 	list, err := n.Set(t.Context(), changes(pairs...))
 	if err != nil {

@@ -230,7 +230,7 @@ func pinnedValueIsAProblem(t *testing.T, l *testenv.Lab) {
 		return problem(t.Context(), h3, "tunnel.type is pinned to vxlan in "+h3.ConfigFile(), "the mesh has gre", "remove tunnel.type", "gremesh config set tunnel.type vxlan")
 	})
 	testenv.Eventually(t, soon, func() error { return meshedBut(t, h1, h3) })
-	var list mesh.MeshSettings
+	var list mesh.SettingList
 	out, err := h3.Gremesh(t.Context(), "config", "show", "-o", "json")
 	must(t, err)
 	must(t, json.Unmarshal([]byte(out), &list))
