@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -46,6 +47,7 @@ or this host lacks Open vSwitch, nft or Docker.`,
 			}
 			cfg.Profile = profile
 			oneProcessor()
+			limitMemory()
 			return runAgent(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg.Log))
 		},
 	}
@@ -82,6 +84,19 @@ func meshFlags(cmd *cobra.Command) {
 func oneProcessor() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
+	}
+}
+
+// memoryLimit is what the runtime keeps the agent's memory below as far as it
+// can, in bytes: three times what an agent with 1,000 peers uses. Messages that
+// are read before they are authenticated make the rest.
+const memoryLimit = 160 << 20
+
+// limitMemory has the runtime collect garbage before the agent uses more, unless
+// GOMEMLIMIT in the environment says otherwise.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 }
 

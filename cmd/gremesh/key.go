@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gremesh/gremesh/mesh/regular"
 )
@@ -29,7 +30,8 @@ func newKey() string {
 
 // readKeys reads the gossip keys of a file, the primary first: base64 of 32
 // bytes a line; empty lines and lines that begin with # are passed over. It
-// refuses a file that others than its owner may read. No error quotes a key.
+// refuses a file that others than its owner may read, and one whose owner is
+// neither root nor the caller. No error quotes a key.
 func readKeys(path string) ([][]byte, error) {
 	f, err := regular.Open(path)
 	switch {
@@ -46,6 +48,9 @@ func readKeys(path string) ([][]byte, error) {
 		return nil, err
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("has mode %#o, so that others may read or write it: chmod 600 %s", info.Mode().Perm(), path)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("belongs to the user with the ID %d, who may read and change it: chown root %s", stat.Uid, path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {

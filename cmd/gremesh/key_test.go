@@ -41,6 +41,48 @@ func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 	}
 }
 
+func TestAKeyFileOfAnotherUserIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := writeKey(path); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root to give a file away")
+		}
+		t.Skip("needs root to give a file away")
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKeys(path); err == nil || !strings.Contains(err.Error(), "chown root "+path) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// FuzzKeys: whatever is in a key file, the keys have their size, and no error
+// quotes a line.
+func FuzzKeys(f *testing.F) {
+	f.Add("# new\n" + newKey() + "\n\n")
+	f.Add("secret!\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		keys, err := parseKeys(text)
+		for _, key := range keys {
+			if len(key) != keySize {
+				t.Errorf("a key of %d bytes", len(key))
+			}
+		}
+		if (err == nil) != (len(keys) > 0) {
+			t.Errorf("%d keys and the error %v", len(keys), err)
+		}
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); err != nil && len(line) > 20 && strings.Contains(err.Error(), line) {
+				t.Errorf("the error quotes %q: %v", line, err)
+			}
+		}
+	})
+}
+
 func TestKeysAreParsedLineByLine(t *testing.T) {
 	first, second := newKey(), newKey()
 	short := base64.StdEncoding.EncodeToString(make([]byte, 16))

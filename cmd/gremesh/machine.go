@@ -20,7 +20,7 @@ var errRuns = errors.New("another gremesh agent runs")
 // lockState makes sure that one agent at a time has this state, until the
 // returned function is called or the process ends.
 func lockState(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -50,6 +50,18 @@ func listenMetrics(ctx context.Context, at netip.AddrPort) (net.Listener, error)
 		return nil, fmt.Errorf("metrics.listen: %w", err)
 	}
 	return l, nil
+}
+
+// makePrivate makes a directory that only its owner may enter, unless it exists,
+// and the directories above it.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // listenControl makes the control socket, for root only. The state's lock is

@@ -110,3 +110,17 @@ func TestMetricsAreNotServedWhereAnotherProgramListens(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
+
+func TestAStateDirectoryThatGremeshMakesIsItsOwnersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lib", "gremesh")
+	unlock, err := lockState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o755} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s is %v, %v; want %o", path, info.Mode(), err, want)
+		}
+	}
+}

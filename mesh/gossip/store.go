@@ -73,7 +73,7 @@ func (s store) load() (state, error) {
 		return st, nil
 	case errors.Is(idErr, fs.ErrNotExist) && errors.Is(stErr, fs.ErrNotExist):
 		st = state{Host: newID()}
-		if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
 			return state{}, fmt.Errorf("make the state directory: %w", err)
 		}
 		return st, s.create(st)
