@@ -29,7 +29,8 @@ const (
 func (r *runner) root(ctx context.Context, suite string) (string, error) {
 	return cached(r.Cache, suite+"-"+recipeHash(rootScript), func(path string) error {
 		r.say("making the root file system of Debian %s", suite)
-		return r.logged(path+".log", exec.CommandContext(ctx, "bash", "-c", string(rootScript), "root.sh", suite, path))
+		return r.logged(path+".log", exec.CommandContext(ctx,
+			"unshare", "--mount", "--propagation", "private", "bash", "-c", string(rootScript), "root.sh", suite, path))
 	})
 }
 

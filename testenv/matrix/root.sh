@@ -2,7 +2,8 @@
 # root.sh SUITE DIR
 # Makes a root file system of a Debian release in DIR, with the packages that
 # the tests need. The mirror is the first one of this machine's apt that has
-# the release.
+# the release. It runs in a mount namespace of its own: its mounts end with it,
+# also if it is killed.
 set -eu
 suite=$1 root=$2
 
@@ -34,17 +35,12 @@ chmod +x "$root/usr/sbin/policy-rc.d"
 printf 'path-exclude=/usr/share/%s/*\n' doc man locale >"$root/etc/dpkg/dpkg.cfg.d/small"
 printf 'Acquire::Check-Valid-Until "false";\n' >"$root/etc/apt/apt.conf.d/99mirror" # a mirror may stand still
 
-# The mounts are in a namespace of their own, so none of them is left behind.
-# shellcheck disable=SC2016 # the inner shell expands it
-unshare --mount --propagation private bash -eu -c '
-	root=$1
-	shift
-	mount -t proc proc "$root/proc"
-	mount --rbind /sys "$root/sys"
-	mount --rbind /dev "$root/dev"
-	export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-	chroot "$root" apt-get update -qq
-	chroot "$root" apt-get install -y -qq --no-install-recommends "$@"
-	chroot "$root" apt-get clean
-' packages "$root" $packages
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+chroot "$root" apt-get update -qq
+# shellcheck disable=SC2086 # each word is a package
+chroot "$root" apt-get install -y -qq --no-install-recommends $packages
+chroot "$root" apt-get clean
 rm -rf "$root"/var/lib/apt/lists/*
