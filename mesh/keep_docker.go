@@ -90,6 +90,10 @@ func (l *Loop) settle(ctx context.Context, want docker.Settings, have docker.Act
 		mends.due = sooner(mends.due, time.Now().Add(futileAgain))
 		out.problems = append(out.problems, troubled(have.Futile))
 		return
+	case have.Stale && time.Now().Before(l.restarts.hold()):
+		mends.due = sooner(mends.due, l.restarts.hold())
+		out.pending = append(out.pending, "Docker is about to be restarted: nothing prevents that any more")
+		return
 	case have.Stale && !then.IsZero():
 		mends.due = sooner(mends.due, then)
 		out.pending = append(out.pending, "Docker is about to be restarted: the paths to the other hosts are being measured")

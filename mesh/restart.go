@@ -34,6 +34,18 @@ type restarts struct {
 	err   error           // of the last one, until Docker is no longer stale
 	vain  int             // of those for want that succeeded, until then
 	ran   bool            // a dockerd has been seen since the agent's start
+	// futile reports whether a restart would have been, when last looked at;
+	// cleared is when it ceased to be; zero: it never was.
+	futile  bool
+	cleared time.Time
+}
+
+// hold reports until when a restart waits that has just ceased to be futile:
+// whoever stops several containers is not done with the first of them.
+func (r *restarts) hold() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cleared.Add(futileAgain)
 }
 
 // note keeps in mind that a dockerd has run: from then on its absence is a
@@ -42,6 +54,10 @@ func (r *restarts) note(have docker.Actual) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ran = r.ran || have.Running
+	if r.futile && have.Futile == nil {
+		r.cleared = time.Now()
+	}
+	r.futile = have.Futile != nil
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }

@@ -124,6 +124,10 @@ func (h *Host) KillDocker(ctx context.Context) error { return h.docker(ctx, "kil
 // RestartDocker stops and starts dockerd, as the agent does.
 func (h *Host) RestartDocker(ctx context.Context) error { return h.docker(ctx, "restart") }
 
+// ReloadDocker has dockerd read the keys of daemon.json again that need no
+// restart, such as live-restore.
+func (h *Host) ReloadDocker(ctx context.Context) error { return h.docker(ctx, "reload") }
+
 func (h *Host) docker(ctx context.Context, verb string) error {
 	_, err := h.Exec(ctx, h.DockerScript(), verb)
 	return err

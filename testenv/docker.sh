@@ -1,5 +1,5 @@
 #!/bin/sh
-# docker.sh start|stop|restart|kill
+# docker.sh start|stop|restart|kill|reload
 # The dockerd of the host in whose folder this file lies (LAB/HOST), in its
 # network namespace (LAB-HOST). It has a containerd of its own: dockerd would
 # take the machine's, if there is one. vfs copies files, and so works on every
@@ -87,6 +87,7 @@ case ${1-} in
 start) start ;;
 stop) stop TERM ;;
 kill) stop KILL ;;
+reload) ! alive dockerd || kill -s HUP "$(cat "$run/dockerd.pid")" ;;
 restart)
 	stop TERM
 	start

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strings"
 )
 
 // dockerFaults are of dockerd and its configuration.
@@ -33,7 +34,46 @@ func dockerFaults() []Fault {
 			Break: func(ctx context.Context, s Strike) error { return s.Host.KillDocker(ctx) },
 			End:   func(ctx context.Context, s Strike) error { return s.Host.StartDocker(ctx) },
 		},
+		{
+			Name: "a comment in daemon.json", Uses: Docker,
+			Break: func(_ context.Context, s Strike) error {
+				return s.Host.rewriteDaemonJSON(func(text string) string { return comment + text })
+			},
+			End: func(_ context.Context, s Strike) error {
+				return s.Host.rewriteDaemonJSON(func(text string) string { return strings.ReplaceAll(text, comment, "") })
+			},
+		},
+		{
+			// Containers outlive the restart, and dockerd ignores the other bip.
+			Name: "dockerd restarted with another bip and live-restore", Uses: Docker,
+			Break: func(ctx context.Context, s Strike) error {
+				err := s.Host.editDaemonJSON(func(keys map[string]any) { keys["live-restore"] = true })
+				err = errors.Join(err, s.Host.ReloadDocker(ctx))
+				err = errors.Join(err, s.Host.editDaemonJSON(func(keys map[string]any) { keys["bip"] = "172.17.0.1/16" }))
+				return errors.Join(err, restart(ctx, s))
+			},
+			End: func(ctx context.Context, s Strike) error {
+				err := s.Host.editDaemonJSON(func(keys map[string]any) { delete(keys, "live-restore") })
+				return errors.Join(err, s.Host.ReloadDocker(ctx))
+			},
+		},
 	}
+}
+
+// comment is a line that dockerd does not start with.
+const comment = "// of building 7\n"
+
+// rewriteDaemonJSON is editDaemonJSON for what is not JSON.
+func (h *Host) rewriteDaemonJSON(edit func(string) string) error {
+	text, err := os.ReadFile(h.DaemonJSON())
+	if err != nil {
+		return err
+	}
+	draft := h.DaemonJSON() + ".new"
+	if err := os.WriteFile(draft, []byte(edit(string(text))), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(draft, h.DaemonJSON())
 }
 
 // daemonKeys are what daemon.json says.
