@@ -15,7 +15,8 @@ import (
 //	GET  /v1/plan                 Preview
 //	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
 //	GET  /v1/leases               []Lease
-//	POST /v1/forget?host=HOST     nothing
+//	GET  /v1/forget?host=HOST     Forgotten, the host that is meant
+//	POST /v1/forget?host=HOST     Forgotten; with how=force or how=purge see ForgetHow
 //	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
 //	POST /v1/retry?host=HOST      {"type": "gre"}, when the tunnel is up with it
 //	GET  /v1/config               SettingList
@@ -58,6 +59,7 @@ func (c Control) Handler() http.Handler {
 		answer(w, http.StatusOK, struct{}{})
 	})
 	mux.HandleFunc("GET /v1/leases", c.getLeases)
+	mux.HandleFunc("GET /v1/forget", c.getForget)
 	mux.HandleFunc("POST /v1/forget", c.postForget)
 	mux.HandleFunc("POST /v1/renumber", c.postRenumber)
 	mux.HandleFunc("POST /v1/retry", c.postRetry)

@@ -10,7 +10,9 @@ import (
 // Leases is the lease table and what an operator may do to it.
 type Leases interface {
 	Leases(context.Context) ([]Lease, error)
-	Forget(ctx context.Context, host string) error
+	// FindForgotten returns the host that Forget would forget.
+	FindForgotten(ctx context.Context, host string) (Forgotten, error)
+	Forget(ctx context.Context, host string, how ForgetHow) (Forgotten, error)
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 
@@ -24,14 +26,6 @@ func (c Control) getLeases(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, leases)
-}
-
-func (c Control) postForget(w http.ResponseWriter, r *http.Request) {
-	if err := c.Leases.Forget(r.Context(), r.URL.Query().Get("host")); err != nil {
-		refuse(w, http.StatusConflict, err.Error())
-		return
-	}
-	answer(w, http.StatusOK, struct{}{})
 }
 
 func (c Control) postRenumber(w http.ResponseWriter, r *http.Request) {

@@ -16,6 +16,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 const (
@@ -44,6 +45,7 @@ type agent struct {
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
 	ending   atomic.Bool   // leaves, or gives way to its successor
+	leaving  atomic.Bool   // leaves the mesh
 	left     chan struct{} // closed when the host has left the mesh, or failed to
 	leaveErr error         // why it failed to; valid once left is closed
 }
@@ -67,6 +69,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
+	a.node.CarriesWith(func(id lease.ID) bool { return a.loop.Carries(id.String()) })
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Settings: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.loopLife, a.stopLoop = context.WithCancel(a.life) // it may be asked to leave before it runs
@@ -143,8 +146,17 @@ func (a *agent) keep(ctx context.Context) error {
 func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
+	if !a.leaving.CompareAndSwap(false, true) { // asked a second time
+		select {
+		case <-a.left:
+			return a.leaveErr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if !a.ending.CompareAndSwap(false, true) {
-		return errors.New("this host is leaving already, or taking another underlay address: try again")
+		a.leaving.Store(false)
+		return errors.New("this host is taking another underlay address: try again")
 	}
 	defer func() {
 		a.leaveErr = err

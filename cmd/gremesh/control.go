@@ -104,9 +104,16 @@ func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	return leases, understood(err, leases != nil)
 }
 
-// forget takes a host, by name or ID, off the books.
-func (c *client) forget(ctx context.Context, host string) error {
-	return c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}}.Encode(), nil)
+// findForgotten returns the host, by name or ID, that forget would forget.
+func (c *client) findForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/forget?"+url.Values{"host": {host}}.Encode(), &found)
+	return found, understood(err, found.ID != "")
+}
+
+// forget forgets a host, by name or ID.
+func (c *client) forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}, "how": {string(how)}}.Encode(), &done)
+	return done, understood(err, done.ID != "")
 }
 
 // renumber gives this host another subnet, to if it is valid, and returns it.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/gremesh/gremesh/mesh"
 )
 
 // serve answers on a control socket with handler, until the test ends.
@@ -86,12 +88,13 @@ func TestWhatIsNoAgentsAnswerIsAnError(t *testing.T) {
 		"renumber":   func() error { _, err := c.renumber(ctx, netip.Prefix{}); return err },
 		"retry":      func() error { _, err := c.retry(ctx, "h2"); return err },
 		"leave":      func() error { return c.leave(ctx, false) },
-		"forget":     func() error { return c.forget(ctx, "h2") },
+		"forget":     func() error { _, err := c.forget(ctx, "h2", mesh.ForgetAgreed); return err },
+		"find":       func() error { _, err := c.findForgotten(ctx, "h2"); return err },
 		"leases":     func() error { _, err := c.leases(ctx); return err },
 		"adopt":      func() error { _, err := c.adopt(ctx); return err },
 	} {
 		bodies := []string{"", "<html>", `"x"`, `{"host":`, `{"drift": 5, "hosts": 5, "host": 5, "subnet": 5, "type": 5, "ports": 5}`}
-		if name != "leave" && name != "forget" { // whose answer says nothing
+		if name != "leave" { // whose answer says nothing
 			bodies = append(bodies, "{}", "null")
 		} else {
 			bodies = bodies[:4]

@@ -83,11 +83,17 @@ func parseKeys(text string) ([][]byte, error) {
 	return keys, nil
 }
 
+// errKeyThere means that a file holds a key already, and is left as it is.
+var errKeyThere = errors.New("holds a key already")
+
 // writeKey makes a file with a new key that only its owner may read. It never
 // writes to a file that exists.
 func writeKey(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
+		if _, err := readKeys(path); err == nil {
+			return fmt.Errorf("%s %w", path, errKeyThere)
+		}
 		return fmt.Errorf("%s exists and is left as it is; take it away first if its key is no longer in use", path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {

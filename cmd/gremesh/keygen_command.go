@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,8 @@ func newKeygenCommand() *cobra.Command {
 		Short: "Make a gossip key",
 		Long: `Make a random key of 32 bytes, as a line of base64. Without FILE it goes to
 standard output; with FILE it goes to a new file that only its owner may read.
-A file that exists is never written to.
+A file that exists is never written to. If it holds a key already, that is said,
+and the exit code is 0.
 
 All hosts of a mesh share the key: copy it to each of them by a way you trust,
 and keep it at mode 600.`,
@@ -21,7 +23,11 @@ and keep it at mode 600.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return writeKey(args[0])
+				err := writeKey(args[0])
+				if errors.Is(err, errKeyThere) {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%v; it is left as it is\n", err)
+				}
+				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), newKey())
 			return err

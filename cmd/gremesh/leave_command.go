@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
 func newLeaveCommand(file *configFile) *cobra.Command {
@@ -20,7 +23,7 @@ The host keeps the right to its subnet and has it again when it comes back,
 unless --release gives it up. To stop only the agent, and leave the tunnels as
 they are: systemctl stop gremesh.
 
-Exit codes: 0 it has left; 1 failed; 2 the command line or the configuration is
+Exit codes: 0 it has left, or had left before; 1 failed; 2 the command line or the configuration is
 wrong.`,
 		Example: `  # for a while
   gremesh leave
@@ -33,7 +36,12 @@ wrong.`,
 			if err != nil {
 				return err
 			}
-			if err := c.leave(cmd.Context(), release); err != nil {
+			err = c.leave(cmd.Context(), release)
+			if errors.Is(err, errNoAgent) && file.hasLeft(cmd, release) {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "this host has left the mesh already")
+				return err
+			}
+			if err != nil {
 				return err
 			}
 			what := "left the mesh; the subnet stays this host's"
@@ -46,4 +54,15 @@ wrong.`,
 	}
 	cmd.Flags().BoolVar(&release, "release", false, "give up the subnet too")
 	return cmd
+}
+
+// hasLeft reports whether this host has left the mesh, by what is on its disk;
+// with release, whether it has also given up its subnet.
+func (f *configFile) hasLeft(cmd *cobra.Command, release bool) bool {
+	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	if err != nil {
+		return false
+	}
+	left, released := gossip.HasLeft(s.GetString("state_dir"))
+	return released || left && !release
 }

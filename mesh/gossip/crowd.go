@@ -41,7 +41,23 @@ type bystander struct {
 	name  string
 	meta  []byte
 	knows bool // all others
+	at    netip.AddrPort
 	list  *memberlist.Memberlist
+}
+
+// crowdStamp is the stamp of each host of a crowd, see signature.
+const crowdStamp = 1
+
+func (b *bystander) sign(p packet) packet {
+	p.Sign = &signature{From: must(lease.ParseID(b.name)), Stamp: crowdStamp, At: b.at}
+	return p
+}
+
+// crowdReply is the answer of one of a crowd to a challenge.
+type crowdReply struct {
+	from *bystander
+	to   *signature
+	echo echo
 }
 
 // known is what all of a crowd know.
@@ -49,6 +65,8 @@ type known struct {
 	mesh  string
 	mu    sync.Mutex
 	table *lease.Table
+
+	replies chan crowdReply // callbacks put them here: none calls memberlist
 }
 
 // PushPullEvery is the time between two exchanges of all state that a host of a
@@ -65,7 +83,7 @@ func PushPullEvery(n int) time.Duration {
 // Run is the crowd until ctx ends. The host that is measured is to join the host
 // of the first record that is not its own.
 func (c Crowd) Run(ctx context.Context) error {
-	crowd := &known{mesh: c.Mesh, table: lease.NewTable(c.Records...)}
+	crowd := &known{mesh: c.Mesh, table: lease.NewTable(c.Records...), replies: make(chan crowdReply, len(c.Records))}
 	streams := make(chan net.Conn)
 	var all []*bystander
 	defer func() {
@@ -79,7 +97,7 @@ func (c Crowd) Run(ctx context.Context) error {
 			to = r
 			continue
 		}
-		b := &bystander{crowd: crowd, name: r.Host.String(), knows: len(all) == 0, meta: c.meta(r)}
+		b := &bystander{crowd: crowd, name: r.Host.String(), knows: len(all) == 0, meta: c.meta(r), at: r.Underlay}
 		if err := b.start(c.Keys, r.Underlay, streams); err != nil {
 			return fmt.Errorf("host %s of the crowd: %w", r.Name, err)
 		}
@@ -171,6 +189,9 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 		select {
 		case <-ctx.Done():
 			return nil
+		case r := <-all[0].crowd.replies:
+			_ = r.from.list.SendToAddress(memberlist.Address{Addr: r.to.At.String(), Name: r.to.From.String()},
+				encode(r.from.sign(packet{Mesh: c.Mesh, Echo: &r.echo})))
 		case <-exchange.C:
 			exchange.Reset(every)
 			if there {
@@ -190,7 +211,7 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 func (b *bystander) compare() []byte {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
-	return encode(packet{Mesh: b.crowd.mesh, Sum: &sum{From: must(lease.ParseID(b.name)), Digest: b.crowd.table.Digest()}})
+	return encode(b.sign(packet{Mesh: b.crowd.mesh, Sum: &sum{From: must(lease.ParseID(b.name)), Digest: b.crowd.table.Digest()}}))
 }
 
 var errKnowsNobody = errors.New("it knows nobody")
@@ -209,6 +230,12 @@ func (b *bystander) NodeMeta(int) []byte { return b.meta }
 // NotifyMsg implements memberlist.Delegate: the others know what one is told.
 func (b *bystander) NotifyMsg(msg []byte) {
 	if p, err := decodePacket(bytes.Clone(msg)); err == nil {
+		if p.Echo != nil && !p.Echo.Reply {
+			select {
+			case b.crowd.replies <- crowdReply{b, p.Sign, echo{Number: p.Echo.Number, Reply: true, Life: 1}}:
+			default: // it asks again
+			}
+		}
 		b.crowd.mu.Lock()
 		defer b.crowd.mu.Unlock()
 		for _, r := range p.Records {
@@ -227,7 +254,7 @@ func (b *bystander) LocalState(bool) []byte {
 	}
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
-	return encode(packet{Mesh: b.crowd.mesh, Records: b.crowd.table.Records()})
+	return encode(b.sign(packet{Mesh: b.crowd.mesh, Records: b.crowd.table.Records()}))
 }
 
 // MergeRemoteState implements memberlist.Delegate.

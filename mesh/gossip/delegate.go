@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/memberlist"
@@ -23,6 +24,7 @@ type delegate struct {
 	meta  atomic.Pointer[meta]           // ours, as last published
 	state atomic.Pointer[packet]         // our table, as last published
 	twin  atomic.Pointer[netip.AddrPort] // where our ID was seen, but we are not
+	lives sync.Map                       // lease.ID to uint64: the life of the process that last answered directly
 }
 
 // NodeMeta implements memberlist.Delegate.
@@ -40,7 +42,9 @@ func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
 func (d *delegate) LocalState(bool) []byte { return encode(d.state.Load()) }
 
 // MergeRemoteState implements memberlist.Delegate.
-func (d *delegate) MergeRemoteState(buf []byte, _ bool) { d.inbox.put(event{packet: bytes.Clone(buf)}) }
+func (d *delegate) MergeRemoteState(buf []byte, join bool) {
+	d.inbox.put(event{packet: bytes.Clone(buf), joining: join})
+}
 
 // NotifyJoin implements memberlist.EventDelegate.
 func (d *delegate) NotifyJoin(node *memberlist.Node) {
@@ -77,10 +81,19 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 }
 
 // NotifyAlive implements memberlist.AliveDelegate: hosts of another mesh are
-// not let in by way of third hosts either.
+// not let in by way of third hosts either. Nor is what an earlier process of a
+// host said of itself, and which may be played back: unless that process turns
+// out to be there, because it answers directly, see [Node.handleEcho].
 func (d *delegate) NotifyAlive(node *memberlist.Node) error {
-	_, err := d.examine(node)
-	return err
+	m, err := d.examine(node)
+	if err != nil || m.id == d.self {
+		return err
+	}
+	if last, known := d.lives.Load(m.id); known && m.meta.Life < last.(uint64) {
+		d.inbox.put(event{stale: m})
+		return fmt.Errorf("%s at %s: an earlier process of this host", m.meta.Name, m.underlay)
+	}
+	return nil
 }
 
 // NotifyMerge implements memberlist.MergeDelegate: an error here makes a join

@@ -23,8 +23,8 @@ func TestNoHostTakesAMeshsIDThatWouldNotFitItsMeta(t *testing.T) {
 	eventually(t, "both listen", func() bool {
 		return member.View().Mesh != "" && strings.Contains(logOf(h2), "no host could be joined yet")
 	})
-	member.sendReliably(h2.self, tm.address(2), encode(packet{Mesh: strings.Repeat("x", 600)}))
-	member.sendReliably(h2.self, tm.address(2), encode(packet{Mesh: member.View().Mesh}))
+	member.sendPacket(h2.self, tm.address(2), packet{Mesh: strings.Repeat("x", 600)})
+	member.sendPacket(h2.self, tm.address(2), packet{Mesh: member.View().Mesh})
 	eventually(t, "it takes one that fits", func() bool { return h2.View().Mesh == member.View().Mesh })
 }
 

@@ -10,8 +10,10 @@ import (
 // event is something that memberlist told us. Exactly one field is set.
 type event struct {
 	packet  []byte          // a message, or the state of a push/pull
+	joining bool            // packet is the state of a host that this one joins, or that joins it
 	joined  *member         // alive, or alive with something new
 	failed  lease.ID        // silent, or gone
+	stale   *member         // an earlier process of a host, as gossip tells, or as is played back
 	refused *refusal        // not let in
 	twins   *twins          // one ID at two addresses
 	twin    *netip.AddrPort // our ID at another address, where it answered

@@ -43,21 +43,40 @@ func TestOneOfTwoThatIsGoneForGoodBlocksNoOneOnceItIsForgotten(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, h2 := tm.start(tm.config(1)), tm.start(tm.config(2))
 	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
-	if err := h1.Forget(t.Context(), "h2"); err == nil || !strings.Contains(err.Error(), "alive") {
-		t.Errorf("a host that is alive is forgotten: %v", err)
+	forget := func(n *running, how mesh.ForgetHow) (mesh.Forgotten, error) { return n.Forget(t.Context(), "h2", how) }
+	for _, how := range []mesh.ForgetHow{mesh.ForgetAgreed, mesh.ForgetForced, mesh.ForgetPurge} {
+		if _, err := forget(h1, how); err == nil || !strings.Contains(err.Error(), "alive") {
+			t.Errorf("a host that is alive is forgotten (%q): %v", how, err)
+		}
 	}
 	if err := h2.stop(); err != nil {
 		t.Fatal(err)
 	}
 	h3 := tm.start(tm.config(3))
 	eventually(t, "h3 waits for h2", func() bool { return strings.Contains(h3.View().Waiting, "no answer from h2") })
-	eventually(t, "h3 sees that h2 is not alive", func() bool { return h3.Forget(t.Context(), "h2") == nil })
+	eventually(t, "one of two is no majority", func() bool {
+		_, err := forget(h1, mesh.ForgetAgreed)
+		return err != nil && strings.Contains(err.Error(), "1 of 2 hosts with a lease agree") && strings.Contains(err.Error(), "--force h2")
+	})
+	if done, err := forget(h1, mesh.ForgetForced); err != nil || !done.Forced {
+		t.Errorf("removed by force: %+v, %v", done, err)
+	}
+	eventually(t, "the other host says so, and still counts h2", func() bool {
+		return strings.Contains(strings.Join(problemTexts(h3), " "), "the operator of h1 removed h2") && !h3.View().Self.Subnet.IsValid()
+	})
+	if _, err := forget(h3, mesh.ForgetForced); err != nil {
+		t.Errorf("removed by force there, too: %v", err)
+	}
 	eventually(t, "h3 holds a lease", func() bool { return h3.View().Self.Subnet.IsValid() })
 	for _, n := range []*running{h1, h3} {
-		eventually(t, "h2 is off the books", func() bool { _, ok := leaseOf(t, n, "h2"); return !ok })
+		eventually(t, "with two of three, h2 is forgotten by consent", func() bool { _, ok := leaseOf(t, n, "h2"); return !ok })
+		eventually(t, "the problem is over", func() bool { return len(problemTexts(n)) == 0 })
 	}
-	if err := h1.Forget(t.Context(), "h2"); err == nil || !strings.Contains(err.Error(), "no host") {
-		t.Errorf("forgetting it once more: %v", err)
+	if done, err := forget(h1, mesh.ForgetAgreed); err != nil || !done.Already {
+		t.Errorf("forgetting it once more: %+v, %v", done, err)
+	}
+	if _, err := h1.Forget(t.Context(), "h9", mesh.ForgetAgreed); err == nil || !strings.Contains(err.Error(), "no host") {
+		t.Errorf("forgetting a host that never was: %v", err)
 	}
 }
 

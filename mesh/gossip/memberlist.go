@@ -78,7 +78,7 @@ func (n *Node) locate(id lease.ID) (netip.AddrPort, bool) {
 }
 
 func (n *Node) sendPacket(to lease.ID, at netip.AddrPort, p packet) {
-	data := encode(p)
+	data := encode(n.sign(p))
 	if len(data) <= datagram {
 		if err := n.list.SendToAddress(memberlist.Address{Addr: at.String(), Name: to.String()}, data); err != nil {
 			n.cfg.Log.Debug("send", "host", to, "underlay", at, "err", err)
@@ -102,7 +102,7 @@ const directly = 64
 // tell spreads records that have changed, now that they are durable.
 func (n *Node) tell() {
 	for _, r := range n.spread {
-		p := packet{Mesh: n.mesh, Records: []lease.Record{r}}
+		p := n.sign(packet{Mesh: n.mesh, Records: []lease.Record{r}})
 		n.delegate.news.QueueBroadcast(news{host: r.Host, message: encode(p)})
 		left := directly
 		for id, m := range n.members {
@@ -120,6 +120,11 @@ func (n *Node) tell() {
 func (n *Node) greet() {
 	if len(n.newcomers) > 0 {
 		n.tellPairs()
+	}
+	if hosts := n.forcedHosts(); len(hosts) > 0 {
+		for _, m := range n.newcomers {
+			n.sendPacket(m.id, m.underlay, packet{Mesh: n.mesh, Forced: &forced{Hosts: hosts}})
+		}
 	}
 	own := n.machine.Own()
 	for _, m := range n.newcomers {

@@ -50,24 +50,35 @@ type Node struct {
 	seeking  *search
 
 	// Owned by the goroutine of own.
-	mesh      string
-	machine   *lease.Machine
-	kept      lease.Record // the own record as it is on disk: nothing else may be applied
-	members   map[lease.ID]member
-	pairs     map[lease.ID]pairing   // that were told to their other ends
-	told      map[lease.ID]mesh.Pair // what the other ends have told
-	noted     bool                   // sightings have something new to be kept, which has time
-	sightings sightings
-	problems  *problems
-	newcomers []member       // to be told of our lease
-	spread    []lease.Record // to be told by gossip
-	dirty     bool           // what is on disk is out of date
-	conflict  time.Time      // since when this host has lost one; zero: it has not
-	touched   bool           // something has come since the view was made
-	refreshed time.Time      // when that was
-	stuck     bool           // has said that no subnet is left to it
-	left      bool           // said goodbye, and promises nothing any more
-	seniority time.Duration  // over a twin that has been running for as long
+	mesh       string
+	machine    *lease.Machine
+	kept       lease.Record        // the own record as it is on disk: nothing else may be applied
+	members    map[lease.ID]member // whom gossip finds alive; see isAlive
+	presences  map[lease.ID]presence
+	challenges map[lease.ID]*challenge
+	stashed    int    // records that wait for challenges to be answered
+	stamp      uint64 // see signature
+	life       uint64 // see meta
+	carries    func(lease.ID) bool
+	forcedBy   map[lease.ID][]lease.ID // whom the operators of others have removed by force
+	forgetting int                     // requests to forget a host that are under way
+	completed  time.Time               // when removals by force were last tried to be completed
+	takes      bool                    // this host takes part, see takePart
+	numbered   uint64                  // of the last pairings
+	pairs      map[lease.ID]pairing    // that were told to their other ends
+	told       map[lease.ID]mesh.Pair  // what the other ends have told
+	noted      bool                    // sightings have something new to be kept, which has time
+	sightings  sightings
+	problems   *problems
+	newcomers  []member       // to be told of our lease
+	spread     []lease.Record // to be told by gossip
+	dirty      bool           // what is on disk is out of date
+	conflict   time.Time      // since when this host has lost one; zero: it has not
+	touched    bool           // something has come since the view was made
+	refreshed  time.Time      // when that was
+	stuck      bool           // has said that no subnet is left to it
+	left       bool           // said goodbye, and promises nothing any more
+	seniority  time.Duration  // over a twin that has been running for as long
 
 	settings     settings.Record // as it is known
 	keptSettings settings.Record // as it is on disk: nothing else may be applied
@@ -83,7 +94,8 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
-		members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
+		presences: make(map[lease.ID]presence), challenges: make(map[lease.ID]*challenge), forcedBy: make(map[lease.ID][]lease.ID),
+		stamp: newStamp(), members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(), seeking: newSearch(),
 	}
 	n.open.Store(cfg.Open)
@@ -115,24 +127,41 @@ func New(cfg Config) (*Node, error) {
 	n.keptSettings, n.toldSettings = n.settings, n.settings.Digest()
 	n.machine = lease.NewMachine(lease.Config{
 		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space,
-		Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: n.cfg.Bootstrap,
+		Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: n.cfg.Bootstrap, Lost: st.damaged != nil, Objection: n.objection,
 	}, st.Records)
+	own := n.sightings.of(n.self)
+	n.life = newLife(own.Life, time.Now())
+	own.Life = n.life
+	n.numbered = n.life << 20
 	n.kept = n.machine.Own()
 	adapt := cfg.Adapt && n.mesh == "" && !n.cfg.Bootstrap
 	n.delegate = &delegate{self: n.self, space: cfg.Settings.Space, adapt: adapt, inbox: newInbox()}
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	first := meta{
 		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
-		Direct: n.within(),
+		Direct: n.within(), Life: n.life,
 	}
 	if adapt {
 		first.Pool, first.Bits = netip.Prefix{}, 0
 	}
 	n.delegate.meta.Store(&first)
-	n.delegate.state.Store(&packet{Mesh: n.mesh, Records: st.Records, Settings: n.settingsToTell()})
+	for id, one := range n.sightings {
+		n.delegate.lives.Store(id, one.Life)
+	}
+	n.publishState(st.Records)
 	n.tunnels.Store(&mesh.TunnelCount{})
 	n.refresh()
 	return n, nil
+}
+
+// publishState sets what other hosts get when they exchange state with this
+// one. It must be durable.
+func (n *Node) publishState(records []lease.Record) {
+	p := n.sign(packet{Mesh: n.mesh, Records: records, Settings: n.settingsToTell()})
+	if hosts := n.forcedHosts(); len(hosts) > 0 {
+		p.Forced = &forced{Hosts: hosts}
+	}
+	n.delegate.state.Store(&p)
 }
 
 // ID is this host's identity.

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -43,8 +44,11 @@ func (n *Node) own(ctx context.Context) error {
 			close(n.ready)
 			continue
 		case <-retry.C:
+			n.endForced()
 			out = n.expire()
 			out.Add(n.machine.Retry())
+			out.Add(n.completeForced())
+			n.challengeSilent()
 			retry.Reset(n.patience())
 			if time.Since(compared) >= compareEvery && !n.left {
 				compared = time.Now()
@@ -89,6 +93,7 @@ func (n *Node) patience() time.Duration {
 // takePart is called once, when this host has met the others. It may have said
 // goodbye to them already.
 func (n *Node) takePart() lease.Output {
+	n.takes = true
 	if n.left {
 		return lease.Output{}
 	}
@@ -110,6 +115,7 @@ func (n *Node) commit(out lease.Output) {
 	defer n.refreshIfNeeded(out)
 	n.dirty = n.dirty || out.Changed
 	n.touched = n.touched || n.dirty
+	n.noteRefused(out.Refused)
 	n.spread = append(n.spread, out.Spread...)
 	if n.dirty {
 		records := n.machine.Table().Records()
@@ -125,7 +131,7 @@ func (n *Node) commit(out lease.Output) {
 		n.problems.clear("disk")
 		n.dirty = false
 		n.keptSettings = n.settings
-		n.delegate.state.Store(&packet{Mesh: n.mesh, Records: records, Settings: n.settingsToTell()})
+		n.publishState(records)
 		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.kept.Subnet || own.State != n.kept.State {
 			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Age)
 		}
@@ -167,20 +173,24 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 		switch {
 		case n.left:
 		case e.packet != nil:
-			out.Add(n.handlePacket(e.packet))
+			out.Add(n.handlePacket(e.packet, e.joining && !n.takes))
 		case e.joined != nil:
 			if why := differentMesh(n.mesh, e.joined.meta.Mesh); why != "" { // this host has founded its own since
 				n.handleRefusal(refusal{id: e.joined.id, name: e.joined.meta.Name, underlay: e.joined.underlay, why: why})
 				continue
 			}
-			if _, known := n.members[e.joined.id]; !known {
-				n.newcomers = append(n.newcomers, *e.joined)
-			}
+			_, known := n.members[e.joined.id]
 			n.members[e.joined.id] = *e.joined
+			if !known {
+				n.newcomers = append(n.newcomers, *e.joined)
+				n.challenge(e.joined.id, e.joined.underlay, nil)
+			}
 			n.problems.welcome(e.joined.underlay)
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
 			n.lose(e.failed)
+		case e.stale != nil:
+			n.challenge(e.stale.id, e.stale.underlay, nil)
 		case e.refused != nil:
 			n.handleRefusal(*e.refused)
 		case e.twins != nil:
@@ -201,13 +211,17 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 // lose takes a host for no longer alive.
 func (n *Node) lose(id lease.ID) {
 	delete(n.members, id)
+	delete(n.presences, id)
 	delete(n.pairs, id)
 	n.told[id] = mesh.Pair{Type: n.told[id].Type} // what it hears is not known any more
 	n.sightings.lost(id)
 	n.dirty = true
 }
 
-func (n *Node) handlePacket(data []byte) lease.Output {
+// handlePacket takes a packet that has arrived. A trusted one is the table of a
+// host that this one joins, before it takes part: the join itself is what tells
+// the host that it may have been forgotten, and cannot wait.
+func (n *Node) handlePacket(data []byte, trusted bool) lease.Output {
 	p, err := decodePacket(data)
 	if err != nil {
 		n.cfg.Log.Warn("gossip that can't be read is dropped", "err", err)
@@ -217,6 +231,19 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 		n.handleTwin(p)
 		return lease.Output{}
 	}
+	switch {
+	case p.Echo != nil:
+		return n.handleEcho(p)
+	case trusted && p.Sign != nil && p.Sign.From != n.self:
+		n.challenge(p.Sign.From, p.Sign.At, nil)
+	case !n.believes(p):
+		return lease.Output{}
+	}
+	return n.believe(p)
+}
+
+// believe takes a packet of a host that is known to be there.
+func (n *Node) believe(p packet) lease.Output {
 	// A sum alone, or one with the word that nothing has changed about a tunnel,
 	// is all that hosts at rest send.
 	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
@@ -226,7 +253,7 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 		return lease.Output{} // of a mesh that is not ours, or of none
 	}
 	n.learnSettings(p.Settings)
-	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isAlive(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {
+	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isMember(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {
 		n.answerSum(p.Sum.From)
 	}
 	if p.Ask != nil {
@@ -240,8 +267,11 @@ func (n *Node) handlePacket(data []byte) lease.Output {
 	if p.AtIt != 0 {
 		n.surveys.sign(p.AtIt)
 	}
-	if p.Pair != nil {
+	if p.Pair != nil && p.Pair.From == p.Sign.From {
 		n.handlePairing(*p.Pair)
+	}
+	if p.Forced != nil {
+		n.handleForced(p.Sign.From, *p.Forced)
 	}
 	out := n.merge(p.Records)
 	if p.Lease != nil {
@@ -261,9 +291,23 @@ func (n *Node) compareTables() {
 	}
 }
 
-func (n *Node) isAlive(id lease.ID) bool {
-	_, alive := n.members[id]
-	return alive
+// noteRefused reports records that lie beyond what one message may change.
+func (n *Node) noteRefused(records []lease.Record) {
+	for _, r := range records {
+		problem := mesh.Problem{
+			What: fmt.Sprintf("a record of %s (%s) was refused: its version or age lies too far beyond all that are known, or the table is full", r.Name, short(r.Host)),
+			Do:   "find the host that sends it: it has the gossip key. If this host keeps an earlier record of that kind: `gremesh forget --purge " + short(r.Host) + "`",
+		}
+		if n.problems.badRecord(r.Host, problem) {
+			n.cfg.Log.Warn("refused a record", "peer", r.Name, "host", r.Host, "version", r.Version, "age", r.Age)
+		}
+	}
+}
+
+// isMember reports whether gossip finds a host alive; see isAlive.
+func (n *Node) isMember(id lease.ID) bool {
+	_, member := n.members[id]
+	return member
 }
 
 // answerSum hands another host all that is known here. One that is not alive
@@ -272,7 +316,7 @@ func (n *Node) answerSum(to lease.ID) {
 	at, known := n.locate(to)
 	switch {
 	case !known:
-	case n.isAlive(to):
+	case n.isMember(to):
 		n.sendPacket(to, at, *n.delegate.state.Load()) // what is durable
 	default:
 		select {

@@ -14,6 +14,15 @@ type pairing struct {
 	Type   string   `cbor:"2,keyasint,omitempty"`
 	Silent string   `cbor:"3,keyasint,omitempty"`
 	Retry  bool     `cbor:"4,keyasint,omitempty"`
+	// Number is greater in each pairing than in those that From sent before: its
+	// process's life, see meta, shifted by 20 bits, and a count.
+	Number uint64 `cbor:"5,keyasint,omitempty"`
+}
+
+// says reports whether two pairings say the same.
+func (p pairing) says(other pairing) bool {
+	p.Number = other.Number
+	return p == other
 }
 
 // Agree tells peers of their tunnels with this host. It never blocks.
@@ -29,14 +38,15 @@ func (n *Node) Agree(pairs map[lease.ID]mesh.Pair) {
 // tellPairs sends what has changed since it was last told. What is lost is told
 // again with the comparison of tables.
 func (n *Node) tellPairs() {
+	n.numbered++
 	for id, m := range n.members {
 		was, told := n.pairs[id]
 		if !told { // which means that there is nothing to be told
 			was.From = n.self
 		}
-		if p := n.pairingFor(id); p != nil && was != *p {
+		if p := n.pairingFor(id); p != nil && !was.says(*p) {
 			n.pairs[id] = *p
-			data := encode(packet{Mesh: n.mesh, Pair: p})
+			data := encode(n.sign(packet{Mesh: n.mesh, Pair: p}))
 			n.outgoing.Go(func() { n.sendReliably(id, m.underlay, data) })
 		}
 	}
@@ -50,12 +60,27 @@ func (n *Node) pairingFor(id lease.ID) *pairing {
 		return nil
 	}
 	p := (*agreed)[id]
-	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent, Retry: p.Retry}
+	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent, Retry: p.Retry, Number: n.numbered}
+}
+
+// isOutdated reports whether a pairing is older than one that was taken from the
+// same host: it was delayed, or is played back. If the host's life has gone
+// back, which it has proved, the former number counts no more.
+func (n *Node) isOutdated(p pairing) bool {
+	seen := n.sightings.of(p.From)
+	return p.Number < seen.Paired && seen.Paired>>20 <= seen.Life
 }
 
 // handlePairing takes what the other end of a tunnel says of it, and decides if it
 // has the lower ID.
 func (n *Node) handlePairing(p pairing) {
+	if n.isOutdated(p) {
+		n.cfg.Log.Debug("an outdated pairing is dropped", "host", p.From, "number", p.Number)
+		return
+	}
+	if seen := n.sightings.of(p.From); seen.Paired != p.Number {
+		seen.Paired, n.noted = p.Number, true
+	}
 	was := n.told[p.From]
 	is := n.pairTold(p)
 	n.told[p.From] = is

@@ -52,7 +52,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 		Self: st.Host, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space, Fixed: cfg.Fixed, Prefer: cfg.Prefer,
 	}, records)
 	lost := make(map[lease.ID]bool)
-	for _, c := range machine.Table().Conflicts() {
+	for _, c := range machine.Table().Conflicts(func(id lease.ID) bool { return id == st.Host || st.Sightings[id] == nil || st.Sightings[id].Met }) {
 		lost[c.Loser.Host] = true
 	}
 	for _, r := range st.Records {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
@@ -15,12 +16,16 @@ func TestAHostThatWasForgottenAppliesNothingOfItsOldSubnet(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, cfg := tm.start(tm.config(1)), tm.config(2)
 	h2 := tm.start(cfg)
-	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
+	h4 := tm.start(tm.config(4))
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h4) })
 	subnet := h2.View().Self.Subnet
 	if err := h2.stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "h2 is forgotten", func() bool { return h1.Forget(t.Context(), "h2") == nil })
+	eventually(t, "h2 is forgotten", func() bool {
+		_, err := h1.Forget(t.Context(), "h2", mesh.ForgetAgreed)
+		return err == nil
+	})
 	cfg3 := tm.config(3)
 	cfg3.Fixed = subnet
 	h3 := tm.start(cfg3)

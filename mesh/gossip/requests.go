@@ -48,41 +48,6 @@ func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
 	return list, err
 }
 
-// Forget takes a host that is gone for good off the books, everywhere. It is
-// named by its ID or, if only one host has it, by its name.
-func (n *Node) Forget(ctx context.Context, host string) error {
-	var wrong error
-	err := n.ask(ctx, func() (out lease.Output) {
-		var id lease.ID
-		if id, wrong = n.find(host); wrong == nil {
-			out = n.machine.Forget(id)
-		}
-		return out
-	})
-	return errors.Join(err, wrong)
-}
-
-func (n *Node) find(host string) (lease.ID, error) {
-	var found []lease.Record
-	for r := range n.machine.Table().All() {
-		if (r.Name == host || r.Host.String() == host) && r.State != lease.Released && r.State != lease.Forgotten {
-			found = append(found, r)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return lease.ID{}, fmt.Errorf("no host %q has a lease; `gremesh leases` lists those that have", host)
-	case len(found) > 1:
-		return lease.ID{}, fmt.Errorf("%d hosts are named %q: give the ID, which `gremesh leases -o json` shows", len(found), host)
-	case found[0].Host == n.self:
-		return lease.ID{}, fmt.Errorf("%s is this host: to take it out of the mesh, use `gremesh leave --release`", host)
-	}
-	if m, alive := n.members[found[0].Host]; alive {
-		return lease.ID{}, fmt.Errorf("%s is alive at %s: to take it out of the mesh, use `gremesh leave --release` there", host, m.underlay.Addr())
-	}
-	return found[0].Host, nil
-}
-
 // Renumber makes this host claim another subnet, the given one or, if that is
 // zero, any, and returns it when the claim stands. Until then it keeps the one
 // that it has.
@@ -97,15 +62,20 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 	if err = errors.Join(err, wrong); err != nil {
 		return netip.Prefix{}, err
 	}
+	began, waits := time.Now(), ""
 	for {
 		var now, kept lease.Record
 		var claiming bool
 		if err := n.ask(ctx, func() lease.Output {
-			now, kept, claiming = n.machine.Own(), n.kept, n.machine.Claiming()
+			now, kept, claiming, waits = n.machine.Own(), n.kept, n.machine.Claiming(), n.voices(n.machine.Waiting())
 			return lease.Output{}
 		}); err != nil {
 			n.withdraw()
-			return netip.Prefix{}, fmt.Errorf("no majority has granted another subnet yet: %w; %s stays this host's", err, before.Subnet)
+			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+				waits += ": " + err.Error()
+			}
+			return netip.Prefix{}, fmt.Errorf("no majority has granted another subnet within %s: %s; %s stays this host's",
+				time.Since(began).Round(time.Second), waits, before.Subnet)
 		}
 		switch {
 		case kept.State == lease.Held && kept.Subnet != before.Subnet:
@@ -132,9 +102,14 @@ func (n *Node) withdraw() {
 // Leave says goodbye: for good with release, else the subnet stays reserved
 // for this host. When it returns, those who could be reached know. Run goes on
 // until its context ends, but this host takes no part any more.
+//
+// A host that has left already leaves once more without an error.
 func (n *Node) Leave(ctx context.Context, release bool) error {
 	var wrong error
 	err := n.ask(ctx, func() lease.Output {
+		if n.left && !release {
+			return lease.Output{}
+		}
 		n.commit(n.machine.Leave(release))
 		n.left = true
 		if n.dirty { // after a restart this host would take its lease for its own
@@ -142,7 +117,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 			return lease.Output{}
 		}
 		// With the whole table go the promises that were made here.
-		data := encode(packet{Mesh: n.mesh, Records: n.machine.Table().Records()})
+		data := encode(n.sign(packet{Mesh: n.mesh, Records: n.machine.Table().Records()}))
 		var goodbyes sync.WaitGroup
 		for id, m := range n.members {
 			goodbyes.Go(func() { n.sendReliably(id, m.underlay, data) })

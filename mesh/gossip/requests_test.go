@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/gremesh/gremesh/mesh"
 )
 
 // A request has no deadline of its own here: it must not outlive what serves it.
@@ -17,7 +19,7 @@ func TestRequestsEndWithGossip(t *testing.T) {
 	for _, ask := range []func() error{
 		func() error { _, err := node.Leases(context.Background()); return err },
 		func() error { _, err := node.Survey(context.Background()); return err },
-		func() error { return node.Forget(context.Background(), "h9") },
+		func() error { _, err := node.Forget(context.Background(), "h9", mesh.ForgetAgreed); return err },
 	} {
 		go func() {
 			for {

@@ -93,7 +93,7 @@ func (n *Node) tellSettings() {
 		return
 	}
 	n.toldSettings = digest
-	p := packet{Mesh: n.mesh, Settings: n.settingsToTell()}
+	p := n.sign(packet{Mesh: n.mesh, Settings: n.settingsToTell()})
 	if message := encode(p); len(message) <= datagram {
 		n.delegate.news.QueueBroadcast(settingsNews{message})
 	}

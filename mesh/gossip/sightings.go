@@ -30,6 +30,15 @@ type sighting struct {
 	// one that is silent, or has not been met yet after a restart, is reached as before.
 	Direct netip.Prefix `json:"direct,omitzero"`
 
+	// Life is that of the process which last answered this host directly, see
+	// meta, and Met whether any ever did.
+	Life uint64 `json:"life,omitzero"`
+	Met  bool   `json:"met,omitzero"`
+	// Paired is the number of the last pairing that was taken from the host.
+	Paired uint64 `json:"paired,omitzero"`
+	// Forced says that this host's operator removed the host by force.
+	Forced bool `json:"forced,omitzero"`
+
 	missed time.Time // up to when Silent has been counted; zero: not in this process
 }
 
@@ -73,8 +82,7 @@ func (n *Node) expire() lease.Output {
 		if r.Host == n.self || r.State == lease.Released || r.State == lease.Forgotten {
 			continue
 		}
-		_, alive := n.members[r.Host]
-		one := n.sightings.update(r, alive)
+		one := n.sightings.update(r, n.isAlive(r.Host))
 		if n.cfg.TTL > 0 && one.Silent > n.cfg.TTL {
 			expired[r.Host] = true
 		}
@@ -85,20 +93,25 @@ func (n *Node) expire() lease.Output {
 			n.cfg.Log.Info("a lease has run out", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.of(id).Silent)
 		}
 	}
-	return n.machine.Expire(expired)
+	byForce := make(map[lease.ID]bool)
+	for _, id := range n.forcedHosts() {
+		byForce[id] = true
+	}
+	out := n.machine.Expire(expired)
+	out.Add(n.machine.Force(byForce))
+	return out
 }
 
 // leases lists what is not free, sorted by subnet.
 func (n *Node) leases() []mesh.Lease {
 	table := n.machine.Table()
 	lost := make(map[lease.ID]bool)
-	for _, c := range table.Conflicts() {
+	for _, c := range table.Conflicts(n.hasMet) {
 		lost[c.Loser.Host] = true
 	}
 	list := []mesh.Lease{}
 	for r := range table.All() {
-		_, alive := n.members[r.Host]
-		alive = alive || r.Host == n.self
+		alive := n.isAlive(r.Host) || r.Host == n.self
 		seen := n.sightings.update(r, alive)
 		l := mesh.Lease{
 			Subnet: r.Subnet, ID: r.Host.String(), Name: r.Name, Underlay: r.Underlay.Addr(), State: r.State.String(),
@@ -109,6 +122,8 @@ func (n *Node) leases() []mesh.Lease {
 			continue
 		case n.machine.Expired(r.Host):
 			l.State = "expired"
+		case n.isForced(r.Host):
+			l.State = "removed"
 		case r.Next.IsValid():
 			l.State = "renumbering"
 		}

@@ -210,5 +210,20 @@ func Reserved(dir string) (netip.Prefix, error) {
 	return netip.Prefix{}, nil
 }
 
+// HasLeft reports whether the host whose state is in dir has left its mesh, and
+// whether it has given up its subnet with that.
+func HasLeft(dir string) (left, released bool) {
+	st, err := store{dir}.loadState()
+	if err != nil {
+		return false, false
+	}
+	for _, r := range st.Records {
+		if r.Host == st.Host {
+			return r.State == lease.Left || r.State == lease.Released, r.State == lease.Released
+		}
+	}
+	return false, false
+}
+
 // StateFiles are the names of what a host keeps in its state directory.
 func StateFiles() []string { return []string{"state.json", "state.json.damaged", "id"} }

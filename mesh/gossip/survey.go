@@ -162,7 +162,7 @@ func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
 	its := awaited{make(chan []byte, 1), make(chan struct{}, 1)}
 	n.surveys.await(q.Number, its)
 	defer n.surveys.forget(q.Number)
-	n.sendReliably(m.id, m.underlay, encode(packet{Mesh: n.View().Mesh, Ask: &q}))
+	n.sendReliably(m.id, m.underlay, encode(n.sign(packet{Mesh: n.View().Mesh, Ask: &q})))
 	patience := time.NewTimer(surveyPatience)
 	defer patience.Stop()
 	for {
@@ -258,7 +258,7 @@ func (n *Node) tellRow(ctx context.Context, a asker) {
 	for {
 		select {
 		case row := <-made:
-			n.sendReliably(a.From, a.at, encode(packet{Mesh: n.View().Mesh, Tell: &reply{Number: a.Number, Row: encode(row)}}))
+			n.sendReliably(a.From, a.at, encode(n.sign(packet{Mesh: n.View().Mesh, Tell: &reply{Number: a.Number, Row: encode(row)}})))
 			return
 		case <-signs.C:
 			n.sendPacket(a.From, a.at, packet{Mesh: n.View().Mesh, AtIt: a.Number})

@@ -108,7 +108,7 @@ func TestQuestionsDoNotHoldAHostUp(t *testing.T) {
 	nodes := []*running{tm.startAnswering(1, 0, released()), tm.startAnswering(2, 0, never)}
 	eventually(t, "2 hosts", func() bool { return whole(nodes...) })
 	for i := range 2 * waitingAskers { // more than it keeps
-		nodes[0].sendReliably(nodes[1].ID(), tm.address(2), encode(packet{Mesh: nodes[0].View().Mesh, Ask: &question{From: nodes[0].ID(), Number: uint64(i + 1)}}))
+		nodes[0].sendReliably(nodes[1].ID(), tm.address(2), encode(nodes[0].sign(packet{Mesh: nodes[0].View().Mesh, Ask: &question{From: nodes[0].ID(), Number: uint64(i + 1)}})))
 	}
 	began := time.Now()
 	if _, err := nodes[1].Leases(t.Context()); err != nil || time.Since(began) > 5*time.Second { // all answers take 16 s

@@ -60,7 +60,7 @@ func (n *Node) refresh() {
 	n.stuck = stuck
 
 	lost := make(map[lease.ID]lease.Record) // to whom
-	for _, c := range n.machine.Table().Conflicts() {
+	for _, c := range n.machine.Table().Conflicts(n.hasMet) {
 		lost[c.Loser.Host] = c.Winner
 	}
 	if own.Version > 0 {
@@ -78,12 +78,14 @@ func (n *Node) refresh() {
 	for id, m := range n.members {
 		if _, known := n.machine.Table().Get(id); !known {
 			view.Peers = append(view.Peers, mesh.Host{
-				ID: id, Name: m.meta.Name, Underlay: m.underlay.Addr(), Liveness: mesh.Alive, Tunnels: m.meta.Tunnels,
+				ID: id, Name: m.meta.Name, Underlay: m.underlay.Addr(), Liveness: unproved[n.isPresent(id)], Tunnels: m.meta.Tunnels,
 				Path: n.pathTo(m.underlay.Addr()), MTU: m.meta.MTU,
 			})
 		}
 	}
 	view.SortPeers()
+	view.Problems = append(view.Problems, n.nameProblems()...)
+	view.Problems = append(view.Problems, n.forcedProblems()...)
 	if winner, cut := lost[n.self]; cut {
 		view.Self.Cut, view.Lost = true, true
 		view.Problems = append(view.Problems, mesh.Problem{
@@ -146,9 +148,13 @@ func differ(a, b mesh.View) bool {
 	return !same || !reflect.DeepEqual(a, b)
 }
 
+// unproved is the liveness of a host that has no record yet.
+var unproved = map[bool]mesh.Liveness{true: mesh.Alive, false: mesh.Failed}
+
 // peer is what the table and memberlist together say of another host.
 func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
-	m, alive := n.members[r.Host]
+	m := n.members[r.Host]
+	alive := n.isAlive(r.Host)
 	host := mesh.Host{
 		ID: r.Host, Name: r.Name, Underlay: r.Underlay.Addr(), Liveness: liveness(r, alive),
 	}
@@ -194,15 +200,37 @@ func (n *Node) waiting() string {
 	case w.Exhausted:
 		return n.exhausted()
 	case w.Subnet.IsValid():
-		var silent []string
-		for _, id := range w.Silent {
-			r, _ := n.machine.Table().Get(id)
-			silent = append(silent, fmt.Sprintf("%s (%s)", r.Name, r.Underlay.Addr()))
-		}
-		slices.Sort(silent)
-		return fmt.Sprintf("claims %s: granted by %d, no answer from %s", w.Subnet, w.Granted, strings.Join(silent, ", "))
+		return fmt.Sprintf("claims %s: %s", w.Subnet, n.voices(w))
+	case !w.Oldest.IsZero():
+		r, _ := n.machine.Table().Get(w.Oldest)
+		return fmt.Sprintf("every host has left the mesh, and %s (%s), whose lease is the oldest, must come back first: start its agent or, if it is gone for good, run `gremesh forget --force %s`",
+			n.label(r), r.Underlay.Addr(), n.word(r))
 	}
 	return "no host that holds a lease is known yet"
+}
+
+// voices says how many hosts have granted a claim, and who has not.
+func (n *Node) voices(w lease.Waiting) string {
+	text := fmt.Sprintf("granted by %d", w.Granted)
+	silent := slices.DeleteFunc(slices.Clone(w.Silent), func(id lease.ID) bool { return slices.Contains(w.Lost, id) })
+	if len(silent) > 0 || len(w.Lost) == 0 {
+		text += ", no answer from " + n.names(silent)
+	}
+	if len(w.Lost) > 0 {
+		text += fmt.Sprintf(", and no vote of %s, which lost state_dir/state.json and must get its own lease first", n.names(w.Lost))
+	}
+	return text
+}
+
+// names lists hosts with their addresses.
+func (n *Node) names(hosts []lease.ID) string {
+	var names []string
+	for _, id := range hosts {
+		r, _ := n.machine.Table().Get(id)
+		names = append(names, fmt.Sprintf("%s (%s)", n.label(r), r.Underlay.Addr()))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
 // occupants names those who keep others from a subnet.

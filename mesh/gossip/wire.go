@@ -29,6 +29,9 @@ type packet struct {
 	Ask     *question      `cbor:"7,keyasint,omitempty"`
 	Tell    *reply         `cbor:"8,keyasint,omitempty"`
 	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question that is being answered
+	Sign    *signature     `cbor:"12,keyasint,omitempty"` // who sends it
+	Echo    *echo          `cbor:"13,keyasint,omitempty"`
+	Forced  *forced        `cbor:"14,keyasint,omitempty"`
 
 	Settings *settings.Record `cbor:"11,keyasint,omitempty"` // of the sender's mesh
 }
@@ -52,6 +55,9 @@ type meta struct {
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
 	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"`   // see Config
 	MTU      int              `cbor:"11,keyasint,omitempty"` // see mesh.Host
+	// Life numbers the host's processes: each has a greater one than those
+	// before. What an earlier process said of itself is not taken any more.
+	Life uint64 `cbor:"14,keyasint,omitempty"`
 }
 
 func (m meta) space() lease.Space { return lease.Space{Pool: m.Pool, Bits: m.Bits} }
@@ -106,6 +112,15 @@ func decodePacket(data []byte) (packet, error) {
 	}
 	if p.Pair != nil && !validPairing(*p.Pair) {
 		return packet{}, fmt.Errorf("packet of %d bytes: a pairing of nobody, or of no type", len(data))
+	}
+	if p.Sign != nil && (p.Sign.From.IsZero() || !lease.UsableUnderlay(p.Sign.At.Addr()) || p.Sign.At.Port() == 0) {
+		return packet{}, fmt.Errorf("packet of %d bytes: signed by nobody, or without an address", len(data))
+	}
+	if p.Echo != nil && (p.Echo.Number == 0 || p.Sign == nil) {
+		return packet{}, fmt.Errorf("packet of %d bytes: a challenge without a number or a sender", len(data))
+	}
+	if p.Forced != nil && len(p.Forced.Hosts) > maxForced {
+		return packet{}, fmt.Errorf("packet of %d bytes: %d hosts removed by force", len(data), len(p.Forced.Hosts))
 	}
 	return p, nil
 }

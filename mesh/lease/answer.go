@@ -4,8 +4,13 @@ import "slices"
 
 // Receive takes a message from another host. It must be valid.
 func (m *Machine) Receive(msg Message) Output {
-	if msg.Claim != nil {
+	switch {
+	case msg.Claim != nil:
 		return m.receiveClaim(*msg.Claim)
+	case msg.Removal != nil:
+		return m.receiveRemoval(*msg.Removal)
+	case msg.Consent != nil:
+		return m.receiveConsent(*msg.Consent)
 	}
 	return m.receiveAnswer(*msg.Answer)
 }
@@ -14,8 +19,11 @@ func (m *Machine) Receive(msg Message) Output {
 // Merging the claim is the promise, and binds whether or not it weighs.
 func (m *Machine) receiveClaim(c Claim) Output {
 	claimant := c.Record.Host
-	if claimant == m.self || !m.acceptable(c.Record) {
+	if claimant == m.self {
 		return Output{}
+	}
+	if !m.acceptable(c.Record, m.bounds()) {
+		return Output{Refused: []Record{c.Record}}
 	}
 	var out Output
 	known, _ := m.table.Get(claimant)
@@ -23,13 +31,17 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	if granted && m.table.Merge(c.Record) {
 		out.Changed = true
 		m.heard(c.Record)
+		m.superseded()
 		for _, r := range slices.Collect(m.table.Occupants(c.Record.target())) {
 			if m.expired[r.Host] && r.Host != claimant { // if it comes back now, it must ask
 				out.Add(m.forget(r))
 			}
 		}
 	}
-	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds()}
+	if known, _ = m.table.Get(claimant); known != c.Record && m.off != storedGrant {
+		granted = false // the record is the promise: without it there is none
+	}
+	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds(), Lost: m.unsure()}
 	switch {
 	case m.table.Digest() == c.Digest:
 	case answer.Holder:
@@ -52,7 +64,7 @@ func (m *Machine) grantable(claim Record) bool {
 	comesBack := known.occupies() && known.Age != 0 && known.Age == claim.Age && known.Subnet == claim.target()
 	for r := range m.table.Occupants(claim.target()) {
 		switch {
-		case r.Host == claim.Host, m.expired[r.Host], m.off == oneGrant:
+		case r.Host == claim.Host, m.gone(r.Host), m.off == oneGrant:
 		case comesBack && r.State == Claiming && r.Age == 0:
 		default:
 			return false
@@ -72,7 +84,7 @@ func (m *Machine) receiveAnswer(a Answer) Output {
 		m.claim.refused[own.target()] = true
 		return out.with(m.begin(m.claim.refused))
 	}
-	m.claim.answers[a.From] = a.Holder
+	m.claim.answers[a.From] = voteOf(a)
 	if r, ok := m.table.Get(a.From); ok {
 		m.place(m.claim, r)
 	}

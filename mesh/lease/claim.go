@@ -10,7 +10,7 @@ import (
 // in the host's own record. Its sets are kept in step with the table.
 type claim struct {
 	refused map[netip.Prefix]bool // subnets denied since the first attempt
-	answers map[ID]bool           // who granted it, and whether as a holder
+	answers map[ID]vote           // who granted it, and how much that weighs
 	granted map[ID]bool           // electors that granted it as holders
 	silent  map[ID]bool           // electors that have not answered
 	unasked map[ID]bool           // the silent ones that it has not been sent to
@@ -20,7 +20,7 @@ func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
 	if refused == nil {
 		refused = make(map[netip.Prefix]bool)
 	}
-	c := &claim{refused: refused, answers: make(map[ID]bool)}
+	c := &claim{refused: refused, answers: make(map[ID]vote)}
 	m.count(c)
 	return c
 }
@@ -35,13 +35,13 @@ func (m *Machine) count(c *claim) {
 
 // place puts one host where it belongs among the claim's sets.
 func (m *Machine) place(c *claim, r Record) {
-	holder, answered := c.answers[r.Host]
+	v := c.answers[r.Host]
 	delete(c.granted, r.Host)
 	switch {
-	case !m.elects(r) || answered:
+	case !m.elects(r) || (v == bound || v == weighs) && !r.Doomed:
 		delete(c.silent, r.Host)
 		delete(c.unasked, r.Host)
-		if holder && m.elects(r) {
+		if v == weighs && m.elects(r) {
 			c.granted[r.Host] = true
 		}
 	case !c.silent[r.Host]:
@@ -53,8 +53,8 @@ func (m *Machine) place(c *claim, r Record) {
 // it was claiming itself and holds a lease by now, so that its answer weighs.
 func (c *claim) again(table *Table) map[ID]bool {
 	whom := maps.Clone(c.silent)
-	for id, holder := range c.answers {
-		if r, _ := table.Get(id); !holder && r.State == Held {
+	for id, v := range c.answers {
+		if r, _ := table.Get(id); v != weighs && r.State == Held {
 			whom[id] = true
 		}
 	}
@@ -75,6 +75,8 @@ type Waiting struct {
 	Silent    []ID         // who has not answered, sorted
 	Exhausted bool         // there is no subnet that the host may claim
 	Only      netip.Prefix // the one subnet that it may claim, if there is but one
+	Lost      []ID         // those of Silent that answered, but have lost earlier promises; sorted
+	Oldest    ID           // every host has left, and this one, whose lease is the oldest, must come back first; zero: not so
 }
 
 // Waiting returns what the host waits for; meaningless once it holds a lease
@@ -84,11 +86,17 @@ func (m *Machine) Waiting() Waiting {
 	if m.claim == nil {
 		_, free := m.candidate(nil)
 		w.Exhausted = !free
+		w.Oldest = m.oldestLeft()
 		return w
 	}
 	w.Subnet = m.Own().target()
 	w.Granted = len(m.claim.granted)
 	w.Silent = slices.SortedFunc(maps.Keys(m.claim.silent), ID.Compare)
+	for _, id := range w.Silent {
+		if m.claim.answers[id] == lost {
+			w.Lost = append(w.Lost, id)
+		}
+	}
 	return w
 }
 
@@ -191,7 +199,7 @@ func (m *Machine) recount() Output {
 
 // elects reports whether a host is asked: it holds a lease, or may by now.
 func (m *Machine) elects(r Record) bool {
-	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.expired[r.Host]
+	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.gone(r.Host)
 }
 
 // isAlone reports whether no other host is known that holds a lease or may, and
@@ -200,12 +208,31 @@ func (m *Machine) elects(r Record) bool {
 func (m *Machine) isAlone() bool {
 	own := m.Own()
 	for r := range m.table.All() {
-		older := r.Host != m.self && r.State == Left && !m.expired[r.Host] && (own.Age == 0 || r.compareAge(own) < 0)
-		if m.elects(r) || older {
+		if m.elects(r) || m.precedes(r, own) {
 			return false
 		}
 	}
 	return true
+}
+
+// precedes reports whether a host that left must come back before this one.
+func (m *Machine) precedes(r, own Record) bool {
+	return r.Host != m.self && r.State == Left && !m.gone(r.Host) && (own.Age == 0 || r.compareAge(own) < 0)
+}
+
+// oldestLeft returns the host that all others wait for when every host has
+// left; the zero ID if someone else can be asked, or no one precedes this host.
+func (m *Machine) oldestLeft() ID {
+	var oldest Record
+	for r := range m.table.All() {
+		switch {
+		case m.elects(r):
+			return ID{}
+		case m.precedes(r, m.Own()) && (oldest.Age == 0 || r.compareAge(oldest) < 0):
+			oldest = r
+		}
+	}
+	return oldest.Host
 }
 
 func (m *Machine) knowsHolder() bool {

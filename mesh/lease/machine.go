@@ -16,6 +16,10 @@ type Config struct {
 	Fixed    netip.Prefix   // the only subnet to claim, when the operator fixed it
 	Prefer   []netip.Prefix // subnets to claim before any other, best first
 	Founder  bool           // takes a lease by itself where no one is known to hold or to claim one
+	Lost     bool           // what this host promised is lost, as far as its own disk goes
+	// Objection says what speaks against forgetting a host, as seen from here;
+	// nil: nothing ever does.
+	Objection func(ID) Objection
 }
 
 // Machine is one host's part in the protocol.
@@ -24,6 +28,10 @@ type Machine struct {
 	self    ID
 	table   *Table
 	expired map[ID]bool  // whose leases have run out, by this host's clock
+	forced  map[ID]bool  // whom this host's operator has removed by force
+	removal *removal     // the one that this host has asked for; nil: none
+	lost    bool         // promises that this host made are lost, until its next claim stands
+	sure    bool         // this process has taken its lease itself: it knows that no one else wrote its record
 	active  bool         // takes part: has met others, or has reason to go on without
 	claim   *claim       // nil while none is under way
 	seeks   bool         // would claim, if it knew a holder to ask
@@ -39,11 +47,13 @@ type Machine struct {
 // and it claims nothing before Start.
 func NewMachine(cfg Config, known []Record) *Machine {
 	m := &Machine{cfg: cfg, self: cfg.Self, table: NewTable()}
+	b := m.bounds() // of an empty table: its own disk is believed
 	for _, r := range known {
-		if m.acceptable(r) {
+		if m.acceptable(r, b) {
 			m.table.Merge(r)
 		}
 	}
+	m.lost = cfg.Lost || m.Own().Lost
 	return m
 }
 
@@ -64,7 +74,7 @@ func (m *Machine) Holds() bool { return m.Own().State == Held }
 func (m *Machine) Start() Output {
 	m.active = true
 	own := m.Own()
-	if own.State != Held || m.usurped {
+	if own.State != Held || m.usurped || m.lost {
 		return m.begin(nil)
 	}
 	var out Output
@@ -78,9 +88,13 @@ func (m *Machine) Start() Output {
 	return out
 }
 
-// Retry moves a host on that wants a lease: it asks again whoever is silent,
-// or starts over. Its owner calls it from time to time.
+// Retry moves a host on that wants a lease or a removal: it asks the silent
+// hosts again, or starts over. Its owner calls it from time to time.
 func (m *Machine) Retry() Output {
+	return m.retryClaim().with(m.pursue())
+}
+
+func (m *Machine) retryClaim() Output {
 	switch {
 	case !m.active:
 		return Output{}
@@ -107,7 +121,7 @@ func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
 	}
 	if to.IsValid() {
 		for r := range m.table.Occupants(to) {
-			if r.Host != m.self && !m.expired[r.Host] {
+			if r.Host != m.self && !m.gone(r.Host) {
 				return Output{}, fmt.Errorf("%s is %s by %s (%s)", to, r.State, r.Name, r.Underlay.Addr())
 			}
 		}
@@ -123,17 +137,6 @@ func (m *Machine) Withdraw() Output {
 	}
 	m.claim, m.moves, m.wish = nil, false, netip.Prefix{}
 	return m.abandon()
-}
-
-// Forget takes a host that is gone for good off the books: its subnet is free,
-// and its silence no longer counts. If it comes back all the same, it asks for
-// the subnet that it had, and gets it unless it is taken.
-func (m *Machine) Forget(host ID) Output {
-	r, ok := m.table.Get(host)
-	if !ok || host == m.self || r.State == Forgotten || r.State == Released {
-		return Output{}
-	}
-	return m.forget(r).with(m.recount())
 }
 
 // Expire tells which hosts' leases have run out: they keep no one from their
@@ -158,7 +161,7 @@ func (m *Machine) Claiming() bool { return m.claim != nil }
 // those who stay: with it go the promises made here.
 func (m *Machine) Leave(release bool) Output {
 	own := m.Own()
-	m.claim, m.seeks, m.active = nil, false, false
+	m.claim, m.removal, m.seeks, m.active = nil, nil, false, false
 	own.Next = netip.Prefix{}
 	switch {
 	case own.Version == 0 || own.State == Released:
@@ -175,23 +178,26 @@ func (m *Machine) Leave(release bool) Output {
 	return out
 }
 
-// Merge takes records that came by gossip. They must be valid.
+// Merge takes records that came by gossip. They must be valid. Those that lie
+// beyond the bounds for one batch, see [Machine.acceptable], are refused.
 func (m *Machine) Merge(records []Record) Output {
 	var out Output
-	before := m.Own()
+	b := m.bounds()
 	for _, r := range records {
-		if !m.acceptable(r) || !m.table.Merge(r) {
-			continue
+		switch {
+		case !m.acceptable(r, b):
+			if known, _ := m.table.Get(r.Host); known.Version < r.Version {
+				out.Add(Output{Refused: []Record{r}})
+			}
+		case r.Host == m.self:
+			out.Add(m.mergeOwn(r))
+		case m.table.Merge(r):
+			out.Changed = true
+			m.heard(r)
 		}
-		out.Changed = true
-		m.usurped = m.usurped || r.Host == m.self
-		m.heard(r)
 	}
-	if own := m.Own(); before.State == Held && own.State == Forgotten && own.Subnet != before.Subnet {
-		// Who forgot this host did not know that it had renumbered. What it
-		// may come back to is what its containers have addresses of.
-		own.Subnet, own.Age = before.Subnet, before.Age
-		out.Add(m.write(own))
+	if out.Changed {
+		m.superseded()
 	}
 	switch {
 	case !m.active || !out.Changed:
@@ -205,17 +211,11 @@ func (m *Machine) Merge(records []Record) Output {
 	return out
 }
 
-// acceptable keeps out of the table what is of another pool, and counts so high
-// that a host could not go on from them.
-func (m *Machine) acceptable(r Record) bool {
-	return r.Version < maxCount/2 && r.Age < maxCount/2 &&
-		(!r.occupies() || m.cfg.Space.Contains(r.Subnet)) && (!r.Next.IsValid() || m.cfg.Space.Contains(r.Next))
-}
-
 // write makes the next version of the host's own record. Claims are not spread:
 // they are sent to those who matter.
 func (m *Machine) write(own Record) Output {
 	own.Host, own.Version, own.Name, own.Underlay = m.self, m.Own().Version+1, m.cfg.Name, m.cfg.Underlay
+	own.Lost, own.Doomed = m.lost, false
 	m.table.Merge(own)
 	if own.State == Claiming {
 		return Output{Changed: true}
@@ -237,11 +237,12 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 		age = m.table.age + 1
 	}
 	m.claim, m.seeks, m.moves, m.wish, m.had = nil, false, false, netip.Prefix{}, Record{}
+	m.lost, m.sure = false, true
 	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
 }
 
 func (m *Machine) forget(r Record) Output {
-	r.State, r.Version, r.Next = Forgotten, r.Version+forgetting, netip.Prefix{}
+	r.State, r.Version, r.Next, r.Lost, r.Doomed = Forgotten, r.Version+forgetting, netip.Prefix{}, false, false
 	m.table.Merge(r)
 	m.heard(r)
 	return Output{Changed: true, Spread: []Record{r}}

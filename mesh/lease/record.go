@@ -61,6 +61,10 @@ const maxCount = 1 << 61
 // does not know that it was forgotten: of the two records the later one stands.
 const forgetting = 1 << 20
 
+// dooming raises a version in the same way when a removal begins. It is less
+// than forgetting, so that the removal's end stands over its beginning.
+const dooming = forgetting / 2
+
 // Record is a host's word about itself. Only the host writes it, and everyone
 // else copies it, until the host is forgotten. Records of dead hosts stay in
 // the table.
@@ -73,6 +77,12 @@ type Record struct {
 	Name     string         `json:"name" cbor:"6,keyasint"`
 	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"`               // where its gossip listens
 	Next     netip.Prefix   `json:"next,omitzero" cbor:"8,keyasint,omitzero"` // asked for by a holder that renumbers
+	// Lost says that the host has lost the promises that it made. It counts as
+	// silent until its next claim stands.
+	Lost bool `json:"lost,omitempty" cbor:"9,keyasint,omitempty"`
+	// Doomed says that other hosts are agreeing to forget this host. It counts
+	// as silent. A host that is running answers with a later version.
+	Doomed bool `json:"doomed,omitempty" cbor:"10,keyasint,omitempty"`
 }
 
 // Validate refuses what no host writes. Records come off the network and out
@@ -89,6 +99,8 @@ func (r Record) Validate() error {
 		return fmt.Errorf("record of %s: subnet %s has host bits", r.Host, r.Subnet)
 	case !r.Subnet.IsValid() && r.State != Released:
 		return fmt.Errorf("record of %s: %s without a subnet", r.Host, r.State)
+	case r.Age == 0 && (r.State == Held || r.State == Left):
+		return fmt.Errorf("record of %s: %s with age 0; the oldest lease has age 1", r.Host, r.State)
 	case r.Next != r.Next.Masked() || r.Next.IsValid() && r.State != Held:
 		return fmt.Errorf("record of %s: %s with next subnet %s", r.Host, r.State, r.Next)
 	case !UsableUnderlay(r.Underlay.Addr()) || r.Underlay.Port() == 0:
@@ -111,6 +123,9 @@ func ValidName(name string) bool {
 
 // occupies reports whether the record keeps others from its subnets.
 func (r Record) occupies() bool { return r.State == Claiming || r.State == Held || r.State == Left }
+
+// ended reports whether the host gave its subnet up or was forgotten.
+func (r Record) ended() bool { return r.State == Released || r.State == Forgotten }
 
 // has reports whether subnet is one that the record occupies.
 func (r Record) has(subnet netip.Prefix) bool {

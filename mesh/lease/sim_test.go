@@ -72,6 +72,10 @@ func (q *eventQueue) Pop() any {
 	return last
 }
 
+// mostSteps ends a run in which messages cause more messages without end. An
+// ordinary schedule of 50 hosts takes less than a tenth.
+func mostSteps(hosts int) int { return max(300_000, 10_000*hosts) }
+
 func newSim(seed uint64, hosts int, space Space) *sim {
 	s := &sim{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), byID: make(map[ID]*simHost),
@@ -105,7 +109,10 @@ func (s *sim) run(until time.Duration, done func() bool) {
 	for s.wrong == nil && len(s.queue) > 0 && s.queue[0].at <= until && (done == nil || !done()) {
 		e := heap.Pop(&s.queue).(simEvent)
 		s.now = e.at
-		s.steps++
+		if s.steps++; s.steps > mostSteps(len(s.hosts)) || len(s.queue) > mostSteps(len(s.hosts))/10 {
+			s.breaks("not settled: hosts keep sending messages")
+			return
+		}
 		e.do()
 	}
 }

@@ -15,6 +15,7 @@ type Table struct {
 	by      map[netip.Prefix][]ID // the hosts that occupy a subnet
 	digest  uint64
 	age     uint64 // the greatest of all
+	version uint64 // the greatest of all
 	history []Record
 	off     rule // none, but in the test of the simulation
 }
@@ -37,18 +38,33 @@ func (t *Table) Merge(r Record) bool {
 		return false
 	}
 	if ok {
-		t.digest ^= fingerprint(old)
+		t.digest ^= t.fingerprint(old)
 		t.index(old, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
 	}
 	t.records[r.Host] = r
-	t.digest ^= fingerprint(r)
+	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return append(ids, r.Host) })
-	t.age = max(t.age, r.Age)
+	t.age, t.version = max(t.age, r.Age), max(t.version, r.Version)
 	t.history = append(t.history, r)
 	if len(t.history) > 2*len(t.records)+16 {
 		t.history = t.Records()
 	}
 	return true
+}
+
+// drop removes a record, as if its host had never been heard of.
+func (t *Table) drop(r Record) {
+	t.digest ^= t.fingerprint(r)
+	t.index(r, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
+	delete(t.records, r.Host)
+}
+
+// recount works out again what follows from all records, after some were dropped.
+func (t *Table) recount() {
+	t.age, t.version, t.history = 0, 0, t.Records()
+	for r := range t.All() {
+		t.age, t.version = max(t.age, r.Age), max(t.version, r.Version)
+	}
 }
 
 func (t *Table) index(r Record, change func([]ID) []ID) {
@@ -84,7 +100,8 @@ func (t *Table) Records() []Record {
 func (t *Table) news() []Record { return slices.Clip(t.history) }
 
 // Digest is the same for two tables that know the same versions of the same
-// hosts, and almost surely differs otherwise.
+// hosts, and almost surely differs otherwise. Hosts that released their subnet
+// or were forgotten do not count: a table may drop their records.
 func (t *Table) Digest() uint64 { return t.digest }
 
 // Occupants yields the records that keep subnet from being anyone else's.
@@ -103,8 +120,9 @@ func (t *Table) Occupants(subnet netip.Prefix) iter.Seq[Record] {
 type Conflict struct{ Winner, Loser Record }
 
 // Conflicts returns every loser of a conflict with its winner, sorted by the
-// loser's ID.
-func (t *Table) Conflicts() []Conflict {
+// loser's ID. Only hosts that count take part: a host that nobody has ever met
+// takes no subnet from one that is there. A nil counts means all.
+func (t *Table) Conflicts(counts func(ID) bool) []Conflict {
 	var conflicts []Conflict
 	for subnet, ids := range t.by {
 		if len(ids) < 2 {
@@ -112,7 +130,7 @@ func (t *Table) Conflicts() []Conflict {
 		}
 		var held []Record
 		for r := range t.Occupants(subnet) {
-			if r.State == Held && r.Subnet == subnet {
+			if r.State == Held && r.Subnet == subnet && (counts == nil || counts(r.Host)) {
 				held = append(held, r)
 			}
 		}
@@ -128,7 +146,10 @@ func (t *Table) Conflicts() []Conflict {
 // fingerprint stands for one version of one host's record. Fingerprints are
 // combined by exclusive or, so that each must look random: those of two
 // versions must not differ in a way that those of another host's may, too.
-func fingerprint(r Record) uint64 {
+func (t *Table) fingerprint(r Record) uint64 {
+	if r.ended() {
+		return 0
+	}
 	high, low := binary.BigEndian.Uint64(r.Host[:8]), binary.BigEndian.Uint64(r.Host[8:])
 	return mix(high ^ mix(low^mix(r.Version)))
 }

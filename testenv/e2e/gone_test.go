@@ -41,8 +41,22 @@ func forgetting(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return isFailed(t, h1, h2) })
 	must(t, waitsFor(ctx, h3, h2))
 	unchanged(t, h3, before)
-	run(t, h1, "gremesh", "forget", "--yes", h2.Name, "--config", h1.ConfigFile())
+	_, err := h1.Gremesh(ctx, "forget", "--yes", h2.Name)
+	if err == nil || !containsAll(err.Error(), "1 of 2 hosts with a lease agree", "gremesh forget --force "+h2.Name) {
+		t.Errorf("one of two forgets the other without force: %v", err)
+	}
+	run(t, h1, "gremesh", "forget", "--yes", "--force", h2.Name, "--config", h1.ConfigFile())
+	testenv.Eventually(t, soon, func() error { return problem(ctx, h3, "the operator of "+h1.Name+" removed "+h2.Name+" ") })
+	must(t, waitsFor(ctx, h3, h2))
+	unchanged(t, h3, before)
+	run(t, h3, "gremesh", "forget", "--yes", "--force", h2.Name, "--config", h3.ConfigFile())
 	testenv.Eventually(t, soon, func() error { return meshed(ctx, h1, h3) })
+	testenv.Eventually(t, soon, func() error { // two of three agree, now that there is a third
+		if l, err := lease(ctx, h1, h2); err == nil {
+			return fmt.Errorf("%s is not forgotten: %+v", h2.Name, l)
+		}
+		return nil
+	})
 }
 
 // forgottenByMistake has the second host come back.

@@ -1,0 +1,123 @@
+package gossip
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// forced tells which hosts the sender's operator has removed by force.
+type forced struct {
+	Hosts []lease.ID `cbor:"1,keyasint,omitempty"`
+}
+
+// maxForced bounds the hosts in one such message.
+const maxForced = 1024
+
+// isForced reports whether this host's operator has removed a host by force.
+func (n *Node) isForced(id lease.ID) bool { return n.sightings[id] != nil && n.sightings[id].Forced }
+
+// forcedHosts are the hosts that were removed by force here and are still
+// counted elsewhere, sorted.
+func (n *Node) forcedHosts() []lease.ID {
+	var hosts []lease.ID
+	for id, one := range n.sightings {
+		if one.Forced {
+			hosts = append(hosts, id)
+		}
+	}
+	slices.SortFunc(hosts, lease.ID.Compare)
+	return hosts[:min(len(hosts), maxForced)]
+}
+
+// force removes a host on this host only.
+func (n *Node) force(id lease.ID) lease.Output {
+	n.sightings.of(id).Forced, n.dirty = true, true
+	out := n.expire()
+	n.tellForced()
+	return out
+}
+
+// tellForced tells all hosts whom this host's operator has removed by force.
+func (n *Node) tellForced() {
+	p := packet{Mesh: n.mesh, Forced: &forced{Hosts: n.forcedHosts()}}
+	for id, m := range n.members {
+		n.sendPacket(id, m.underlay, p)
+	}
+}
+
+func (n *Node) handleForced(from lease.ID, f forced) {
+	if len(f.Hosts) == 0 {
+		delete(n.forcedBy, from)
+		return
+	}
+	n.forcedBy[from] = f.Hosts
+}
+
+// endForced ends the removals by force of hosts that are alive again, or that
+// are forgotten by consent.
+func (n *Node) endForced() {
+	ended := false
+	for _, id := range n.forcedHosts() {
+		r, known := n.machine.Table().Get(id)
+		if !known || n.isAlive(id) || r.State == lease.Released || r.State == lease.Forgotten {
+			n.sightings[id].Forced, ended = false, true
+		}
+	}
+	if ended {
+		n.dirty = true
+		n.tellForced()
+	}
+}
+
+// completeEvery is how often a removal by force is tried to be completed as one
+// by consent: new hosts may have taken leases since.
+const completeEvery = 5 * time.Second
+
+// completeForced asks the others to agree to what was done by force here.
+func (n *Node) completeForced() lease.Output {
+	if time.Since(n.completed) < completeEvery || n.forgetting > 0 {
+		return lease.Output{}
+	}
+	n.completed = time.Now()
+	if _, under := n.machine.Removing(); under {
+		n.machine.Forgo()
+	}
+	for _, id := range n.forcedHosts() {
+		if n.objection(id) == lease.NoObjection {
+			return n.machine.Forget(id)
+		}
+	}
+	return lease.Output{}
+}
+
+// forcedProblems are the removals by force on other hosts that this host does
+// not apply.
+func (n *Node) forcedProblems() []mesh.Problem {
+	by := make(map[lease.ID][]string)
+	for from, hosts := range n.forcedBy {
+		r, _ := n.machine.Table().Get(from)
+		for _, id := range hosts {
+			by[id] = append(by[id], n.label(r))
+		}
+	}
+	var problems []mesh.Problem
+	for _, id := range slices.SortedFunc(maps.Keys(by), lease.ID.Compare) {
+		r, known := n.machine.Table().Get(id)
+		if !known || id == n.self || r.State == lease.Released || r.State == lease.Forgotten ||
+			n.isAlive(id) || n.isForced(id) || n.machine.Expired(id) {
+			continue
+		}
+		slices.Sort(by[id])
+		problems = append(problems, mesh.Problem{
+			What: fmt.Sprintf("the operator of %s removed %s (%s, %s) by force; this host still counts it", by[id][0], n.label(r), r.Underlay.Addr(), r.Subnet),
+			Do: fmt.Sprintf("if it is gone for good, run `gremesh forget --force %s` on this host, too; "+
+				"otherwise this host counts it until it has been silent for lease_ttl", n.word(r)),
+		})
+	}
+	return problems
+}

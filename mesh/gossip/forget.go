@@ -1,0 +1,239 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// forgetPatience bounds how long the answers of hosts that are alive are
+// awaited.
+const forgetPatience = 5 * time.Second
+
+// CarriesWith sets what tells whether the tunnel to a host carries packets,
+// although its agent is silent. It is called before Run, and must not block.
+func (n *Node) CarriesWith(carries func(lease.ID) bool) { n.carries = carries }
+
+// objection is what speaks against forgetting a host, as seen from here.
+func (n *Node) objection(id lease.ID) lease.Objection {
+	switch {
+	case n.isAlive(id):
+		return lease.IsAlive
+	case n.carries != nil && n.carries(id):
+		return lease.Carries
+	}
+	return lease.NoObjection
+}
+
+// FindForgotten returns the host that Forget would forget, and why it would not.
+func (n *Node) FindForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
+	var wrong error
+	err = n.ask(ctx, func() lease.Output {
+		var r lease.Record
+		if r, wrong = n.find(host); wrong == nil {
+			found = n.forgotten(r)
+			if !found.Already {
+				found.Why = n.whyNot(r, mesh.ForgetAgreed)
+			}
+		}
+		return lease.Output{}
+	})
+	return found, errors.Join(err, wrong)
+}
+
+// Forget forgets a host that is gone for good: by consent of a majority, by
+// force on this host only, or by erasing what a bad record has left here. It is
+// named by its ID, the first digits of it or, if only one host has it, its name.
+func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
+	var r lease.Record
+	var wrong error
+	waits := false
+	if err := n.ask(ctx, func() (out lease.Output) {
+		if r, wrong = n.find(host); wrong != nil {
+			return out
+		}
+		done = n.forgotten(r)
+		switch {
+		case how == mesh.ForgetPurge:
+			out, wrong = n.purge(r)
+			return out
+		case done.Already:
+			return out
+		}
+		if why := n.whyNot(r, how); why != "" {
+			wrong = errors.New(why)
+			return out
+		}
+		if how == mesh.ForgetForced && n.objection(r.Host) == lease.Carries {
+			done.Forced = true
+			return n.force(r.Host)
+		}
+		waits = true
+		n.forgetting++
+		return n.machine.Forget(r.Host)
+	}); err != nil || wrong != nil || !waits {
+		return done, errors.Join(err, wrong)
+	}
+	return n.awaitConsent(ctx, r, how, done)
+}
+
+// awaitConsent waits until a majority has agreed, or until no more answers can
+// be expected.
+func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.ForgetHow, done mesh.Forgotten) (mesh.Forgotten, error) {
+	deadline := time.Now().Add(forgetPatience)
+	var wrong error
+	for over := false; !over; {
+		if err := n.ask(ctx, func() (out lease.Output) {
+			now, under := n.machine.Removing()
+			known, _ := n.machine.Table().Get(r.Host)
+			switch {
+			case known.State == lease.Forgotten || known.State == lease.Released:
+				over = true
+			case !under || now.Host != r.Host: // a request of another operator has taken its place
+				over, wrong = true, errors.New("another removal began meanwhile: try again")
+			case len(now.Against) == 0 && n.answersPending(now) && time.Now().Before(deadline):
+				return out
+			case how == mesh.ForgetForced && !slices.Contains(objections(now), lease.IsAlive):
+				n.machine.Forgo()
+				over, done.Forced = true, true
+				out = n.force(r.Host)
+			default:
+				n.machine.Forgo()
+				over, wrong = true, errors.New(n.notAgreed(r, now))
+			}
+			n.forgetting--
+			return out
+		}); err != nil {
+			return done, err
+		}
+		if !over && !wait(ctx, 20*time.Millisecond) {
+			return done, ctx.Err()
+		}
+	}
+	return done, wrong
+}
+
+func objections(now lease.Removing) []lease.Objection {
+	var all []lease.Objection
+	for _, why := range now.Against {
+		all = append(all, why)
+	}
+	return all
+}
+
+// answersPending reports whether a host that is alive has not answered yet.
+func (n *Node) answersPending(now lease.Removing) bool {
+	return slices.ContainsFunc(now.Silent, func(id lease.ID) bool { return id != now.Host && n.isAlive(id) })
+}
+
+// notAgreed says why a host is not forgotten, and what to do.
+func (n *Node) notAgreed(r lease.Record, now lease.Removing) string {
+	for _, by := range slices.SortedFunc(maps.Keys(now.Against), lease.ID.Compare) {
+		finder, _ := n.machine.Table().Get(by)
+		switch now.Against[by] {
+		case lease.IsAlive:
+			return fmt.Sprintf("%s is not forgotten: %s finds that it is alive; to take it out of the mesh, run `gremesh leave --release` on it", n.label(r), n.label(finder))
+		case lease.Carries:
+			return fmt.Sprintf("%s is not forgotten: its agent is silent, but on %s its tunnel carries packets: the host is running. Start its agent (on %s: systemctl start gremesh); "+
+				"to forget it all the same: `gremesh forget --force %s`", n.label(r), n.label(finder), n.label(r), n.word(r))
+		}
+		return fmt.Sprintf("%s is not forgotten: %s says that %s", n.label(r), n.label(finder), now.Against[by])
+	}
+	return fmt.Sprintf("%s is not forgotten: %d of %d hosts with a lease agree, and a majority must; no answer from %s. "+
+		"Start their agents, or forget those that are gone one after the other. "+
+		"If no majority is left, run `gremesh forget --force %s` on every host that remains: its help explains the risk",
+		n.label(r), len(now.Agreed), len(now.Agreed)+len(now.Silent), n.names(now.Silent), n.word(r))
+}
+
+// whyNot is what keeps this host from forgetting another in a way; empty:
+// nothing that is known here.
+func (n *Node) whyNot(r lease.Record, how mesh.ForgetHow) string {
+	switch why := n.objection(r.Host); {
+	case r.Host == n.self:
+		return fmt.Sprintf("%s is this host: to take it out of the mesh, use `gremesh leave --release`", n.label(r))
+	case why == lease.IsAlive:
+		return fmt.Sprintf("%s is alive at %s: to take it out of the mesh, use `gremesh leave --release` there", n.label(r), n.members[r.Host].underlay.Addr())
+	case why == lease.Carries && how != mesh.ForgetForced:
+		return fmt.Sprintf("%s's agent is silent, but its tunnel carries packets: the host is running. Start its agent (on %s: systemctl start gremesh); "+
+			"to forget it all the same: `gremesh forget --force %s`", n.label(r), n.label(r), n.word(r))
+	}
+	return ""
+}
+
+// purge erases the record of a host that this host has never met, or that has
+// no right to a subnet any more, and all that is kept about it.
+func (n *Node) purge(r lease.Record) (lease.Output, error) {
+	ended := r.State == lease.Released || r.State == lease.Forgotten
+	seen := n.sightings[r.Host]
+	switch {
+	case r.Host == n.self:
+		return lease.Output{}, fmt.Errorf("%s is this host: to give it another identity, run `gremesh reset-identity`", n.label(r))
+	case n.isAlive(r.Host):
+		return lease.Output{}, errors.New(n.whyNot(r, mesh.ForgetPurge))
+	case !ended && seen != nil && seen.Met:
+		return lease.Output{}, fmt.Errorf("this host has met %s, and its record is %s: forget it first, with `gremesh forget %s`", n.label(r), r.State, n.word(r))
+	}
+	delete(n.sightings, r.Host)
+	delete(n.told, r.Host)
+	n.delegate.lives.Delete(r.Host)
+	n.problems.clear(badRecordKey + r.Host.String())
+	n.dirty = true
+	return n.machine.Purge(r.Host), nil
+}
+
+// forgotten is what people are told of a host before they forget it.
+func (n *Node) forgotten(r lease.Record) mesh.Forgotten {
+	f := mesh.Forgotten{
+		ID: r.Host.String(), Name: r.Name, Underlay: r.Underlay.Addr(), Subnet: r.Subnet,
+		Already: r.State == lease.Released || r.State == lease.Forgotten, Forced: n.isForced(r.Host),
+	}
+	if seen := n.sightings[r.Host]; seen != nil && seen.Met {
+		f.LastSeen = seen.Seen
+	}
+	return f
+}
+
+// find returns the record of a host. Hosts that have a lease come before those
+// that had one.
+func (n *Node) find(host string) (lease.Record, error) {
+	var found, ended []lease.Record
+	for r := range n.machine.Table().All() {
+		if r.Name != host && r.Host.String() != host && (len(host) < 8 || !strings.HasPrefix(r.Host.String(), host)) {
+			continue
+		}
+		if r.State == lease.Released || r.State == lease.Forgotten {
+			ended = append(ended, r)
+		} else {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		found = ended
+	}
+	if len(found) == 0 {
+		return lease.Record{}, fmt.Errorf("no host %q has or had a lease; `gremesh leases` lists those that have", host)
+	}
+	if len(found) > 1 && len(found) != len(ended) {
+		var all []string
+		for _, r := range found {
+			all = append(all, fmt.Sprintf("%s (%s) at %s", r.Name, short(r.Host), r.Underlay.Addr()))
+		}
+		slices.Sort(all)
+		return lease.Record{}, fmt.Errorf("%d hosts match %q: %s; give the ID in parentheses", len(found), host, strings.Join(all, ", "))
+	}
+	return slices.MaxFunc(found, func(a, b lease.Record) int { return n.lastSeen(a.Host).Compare(n.lastSeen(b.Host)) }), nil
+}
+
+func (n *Node) lastSeen(id lease.ID) time.Time {
+	if one := n.sightings[id]; one != nil {
+		return one.Seen
+	}
+	return time.Time{}
+}
