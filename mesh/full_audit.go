@@ -8,12 +8,17 @@ import (
 // FullAudit is the matrix of the directed tunnels of a mesh, and what is wrong
 // with them, as `gremesh audit --mesh` prints it.
 type FullAudit struct {
-	From     string         `json:"from"` // the host that asked
-	Time     time.Time      `json:"time"`
-	Hosts    []MatrixHost   `json:"hosts"`    // sorted by underlay address
-	Wanted   int            `json:"wanted"`   // tunnels that there should be
-	Up       int            `json:"up"`       // tunnels that are as they should be, and carry packets
-	ByHand   int            `json:"by_hand"`  // wanted tunnels in whose place is one that was made by hand
+	From   string       `json:"from"` // the host that asked
+	Time   time.Time    `json:"time"`
+	Hosts  []MatrixHost `json:"hosts"`   // sorted by underlay address
+	Wanted int          `json:"wanted"`  // tunnels that there should be
+	Up     int          `json:"up"`      // tunnels that are as they should be, and carry packets
+	ByHand int          `json:"by_hand"` // wanted tunnels in whose place is one that was made by hand
+	// What probes have measured from docker0 to docker0, of all paths, in seconds; 0: nothing.
+	LeastRoundTrip float64 `json:"least_round_trip_seconds"`
+	MostRoundTrip  float64 `json:"most_round_trip_seconds"`
+	Loss           float64 `json:"loss"` // of the last probes of all paths, from 0 to 1
+
 	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
 	Notes    []string       `json:"notes"`    // what is well, but not as usual: pairs whose tunnel had to be of another type
 	Findings []Finding      `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
@@ -53,6 +58,8 @@ const (
 	CellForeign     CellState = "foreign"     // a port that was made by hand leads there
 	CellStarting    CellState = "starting"    // the two ends are agreeing
 	CellDown        CellState = "down"        // it is made, but nothing comes back
+	CellSmallOnly   CellState = "small-only"  // it is up, but packets of docker0's MTU are lost
+	CellPathDown    CellState = "path-down"   // it is up, but the path through it carries nothing
 	CellLost        CellState = "lost"        // what is sent this way does not arrive
 	CellUnprotected CellState = "unprotected" // a loop of broadcasts
 	CellWrong       CellState = "wrong"       // an address or another setting is wrong
@@ -91,7 +98,9 @@ const (
 	KindError       = "error"       // Open vSwitch could not make a tunnel
 	KindOneWay      = "one-way"     // packets pass one way only
 	KindDown        = "down"        // packets pass neither way
-	KindStarting    = "starting"    // BFD is not up yet
+	KindPath        = "path"        // a tunnel is up, and the path through it carries nothing
+	KindPathMTU     = "path-mtu"    // only small packets pass
+	KindStarting    = "starting"    // BFD is not up yet, or the path not probed
 )
 
 // Confirm is what two looks at the mesh have in common, some time apart: what

@@ -22,6 +22,7 @@ type LoopConfig struct {
 	Kernel     Kernel
 	Docker     Docker
 	NAT        NAT
+	Prober     Prober     // nil: paths are not probed, and BFD alone tells which tunnels are up
 	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
@@ -66,6 +67,7 @@ type Loop struct {
 	met      int       // peers that the last pass knew of
 	metAt    time.Time // since when they are so many
 
+	probed      pathsSeen
 	fallbacks   *fallbacks // guarded by busy
 	scenes      *scenes
 	seen        seen
@@ -88,6 +90,7 @@ type outcome struct {
 	keep     Keep
 	blocked  map[lease.ID][]string // types that do not get through
 	filtered []Problem             // about those
+	paths    []Problem             // about paths that carry nothing although their tunnels are up
 	problems []Problem             // the pass's own, without those of the view
 	since    map[string]time.Time  // since when each problem exists, by its What
 	pending  []string              // under way, see Status

@@ -38,6 +38,7 @@ func Matrix(view View, survey Survey) FullAudit {
 		m.judgeStrays(from)
 	}
 	m.judgePackets()
+	m.judgePaths()
 	return m.audit(view.Self.Name)
 }
 
@@ -47,6 +48,7 @@ const maxWhole = 100
 
 func (m *matrix) audit(from string) FullAudit {
 	audit := FullAudit{From: from, Hosts: []MatrixHost{}, Tunnels: []MatrixTunnel{}, Notes: append([]string{}, m.notes...), Findings: m.sorted()}
+	m.roundTrips(&audit)
 	for i, host := range m.hosts {
 		shown := *host
 		shown.Cells = nil // they are among the tunnels

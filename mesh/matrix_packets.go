@@ -13,8 +13,8 @@ func (m *matrix) judgePackets() {
 		for _, b := range m.hosts[i+1:] {
 			there, back := m.tunnel(a, b), m.tunnel(b, a)
 			if there.cause || back.cause {
-				there.showDown()
-				back.showDown()
+				there.showSilent()
+				back.showSilent()
 				continue
 			}
 			m.judgeSession(a, b, there, back)
@@ -66,6 +66,13 @@ func (t *tunnel) bfd() string {
 // has been said.
 func (t *tunnel) showDown() {
 	if bfd := t.bfd(); t.State == CellUp && bfd != "" && bfd != "up" {
+		t.State = CellDown
+	}
+}
+
+// showSilent is showDown, and also shows a path that is down.
+func (t *tunnel) showSilent() {
+	if t.showDown(); t.path() == PathDown {
 		t.State = CellDown
 	}
 }

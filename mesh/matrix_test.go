@@ -75,6 +75,8 @@ func (a *answers) drop(from, to int) {
 
 func (a *answers) bfd(from, to int, state string) { a.cell(from, to).BFD = state }
 
+func (a *answers) path(from, to int, word string) { a.cell(from, to).Path = word }
+
 func (a *answers) peer(i int) *Host { return &a.view.Peers[i-2] }
 
 // without makes it so that no host has a port to another.
@@ -131,6 +133,31 @@ func TestWhatTheMatrixFinds(t *testing.T) {
 				}
 			}
 		}},
+		"the path is down both ways": {hosts: 3, change: func(a *answers) { a.path(2, 3, PathDown); a.path(3, 2, PathDown) },
+			want: []string{"path h2 h3"}, states: "h2>h3 path-down, h3>h2 path-down"},
+		"one end's probes are not answered": {hosts: 3, change: func(a *answers) { a.path(1, 2, PathUp); a.path(3, 2, PathDown) },
+			want: []string{"path h3 h2"}, states: "h3>h2 path-down"},
+		"the path is down without BFD": {hosts: 3, change: func(a *answers) {
+			a.bfd(2, 3, "")
+			a.bfd(3, 2, "")
+			a.path(2, 3, PathDown)
+			a.path(3, 2, PathDown)
+		}, want: []string{"path h2 h3"}, states: "h2>h3 path-down, h3>h2 path-down"},
+		"only small packets pass one way": {hosts: 3, change: func(a *answers) { a.path(1, 2, PathSmallOnly); a.path(2, 1, PathUp) },
+			want: []string{"path-mtu h1 h2"}, states: "h1>h2 small-only"},
+		"a path is not known yet": {hosts: 3, change: func(a *answers) { a.path(1, 2, PathUnknown) },
+			want: []string{"starting h1 h2"}, states: "h1>h2 starting"},
+		"a path of a newer agent's": {hosts: 3, change: func(a *answers) { a.path(1, 2, "sideways") }},
+		"a path is down for a reason that is known": {hosts: 3, change: func(a *answers) {
+			a.drop(2, 1)
+			a.path(1, 2, PathDown)
+		}, want: []string{"reverse h2 h1"}, states: "h1>h2 down, h2>h1 missing"},
+		"BFD is down, and so is the path": {hosts: 3, change: func(a *answers) {
+			for _, p := range [][2]int{{2, 3}, {3, 2}} {
+				a.bfd(p[0], p[1], "down")
+				a.path(p[0], p[1], PathDown)
+			}
+		}, want: []string{"down h2 h3"}, states: "h2>h3 lost, h3>h2 lost"},
 		"a port is missing at both ends": {hosts: 3, change: func(a *answers) { a.drop(1, 2); a.drop(2, 1) },
 			want: []string{"missing h1 h2", "missing h2 h1"}, states: "h1>h2 missing, h2>h1 missing"},
 		"the reverse port is missing": {hosts: 3, change: func(a *answers) { a.drop(2, 1); a.bfd(1, 2, "down") },

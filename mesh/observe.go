@@ -31,9 +31,10 @@ func portsOf(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 }
 
 // countTunnels counts the desired tunnels and those that carry traffic: BFD is
-// up, or, without BFD, Open vSwitch has set the port up. A tunnel that a silent
-// peer keeps is not of the mesh's total, in which that peer does not count.
-func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func() map[string]ovsdb.Port) TunnelCount {
+// up, or, without BFD, Open vSwitch has set the port up, and the path is up. A
+// tunnel that a silent peer keeps is not of the mesh's total, in which that peer
+// does not count.
+func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func() map[string]ovsdb.Port, carries func(*ovsdb.Tunnel) bool) TunnelCount {
 	silent := make(map[string]bool)
 	for i := range peers {
 		if p := &peers[i]; p.Liveness != Alive && p.Subnet.IsValid() {
@@ -57,7 +58,7 @@ func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func(
 		} else if other, is := ports()[t.Peer.ID]; is { // adopted
 			port = &other
 		}
-		if port != nil && works(port) && (!t.BFD || port.BFD.State == "up") {
+		if port != nil && works(port) && (!t.BFD || port.BFD.State == "up") && carries(t) {
 			count.Up++
 		}
 	}
@@ -109,7 +110,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 
 func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovsdb.Traffic) PeerStatus {
 	status := PeerStatus{
-		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness), Path: peer.Path,
+		ID: peer.ID.String(), Name: peer.Name, Underlay: peer.Underlay, Subnet: peer.Subnet, State: string(peer.Liveness), PathMTU: peer.Path,
 	}
 	if !peer.Subnet.IsValid() {
 		return status
@@ -121,14 +122,20 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 			}
 		}
 	}
-	status.Tunnel.Filtered = last.blocked[peer.ID]
+	status.Tunnel = TunnelStatus{Wanted: status.Via != "", Filtered: last.blocked[peer.ID]}
+	if status.Tunnel.Wanted {
+		status.Tunnel.Type = l.cfg.tunnelType(peer)
+		if l.cfg.Prober != nil {
+			status.Path = pathStatus(l.cfg.Prober.Path(lease.Bip(peer.Subnet).Addr()))
+		}
+	}
 	port, ok := last.port(status.ID)
 	if !ok {
 		return status
 	}
 	bytes := traffic[port.Name]
 	status.Tunnel = TunnelStatus{
-		Port: port.Name, Type: port.Type, BFD: port.BFD.State, Error: port.Error,
+		Port: port.Name, Wanted: status.Tunnel.Wanted, Type: port.Type, BFD: port.BFD.State, Error: port.Error,
 		RxBytes: bytes.RxBytes, TxBytes: bytes.TxBytes, Filtered: last.blocked[peer.ID],
 	}
 	return status
@@ -166,6 +173,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	last := l.last.Load()
 	desired, _ := l.plan(view, last.keep, ovs)
 	audit.Filtered = append(audit.Filtered, last.filtered...)
+	audit.Paths = l.auditPaths(desired, last)
 	if err == nil {
 		audit.Drift = append(audit.Drift, switchDrift(desired.Switch, ovs)...)
 	}

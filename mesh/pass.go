@@ -60,6 +60,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 				fail(err)
 			}
 		}
+		l.probe(nil)
 		l.cfg.Membership.Report(TunnelCount{})
 		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, problems: slices.Concat(problems, failures)}))
 		return len(failures) == 0, again
@@ -94,7 +95,10 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		problems = append(problems, more...)
 	}
 	ports := l.ours(ovs)
-	l.cfg.Membership.Report(l.count(view.Peers, desired, ovs))
+	paths := l.probe(desired)
+	l.cfg.Membership.Report(l.count(view.Peers, desired, ovs, paths))
+	pathProblems, certain := l.judgePaths(now, desired, ovs, paths)
+	problems, again = append(problems, pathProblems...), sooner(again, certain)
 	problems = append(problems, deafProblems(view.Peers)...)
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
@@ -133,7 +137,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		ports = nil
 	}
 	again = sooner(again, l.conclude(now, view, desired, ovs, &outcome{
-		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, problems: slices.Concat(problems, failures), pending: docker.pending,
+		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, paths: pathProblems, problems: slices.Concat(problems, failures), pending: docker.pending,
 	}))
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)

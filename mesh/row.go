@@ -56,6 +56,9 @@ type Cell struct {
 	Error      string        `cbor:"15,keyasint,omitempty" json:"error,omitempty"` // Open vSwitch's, or what is in the way
 	Do         string        `cbor:"16,keyasint,omitempty" json:"do,omitempty"`    // about the error
 	Drift      []drift.Drift `cbor:"17,keyasint,omitempty" json:"drift,omitempty"` // from what this host wants
+	Path       string        `cbor:"18,keyasint,omitempty" json:"path,omitempty"`  // see the Path constants; empty: the host does not probe
+	RoundTrip  float64       `cbor:"19,keyasint,omitempty" json:"round_trip_seconds,omitempty"`
+	Loss       float64       `cbor:"20,keyasint,omitempty" json:"loss,omitempty"` // of the last probes, from 0 to 1
 }
 
 // What a row may hold, so that no host can make another one keep much.
@@ -95,6 +98,7 @@ func (l *Loop) Row(ctx context.Context) Row {
 		row.Blind = text(have.Down)
 	default:
 		row.Cells, row.Drift = cells(want.Switch, have)
+		l.addPaths(row.Cells)
 	}
 	if self.Subnet.IsValid() { // else nothing is desired
 		row.judge(ctx, l, want)
@@ -258,7 +262,10 @@ func (r Row) Validate() error {
 		if len(c.Drift) > maxDrifts || c.Remote.Zone()+c.Local.Zone() != "" {
 			return fmt.Errorf("row of %s: a cell that no host has", r.Name)
 		}
-		words = append(words, c.Port, c.Name, c.Type, c.BFD, c.RemoteBFD, c.Error, c.Do)
+		if !(c.RoundTrip >= 0 && c.RoundTrip <= maxRoundTrip) || !(c.Loss >= 0 && c.Loss <= 1) { // not a number is neither
+			return fmt.Errorf("row of %s: a cell has round trip %v and loss %v", r.Name, c.RoundTrip, c.Loss)
+		}
+		words = append(words, c.Port, c.Name, c.Type, c.BFD, c.RemoteBFD, c.Error, c.Do, c.Path)
 		for _, d := range c.Drift {
 			words = append(append(words, d.Object, d.Is, d.Should), d.Commands...)
 		}

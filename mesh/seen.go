@@ -129,10 +129,10 @@ func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 }
 
 // count counts the tunnels, see countTunnels.
-func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual) TunnelCount {
+func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual, paths *pathsSeen) TunnelCount {
 	ports := l.ours(ovs)
 	if l.seen.counted != desired {
-		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ovs, ports), desired
+		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ovs, ports, paths.carries), desired
 	}
 	return l.seen.count
 }

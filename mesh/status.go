@@ -62,10 +62,11 @@ type PeerStatus struct {
 	Underlay netip.Addr   `json:"underlay"`
 	Subnet   netip.Prefix `json:"subnet"`             // zero while it holds no lease
 	State    string       `json:"state"`              // alive, failed or left
-	Path     int          `json:"path,omitempty"`     // bytes, of the largest packet that gets there through the underlay
+	PathMTU  int          `json:"path_mtu,omitempty"` // bytes, of the largest packet that gets there through the underlay
 	Via      string       `json:"via,omitempty"`      // tunnel or direct: which way packets take; empty: none
 	Indirect string       `json:"indirect,omitempty"` // why not directly, where that is configured
 	Tunnel   TunnelStatus `json:"tunnel"`
+	Path     *PathStatus  `json:"path,omitempty"` // from docker0 to docker0 through the tunnel; nil: it is not probed
 }
 
 // Ways to a peer.
@@ -76,9 +77,10 @@ const (
 
 // TunnelStatus is the port to a peer as Open vSwitch has it.
 type TunnelStatus struct {
-	Port string `json:"port"`           // empty: there is none
-	Type string `json:"type,omitempty"` // gre, vxlan or geneve
-	BFD  string `json:"bfd,omitempty"`  // up, init, down, admin_down, or unknown while ovs-vswitchd is down; empty: not enabled or not yet known
+	Port   string `json:"port"`           // empty: there is none
+	Wanted bool   `json:"wanted"`         // there should be one
+	Type   string `json:"type,omitempty"` // gre, vxlan or geneve
+	BFD    string `json:"bfd,omitempty"`  // up, init, down, admin_down, or unknown while ovs-vswitchd is down; empty: not enabled or not yet known
 	// Filtered are the types that do not get through to the peer.
 	Filtered []string `json:"filtered,omitempty"`
 	RxBytes  uint64   `json:"rx_bytes"`        // Interface statistics:rx_bytes
@@ -100,6 +102,7 @@ type Audit struct {
 	Drift    []drift.Drift `json:"drift"`    // empty: clean
 	Problems []Problem     `json:"problems"` // what kept parts from being judged; not empty: can't tell
 	Filtered []Problem     `json:"filtered"` // tunnel types that do not get through to peers, which is no drift of this host
+	Paths    PathsAudit    `json:"paths"`
 }
 
 // Lease is one subnet that is not free, as this host knows it.

@@ -73,6 +73,10 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 			mesh.add(pace(l.cfg.Membership.View()))
 			timer.Reset(time.Until(sooner(host.due, mesh.due)))
 			continue
+		case <-l.pathChanges():
+			mesh.add(meshQuiet, meshImpatience)
+			timer.Reset(time.Until(sooner(host.due, mesh.due)))
+			continue
 		case <-l.retries.wake:
 			mesh.add(meshQuiet, meshImpatience)
 			timer.Reset(time.Until(sooner(host.due, mesh.due)))

@@ -41,7 +41,7 @@ func BenchmarkAThousandPeers(b *testing.B) {
 	for b.Loop() {
 		p := run(b, peers...)
 		up := 0
-		for end := time.Now().Add(time.Minute); up < len(peers); time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); up < len(peers); time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(end) {
 				b.Fatalf("%d paths are up", up)
 			}
@@ -52,6 +52,7 @@ func BenchmarkAThousandPeers(b *testing.B) {
 				}
 			}
 		}
+		time.Sleep(interval(len(peers))) // until the first probes are over
 		before, sent, lost := cpu(), total(p), totalLost(p)
 		began := time.Now()
 		time.Sleep(time.Minute)

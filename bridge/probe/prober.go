@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,8 @@ type Prober struct {
 	cfg     Config
 	woken   chan struct{} // capacity 1: Set has been called
 	changed chan struct{} // capacity 1
+
+	changes atomic.Uint64
 
 	mu      sync.Mutex
 	epoch   time.Time
@@ -117,6 +120,10 @@ func (p *Prober) Trouble() error {
 	return p.trouble
 }
 
+// Changes returns a number that differs after the State or Full of a path, or
+// Trouble, has changed.
+func (p *Prober) Changes() uint64 { return p.changes.Load() }
+
 // Changed receives after the State or Full of a path, or Trouble, has changed.
 func (p *Prober) Changed() <-chan struct{} { return p.changed }
 
@@ -154,6 +161,7 @@ func (r *runner) turn(now time.Time) (rest time.Duration) {
 	r.news = false
 	defer func() {
 		if r.news {
+			r.changes.Add(1)
 			signal(r.changed)
 		}
 	}()
@@ -174,10 +182,11 @@ func (r *runner) turn(now time.Time) (rest time.Duration) {
 	}
 	r.expire(now)
 	r.sendDue(now, there)
-	if len(r.asked) > 0 {
-		return tick
+	rest = pulse(len(r.peers))
+	if len(r.asked) == 0 {
+		rest = max(rest, time.Until(r.queue[0].due))
 	}
-	return max(tick, time.Until(r.queue[0].due))
+	return rest
 }
 
 // expire counts the probes as lost whose time is over.
@@ -229,7 +238,7 @@ func (r *runner) hear(now time.Time, a answer) {
 		return
 	}
 	rtt := a.at.Round(0).Sub(one.sent.Round(0)) // by the wall clock, which may have been set
-	if a.at.IsZero() || rtt < 0 || rtt > patience+tick {
+	if a.at.IsZero() || rtt < 0 || rtt > patience+rarely {
 		rtt = 0
 	}
 	r.change(one, func() { one.hear(now, a.where, rtt) })

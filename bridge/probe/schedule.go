@@ -8,16 +8,27 @@ import (
 
 const (
 	shortest = time.Second            // between two probes of a path
-	spacing  = 50 * time.Millisecond  // between probes on the average, once there are more than 20 peers
+	spacing  = 100 * time.Millisecond // between probes on the average, once there are more than 10 peers
 	patience = 750 * time.Millisecond // for an answer
 	downMost = 5 * time.Second        // between two probes of a path that is down
 	greeting = 10 * time.Millisecond  // between the first probes of new peers
-	tick     = 50 * time.Millisecond
-	perTick  = 5 // probes: what a host on which all paths fail at once sends
+	// Waking up costs more than a probe, so in a larger mesh several share one.
+	tick    = 50 * time.Millisecond
+	rarely  = 500 * time.Millisecond
+	perTick = 25 // probes: what a host sends on which all paths are new or fail at once
 )
 
+// pulse returns how often a prober with so many peers wakes up to send what is
+// due and to read what has come.
+func pulse(peers int) time.Duration {
+	if interval(peers) == shortest {
+		return tick
+	}
+	return rarely
+}
+
 // interval returns the time between two probes of one path in a mesh with so
-// many peers: 1 s with up to 20, and 50 s with 1,000.
+// many peers: 1 s with up to 10, and 100 s with 1,000.
 func interval(peers int) time.Duration {
 	return max(shortest, time.Duration(peers)*spacing)
 }

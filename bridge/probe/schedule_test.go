@@ -10,7 +10,7 @@ import (
 
 func TestTheRateOfProbesIsBounded(t *testing.T) {
 	for peers, want := range map[int]time.Duration{
-		1: time.Second, 20: time.Second, 21: 1050 * time.Millisecond, 100: 5 * time.Second, 1000: 50 * time.Second,
+		1: time.Second, 10: time.Second, 11: 1100 * time.Millisecond, 100: 10 * time.Second, 1000: 100 * time.Second,
 	} {
 		if is := interval(peers); is != want {
 			t.Errorf("%d peers: %s, want %s", peers, is, want)
@@ -32,7 +32,7 @@ func TestProbesAreSpread(t *testing.T) {
 				}
 				last := make(map[netip.Addr]time.Time)
 				slots := make(map[int]int) // of a hundredth of the interval, or a tick
-				width := max(every/100, tick)
+				width := max(every/100, pulse(n))
 				now := epoch
 				for now.Sub(epoch) < 5*every {
 					one := q[0]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/pathmtu"
+	"github.com/gremesh/gremesh/bridge/probe"
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
@@ -34,6 +35,7 @@ type agent struct {
 	began   time.Time
 	node    *gossip.Node
 	paths   *pathmtu.Prober
+	probes  *probe.Prober
 	loop    *mesh.Loop
 	control http.Handler
 	ready   func() // tells systemd
@@ -62,9 +64,10 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 		return nil, err
 	}
 	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
+	a.probes = probe.New(probe.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
-		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Masquerade: a.masq,
+		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
 		History: h.history, Ages: process.Ages, Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
@@ -92,6 +95,7 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	group.Go(func() error { return a.kernel.Run(ctx) })
 	group.Go(func() error { return a.docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })
+	group.Go(func() error { return a.probes.Run(ctx) })
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.nat.Run(ctx) })
 	group.Go(func() error { return a.masq.Run(ctx) })

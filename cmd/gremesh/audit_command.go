@@ -15,14 +15,16 @@ func newAuditCommand(file *configFile) *cobra.Command {
 		Short:      "Compare what should be on this host, or in the whole mesh, with what is",
 		Long: `Ask the running agent to compare the switch, docker0, routes, sysctls and
 daemon.json of this host with what they should be. Each difference is a line:
-what is, and what should be. Nothing is changed. Tunnel types that do not get
+what is, and what should be. Nothing is changed. A line has the round trip and
+the loss of the paths from docker0 to the peers' docker0s. Tunnel types that do not get
 through to a peer are named, and are no drift of this host.
 
 With --mesh the agent asks all hosts, encrypted, for what they want and have, and
 shows the matrix of directed tunnels: the row is the host where a tunnel begins,
 the column where it leads, one sign each. Below it is what is wrong and what to do
 about it: ports that are missing, or of which only one of the two is there;
-tunnels that carry packets one way only; wrong addresses; ports that are not
+tunnels that carry packets one way only, or are up while the path through them is
+down (P); wrong addresses; ports that are not
 protected; subnets or MTUs that differ; hosts that do not answer within 2 s. Where
 something may be a change under way it looks again 2 s later and says only what it
 has seen twice.
@@ -33,7 +35,8 @@ terminal it draws over the last one; elsewhere it appends, with the time; with
 
 Exit codes:
   0  clean
-  1  drift, be it that some parts could not be judged
+  1  drift, or a path to a peer that carries no packets although its tunnel is
+     up; some parts may not have been judged
   2  the command line or the configuration is wrong
   3  can't tell: no drift was found, but parts or hosts could not be judged, or
      the agent does not answer`,
@@ -88,7 +91,7 @@ func auditEnd(failed, outcome error) error {
 // auditExit turns an audit into its exit code.
 func auditExit(audit mesh.Audit) error {
 	switch {
-	case len(audit.Drift) > 0:
+	case len(audit.Drift) > 0, len(audit.Paths.Problems) > 0:
 		return exitErr{code: exitDrift}
 	case len(audit.Problems) > 0:
 		return exitErr{code: exitUnknown}

@@ -23,7 +23,7 @@ func (p paint) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
 		return p.in(text.FgGreen, word)
-	case "failed", "down", "lost", "silent", "blind", "cut":
+	case "failed", "down", "lost", "small", "silent", "blind", "cut":
 		return p.in(text.FgRed, word)
 	case "waiting", "claiming", "renumbering", "expired", "init", "admin_down":
 		return p.in(text.FgYellow, word)
@@ -114,20 +114,23 @@ func tunnelKind(t mesh.TunnelKind) string {
 func renderPeers(peers []mesh.PeerStatus, p paint) string {
 	t := newTable()
 	t.SuppressEmptyColumns() // NOT DIRECT and ERROR are there only when there is one
-	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "VIA", "TUNNEL", "TYPE", "BFD", "RX", "TX", "NOT DIRECT", "ERROR"})
+	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "VIA", "TUNNEL", "TYPE", "BFD", "PATH", "RTT", "LOSS", "RX", "TX", "NOT DIRECT", "ERROR"})
 	for _, peer := range peers {
 		tunnel := peer.Tunnel
+		path, rtt, loss := pathWords(peer.Path)
 		rx, tx := "-", "-"
 		if tunnel.Port != "" {
 			rx, tx = byteCount(tunnel.RxBytes), byteCount(tunnel.TxBytes)
 		}
 		t.AppendRow(table.Row{
 			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State), cmp.Or(peer.Via, "-"),
-			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), rx, tx, peer.Indirect,
+			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), p.state(path), rtt, loss, rx, tx, peer.Indirect,
 			p.in(text.FgRed, tunnel.Error),
 		})
 	}
 	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: "RTT", Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Name: "LOSS", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "RX", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "TX", Align: text.AlignRight, AlignHeader: text.AlignRight},
 	})
@@ -153,14 +156,19 @@ func renderAudit(a mesh.Audit, p paint) string {
 	for _, d := range a.Drift {
 		fmt.Fprintln(&b, p.in(text.FgYellow, d.String()))
 	}
+	if a.Paths.Wanted > 0 {
+		fmt.Fprintf(&b, "%s\n", pathTotals(a.Paths))
+	}
 	switch {
 	case len(a.Drift) > 0:
+	case len(a.Paths.Problems) > 0:
+		b.WriteString("no drift was found on this host, but paths to peers do not carry packets\n")
 	case len(a.Problems) > 0:
 		b.WriteString("can't tell: no drift was found, but not all could be judged\n")
 	default:
 		b.WriteString(p.in(text.FgGreen, "clean") + ": the switch, docker0, routes and daemon.json are as they should be\n")
 	}
-	renderProblems(&b, slices.Concat(a.Problems, a.Filtered), p)
+	renderProblems(&b, slices.Concat(a.Problems, a.Paths.Problems, a.Filtered), p)
 	return b.String()
 }
 

@@ -27,6 +27,8 @@ func signs() []sign {
 		{mesh.CellForeign, "F", text.FgYellow, "made by hand"},
 		{mesh.CellStarting, "~", text.FgYellow, "coming up"},
 		{mesh.CellDown, "d", text.FgRed, "nothing comes back"},
+		{mesh.CellSmallOnly, "m", text.FgRed, "up, but only small packets pass"},
+		{mesh.CellPathDown, "P", text.FgRed, "tunnel up, path down"},
 		{mesh.CellLost, "x", text.FgRed, "what is sent is lost"},
 		{mesh.CellUnprotected, "U", text.FgRed, "unprotected"},
 		{mesh.CellWrong, "W", text.FgRed, "wrong address or setting"},
@@ -71,6 +73,9 @@ func renderMesh(a mesh.FullAudit, p paint) string {
 		b.WriteString(": " + p.in(text.FgGreen, "clean"))
 	}
 	b.WriteString("\n")
+	if a.MostRoundTrip > 0 {
+		fmt.Fprintf(&b, "round trip %s, loss %s\n", roundTrips(a.LeastRoundTrip, a.MostRoundTrip), percent(a.Loss))
+	}
 	for i, f := range a.Findings {
 		if i == 0 {
 			b.WriteString("\n")

@@ -63,6 +63,7 @@ func wholeStatus() mesh.Status {
 			ID: "id-of-" + name, Name: name, State: "alive", Subnet: subnet,
 			Underlay: netip.AddrFrom4([4]byte{192, 168, 248, byte(140 + i)}), Via: mesh.ViaTunnel,
 			Tunnel: mesh.TunnelStatus{Port: []string{"gre43", "gre44"}[i], Type: "gre", BFD: "up", RxBytes: 1 << (10 * (i + 1)), TxBytes: 1023},
+			Path:   &mesh.PathStatus{Up: true, RoundTrip: []float64{0.000312, 0.0421}[i], Since: &s.Host.Since},
 		})
 	}
 	return s
@@ -73,6 +74,8 @@ func troubledStatus() mesh.Status {
 	s.Mesh.Hosts, s.Mesh.Failed, s.Mesh.Tunnels, s.Mesh.TunnelsUp = 3, 1, 6, 4
 	s.Host.MTU, s.Mesh.Tunnel = 1450, mesh.TunnelKind{Type: "gre", Fallback: []string{"vxlan"}}
 	s.Peers[0].State, s.Peers[0].Tunnel.BFD = "failed", "down"
+	s.Peers[0].Path = &mesh.PathStatus{Loss: 1, Since: &s.Host.Since}
+	s.Peers[1].Path.SmallOnly, s.Peers[1].Path.Loss = true, 0.15
 	s.Peers[0].Indirect = "it takes no direct packets"
 	s.Peers[1].Via = mesh.ViaDirect
 	s.Peers = append(s.Peers,

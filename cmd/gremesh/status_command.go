@@ -14,8 +14,12 @@ func newStatusCommand(file *configFile) *cobra.Command {
 		Long: `Ask the running agent for this host, its peers, the tunnel to each of them, and
 what is wrong.
 
-RX and TX count the bytes that the tunnel has carried in and out. BFD is the
-state of the probe through the tunnel: "up" means that packets pass both ways.
+BFD is the state of the tunnel itself. PATH is whether ARP probes from docker0 to
+the peer's docker0 are answered; they take the way of containers' packets, through
+br0's flows. "small" means that packets of docker0's MTU are lost. RTT and LOSS are
+of the last 20 probes. A tunnel counts as up only if BFD and path are up.
+
+RX and TX count the bytes that the tunnel has carried in and out.
 
 With --check the exit code says whether this host is healthy: it holds a lease,
 Open vSwitch runs, the tunnel to every alive peer is up, and there is no problem.
@@ -28,7 +32,7 @@ Exit codes:
 		Example: `  gremesh status
 
   # peers whose tunnel carries nothing
-  gremesh status -o json | jq -r '.peers[]? | select(.tunnel.bfd != "up") | .name'
+  gremesh status -o json | jq -r '.peers[]? | select(.tunnel.bfd != "up" or .path.up != true) | .name'
 
   # for a monitoring system
   gremesh status --check >/dev/null || echo "this host needs attention"`,

@@ -58,11 +58,13 @@ func metrics() []metric {
 			func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Mesh.Tunnels)) }),
 		define("tunnels_up", "Directed tunnels that are up, as each host counts its own.", nil,
 			func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Mesh.TunnelsUp)) }),
-		define("tunnel_up", "Whether this host's tunnel to a peer is up.", tunnel,
+		define("ovs_up", "Whether Open vSwitch runs and answers on this host.", nil,
+			func(s mesh.Status, set func(float64, ...string)) { set(truth(s.Host.OVS == "up")) }),
+		define("tunnel_up", "Whether this host's tunnel to a peer is up, for every tunnel that there should be.", tunnel,
 			func(s mesh.Status, set func(float64, ...string)) {
 				for _, p := range s.Peers {
-					if t := p.Tunnel; t.Port != "" {
-						set(truth(t.Error == "" && (t.BFD == "" || t.BFD == "up")), p.Name, p.Underlay.String(), t.Type)
+					if t := p.Tunnel; t.Wanted || t.Port != "" {
+						set(truth(t.Port != "" && t.Error == "" && (t.BFD == "" || t.BFD == "up")), p.Name, p.Underlay.String(), t.Type)
 					}
 				}
 			}),
@@ -77,6 +79,7 @@ func metrics() []metric {
 		define("problems", "Problems that gremesh status shows.", nil,
 			func(s mesh.Status, set func(float64, ...string)) { set(float64(len(s.Problems))) }),
 	}
+	all = append(all, paths()...)
 	changes := define("changes_total", "Differences on this host that were put right since the agent's start.", nil,
 		func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Host.Changes)) })
 	changes.kind = prometheus.CounterValue
