@@ -90,9 +90,15 @@ const (
 
 const pathRemedy = "gremesh audit, here and on that host; gremesh audit --mesh shows all paths"
 
+// contrary are the paths that are down while their tunnels are up, and since when
+// that was seen.
+type contrary map[netip.Addr]time.Time
+
 // pathProblems has one for each path that carries nothing although its tunnel is
-// up, or only small packets. It returns by when it must be asked again.
-func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string]ovsdb.Port, paths map[netip.Addr]probe.Path) (found []Problem, again time.Time) {
+// up, or only small packets. before is what the last call returned. It also
+// returns by when it must be asked again.
+func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string]ovsdb.Port, paths map[netip.Addr]probe.Path, before contrary) (found []Problem, seen contrary, again time.Time) {
+	seen = make(contrary)
 	for i := range tunnels {
 		t := &tunnels[i]
 		path := paths[bipOf(t)]
@@ -107,9 +113,14 @@ func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string
 			if !made || t.BFD && port.BFD.State != "up" { // that is another problem
 				continue
 			}
-			certain := path.Since.Add(pathGrace)
-			if !path.Was {
-				certain = path.Begun.Add(firstGrace)
+			since, known := before[bipOf(t)]
+			if !known {
+				since = now
+			}
+			seen[bipOf(t)] = since
+			certain := since.Add(pathGrace)
+			if first := path.Begun.Add(firstGrace); !path.Was && first.After(certain) {
+				certain = first
 			}
 			if now.Before(certain) {
 				again = sooner(again, certain)
@@ -128,15 +139,15 @@ func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string
 			Do:   "gremesh audit; gremesh audit --mesh shows all paths",
 		}}
 	}
-	return found, again
+	return found, seen, again
 }
 
 // pathsSeen is what the last pass knew of the paths.
 type pathsSeen struct {
 	changes  uint64
 	paths    map[netip.Addr]probe.Path
-	up       func(*ovsdb.Tunnel) bool
 	desired  *Desired // whose targets are probed
+	contrary contrary
 	complete bool
 }
 
@@ -174,7 +185,9 @@ func (l *Loop) judgePaths(now time.Time, desired *Desired, ovs ovsdb.Actual, see
 	if problems := l.unprobed(); len(problems) > 0 {
 		return problems, time.Time{}
 	}
-	return pathProblems(now, desired.Switch.Tunnels, l.ours(ovs), seen.paths)
+	found, contrary, again := pathProblems(now, desired.Switch.Tunnels, l.ours(ovs), seen.paths, seen.contrary)
+	seen.contrary = contrary
+	return found, again
 }
 
 // PathsAudit is how the paths to the peers are, all together.

@@ -53,26 +53,28 @@ func probed(w *world) (*Loop, *fakeProber) {
 // A tunnel counts as up if both BFD and its path are.
 func TestOnlyTunnelsWhosePathIsUpCount(t *testing.T) {
 	for name, c := range map[string]struct {
-		bfd  string
-		path probe.Path
-		up   int
-		says string
+		bfd      string
+		path     probe.Path
+		contrary time.Duration // since when the two differ
+		up       int
+		says     string
 	}{
-		"both":               {"up", upFor(time.Minute), 2, ""},
-		"BFD alone":          {"up", downFor(time.Minute), 1, "the path to h2 (192.168.248.140) carries no packets, although its tunnel is up"},
-		"the path alone":     {"down", upFor(time.Minute), 1, ""},
-		"neither":            {"down", downFor(time.Minute), 1, ""},
-		"not known yet":      {"up", probe.Path{}, 1, ""},
-		"small packets":      {"up", probe.Path{State: probe.Up, Full: probe.Down}, 1, "only small packets pass the path to h2"},
-		"down a moment ago":  {"up", downFor(time.Second), 1, ""},
-		"has never been up":  {"up", probe.Path{State: probe.Down, Since: time.Now().Add(-5 * time.Second), Begun: time.Now().Add(-8 * time.Second)}, 1, ""},
-		"never, for a while": {"up", probe.Path{State: probe.Down, Since: time.Now().Add(-9 * time.Second), Begun: time.Now().Add(-12 * time.Second)}, 1, "the path to h2"},
+		"both":              {"up", upFor(time.Minute), 0, 2, ""},
+		"BFD alone":         {"up", downFor(time.Minute), 3 * time.Second, 1, "the path to h2 (192.168.248.140) carries no packets, although its tunnel is up"},
+		"the path alone":    {"down", upFor(time.Minute), 0, 1, ""},
+		"neither":           {"down", downFor(time.Minute), 3 * time.Second, 1, ""},
+		"not known yet":     {"up", probe.Path{}, 0, 1, ""},
+		"small packets":     {"up", probe.Path{State: probe.Up, Full: probe.Down}, 0, 1, "only small packets pass the path to h2"},
+		"BFD for a moment":  {"up", downFor(time.Minute), time.Second, 1, ""},
+		"has never been up": {"up", probe.Path{State: probe.Down, Begun: time.Now().Add(-8 * time.Second)}, 5 * time.Second, 1, ""},
+		"never for a while": {"up", probe.Path{State: probe.Down, Begun: time.Now().Add(-12 * time.Second)}, 5 * time.Second, 1, "the path to h2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := planned(testHost(2), testHost(3))
 			w.ovs.Ports[0].BFD.State = c.bfd
 			l, f := probed(w)
 			f.paths[bip(2)] = c.path
+			l.probed.contrary = contrary{bip(2): time.Now().Add(-c.contrary)}
 			if !pass(t, l) || w.reported != (TunnelCount{Up: c.up, Want: 2}) {
 				t.Errorf("reported %+v", w.reported)
 			}
@@ -100,9 +102,32 @@ func TestWithoutBFDThePathAloneDecides(t *testing.T) {
 		w.ovs.Ports[i].Tunnel.BFD, w.ovs.Ports[i].BFD.State = false, ""
 	}
 	f.become(2, downFor(time.Minute))
+	l.probed.contrary = contrary{bip(2): time.Now().Add(-time.Minute)}
 	pass(t, l)
 	if w.reported != (TunnelCount{Up: 1, Want: 2}) || !w.says(l, "the path to h2 (192.168.248.140) carries no packets") || w.says(l, "although") {
 		t.Errorf("reported %+v, problems %+v", w.reported, l.Status(t.Context()).Problems)
+	}
+}
+
+// BFD and the probe notice a cut one after the other, and a pass is due when it
+// is certain that they differ.
+func TestAPathIsAProblemOnceItDiffersFromBFDForAWhile(t *testing.T) {
+	w := planned(testHost(2))
+	l, f := probed(w)
+	f.become(2, downFor(time.Minute))
+	began := time.Now()
+	if _, again := l.pass(t.Context()); again.Sub(began) > 3*time.Second || w.says(l, "the path") {
+		t.Errorf("again after %s, problems %+v", again.Sub(began), l.Status(t.Context()).Problems)
+	}
+	l.probed.contrary[bip(2)] = began.Add(-pathGrace)
+	if pass(t, l); !w.says(l, "the path to h2") {
+		t.Error("it is no problem")
+	}
+	w.ovs = ovsAsPlanned(w.view)
+	w.ovs.Ports[0].BFD.State, w.ovs.Database = "down", "another"
+	pass(t, l)
+	if len(l.probed.contrary) > 0 {
+		t.Error("it is not forgotten")
 	}
 }
 
@@ -171,17 +196,18 @@ func TestPathsThatCannotBeProbedAreUnknown(t *testing.T) {
 
 func TestManyPathsAreOneProblem(t *testing.T) {
 	tunnels, paths := make([]ovsdb.Tunnel, 30), make(map[netip.Addr]probe.Path)
-	ports := make(map[string]ovsdb.Port)
+	ports, long := make(map[string]ovsdb.Port), make(contrary)
 	for i := range tunnels {
 		tunnels[i].Peer = ovsdb.Peer{ID: fmt.Sprint(i), Name: fmt.Sprint("h", i), Subnet: testHost(2 + i).Subnet}
 		paths[bipOf(&tunnels[i])] = downFor(time.Minute)
 		ports[fmt.Sprint(i)] = ovsdb.Port{}
+		long[bipOf(&tunnels[i])] = time.Now().Add(-time.Minute)
 	}
 	all := func() map[string]ovsdb.Port { return ports }
-	if found, _ := pathProblems(time.Now(), tunnels[:manyPaths], all, paths); len(found) != manyPaths {
+	if found, _, _ := pathProblems(time.Now(), tunnels[:manyPaths], all, paths, long); len(found) != manyPaths {
 		t.Errorf("%d problems", len(found))
 	}
-	if found, _ := pathProblems(time.Now(), tunnels, all, paths); len(found) != 1 || found[0].Do == "" {
+	if found, _, _ := pathProblems(time.Now(), tunnels, all, paths, long); len(found) != 1 || found[0].Do == "" {
 		t.Errorf("%+v", found)
 	}
 }

@@ -31,3 +31,10 @@ func (l *Lab) Filter(ctx context.Context, from, to *Host, protocol string) error
 	}
 	return l.nft(ctx, script)
 }
+
+// FilterLarge loses tunnel packets that are longer than so many bytes, from IP's
+// header on, and go from one host's underlay address to another's, until Heal.
+// What measures the path with ICMP does not notice.
+func (l *Lab) FilterLarge(ctx context.Context, from, to *Host, bytes int) error {
+	return l.nft(ctx, fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s ip length > %d drop\n", from.Addr, to.Addr, filtered["gre"], bytes))
+}
