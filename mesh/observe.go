@@ -97,7 +97,11 @@ func (l *Loop) Status(ctx context.Context) Status {
 				continue
 			}
 		}
-		status.Peers = append(status.Peers, l.peerStatus(self, peer, last, traffic))
+		one := l.peerStatus(self, peer, last, traffic)
+		if one.Tunnel.Wanted && one.Tunnel.Type == "" { // there is no port
+			one.Tunnel.Type = l.cfg.in(view).tunnelType(peer)
+		}
+		status.Peers = append(status.Peers, one)
 	}
 	if len(view.Settings) > 0 {
 		tunnel := l.cfg.in(view).Tunnel
@@ -123,11 +127,8 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 		}
 	}
 	status.Tunnel = TunnelStatus{Wanted: status.Via != "", Filtered: last.blocked[peer.ID]}
-	if status.Tunnel.Wanted {
-		status.Tunnel.Type = l.cfg.tunnelType(peer)
-		if l.cfg.Prober != nil {
-			status.Path = pathStatus(l.cfg.Prober.Path(lease.Bip(peer.Subnet).Addr()))
-		}
+	if status.Tunnel.Wanted && l.cfg.Prober != nil {
+		status.Path = pathStatus(l.cfg.Prober.Path(lease.Bip(peer.Subnet).Addr()))
 	}
 	port, ok := last.port(status.ID)
 	if !ok {
