@@ -3,19 +3,23 @@ package mesh
 import "github.com/gremesh/gremesh/mesh/lease"
 
 // Healthy reports whether this host has nothing to complain about: it holds a
-// lease, Open vSwitch runs, the tunnel to every alive peer is up, and there is no
-// problem. Peers that gossip has given up do not count.
+// lease, Open vSwitch runs, the tunnel and the path to every alive peer are up, and there
+// is no problem. Peers that gossip has given up do not count.
 func (s Status) Healthy() bool {
 	if len(s.Problems) > 0 || s.Host.Lease != lease.Held.String() || s.Host.OVS != ovsUp {
 		return false
 	}
 	for _, p := range s.Peers {
-		if p.State == string(Alive) && p.Subnet.IsValid() && !p.Tunnel.carries() {
+		if p.State == string(Alive) && p.Subnet.IsValid() && (!p.Tunnel.carries() || !p.Path.carries()) {
 			return false
 		}
 	}
 	return true
 }
+
+// carries reports whether packets of all sizes pass. Nil is a path that is not
+// probed.
+func (p *PathStatus) carries() bool { return p == nil || p.Up && !p.SmallOnly }
 
 // carries reports whether the port is set up and, with BFD, its session is up.
 func (t TunnelStatus) carries() bool {

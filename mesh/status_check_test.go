@@ -20,6 +20,9 @@ func TestHealthyIsAStatusWithoutComplaints(t *testing.T) {
 		{"a tunnel is missing", func(s *Status) { s.Peers[1].Tunnel = TunnelStatus{} }, false},
 		{"a tunnel's error", func(s *Status) { s.Peers[1].Tunnel.Error = "x" }, false},
 		{"a failed peer", func(s *Status) { s.Peers[0].State, s.Peers[0].Tunnel.BFD = string(Failed), "down" }, true},
+		{"a path is up", func(s *Status) { s.Peers[0].Path = &PathStatus{Up: true} }, true},
+		{"a path is down", func(s *Status) { s.Peers[0].Path = &PathStatus{} }, false},
+		{"only small packets pass", func(s *Status) { s.Peers[0].Path = &PathStatus{Up: true, SmallOnly: true} }, false},
 		{"without BFD", func(s *Status) { s.Peers[0].Tunnel.BFD = "" }, true},
 	} {
 		status := l.Status(t.Context())
