@@ -139,12 +139,18 @@ func startAs(t *testing.T, d *Daemon, as traits, attr *syscall.SysProcAttr, args
 
 func startAt(t *testing.T, socket string, as traits, attr *syscall.SysProcAttr, args ...string) *exec.Cmd {
 	t.Helper()
+	return startProgram(t, dockerdProgram(t), socket, as, attr, args...)
+}
+
+// launch runs a stand-in and does not wait for it.
+func launch(t *testing.T, path, socket string, as traits, attr *syscall.SysProcAttr, args ...string) *exec.Cmd {
+	t.Helper()
 	text, err := json.Marshal(as)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv(traitsVariable, string(text)) // also for those that ask it for its version
-	cmd := exec.CommandContext(t.Context(), dockerdProgram(t), append([]string{"-H", socket}, args...)...)
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"-H", socket}, args...)...)
 	if attr == nil {
 		attr = &syscall.SysProcAttr{}
 	}
@@ -155,15 +161,34 @@ func startAt(t *testing.T, socket string, as traits, attr *syscall.SysProcAttr, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(cmd) })
+	return cmd
+}
+
+// startProgram runs a stand-in and waits until somebody answers at its socket.
+func startProgram(t *testing.T, path, socket string, as traits, attr *syscall.SysProcAttr, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := launch(t, path, socket, as, attr, args...)
 	e := newEngine(socket)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	waitFor(t, func() error {
 		var version versionAnswer
 		err := e.get(context.Background(), "/version", &version)
-		if err == nil || as.Mute && errors.Is(err, context.DeadlineExceeded) {
-			return cmd
+		if err != nil && (as.Mute && errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "and not root")) {
+			return nil
+		}
+		return err
+	})
+	return cmd
+}
+
+func waitFor(t *testing.T, done func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := done()
+		if err == nil {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the stand-in for dockerd does not answer: %v", err)
+			t.Fatalf("not within 10 s: %v", err)
 		}
 	}
 }
