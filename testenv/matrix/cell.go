@@ -12,19 +12,23 @@ type Cell struct {
 	Suite  string // the Debian release
 	Docker string // "": the packaged one; else the version that a dockerd built from source reports
 	Flags  string // further flags of each dockerd in a lab
+	API    string // the version of Docker's API that the packaged client asks for; "": its own
 }
 
 // docker29 is the version that the dockerd of dockerd.mod reports. Its module
 // has no released version yet. gremesh decides by the version what dockerd can do.
 const docker29 = "29.9.0"
 
+// api29 is Docker 29's API, which lacks fields that an older client still gets.
+const api29 = "1.52"
+
 // Cells returns all cells, the oldest versions first.
 func Cells() []Cell {
 	return []Cell{
 		{Name: "trixie", Suite: "trixie"},
 		{Name: "sid", Suite: "sid"},
-		{Name: "docker29", Suite: "sid", Docker: docker29},
-		{Name: "docker29-nftables", Suite: "sid", Docker: docker29, Flags: "--firewall-backend=nftables"},
+		{Name: "docker29", Suite: "sid", Docker: docker29, API: api29},
+		{Name: "docker29-nftables", Suite: "sid", Docker: docker29, API: api29, Flags: "--firewall-backend=nftables"},
 	}
 }
 

@@ -37,5 +37,6 @@ exec unshare --mount --pid --fork --kill-child --propagation private bash -c '
 	umount -l /old
 	# This shell stays: it reaps what the command leaves behind.
 	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		HOME=/root LANG=C.UTF-8 TMPDIR=/tmp CI="${CI-}" TESTENV_DOCKERD_FLAGS="${TESTENV_DOCKERD_FLAGS-}" "$@"
+		HOME=/root LANG=C.UTF-8 TMPDIR=/tmp CI="${CI-}" TESTENV_DOCKERD_FLAGS="${TESTENV_DOCKERD_FLAGS-}" \
+		${DOCKER_API_VERSION:+"DOCKER_API_VERSION=$DOCKER_API_VERSION"} "$@"
 ' enter "$@"

@@ -36,6 +36,7 @@ func TestRoomIsLikeAMachineOfItsOwn(t *testing.T) {
 		{"namespaces are its own", "ip netns add gm-matrix-test; ip netns list", "gm-matrix-test"},
 		// Of a chroot it is a folder of the machine's root.
 		{"its root is that of its mount namespace", "nsenter --target $$ --mount pwd", "/"},
+		{"Docker's client asks for its own version", "echo ${DOCKER_API_VERSION-none}", "none"},
 		{"nothing of the machine's environment is in it", "echo ${OVS_RUNDIR-none}", "none"},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
@@ -62,8 +63,8 @@ func TestRoomTakesADockerdAndFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Require(t, true)
-	in := room{root: "/", source: source, bin: t.TempDir(), dockerd: dockerd, cell: Cell{Flags: "--firewall-backend=nftables"}}
-	if got := entered(t, in, `dockerd; echo "$TESTENV_DOCKERD_FLAGS"`); got != "another dockerd\n--firewall-backend=nftables" {
+	in := room{root: "/", source: source, bin: t.TempDir(), dockerd: dockerd, cell: Cell{Flags: "--firewall-backend=nftables", API: "1.52"}}
+	if got := entered(t, in, `dockerd; echo "$TESTENV_DOCKERD_FLAGS $DOCKER_API_VERSION"`); got != "another dockerd\n--firewall-backend=nftables 1.52" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gremesh/gremesh/testenv"
 )
 
 // Config says what to run. All paths are absolute.
@@ -162,6 +164,6 @@ func (in room) command(ctx context.Context, folder string, argv ...string) *exec
 	_ = os.MkdirAll(tmp, 0o1777) // enter.sh fails without it
 	args := []string{"-c", string(enterScript), "enter.sh", in.root, in.source, tmp, in.bin, in.dockerd, folder}
 	cmd := exec.CommandContext(ctx, "bash", append(args, argv...)...)
-	cmd.Env = append(os.Environ(), "TESTENV_DOCKERD_FLAGS="+in.cell.Flags)
+	cmd.Env = append(os.Environ(), testenv.FlagsVariable+"="+in.cell.Flags, "DOCKER_API_VERSION="+in.cell.API)
 	return cmd
 }
