@@ -97,6 +97,10 @@ func TestOutputIsCounted(t *testing.T) {
 --- SKIP: TestD (0.00s)
 FAIL
 `
+	const rest = "    --- FAIL: TestA/part (0.01s)\n--- FAIL: TestA (0.02s)\n--- SKIP: TestD (0.00s)\nFAIL\n"
+	if diff := cmp.Diff(rest, withoutPasses(output)); diff != "" {
+		t.Error(diff)
+	}
 	got := parseOutput(output)
 	got.took, got.failed = 3*time.Second, true
 	if text := got.String(); text != "2 passed, 1 skipped, FAILED: TestA (3 s)" {

@@ -51,6 +51,19 @@ func parseOutput(output string) suiteResult {
 	return r
 }
 
+// withoutPasses returns the output without the lines that only say that a test
+// runs or has passed.
+func withoutPasses(output string) string {
+	var b strings.Builder
+	for line := range strings.Lines(output) {
+		text := strings.TrimLeft(line, " ")
+		if !strings.HasPrefix(text, "=== ") && !strings.HasPrefix(text, "--- PASS") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // versions are what a cell has, as its programs report it.
 type versions struct {
 	docker, containerd, ovs, iptables, nft string

@@ -147,7 +147,7 @@ func (r *runner) suite(ctx context.Context, in room, s Suite, file string) (suit
 	result.failed = ran != nil
 	r.say("%s: %s: %s", in.cell.Name, s.Folder, result)
 	if result.failed {
-		r.say("%s\n%s", ran, output)
+		r.say("%s: all of it is in %s\n%s", s.Folder, file, withoutPasses(string(output)))
 	}
 	return result, ctx.Err()
 }
