@@ -28,7 +28,7 @@ func switchDown(ovs ovsdb.Actual) []Problem {
 		return nil
 	}
 	return []Problem{{
-		What: ovs.Down + ": packets to other hosts are lost, and the state of the tunnels is unknown",
+		What: ovs.Down + ": packets to other hosts can be lost, and the state of the tunnels is unknown",
 		Do:   ovsdb.RestartCommand,
 	}}
 }

@@ -130,3 +130,16 @@ func TestFlagsThatCannotBeReadAreReported(t *testing.T) {
 		t.Fatalf("conflicts are %+v", found)
 	}
 }
+
+// BenchmarkReadForwarding is what the agent asks of ovs-vswitchd every few seconds
+// at most: its version, flows and flags, and, here, static entries.
+func BenchmarkReadForwarding(b *testing.B) {
+	o := startOVS(b)
+	c := connect(b, o)
+	want := big(1000)
+	eventually(b, 30*time.Second, "nothing differs", func() bool { return reconcile(b, c, want) == 0 })
+	for b.Loop() {
+		c.Refresh()
+		observe(b, c)
+	}
+}

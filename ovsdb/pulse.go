@@ -23,7 +23,7 @@ const (
 	returnEvery = 200 * time.Millisecond
 	// hungAfter is how long an ovs-vswitchd that runs may stay silent. With
 	// 5,000 new tunnels it answers nothing for 2.2 s.
-	hungAfter = 5 * time.Second
+	hungAfter = 7 * time.Second
 )
 
 // StateUnknown is the BFDStatus.State of every port while ovs-vswitchd is down:

