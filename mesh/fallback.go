@@ -20,6 +20,7 @@ const (
 // is told what is and when.
 type fallbacks struct {
 	types []string      // the first one is preferred; no others: nothing is ever decided
+	anew  bool          // the types changed while the agent ran: each pair begins with the first one
 	retry time.Duration // from when the first one was given up until it is tried again
 	pairs map[lease.ID]*pair
 }
@@ -80,6 +81,9 @@ func (f *fallbacks) decide(now time.Time, self lease.ID, peers []Host, seen map[
 // start.
 func (f *fallbacks) resume(now time.Time, have string) *pair {
 	p := &pair{}
+	if f.anew {
+		return p
+	}
 	for i, t := range f.types {
 		if t == have && i > 0 {
 			p.at, p.retry = i, now.Add(f.retry)

@@ -20,6 +20,7 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (ag
 	l.silent = silences(now, l.silent, view.Peers, silent)
 	if tunnel := l.cfg.in(view).Tunnel; !slices.Equal(l.fallbacks.types, tunnel.Types()) {
 		l.fallbacks = newFallbacks(tunnel)
+		l.fallbacks.anew = true
 		l.decided.Store(&map[lease.ID]string{}) // what was decided was about other types
 	}
 	types := *l.decided.Load()

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
@@ -41,5 +43,22 @@ func TestAHostWithoutBFDTakesNoFallback(t *testing.T) {
 	_, problems := Plan(cfg, view, nil)
 	if got := cfg.in(view).Tunnel.Types(); !slices.Equal(got, []string{"gre"}) || len(problems) != 1 || !strings.Contains(problems[0].Do, "tunnel.fallback none") {
 		t.Errorf("%q, %+v", got, problems)
+	}
+}
+
+// TestAnotherTypeIsNotTakenForAFallback has a port of a type that was the first one
+// until the settings changed.
+func TestAnotherTypeIsNotTakenForAFallback(t *testing.T) {
+	peer := testHost(2)
+	seen := map[lease.ID]sight{peer.ID: {Type: "gre", Made: true, Up: true}}
+	now := time.Now()
+	f := newFallbacks(TunnelConfig{Type: "vxlan", Fallback: []string{"gre"}, Retry: time.Hour})
+	if types, _ := f.decide(now, testHost(1).ID, []Host{peer}, seen); types[peer.ID] != "gre" {
+		t.Errorf("an agent that starts decides for %s: what is there was decided before", types[peer.ID])
+	}
+	f = newFallbacks(TunnelConfig{Type: "vxlan", Fallback: []string{"gre"}, Retry: time.Hour})
+	f.anew = true
+	if types, _ := f.decide(now, testHost(1).ID, []Host{peer}, seen); types[peer.ID] != "vxlan" {
+		t.Errorf("after a change of the settings the pair stays with %s", types[peer.ID])
 	}
 }

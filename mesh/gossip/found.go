@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
+	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
@@ -35,11 +37,22 @@ func (n *Node) foundSettings() {
 			values = key
 		}
 	}
-	values = values.With(n.founding...)
-	n.settings = settings.Record{Version: 1, Writer: n.self, Values: settings.Pinned(values, n.cfg.Pins)}
+	values = settings.Pinned(values.With(n.founding...), n.cfg.Pins)
+	if err := settings.Check(values); err != nil && !n.pins(settings.TunnelKey.Name()) {
+		values = values.With(settings.TunnelKey.Is(0)) // that of the tunnels that are there
+		n.foundingProblems = append(n.foundingProblems, mesh.Problem{
+			What: "the new mesh has no tunnel key: " + err.Error(), Do: "give the mesh a key: gremesh config set tunnel.key random",
+		})
+	}
+	n.settings = settings.Record{Version: 1, Writer: n.self, Values: values}
 	for _, problem := range n.foundingProblems {
 		n.problems.set("founding "+problem.What, problem, forever)
 	}
+}
+
+// pins reports whether the configuration of this host fixes a setting.
+func (n *Node) pins(key string) bool {
+	return slices.ContainsFunc(n.cfg.Pins, func(p settings.Pin) bool { return p.Key == key })
 }
 
 func randomBits() uint64 {

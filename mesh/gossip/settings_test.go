@@ -175,6 +175,21 @@ func TestAMeshTakesWhatTheMachineSaysWhenItIsCreated(t *testing.T) {
 	eventually(t, "a mesh that exists does not ask", func() bool { return h1.View().Self.Subnet.IsValid() })
 }
 
+func TestAKeyThatDoesNotFitTheTunnelTypeIsNotTaken(t *testing.T) {
+	tm := newTestMesh(t)
+	cfg := tm.config(1)
+	cfg.Settings.Tunnel.Type = "vxlan"
+	cfg.Pins = []settings.Pin{{Value: settings.TunnelType.Is("vxlan"), Where: "FILE"}}
+	cfg.Found = func(context.Context) ([]settings.Value, []mesh.Problem, error) {
+		return []settings.Value{settings.TunnelKey.Is(1 << 24)}, nil, nil
+	}
+	h1 := tm.start(cfg)
+	eventually(t, "h1 founded", func() bool { return h1.View().Self.Subnet.IsValid() })
+	if v := h1.View(); tunnelKey(h1) != 0 || len(v.Problems) != 1 || !strings.Contains(v.Problems[0].What, "24 bits") {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestAMeshThatIsOlderThanItsSettingsHasThoseOfTheConfiguration(t *testing.T) {
 	tm := newTestMesh(t)
 	cfg := []Config{tm.config(1), tm.config(2)}

@@ -187,7 +187,10 @@ func typeChanges(t *testing.T, l *testenv.Lab) {
 	if mtu := status(t, l.Host(1)).Host.MTU; mtu != 1450 {
 		t.Errorf("the MTU is %d", mtu)
 	}
-	changesWithin(t, l, l.Host(1), "tunnel.type", "gre", "tunnel.key", "random")
+	changesWithin(t, l, l.Host(1), "tunnel.type", "gre", "tunnel.fallback", "vxlan", "tunnel.key", "random")
+	// What is there is a fallback now, and no reason to stay with it.
+	changesWithin(t, l, l.Host(2), "tunnel.type", "vxlan", "tunnel.fallback", "gre")
+	changesWithin(t, l, l.Host(1), "tunnel.type", "gre", "tunnel.fallback", "none")
 }
 
 func awayTakesSettings(t *testing.T, l *testenv.Lab) {
