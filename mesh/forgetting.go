@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/gremesh/gremesh/bridge/probe"
 )
 
 // ForgetHow says how a host is forgotten.
@@ -30,11 +32,19 @@ type Forgotten struct {
 	Why string `json:"why,omitempty"`
 }
 
-// Carries reports whether the tunnel to a host carries packets, as of the last
-// pass: its BFD session is up.
+// Carries reports whether the tunnel to a host carries packets: its BFD session
+// was up in the last pass, or its docker0 answers probes, which its kernel does
+// without an agent, without BFD, and on the kernel's datapath also without
+// ovs-vswitchd.
 func (l *Loop) Carries(id string) bool {
 	port, ok := l.last.Load().port(id)
-	return ok && works(&port) && port.BFD.State == "up"
+	if !ok {
+		return false
+	}
+	if works(&port) && port.BFD.State == "up" {
+		return true
+	}
+	return l.cfg.Prober != nil && port.Peer.Subnet.IsValid() && l.cfg.Prober.Path(bipOf(&port.Tunnel)).State == probe.Up
 }
 
 // getForget answers with the host that a command line means, before anybody is

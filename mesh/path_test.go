@@ -272,3 +272,26 @@ func TestARowWithImpossiblePathsIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A host whose docker0 answers runs, whatever BFD says: it is not forgotten.
+func TestAHostThatAnswersProbesIsNotForgotten(t *testing.T) {
+	for _, c := range []struct {
+		bfd  string
+		path probe.Path
+		want bool
+	}{
+		{"up", upFor(0), true}, {"up", downFor(0), true}, {"", upFor(0), true}, {"unknown", upFor(0), true},
+		{"down", downFor(0), false}, {"", downFor(0), false}, {"", probe.Path{}, false},
+	} {
+		silent := testHost(2)
+		silent.Liveness = Failed
+		w := planned(silent)
+		w.ovs.Ports[0].BFD.State = c.bfd
+		l, f := probed(w)
+		f.paths[bip(2)] = c.path
+		pass(t, l)
+		if is := l.Carries(silent.ID.String()); is != c.want {
+			t.Errorf("BFD %q, path %s: %t", c.bfd, c.path.State, is)
+		}
+	}
+}
