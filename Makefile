@@ -20,13 +20,14 @@ MEMORY    ?= 4G
 GUESTS    ?= 2
 REPORT    ?= bench
 RUNS      ?= 5
+TIME      ?= 1m
 CELLS     ?=
 VERSIONED ?=
 
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-kernel test-matrix sim chaos away check bench demo deps clean
+.PHONY: help build test fuzz test-kernel test-matrix sim chaos away check bench demo deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ test: deps ## run all tests with the race detector, on real OVS and dockerd (as 
 	go test -race -count=1 -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
 	go test -count=1 -v -run 'Thousand|Hundred' ./mesh/lease ./mesh/gossip # too slow under the race detector
 	go test -race -count=1 -timeout 10m ./testenv/chaos -faults 30 -seed 1 # alone: it wants things to be repaired in seconds
+
+fuzz: ## run every fuzz target for TIME= each, two at a time
+	@.ci/fuzz $(TIME)
 
 # The race detector wants more address space than a guest's process has.
 test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's datapath, in guest kernels; RUN=, SKIP=, MEMORY=, GUESTS=

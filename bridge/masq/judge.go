@@ -53,6 +53,7 @@ type judge struct {
 	chains map[string]judged
 	unsure bool // a rule may have accepted the traffic
 	depth  int
+	steps  int // rules that were looked at
 }
 
 // base judges a chain that traffic begins with.
@@ -65,12 +66,19 @@ func (j *judge) base(name string) (verdict, culprit) {
 
 func (j *judge) follow(name string) (verdict, culprit) {
 	const deepest = 16 // as in nftables, NFT_JUMP_STACK_SIZE
+	// The kernel accepts no loop. A listing with several jumps from a chain to
+	// itself would take for ever.
+	const most = 1 << 18
 	if j.depth >= deepest {
 		return goesOn, culprit{}
 	}
 	j.depth++
 	defer func() { j.depth-- }()
 	for _, r := range j.chains[name].rules {
+		if j.steps++; j.steps > most {
+			j.unsure = true
+			return goesOn, culprit{}
+		}
 		if r.matches == maybe && (r.verdict == accepts || r.verdict == jumps || r.verdict == leaves) {
 			j.unsure = true
 		}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -69,4 +70,23 @@ func BenchmarkFind(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// FuzzStat: a line of /proc/PID/stat has a name that anybody chooses.
+func FuzzStat(f *testing.F) {
+	f.Add("7", "dockerd", "S 1 7 7 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 9 0 4711 1 1")
+	f.Add("7", "a) S 1 (b", "S 1 7 7 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 9 0 4711 1 1")
+	f.Add("x", "", "Z 1")
+	f.Fuzz(func(t *testing.T, pid, name, rest string) {
+		got, p, ok := parseStat(pid + " (" + name + ") " + rest)
+		if !ok {
+			return
+		}
+		if strings.Contains(rest, ") ") || strings.Contains(pid, " (") {
+			return // the kernel writes no such numbers
+		}
+		if got != name || p.PID < 0 && !strings.HasPrefix(pid, "-") {
+			t.Errorf("%q is taken for process %d, %q", name, p.PID, got)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 
@@ -27,7 +28,14 @@ func readFlannelLease(path string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("cannot be read: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
-	vars, err := gotenv.StrictParse(f)
+	return parseFlannelLease(io.LimitReader(f, maxFlannelFile))
+}
+
+// maxFlannelFile bounds what is read of flanneld's file, in bytes.
+const maxFlannelFile = 64 << 10
+
+func parseFlannelLease(r io.Reader) (netip.Prefix, error) {
+	vars, err := gotenv.StrictParse(r)
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("is not a file of variables: %w", err)
 	}
