@@ -4,7 +4,11 @@ import (
 	"bufio"
 	"context"
 	"net/url"
+	"time"
 )
+
+// eventsAgain is the pause after a dockerd has given no events.
+const eventsAgain = 5 * time.Second
 
 // announce tells follow that a dockerd answers.
 func (d *Daemon) announce() {
@@ -27,8 +31,13 @@ func (d *Daemon) follow(ctx context.Context) {
 		case <-d.appeared:
 		}
 		response, err := d.engine.open(ctx, "/events?filters="+url.QueryEscape(filters))
-		if err != nil {
-			continue // the next pass finds it, or says why not
+		if err != nil { // it may have ended since, which the next pass finds
+			select {
+			case <-ctx.Done():
+			case <-time.After(eventsAgain):
+				d.signal()
+			}
+			continue
 		}
 		for events := bufio.NewScanner(response.Body); events.Scan(); {
 			d.signal()

@@ -61,7 +61,7 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	warnings, err := checkPool(cfg, at.addr)
+	warnings, err := checkPool(ctx, cfg, at.addr)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	if err != nil {
 		return mesh.Preview{}, err
 	}
-	warnings, err := checkPool(cfg, at.addr)
+	warnings, err := checkPool(ctx, cfg, at.addr)
 	if err != nil {
 		return mesh.Preview{}, err
 	}
