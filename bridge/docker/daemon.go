@@ -113,6 +113,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	}
 	s.Back = back
 	s.noteDirect(now.Direct == "true", before, d.seen)
+	s.noteAccept(now.Accept, before, d.seen)
 	if s.Former == nil {
 		if s.Former, err = d.backup(was, existed); err != nil {
 			return err
@@ -143,7 +144,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if len(started) == 0 {
 		return nil
 	}
-	s.Old, s.Unread = append(s.Old, started...), append(s.Unread, started...)
+	s.Old, s.Unread, s.Unmarked = append(s.Old, started...), append(s.Unread, started...), append(s.Unmarked, started...)
 	return d.store(s)
 }
 

@@ -13,6 +13,7 @@ type Actual struct {
 	Bip     string // as written; empty: not set
 	MTU     int    // bytes; 0: not set
 	Direct  string // "allow-direct-routing", true or false; empty: not set
+	Accept  string // "bridge-accept-fwmark", as written; empty: not set
 	Running bool   // a dockerd of the host's root runs in this network namespace
 	// Starting reports whether it does not answer yet: nothing can be said of it.
 	Starting bool
@@ -43,6 +44,10 @@ type Actual struct {
 	Takes    bool // the dockerd that starts next takes "allow-direct-routing" from the file
 	Refuses  bool // it does not start with it; neither, if its version is not known
 
+	AcceptTakes   bool // the dockerd that starts next needs "bridge-accept-fwmark" and knows it
+	AcceptRefuses bool // it does not; neither, if that is not known
+	AcceptUnread  bool // the dockerd that runs has started without it
+
 	Former  *Values // before gremesh's first write; nil: it has written nothing
 	Written Values  // what gremesh has written last
 	Interim string  // the bip that was written for dockerd's next start only
@@ -56,10 +61,9 @@ type Change struct {
 	back bool // it puts back what was
 }
 
-// Restarts tells whether dockerd must be restarted for a key that is put back.
-// Packets that Docker drops unless it has read "allow-direct-routing" have
-// another way.
-func (c Change) Restarts() bool { return c.key.name != directKey }
+// Restarts tells whether dockerd must be restarted for a key that is put back:
+// not for those that only let more through.
+func (c Change) Restarts() bool { return c.key.name != directKey && c.key.name != acceptKey }
 
 // Diff returns the keys that must change; for the zero Settings none.
 func Diff(want Settings, have Actual) []Change {
@@ -90,6 +94,9 @@ func Diff(want Settings, have Actual) []Change {
 			former = have.Former.Direct
 		}
 		differ(directKey, have.Direct, former, former)
+	}
+	if should, ok := diffAccept(want, have); ok {
+		differ(acceptKey, have.Accept, should, quoted(should))
 	}
 	return all
 }

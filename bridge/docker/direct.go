@@ -28,6 +28,8 @@ type judgement struct {
 	key      bool    // daemon.json has directKey, and true
 	unread   bool    // the running one has started without
 	nftables bool    // the firewall backend is nftables
+	mark     bool    // daemon.json has acceptKey
+	unmarked bool    // the running one has started without
 }
 
 // obstacle is why Docker does not let them through; empty: it does.
@@ -35,12 +37,16 @@ func (j judgement) obstacle() string {
 	switch {
 	case j.nftables && !j.running.since(firstToDrop):
 		return ""
-	case j.nftables:
+	case j.nftables && !j.running.since(firstToAccept):
 		return "Docker's firewall backend is nftables, which drops them whatever other rules say: use iptables (firewall-backend)"
 	case !j.running.since(firstToDrop), j.option:
 		return ""
 	case !j.running.since(firstToObey):
 		return fmt.Sprintf("Docker %s drops them: use 28.2 or later", j.running)
+	case j.nftables && !j.mark:
+		return "daemon.json has no " + acceptKey
+	case j.nftables && j.unmarked:
+		return "dockerd was started without " + acceptKey + ": restart Docker"
 	case !j.key:
 		return "daemon.json has no " + directKey + ": true"
 	case j.unread:

@@ -42,7 +42,11 @@ func TestWhatDockerDoesWithDirectPackets(t *testing.T) {
 		{"a flag does the same, and excludes the key", judgement{next: latest, running: latest, option: true}, "", false},
 		{"upgraded and not restarted", judgement{next: latest, running: old}, "", true},
 		{"downgraded and not restarted", judgement{next: old, running: latest, key: true}, "", false},
-		{"nftables has no such way", judgement{next: latest, running: latest, key: true, nftables: true}, "firewall-backend", true},
+		{"nftables had no such way before 29", judgement{next: release{28, 5}, running: release{28, 5}, key: true, nftables: true}, "firewall-backend", true},
+		{"nftables without the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true}, "bridge-accept-fwmark", true},
+		{"nftables, started without the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true, unmarked: true}, "restart Docker", true},
+		{"nftables with the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true}, "", true},
+		{"nftables with the mark alone", judgement{next: release{29, 0}, running: release{29, 0}, nftables: true, mark: true}, "allow-direct-routing", true},
 		{"the next is not known", judgement{running: latest, key: true}, "", false},
 	} {
 		if is := tt.j.obstacle(); (is == "") != (tt.obstacle == "") || !strings.Contains(is, tt.obstacle) {

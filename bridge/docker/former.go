@@ -40,6 +40,9 @@ func diffFormer(want Settings, have Actual) []Change {
 	if have.Direct != should.Direct && have.Written.Direct != "" && have.Direct == have.Written.Direct {
 		differ(directKey, have.Direct, should.Direct, should.Direct)
 	}
+	if have.Accept != should.Accept && have.Written.Accept != "" && have.Accept == have.Written.Accept {
+		differ(acceptKey, have.Accept, should.Accept, quoted(should.Accept))
+	}
 	return all
 }
 
@@ -69,6 +72,9 @@ func Stays(have Actual) []string {
 	if have.Direct != have.Former.Direct && have.Written.Direct != "" && have.Direct != have.Written.Direct {
 		stays(directKey, have.Direct)
 	}
+	if have.Accept != have.Former.Accept && have.Written.Accept != "" && have.Accept != have.Written.Accept {
+		stays(acceptKey, have.Accept)
+	}
 	return all
 }
 
@@ -85,6 +91,8 @@ func (s *state) note(changes []Change) {
 			s.Written.MTU, _ = strconv.Atoi(c.Should) // it is made of a number
 		case c.key.name == directKey:
 			s.Written.Direct = c.Should
+		case c.key.name == acceptKey:
+			s.Written.Accept = c.Should
 		}
 	}
 }
@@ -131,6 +139,9 @@ func become(b, like []byte) ([]byte, error) {
 	}
 	if was.Direct != is.Direct {
 		keys = append(keys, key{directKey, is.Direct})
+	}
+	if was.Accept != is.Accept {
+		keys = append(keys, key{acceptKey, quoted(is.Accept)})
 	}
 	if len(keys) == 0 {
 		return b, nil

@@ -51,7 +51,7 @@ func parse(b []byte) (file, error) {
 	if !ok {
 		return file{}, fmt.Errorf("%s: the file is not a JSON object but %.20s", position(b, root.StartOffset), b[root.StartOffset:root.EndOffset])
 	}
-	for _, name := range []string{"bip", "mtu", directKey} {
+	for _, name := range []string{"bip", "mtu", directKey, acceptKey} {
 		seen := false
 		for _, m := range object.Members {
 			is := m.Name.Value.(hujson.Literal).String()
@@ -79,6 +79,9 @@ func parse(b []byte) (file, error) {
 	}
 	if v := f.find(directKey); v != nil && literal(v) != "true" && literal(v) != "false" {
 		return file{}, fmt.Errorf("%s: %s must be true or false", position(b, v.StartOffset), directKey)
+	}
+	if v := f.find(acceptKey); v != nil && v.Value.Kind() != '"' {
+		return file{}, fmt.Errorf("%s: %s must be a string like \"0x1/0x1\"", position(b, v.StartOffset), acceptKey)
 	}
 	return f, nil
 }
@@ -119,6 +122,7 @@ func (f file) settings() Values {
 	if v := f.find(directKey); v != nil {
 		is.Direct = literal(v)
 	}
+	is.Accept = f.text(acceptKey)
 	return is
 }
 

@@ -78,7 +78,7 @@ func (d *Daemon) filed(have Actual) (Actual, error) {
 		have.Former = &s.Former.Values
 	}
 	now := f.settings()
-	have.Bip, have.MTU, have.Direct = now.Bip, now.MTU, now.Direct
+	have.Bip, have.MTU, have.Direct, have.Accept = now.Bip, now.MTU, now.Direct, now.Accept
 	return have, nil
 }
 
@@ -106,12 +106,14 @@ func (d *Daemon) compared(ctx context.Context, running []process.Process, have A
 	if err := d.see(running, s, now); err != nil {
 		return Actual{}, err
 	}
+	d.judgeAccept(ctx, running, f, &have)
 	if d.cfg.Direct {
 		j, err := d.judge(ctx, running, s.Unread, f)
 		switch {
 		case err != nil:
 			have.Obstacle = err.Error()
 		default:
+			j.mark, j.unmarked = have.Accept != "", have.AcceptUnread
 			have.Obstacle, have.Takes, have.Refuses = j.obstacle(), j.takes(), j.refuses()
 		}
 	}

@@ -43,6 +43,9 @@ func (d *Daemon) see(running []process.Process, s state, now Values) error {
 			case slices.Contains(s.Read, p):
 				started.Direct = "true"
 			}
+			if s.unmarked(p) {
+				started.Accept = ""
+			}
 			seen[p] = started
 		}
 	}

@@ -8,6 +8,9 @@ type Settings struct {
 	MTU int          // "mtu": bytes, of docker0's network and its containers
 	// Direct asks for "allow-direct-routing", where dockerd knows that key.
 	Direct bool
+	// Accept asks for "bridge-accept-fwmark", a mark and its mask, where dockerd
+	// needs and knows that key; empty: for none.
+	Accept string
 
 	// Former asks for all as they were before gremesh, in place of the above.
 	Former bool
@@ -22,4 +25,5 @@ type Values struct {
 	Bip    string `json:"bip,omitempty"`                  // as written; empty: not set
 	MTU    int    `json:"mtu,omitempty"`                  // bytes; 0: not set
 	Direct string `json:"allow_direct_routing,omitempty"` // true or false; empty: not set
+	Accept string `json:"bridge_accept_fwmark,omitempty"` // as written; empty: not set
 }

@@ -37,6 +37,8 @@ type state struct {
 	// Unread are those of them, and others, that had started without
 	// "allow-direct-routing" when it was written.
 	Unread []process.Process `json:"unread,omitempty"`
+	// Unmarked are the same of "bridge-accept-fwmark".
+	Unmarked []process.Process `json:"unmarked,omitempty"`
 	// Read are those that had started with it when it was taken out.
 	Read []process.Process `json:"read,omitempty"`
 }
