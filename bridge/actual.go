@@ -40,6 +40,7 @@ type Actual struct {
 	// devices is 1 (ip-sysctl.rst).
 	Strict  []string
 	Gretaps []Gretap // somebody else's
+	Tunnels []Tunnel // all tunnel devices that are not Open vSwitch's
 	NICs    []string // devices that lead to a network outside of this host
 }
 

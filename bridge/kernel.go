@@ -70,6 +70,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 		}
 	}
 	have.Gretaps = gretaps(links)
+	have.Tunnels = foreignTunnels(links)
 	have.Strict = strict(slices.Collect(maps.Values(names)))
 	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
 	var bridge, port netlink.Link

@@ -198,6 +198,16 @@ func (now dockerScene) cause(last dockerScene) string {
 	return unknownCause
 }
 
+// peerCause names what has become of a peer, or else returns other.
+func (now natScene) peerCause(last natScene, other string) string {
+	for _, id := range differing(last.view.Peers, now.view.Peers) {
+		if why := viewCause(last.view, now.view, id.String(), ""); why != viewChanged {
+			return why
+		}
+	}
+	return other
+}
+
 // cause names what made a difference in the packet filter.
 func (now natScene) cause(last natScene, started young) string {
 	switch {
@@ -207,13 +217,12 @@ func (now natScene) cause(last natScene, started young) string {
 		return "this host has another subnet"
 	case !slices.Equal(now.want.Forward, last.want.Forward):
 		return "peers are reached by other ways"
+	case now.want.Guard.Settled != last.want.Guard.Settled:
+		return "docker0's address and this host's subnet are not, or are again, the same"
 	case now.want.Keep != last.want.Keep || !slices.Equal(now.want.NonMasquerade, last.want.NonMasquerade):
-		for _, id := range differing(last.view.Peers, now.view.Peers) {
-			if why := viewCause(last.view, now.view, id.String(), ""); why != viewChanged {
-				return why
-			}
-		}
-		return "the operator says so (masquerade)"
+		return now.peerCause(last, "the operator says so (masquerade)")
+	case !sameRules(now.want, last.want):
+		return now.peerCause(last, "tunnels of this host come or go")
 	case started(dockerd):
 		return dockerd + " was restarted"
 	}

@@ -71,6 +71,7 @@ type Loop struct {
 	fallbacks   *fallbacks // guarded by busy
 	scenes      *scenes
 	seen        seen
+	here        here // guarded by busy
 	undisturbed bool // nothing has said since the last pass that Docker, the packet filter or the kernel may have changed
 }
 
@@ -94,6 +95,7 @@ type outcome struct {
 	problems []Problem             // the pass's own, without those of the view
 	since    map[string]time.Time  // since when each problem exists, by its What
 	pending  []string              // under way, see Status
+	guard    string                // by what packets out of the tunnels are judged
 }
 
 // port is the one of ours that leads to a peer.
@@ -119,6 +121,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
 		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
+		here:   here{settled: true},
 		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
 	}
 	l.last.Store(&outcome{})

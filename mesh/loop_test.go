@@ -183,6 +183,9 @@ func (f fakeNAT) Changed() <-chan struct{}                     { return nil }
 func (f fakeNAT) Apply(context.Context, []masq.Change) error {
 	f.applied = append(f.applied, "nat")
 	f.nat = natAsPlanned(f.view, f.said)
+	if f.made != nil && f.made.seen.plan != nil {
+		f.nat = masq.Listed(f.made.guarded(f.made.seen.plan.desired.NAT))
+	}
 	return nil
 }
 
@@ -199,19 +202,7 @@ func natAsPlanned(view View, said masq.FileState) masq.Actual {
 	if desired == nil {
 		return masq.Actual{}
 	}
-	table := []string{"table ip gremesh {", "set hosts {", "type ipv4_addr"}
-	rules := []string{"}", "chain postrouting {", "type nat hook postrouting priority 99; policy accept;"}
-	for _, c := range masq.Diff(desired.NAT, masq.Actual{}) {
-		for _, command := range strings.Split(strings.Trim(c.Commands[0], "nft '"), "; ") {
-			if rule, is := strings.CutPrefix(command, "add rule ip gremesh postrouting "); is {
-				rules = append(rules, rule)
-			}
-			if addr, is := strings.CutPrefix(command, "add element ip gremesh hosts { "); is {
-				table = append(table, "element "+strings.TrimSuffix(addr, " }"))
-			}
-		}
-	}
-	return masq.Actual{Table: slices.Concat(table, rules, []string{"}", "}"})}
+	return masq.Listed(guarded(desired.NAT, ovsdb.Actual{}, nil, true))
 }
 
 func ovsAsPlanned(view View) ovsdb.Actual {
@@ -346,7 +337,7 @@ func TestWithoutOpenVSwitchTheRestIsKept(t *testing.T) {
 	w.ovsErr = errors.New("no Open vSwitch")
 	w.kernel.Routes = nil
 	l := w.loop()
-	if pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "no Open vSwitch") {
+	if pass(t, l) || strings.Join(w.applied, " ") != "nat kernel" || !w.says(l, "no Open vSwitch") {
 		t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
 	}
 }
@@ -402,7 +393,7 @@ func TestAnOpenVSwitchThatHangsKeepsNobodyFromTheirWork(t *testing.T) {
 		w.hangs = true
 		w.docker, w.kernel.Routes = docker.Actual{Written: docker.Values{Bip: "172.17.42.1/24"}}, nil
 		l := w.loop()
-		if pass(t, l) || strings.Join(w.applied, " ") != "docker kernel" || !w.says(l, context.DeadlineExceeded.Error()) {
+		if pass(t, l) || strings.Join(w.applied, " ") != "docker nat kernel" || !w.says(l, context.DeadlineExceeded.Error()) {
 			t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
 		}
 	})

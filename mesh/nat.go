@@ -19,7 +19,8 @@ import (
 // The underlays are those of hosts that have a tunnel to this one, each by its
 // address alone: they have the route back to the pool, and others in their
 // networks may not.
-func (c Config) natRules(self Host, desired *Desired) masq.Rules {
+func (c Config) natRules(view View, desired *Desired) masq.Rules {
+	self := view.Self
 	underlays := []netip.Prefix{hostPrefix(self.Underlay)}
 	for _, t := range desired.Switch.Tunnels {
 		underlays = append(underlays, hostPrefix(t.Remote))
@@ -32,6 +33,7 @@ func (c Config) natRules(self Host, desired *Desired) masq.Rules {
 	if !c.Flood {
 		rules.Quiet = c.Switch
 	}
+	rules.Guard = c.guard(view, desired.Switch.Tunnels)
 	return rules
 }
 
@@ -81,6 +83,7 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 		l.hides = hides
 		l.tellOpen()
 	}
+	l.here.lacks = have.Lacks
 	if errors.Is(err, masq.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
@@ -91,19 +94,9 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	left := now
 	changes, whole := due(l, mends, masq.Diff(want, have), func(c masq.Change) drift.Drift { return c.Drift })
 	if len(changes) > 0 {
-		began := time.Now()
-		if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
+		if err := l.applyNAT(ctx, now, changes, mends); err != nil {
 			return nil, err
 		}
-		var made []history.Change
-		for _, c := range changes {
-			cause := l.firstCause()
-			if last := l.scenes.nat; last != nil {
-				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at))
-			}
-			made = append(made, l.mended(c.Drift, began, cause))
-		}
-		l.cfg.History.Append(made...)
 		if left.have, err = l.cfg.NAT.Observe(ctx); err != nil {
 			return nil, err
 		}
@@ -116,6 +109,46 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 		l.seen.nat = &natSeen{want, problems}
 	}
 	return problems, nil
+}
+
+// admit lets new peers' packets in before Open vSwitch gets tunnels to them, so
+// that none is lost. What goes is taken away by keepNAT, after the tunnels.
+func (l *Loop) admit(ctx context.Context, view View, want masq.Rules, mends *mends) error {
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
+		return nil
+	}
+	have, err := l.cfg.NAT.Observe(ctx)
+	if errors.Is(err, masq.ErrUnable) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	changes, _ := due(l, mends, masq.Opening(want, have), func(c masq.Change) drift.Drift { return c.Drift })
+	if len(changes) == 0 {
+		return nil
+	}
+	return l.applyNAT(ctx, natScene{time.Now(), view, want, have}, changes, mends)
+}
+
+// applyNAT makes changes to the packet filter and records why.
+func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []masq.Change, mends *mends) error {
+	began := time.Now()
+	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
+		return err
+	}
+	var made []history.Change
+	for _, c := range changes {
+		cause := l.firstCause()
+		if last := l.scenes.nat; last != nil {
+			cause = now.cause(*last, mends.young(l.cfg.Ages, last.at))
+		}
+		made = append(made, l.mended(c.Drift, began, cause))
+	}
+	l.cfg.History.Append(made...)
+	return nil
 }
 
 // obstacles are what only people can mend.
@@ -132,6 +165,10 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 			What: "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
 			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
 		})
+	}
+	problems = append(problems, unguarded(want, have)...)
+	for _, u := range have.Unread {
+		problems = append(problems, Problem{What: u + "; whether it drops mesh traffic is not known", Do: "upgrade nftables to the version that wrote the table"})
 	}
 	for _, o := range masq.Obstacles(want, have) {
 		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})

@@ -34,27 +34,34 @@ func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
 }
 
 func TestAKernelWithoutAFamilyIsAProblemAndNoDrift(t *testing.T) {
-	for _, family := range []string{"ip", "bridge"} {
+	lacking := map[string]int{"ip": 1, "bridge": 2, "inet": 1} // problems
+	for family := range lacking {
 		w := planned(testHost(2))
 		w.nat.Lacks, w.docker.Running = []string{family}, true
 		l := w.loop()
-		if family == "ip" {
+		switch family {
+		case "ip":
 			w.nat.Table = nil
-		} else {
+		case "inet":
+			w.nat.Guard = nil
+		default:
 			l.cfg.Flood, w.kernel.Flood = false, bridge.Flood{}
+			w.nat.Quiet = nil
+			desired, _ := l.plan(w.view, nil, w.ovs)
+			w.nat.Guard = masq.Listed(masq.Unmarked(guarded(desired.NAT, w.ovs, nil, true))).Guard
 		}
 		for range 2 {
-			if !pass(t, l) || w.open != (family == "bridge") || len(w.applied) != 0 || !w.says(l, "this kernel lacks nftables' "+family) {
+			if !pass(t, l) || w.open != (family != "ip") || len(w.applied) != 0 || !w.says(l, "this kernel lacks nftables' "+family) {
 				t.Errorf("%s: applied %v, open to direct packets %v, %+v", family, w.applied, w.open, l.Status(t.Context()).Problems)
 			}
 		}
-		if n := len(l.Status(t.Context()).Problems); n != 1 {
+		if n := len(l.Status(t.Context()).Problems); n != lacking[family] {
 			t.Errorf("%s: %d problems", family, n)
 		}
 		if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 0 || len(audit.Problems) != 0 || row.Drift != 0 {
 			t.Errorf("%s: %+v, %+v", family, audit, row)
 		}
-		if p := l.Plan(t.Context()); len(p.Drift) != 0 || len(p.Problems) != 1 || len(p.Unseen) != 0 {
+		if p := l.Plan(t.Context()); len(p.Drift) != 0 || len(p.Problems) != lacking[family] || len(p.Unseen) != 0 {
 			t.Errorf("%s: %+v", family, p)
 		}
 		if err := l.Teardown(t.Context()); err != nil {
@@ -79,7 +86,7 @@ func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
 	w := planned(testHost(2))
 	l := w.loop()
 	w.nat = masq.Actual{}
-	if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 1 || row.Drift != 1 {
+	if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 3 || row.Drift != 3 {
 		t.Errorf("%+v, %+v", audit, row)
 	}
 	if !pass(t, l) || strings.Join(w.applied, " ") != "nat" || len(l.Audit(t.Context()).Drift) != 0 {

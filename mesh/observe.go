@@ -80,6 +80,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		Problems: last.dated(view.Problems, last.problems),
 		Pending:  last.pending,
 	}
+	status.Host.Guard = last.guard
 	if self.Subnet.IsValid() {
 		status.Host.Lease = lease.Held.String()
 		status.Host.Bip = lease.Bip(self.Subnet)
@@ -164,6 +165,9 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		unknown(err)
 	}
 	audit.Problems = append(audit.Problems, switchDown(ovs)...)
+	if err := l.look(ctx, ovs, err == nil); err != nil {
+		unknown(err)
+	}
 	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
 		if err != nil {
 			unknown(err)
@@ -192,7 +196,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
 		unknown(err)
 	} else {
-		for _, c := range masq.Diff(desired.NAT, have) {
+		for _, c := range masq.Diff(l.guarded(desired.NAT), have) {
 			audit.Drift = append(audit.Drift, c.Drift)
 		}
 	}

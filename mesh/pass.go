@@ -84,11 +84,18 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err := l.letGo(ctx, desired.Host, &mends); err != nil {
 		fail(err)
 	}
+	if err := l.look(ctx, ovs, switchSeen); err != nil {
+		fail(err)
+	}
+	if err := l.admit(ctx, view, l.guarded(desired.NAT), &mends); err != nil {
+		fail(err)
+	}
 	if switchSeen {
 		var more []Problem
 		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.in(view).Tunnel.Type}, desired, &mends); err != nil {
 			fail(err)
 		}
+		l.here.ovs = ovs
 		if err == nil && l.tunnelsFirst() {
 			return len(failures) == 0, now
 		}
@@ -112,7 +119,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, now
 	}
 	// Before the routes, so that nothing that takes them is masqueraded.
-	more, err := l.keepNAT(ctx, view, desired.NAT, &mends)
+	if l.here.settled, err = l.docker0Settled(ctx, desired.Host, docker.settled); err != nil {
+		fail(err)
+	}
+	rules := l.guarded(desired.NAT)
+	more, err := l.keepNAT(ctx, view, rules, &mends)
 	if err != nil {
 		fail(err)
 	}
@@ -125,6 +136,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if err != nil {
 		fail(err)
 	}
+	l.here.foreign, l.here.looked = host.Tunnels, l.here.looked || err == nil
 	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
 	outward, _ := lan(ovs, host.NICs)
 	problems = append(problems, outward...)
@@ -138,6 +150,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	again = sooner(again, l.conclude(now, view, desired, ovs, &outcome{
 		ovs: state, ports: ports, keep: keep, blocked: blocked, filtered: filtered, paths: pathProblems, problems: slices.Concat(problems, failures), pending: docker.pending,
+		guard: guardText(rules.Guard, l.here.lacks, l.cfg.in(view).Tunnel.Key),
 	}))
 	l.beReady()
 	return len(failures) == 0, sooner(again, mends.due)

@@ -29,6 +29,7 @@ type Config struct {
 	UnderlayMTU  int            // bytes, of the NIC that has the underlay address; counts while no path is known
 	PeerGrace    time.Duration  // how long a silent peer keeps its tunnel after BFD went down
 	NAT          masq.FileState // what the operator says about masquerading
+	Services     []uint16       // ports of this agent that no container may reach, TCP and UDP: gossip, metrics
 
 	// What a preview names for people.
 	DaemonJSON    string   // path
@@ -111,7 +112,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	desired := &Desired{
 		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
 		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
-		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct},
+		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: masq.AcceptMark},
 	}
 	if view.Self.Cut {
 		return desired, nil
@@ -152,7 +153,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	}
 	slices.SortFunc(desired.Switch.Tunnels, compareTunnels)
 	slices.SortFunc(desired.Host.Peers, comparePeers)
-	desired.NAT = cfg.natRules(view.Self, desired)
+	desired.NAT = cfg.natRules(view, desired)
 	return desired, problems
 }
 

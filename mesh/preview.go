@@ -74,6 +74,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if len(p.Unseen) > 0 {
 		return p
 	}
+	desired.NAT = guarded(desired.NAT, here.ovs, here.host.Tunnels, !here.leftAlone() || slices.Contains(here.host.Addrs, desired.Host.Bip))
 	bars, stop := lan(here.ovs, here.host.NICs)
 	if p.Problems = append(p.Problems, bars...); stop {
 		return p

@@ -36,7 +36,7 @@ func TestPlanTellsAllThatThePassesWouldChangeAndChangesNothing(t *testing.T) {
 		}},
 		"a peer has another subnet: the new port as well": {func(w *world) {
 			w.view.Peers[0].Subnet = netip.MustParsePrefix("172.17.99.0/24")
-		}, []string{"port gre43", "port gre99"}},
+		}, []string{"port gre43", "port gre99", "nftables table bridge gremesh"}},
 		"Docker is to be restarted, sets the address itself and loses the route": {func(w *world) {
 			w.docker.Bip, w.kernel.Addrs = "172.17.0.1/16", []netip.Prefix{netip.MustParsePrefix("172.17.0.1/16")}
 		}, []string{"daemon.json bip", "dockerd", "route 172.17.0.0/16"}},

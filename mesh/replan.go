@@ -3,6 +3,8 @@ package mesh
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/gremesh/gremesh/bridge/masq"
 )
 
 // fewHosts have changed where it is quicker to plan for them alone.
@@ -42,9 +44,14 @@ func (was *plan) replan(cfg Config, view View, keep Keep) (desired *Desired, ok 
 	d.NAT.NonMasquerade, networks = exchanged(d.NAT.NonMasquerade,
 		slices.DeleteFunc(before.NAT.NonMasquerade, common), slices.DeleteFunc(after.NAT.NonMasquerade, common), netip.Prefix.Compare)
 	d.NAT.Forward = cfg.forward(d.Host.Peers)
+	var hosts, sources bool
+	self := func(a netip.Addr) bool { return a == view.Self.Underlay }
+	d.NAT.Guard.Hosts, hosts = exchanged(d.NAT.Guard.Hosts,
+		slices.DeleteFunc(before.NAT.Guard.Hosts, self), slices.DeleteFunc(after.NAT.Guard.Hosts, self), netip.Addr.Compare)
+	d.NAT.Guard.Sources, sources = exchanged(d.NAT.Guard.Sources, before.NAT.Guard.Sources, after.NAT.Guard.Sources, masq.Source.Compare)
 	mtu, _ := cfg.MTU(view, keep)
 	d.Switch.MTU, d.Host.MTU, d.Docker.MTU = mtu, mtu, mtu
-	return &d, tunnels && routes && networks
+	return &d, tunnels && routes && networks && hosts && sources
 }
 
 // changed are the hosts that are not as they were, as they were and as they are.

@@ -32,7 +32,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 	l := w.loop()
 	pass(t, l)
 	pass(t, l)
-	if w.restarts != 1 || strings.Join(w.applied, " ") != "kernel docker" {
+	if w.restarts != 1 || strings.Join(w.applied, " ") != "kernel docker nat nat" {
 		t.Errorf("%d restarts, applied %v", w.restarts, w.applied)
 	}
 }
@@ -190,7 +190,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 					pass(t, l)
 					time.Sleep(10 * time.Second)
 				}
-				if strings.Join(w.applied, " ") != "kernel docker" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
+				if strings.Join(w.applied, " ") != "kernel docker nat" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
 					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
 				}
 				if !w.says(l, "dockerd still runs with the settings from before") {

@@ -138,10 +138,11 @@ func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual, paths *pa
 }
 
 func sameRules(a, b masq.Rules) bool {
-	if !slices.Equal(a.NonMasquerade, b.NonMasquerade) {
+	if !slices.Equal(a.NonMasquerade, b.NonMasquerade) || !slices.Equal(a.Guard.Hosts, b.Guard.Hosts) || !slices.Equal(a.Guard.Sources, b.Guard.Sources) {
 		return false
 	}
 	a.NonMasquerade, b.NonMasquerade = nil, nil
+	a.Guard.Hosts, b.Guard.Hosts, a.Guard.Sources, b.Guard.Sources = nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
 

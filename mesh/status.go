@@ -28,10 +28,11 @@ type HostStatus struct {
 	MTUBy    string       `json:"mtu_by,omitempty"` // the peer for whose path it is lower than the underlay's device allows
 	Lease    string       `json:"lease"`            // waiting, claiming or held
 	Waiting  string       `json:"waiting,omitempty"`
-	Version  string       `json:"version"` // of the agent
-	OVS      string       `json:"ovs"`     // up, or down: ovsdb-server or ovs-vswitchd does not run or answer; empty before the first pass
-	Since    time.Time    `json:"since"`   // the agent's start
-	Changes  uint64       `json:"changes"` // made since then
+	Version  string       `json:"version"`         // of the agent
+	Guard    string       `json:"guard,omitempty"` // by what packets out of the tunnels are judged
+	OVS      string       `json:"ovs"`             // up, or down: ovsdb-server or ovs-vswitchd does not run or answer; empty before the first pass
+	Since    time.Time    `json:"since"`           // the agent's start
+	Changes  uint64       `json:"changes"`         // made since then
 }
 
 // TotalStatus is the mesh as a whole, as far as gossip tells it here.

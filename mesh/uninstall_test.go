@@ -123,7 +123,8 @@ func (u *undone) uninstall() Uninstall {
 
 var (
 	packets = "nftables table ip gremesh"
-	routes  = []string{"route 172.17.0.0/16", "link br0 master", "switch", packets}
+	filters = []string{"nftables table ip gremesh", "nftables table bridge gremesh", "nftables table inet gremesh"}
+	routes  = append([]string{"route 172.17.0.0/16", "link br0 master", "switch"}, filters...)
 	restart = []string{"daemon.json bip = 172.17.0.1/16", "daemon.json mtu = ", "link docker0 address", "link docker0 mtu", "restart"}
 	freed   = []string{"daemon.json bip = "}
 )
@@ -157,8 +158,9 @@ func TestUninstallPlanChangesNothingAndSaysWhatWillBeDone(t *testing.T) {
 	}
 	want := []string{
 		"route 172.17.0.0/16", "link br0 master", "link docker0 address", "link docker0 mtu", "address of docker0",
-		"port gre43", "bridge br0", packets, "daemon.json bip", "daemon.json mtu", "dockerd",
+		"port gre43", "bridge br0",
 	}
+	want = slices.Concat(want, filters, []string{"daemon.json bip", "daemon.json mtu", "dockerd"})
 	if !slices.Equal(objects, want) || len(plan.Stays)+len(plan.Problems) > 0 {
 		t.Errorf("%q, want %q; %v", objects, want, plan)
 	}

@@ -2,7 +2,7 @@ package masq
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -16,7 +16,7 @@ func (h *Host) takes(ctx context.Context, t table) (bool, error) {
 	if _, able := h.able.Load(t.family); able {
 		return true, nil
 	}
-	_, err := run(ctx, "nft", "-c", t.empty())
+	err := check(ctx, t)
 	switch {
 	case err == nil:
 		h.able.Store(t.family, true)
@@ -30,24 +30,41 @@ func (h *Host) takes(ctx context.Context, t table) (bool, error) {
 // takesAll asks for several tables by one call. Most kernels take all; which one
 // is not taken, and why, takes finds out.
 func (h *Host) takesAll(ctx context.Context, tables ...table) {
-	var all []string
 	for _, t := range tables {
 		if _, able := h.able.Load(t.family); able {
 			return
 		}
-		all = append(all, t.empty())
 	}
-	if _, err := run(ctx, "nft", "-c", strings.Join(all, "; ")); err == nil {
+	if check(ctx, tables...) == nil {
 		for _, t := range tables {
 			h.able.Store(t.family, true)
 		}
 	}
 }
 
-// empty is the command that makes the table, with its chain.
-func (t table) empty() string {
-	return fmt.Sprintf("add table %s %s; add chain %s %s %s { type %s hook %s priority %s; }",
-		t.family, tableName, t.family, tableName, t.chain, t.kind, t.hook, t.priority)
+// check has the kernel check that it takes tables, with all of their rules.
+func check(ctx context.Context, tables ...table) error {
+	var text strings.Builder
+	for _, t := range tables {
+		for _, s := range t.steps(nil) {
+			text.WriteString(s.(transaction).Transaction.String())
+		}
+	}
+	_, err := run(ctx, "nft", "-c", text.String())
+	return err
+}
+
+// sample are rules that use all that rules of ours may need of a kernel.
+var sample = Rules{
+	Pool:          netip.MustParsePrefix("172.17.0.0/16"),
+	Subnet:        netip.MustParsePrefix("172.17.1.0/24"),
+	NonMasquerade: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")},
+	Quiet:         "br0",
+	Guard: Guard{
+		Bridge: "docker0", Port: "br0", Link: "eth0", Services: []uint16{7946, 9747}, Settled: true, BFD: true,
+		Hosts: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Tunnels: []string{"gre", "vxlan"},
+		Sources: []Source{{"02:42:ac:11:02:01", netip.MustParsePrefix("172.17.2.0/24")}},
+	},
 }
 
 // lacking tells whether nft's words are about a family that the kernel is

@@ -6,14 +6,17 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/knftables"
+
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
 // Change is a difference and the steps that mend it, in order.
 type Change struct {
 	drift.Drift
-	steps []step
-	table []string // our table's listing then, where none but elements of its set are changed; nil: it is to be looked at
+	steps  []step
+	table  []string         // our table's listing then, where none but elements of its sets are changed; nil: it is to be looked at
+	family knftables.Family // of that table
 }
 
 // step is one act on the packet filter; its text is the command that does the
@@ -35,11 +38,10 @@ func change(object, is, should string, steps ...step) Change {
 // removal of what is ours.
 func Diff(want Rules, have Actual) []Change {
 	var all []Change
-	if nat := natTable(want.kept(have)); !have.lacks(nat) {
-		all = append(all, diffTable(nat, have.Table, keeps)...)
-	}
-	if quiet := quietTable(want); !have.lacks(quiet) {
-		all = append(all, diffTable(quiet, have.Quiet, quiets)...)
+	for _, t := range ourTables(want.within(have)) {
+		if !have.lacks(t) {
+			all = append(all, diffTable(t, *have.ours(t.family))...)
+		}
 	}
 	for _, f := range have.Filters {
 		all = append(all, diffUserChain(want, f)...)
@@ -47,9 +49,40 @@ func Diff(want Rules, have Actual) []Change {
 	return all
 }
 
-// diffTable has what is there or should be, where the other is nothing, in the
-// words of told.
-func diffTable(want table, have []string, told func([]string) string) []Change {
+// Opening returns the part of Diff that lets more through: elements that sets
+// lack. It comes before a tunnel is made, so that the first packet finds it.
+func Opening(want Rules, have Actual) []Change {
+	var all []Change
+	for _, t := range ourTables(want.within(have)) {
+		listing := *have.ours(t.family)
+		is := t.foundSets(listing)
+		t.sets = slices.DeleteFunc(slices.Clone(t.sets), func(s set) bool { _, exists := is.set(s.name); return !exists })
+		if steps := t.opening(is); len(steps) > 0 && !have.lacks(t) {
+			var more []string
+			for _, s := range t.sets {
+				there, _ := is.set(s.name)
+				more = append(more, missing(s.elements, there.elements)...)
+			}
+			all = append(all, change(t.String(), "incomplete", element+strings.Join(more, "; "+element), steps...))
+		}
+	}
+	return all
+}
+
+// Listed is what Observe returns where all tables are as want has them, and
+// there is no iptables.
+func Listed(want Rules) Actual {
+	var have Actual
+	for _, t := range ourTables(want) {
+		*have.ours(t.family) = t.listing()
+	}
+	return have
+}
+
+// diffTable has what is there or should be, where the other is nothing, in
+// words.
+func diffTable(want table, have []string) []Change {
+	told := purposes[want.family]
 	should := want.listing()
 	if slices.Equal(have, should) {
 		return nil
@@ -66,8 +99,8 @@ func diffTable(want table, have []string, told func([]string) string) []Change {
 		is, than = "in another order", "in ours"
 	}
 	c := change(want.String(), or(is, "incomplete"), or(than, "without that"), acts...)
-	if want.set != "" && onlyElements(have, should) {
-		c.table = should
+	if onlyElements(have, should) {
+		c.table, c.family = should, want.family
 	}
 	return []Change{c}
 }
@@ -89,10 +122,16 @@ func onlyElements(a, b []string) bool {
 	}
 }
 
-// What each of the tables is for, in words.
-func keeps(listing []string) string { return "not to masquerade " + destinations(listing) }
-
-func quiets([]string) string { return "to keep the bridge's own broadcasts out of the tunnels" }
+// purposes are what each of the tables is for, in words.
+var purposes = map[knftables.Family]func(listing []string) string{
+	knftables.IPv4Family: func(listing []string) string { return "not to masquerade " + destinations(listing) },
+	knftables.BridgeFamily: func([]string) string {
+		return "to keep the bridge's own broadcasts, and foreign sources, out of the tunnels"
+	},
+	knftables.InetFamily: func([]string) string {
+		return "to keep containers from the tunnels, gossip and metrics of hosts, and from foreign sources"
+	},
+}
 
 func destinations(listing []string) string {
 	var all []string

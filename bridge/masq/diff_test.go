@@ -61,13 +61,13 @@ const (
 		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 snat to ip saddr; ` +
 		`add rule ip gremesh postrouting ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr'
 `
-	set     = `add set ip gremesh hosts { type ipv4_addr ; }; `
-	one     = `add element ip gremesh hosts { 192.168.248.139 }`
-	refill  = "nft '" + rules
-	addOne  = "nft '" + set + one + "'\n"
-	dropTwo = "nft 'delete element ip gremesh hosts { 192.168.248.140 }; delete element ip gremesh hosts { 192.168.248.141 }'\n"
-	whole   = "nft 'add table ip gremesh; " + set + one + "; " + rules
-	anew    = "nft 'add table ip gremesh; delete table ip gremesh; add table ip gremesh; " + set + one + "; " + rules
+	hostsSet = `add set ip gremesh hosts { type ipv4_addr ; }; `
+	one      = `add element ip gremesh hosts { 192.168.248.139 }`
+	refill   = "nft '" + rules
+	addOne   = "nft '" + hostsSet + one + "'\n"
+	dropTwo  = "nft 'delete element ip gremesh hosts { 192.168.248.140 }; delete element ip gremesh hosts { 192.168.248.141 }'\n"
+	whole    = "nft 'add table ip gremesh; " + hostsSet + one + "; " + rules
+	anew     = "nft 'add table ip gremesh; delete table ip gremesh; add table ip gremesh; " + hostsSet + one + "; " + rules
 )
 
 func TestDiffReadsAsARunbook(t *testing.T) {
@@ -88,43 +88,43 @@ func TestDiffReadsAsARunbook(t *testing.T) {
 			r.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16", "192.168.248.140/32", "192.168.248.141/32")
 			a.Table = natTable(r).listing()
 		}, `
-# nftables table ip gremesh: is element 192.168.248.140; element 192.168.248.141; ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr, should be element 192.168.248.139; ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 10.0.0.0/8 snat to ip saddr; element 192.168.248.140; element 192.168.248.141, should be ip saddr 172.17.0.0/16 ip daddr 169.254.0.0/16 snat to ip saddr; element 192.168.248.139
 ` + addOne + refill + dropTwo},
-		{"a host that has come", wanted(), func(a *Actual) { a.Table = slices.Delete(a.Table, 3, 4) }, `
+		{"a host that has come", wanted(), func(a *Actual) { a.Table = slices.Delete(a.Table, 10, 11) }, `
 # nftables table ip gremesh: is incomplete, should be element 192.168.248.139
 ` + addOne},
 		{"hosts that have gone", wanted(), func(a *Actual) {
-			a.Table = slices.Insert(a.Table, 4, "element 192.168.248.140", "element 192.168.248.141")
+			a.Table = slices.Insert(a.Table, 11, "element 192.168.248.140", "element 192.168.248.141")
 		}, `
 # nftables table ip gremesh: is element 192.168.248.140; element 192.168.248.141, should be without that
 ` + dropTwo},
 		{"a table of before there was a set", wanted(), func(a *Actual) {
-			a.Table = slices.Delete(a.Table, 1, 5)
-			a.Table[len(a.Table)-3] = "ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr"
+			a.Table = slices.Delete(a.Table, 8, 12)
+			a.Table[6] = "ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr"
 		}, `
-# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr, should be set hosts {; type ipv4_addr; element 192.168.248.139; ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr
+# nftables table ip gremesh: is ip saddr 172.17.0.0/16 ip daddr 192.168.248.139 snat to ip saddr, should be ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr; set hosts {; type ipv4_addr; element 192.168.248.139
 ` + addOne + refill},
-		{"an element that is none of ours", wanted(), func(a *Actual) { a.Table[3] += " timeout 1h" }, `
+		{"an element that is none of ours", wanted(), func(a *Actual) { a.Table[10] += " timeout 1h" }, `
 # nftables table ip gremesh: is element 192.168.248.139 timeout 1h, should be element 192.168.248.139
 ` + anew},
-		{"another kind of set", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 3, "flags interval") }, `
+		{"another kind of set", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 10, "flags interval") }, `
 # nftables table ip gremesh: is flags interval, should be without that
 ` + anew},
-		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[10] = "ip saddr 172.17.0.0/16 accept" }, `
+		{"a rule changed by hand", wanted(), func(a *Actual) { a.Table[6] = "ip saddr 172.17.0.0/16 accept" }, `
 # nftables table ip gremesh: is ip saddr 172.17.0.0/16 accept, should be ip saddr 172.17.0.0/16 ip daddr @hosts snat to ip saddr
 ` + refill},
 		{"a rule too many", wanted(), func(a *Actual) {
-			a.Table = slices.Insert(a.Table, 7, "accept")
+			a.Table = slices.Insert(a.Table, 3, "accept")
 		}, `
 # nftables table ip gremesh: is accept, should be without that
 ` + refill},
-		{"rules in another order", wanted(), func(a *Actual) { a.Table[7], a.Table[8] = a.Table[8], a.Table[7] }, `
+		{"rules in another order", wanted(), func(a *Actual) { a.Table[4], a.Table[5] = a.Table[5], a.Table[4] }, `
 # nftables table ip gremesh: is in another order, should be in ours
 ` + refill},
 		{"a chain of somebody else's", wanted(), func(a *Actual) { a.Table = slices.Insert(a.Table, 1, "chain other {", "}") }, `
 # nftables table ip gremesh: is chain other {, should be without that
 ` + anew},
-		{"another hook", wanted(), func(a *Actual) { a.Table[6] = "type nat hook postrouting priority 50; policy accept;" }, `
+		{"another hook", wanted(), func(a *Actual) { a.Table[2] = "type nat hook postrouting priority 50; policy accept;" }, `
 # nftables table ip gremesh: is type nat hook postrouting priority 50; policy accept;, should be type nat hook postrouting priority 99; policy accept;
 ` + anew},
 		{"Docker has just started", wanted(), func(a *Actual) { a.user("-j RETURN") }, `
@@ -163,15 +163,15 @@ nft 'add table ip gremesh; delete table ip gremesh'
 # iptables-nft chain DOCKER-USER: is ` + userReturn + `, should not exist
 iptables-nft -w 5 -D DOCKER-USER ` + userReturn + "\n"},
 		{"the bridge is to be quiet", quiet, func(*Actual) {}, `
-# nftables table bridge gremesh: is missing, should be to keep the bridge's own broadcasts out of the tunnels
+# nftables table bridge gremesh: is missing, should be to keep the bridge's own broadcasts, and foreign sources, out of the tunnels
 nft 'add table bridge gremesh; add chain bridge gremesh output { type filter hook output priority 0 ; }; flush chain bridge gremesh output; ` +
 			`add rule bridge gremesh output oifname "br0" ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop'
 `},
-		{"it is quiet", quiet, func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, ""},
+		{"it is quiet", quiet, func(a *Actual) { a.Quiet = bridgeTable(quiet).listing() }, ""},
 		{"it can't be", quiet, func(a *Actual) { a.Lacks = []string{"bridge"} }, ""},
 		{"neither can be", quiet, func(a *Actual) { a.Table, a.Lacks = nil, []string{"ip", "bridge"} }, ""},
-		{"it is to flood", wanted(), func(a *Actual) { a.Quiet = quietTable(quiet).listing() }, `
-# nftables table bridge gremesh: is to keep the bridge's own broadcasts out of the tunnels, should not exist
+		{"it is to flood", wanted(), func(a *Actual) { a.Quiet = bridgeTable(quiet).listing() }, `
+# nftables table bridge gremesh: is to keep the bridge's own broadcasts, and foreign sources, out of the tunnels, should not exist
 nft 'add table bridge gremesh; delete table bridge gremesh'
 `},
 		{"nothing of ours is wanted, and there is nothing", Rules{}, func(a *Actual) { a.Table = nil; a.user("-j RETURN") }, ""},

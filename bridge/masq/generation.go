@@ -39,7 +39,7 @@ func (g *glance) after(changes []Change, commits int) (*glance, span) {
 		if c.table == nil {
 			return nil, span{}
 		}
-		have.Table = c.table
+		*have.ours(c.family) = c.table
 	}
 	now, err := generation()
 	if err != nil || now != g.generation+uint32(commits) {

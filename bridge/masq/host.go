@@ -78,6 +78,9 @@ func runWith(ctx context.Context, in io.Reader, name string, args ...string) ([]
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if err := ended(name, cmd.ProcessState); err != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}

@@ -9,6 +9,7 @@ import (
 type traffic struct {
 	Path
 	src, dst netip.Prefix
+	mark     uint32 // of the packet, see MeshMark
 }
 
 // answer says whether a rule matches traffic.

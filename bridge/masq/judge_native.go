@@ -15,6 +15,12 @@ func judgedNative(n Native, t traffic) (chains map[string]judged, bases []string
 		return nil, nil
 	}
 	chains = map[string]judged{}
+	maps := map[string][]json.RawMessage{}
+	for _, o := range objects {
+		if o.Map != nil {
+			maps[o.Map.Name] = o.Map.Elem
+		}
+	}
 	for _, o := range objects {
 		switch {
 		case o.Chain != nil:
@@ -28,7 +34,7 @@ func judgedNative(n Native, t traffic) (chains map[string]judged, bases []string
 			chains[o.Chain.Name] = c
 		case o.Rule != nil:
 			c := chains[o.Rule.Chain]
-			r := judgedNativeRule(o.Rule.Expr, t)
+			r := judgedNativeRule(o.Rule.Expr, t, maps)
 			r.text = ruleText(n.Text, o.Rule.Handle)
 			c.rules = append(c.rules, r)
 			chains[o.Rule.Chain] = c
@@ -48,7 +54,7 @@ func ruleText(listing string, handle int) string {
 	return fmt.Sprintf("the rule with handle %d", handle)
 }
 
-func judgedNativeRule(expr []map[string]json.RawMessage, t traffic) judgedRule {
+func judgedNativeRule(expr []map[string]json.RawMessage, t traffic, maps map[string][]json.RawMessage) judgedRule {
 	r := judgedRule{matches: yes}
 	for _, statement := range expr {
 		for kind, value := range statement {
@@ -70,8 +76,16 @@ func judgedNativeRule(expr []map[string]json.RawMessage, t traffic) judgedRule {
 					r.verdict = leaves
 				}
 			case "counter", "log":
+			case "vmap":
+				v, known := nativeVmap(value, t, maps)
+				if !known {
+					r.matches, r.verdict = min(r.matches, maybe), jumps
+					continue
+				}
+				r.matches = min(r.matches, v.matches)
+				r.verdict, r.target = v.verdict, v.target
 			default:
-				// A vmap, a limit, a match of iptables: it may do anything.
+				// A limit, a match of iptables: it may do anything.
 				r.matches = min(r.matches, maybe)
 				if r.verdict == goesOn {
 					r.verdict = jumps
@@ -84,6 +98,9 @@ func judgedNativeRule(expr []map[string]json.RawMessage, t traffic) judgedRule {
 
 // nativeMatch reads a match statement of libnftables-json(5).
 func nativeMatch(value json.RawMessage, t traffic) answer {
+	if is, known := markMatch(value, t.mark); known {
+		return is
+	}
 	var m struct {
 		Op   string
 		Left struct {

@@ -2,7 +2,7 @@ package masq
 
 import (
 	"fmt"
-	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,7 +11,8 @@ import (
 // puts as many on a line as it likes.
 const element = "element "
 
-// parseListing brings what nft has printed into the form of listing.
+// parseListing brings what nft has printed of one table into the form of
+// listing.
 func parseListing(text string) []string {
 	var lines, elements []string
 	within := false // the elements of a set
@@ -37,54 +38,144 @@ func parseListing(text string) []string {
 			lines, elements, within = append(lines, elements...), nil, false
 		}
 	}
-	return append(lines, elements...)
+	return inOrder(append(lines, elements...))
+}
+
+// inOrder sorts the sets and chains of a listing by their first lines, chains
+// before sets: nft lists them as they were made.
+func inOrder(lines []string) []string {
+	if len(lines) < 2 || lines[len(lines)-1] != "}" {
+		return lines
+	}
+	var blocks [][]string
+	begin := 1
+	for i := 1; i < len(lines)-1; i++ {
+		if lines[i] == "}" {
+			blocks, begin = append(blocks, lines[begin:i+1]), i+1
+		}
+	}
+	blocks = append(blocks, lines[begin:len(lines)-1])
+	slices.SortStableFunc(blocks, func(a, b []string) int { return strings.Compare(first(a), first(b)) })
+	return slices.Concat(slices.Concat([][]string{lines[:1]}, blocks, [][]string{lines[len(lines)-1:]})...)
+}
+
+func first(block []string) string {
+	if len(block) == 0 {
+		return "~" // behind all others
+	}
+	return block[0]
 }
 
 // listing is what nft lists of the table, line by line, blanks made single,
-// elements on lines of their own; nil: there should be none.
+// elements on lines of their own, in the order of inOrder; nil: there should be
+// none.
 func (t table) listing() []string {
-	if len(t.rules) == 0 {
+	if !t.wanted() {
 		return nil
 	}
 	return t.lines()
 }
 
 func (t table) lines() []string {
-	lines := []string{fmt.Sprintf("table %s %s {", t.family, tableName)}
-	if t.set != "" {
-		lines = append(lines, t.setLine(), "type "+setType)
-		for _, e := range t.elements {
+	lines := []string{t.firstLine()}
+	for _, c := range t.chains {
+		lines = append(append(append(lines, c.header()...), c.rules...), "}")
+	}
+	for _, s := range t.sets {
+		lines = append(lines, s.header()...)
+		for _, e := range s.elements {
 			lines = append(lines, element+e)
 		}
 		lines = append(lines, "}")
 	}
-	lines = append(lines, t.chainLine(), fmt.Sprintf("type %s hook %s priority %s; policy accept;", t.kind, t.hook, t.priority))
-	return append(append(lines, t.rules...), "}", "}")
+	return append(lines, "}")
 }
 
-func (t table) setLine() string { return "set " + t.set + " {" }
+func (t table) firstLine() string { return fmt.Sprintf("table %s %s {", t.family, tableName) }
 
-func (t table) chainLine() string { return "chain " + t.chain + " {" }
-
-// found is the table that a listing is of: with our chain, perhaps with our set,
-// and nothing beside them, whatever the rules and the addresses. It is not ok if
-// the listing is of another.
-func (t table) found(listing []string) (is table, ok bool) {
-	is = t
-	is.rules, is.elements = nil, nil
-	if !slices.Contains(listing, t.setLine()) {
-		is.set = ""
+func (c chain) header() []string {
+	return []string{
+		"chain " + c.name + " {",
+		fmt.Sprintf("type %s hook %s priority %s; policy accept;", c.kind, c.hook, c.priority),
 	}
-	for _, line := range listing {
-		if e, isElement := strings.CutPrefix(line, element); isElement {
-			if addr, err := netip.ParseAddr(e); err != nil || !addr.Is4() {
-				return table{}, false
-			}
-			is.elements = append(is.elements, e)
+}
+
+func (s set) header() []string {
+	lines := []string{"set " + s.name + " {", "type " + s.kind}
+	if s.interval {
+		lines = append(lines, "flags interval")
+	}
+	return lines
+}
+
+// plain elements are addresses and networks, without a timeout or a comment.
+var plain = regexp.MustCompile(`^[0-9a-f.:/ ]+$`)
+
+// found is the table that a listing is of: with some of our chains and sets, and
+// nothing beside them, whatever the rules and the elements. It is not ok if the
+// listing is of another.
+func (t table) found(listing []string) (is table, ok bool) {
+	is.family = t.family
+	blocks, ok := t.blocks(listing)
+	for _, block := range blocks {
+		ok = ok && is.take(t, block)
+	}
+	return is, ok
+}
+
+// foundSets are those of our sets that a listing has, whatever else is in it.
+func (t table) foundSets(listing []string) table {
+	is := table{family: t.family}
+	t.chains = nil
+	blocks, _ := t.blocks(listing)
+	for _, block := range blocks {
+		is.take(t, block)
+	}
+	return is
+}
+
+// blocks are the sets and chains of a listing. It is not ok if the listing is not
+// of a table with this name, or has more.
+func (t table) blocks(listing []string) (blocks [][]string, ok bool) {
+	if len(listing) < 2 || listing[0] != t.firstLine() || listing[len(listing)-1] != "}" {
+		return nil, false
+	}
+	rest := listing[1 : len(listing)-1]
+	for len(rest) > 0 {
+		end := slices.Index(rest, "}")
+		if end < 0 {
+			return blocks, false
+		}
+		blocks = append(blocks, rest[:end])
+		rest = rest[end+1:]
+	}
+	return blocks, true
+}
+
+// take adds the chain or set of a block, if want has one with this header.
+func (t *table) take(want table, block []string) bool {
+	for _, c := range want.chains {
+		if h := c.header(); len(block) >= len(h) && slices.Equal(block[:len(h)], h) {
+			c.rules = block[len(h):]
+			t.chains = append(t.chains, c)
+			return true
 		}
 	}
-	if rules := slices.Index(listing, t.chainLine()) + 2; rules >= 2 && rules <= len(listing)-2 {
-		is.rules = listing[rules : len(listing)-2]
+	for _, s := range want.sets {
+		h := s.header()
+		if len(block) < len(h) || !slices.Equal(block[:len(h)], h) {
+			continue
+		}
+		s.elements = nil
+		for _, line := range block[len(h):] {
+			e, isElement := strings.CutPrefix(line, element)
+			if !isElement || !plain.MatchString(e) {
+				return false
+			}
+			s.elements = append(s.elements, e)
+		}
+		t.sets = append(t.sets, s)
+		return true
 	}
-	return is, slices.Equal(is.lines(), listing) && !slices.Contains(is.rules, "}")
+	return false
 }

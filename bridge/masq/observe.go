@@ -29,41 +29,41 @@ func (h *Host) look(ctx context.Context) (Actual, error) {
 		return Actual{}, err
 	}
 	var have Actual
+	samples := ourTables(sample)
 	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Table == tableName }) { // as on a new host
-		h.takesAll(ctx, natTable(Rules{}), quietTable(Rules{}))
+		h.takesAll(ctx, samples...)
 	}
-	for _, our := range []struct {
-		table
-		listing *[]string
-	}{{natTable(Rules{}), &have.Table}, {quietTable(Rules{}), &have.Quiet}} {
-		family := string(our.family)
-		if *our.listing, err = listTable(ctx, chains, family); err != nil {
+	for _, our := range samples {
+		listing := have.ours(our.family)
+		if *listing, err = listTable(ctx, chains, string(our.family)); err != nil {
 			return Actual{}, err
 		}
-		if *our.listing != nil {
+		if *listing != nil {
 			continue
 		}
-		able, err := h.takes(ctx, our.table)
+		able, err := h.takes(ctx, our)
 		if err != nil {
 			return Actual{}, err
 		}
 		if !able {
-			have.Lacks = append(have.Lacks, family)
+			have.Lacks = append(have.Lacks, string(our.family))
 		}
 	}
 	if have.Filters, err = listFilters(ctx, chains); err != nil {
 		return Actual{}, err
 	}
-	have.Native, err = listNative(ctx, chains, have.Filters)
+	have.Native, have.Unread, err = listNative(ctx, chains, have.Filters)
 	return have, err
 }
 
-// listTable reads our table of a family.
+// listTable reads our table of a family; nil: there is none. Several tables by
+// one call of nft 1.0.6 fail where their families differ.
 func listTable(ctx context.Context, chains []nftChain, family string) ([]string, error) {
 	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Family == family && c.Table == tableName }) {
 		return nil, nil
 	}
-	out, err := run(ctx, "nft", "-s", "-y", "list", "table", family, tableName)
+	// Numbers for priorities and protocols: names differ between versions.
+	out, err := run(ctx, "nft", "-s", "-y", "-p", "list", "table", family, tableName)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,9 @@ func listChains(ctx context.Context) ([]nftChain, error) {
 	out, err := run(ctx, "nft", "-j", "list", "chains")
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, errNoNFT
+	}
+	if errors.Is(err, errDied) {
+		return nil, fmt.Errorf("%w: %w: upgrade nftables", ErrUnable, err)
 	}
 	if err != nil && strings.Contains(err.Error(), "initialize Netlink socket: Protocol not supported") {
 		return nil, errNoKernel
@@ -104,6 +107,7 @@ func listChains(ctx context.Context) ([]nftChain, error) {
 type object struct {
 	Chain *nftChain
 	Rule  *nftRule
+	Map   *nftMap
 }
 
 // nftRule is a rule; its handle is the number that nft -a shows.
@@ -111,6 +115,12 @@ type nftRule struct {
 	Chain  string
 	Handle int
 	Expr   []map[string]json.RawMessage
+}
+
+// nftMap is a named map; of those to verdicts each element is a key and one.
+type nftMap struct {
+	Name string
+	Elem []json.RawMessage
 }
 
 func parseObjects(listing []byte) ([]object, error) {
@@ -195,25 +205,30 @@ func parseSave(text []byte) map[string]Chain {
 }
 
 // listNative reads the tables that IPv4 traffic is forwarded through, but for
-// those of iptables.
-func listNative(ctx context.Context, chains []nftChain, filters []Filter) ([]Native, error) {
-	var all []Native
+// those of iptables. What nft cannot read is told in unread.
+func listNative(ctx context.Context, chains []nftChain, filters []Filter) (all []Native, unread []string, err error) {
+	done := map[string]bool{}
 	for _, c := range chains {
 		isIPTables := c.Family == "ip" && c.Table == "filter" &&
 			slices.ContainsFunc(filters, func(f Filter) bool { return !f.legacy() })
-		known := slices.ContainsFunc(all, func(n Native) bool { return n.Family == c.Family && n.Name == c.Table })
-		if c.Hook != "forward" || c.Family != "ip" && c.Family != "inet" || isIPTables || known {
+		name := c.Family + " " + c.Table
+		if c.Hook != "forward" || c.Family != "ip" && c.Family != "inet" || c.Table == tableName || isIPTables || done[name] {
 			continue
 		}
+		done[name] = true
 		out, err := run(ctx, "nft", "-j", "list", "table", c.Family, c.Table)
-		if err != nil {
-			return nil, err
+		var text []byte
+		if err == nil {
+			text, err = run(ctx, "nft", "-a", "-s", "list", "table", c.Family, c.Table)
 		}
-		text, err := run(ctx, "nft", "-a", "-s", "list", "table", c.Family, c.Table)
-		if err != nil {
-			return nil, err
+		switch {
+		case errors.Is(err, errDied):
+			unread = append(unread, fmt.Sprintf("nftables table %s cannot be read: %v", name, err))
+		case err != nil:
+			return nil, nil, err
+		default:
+			all = append(all, Native{Family: c.Family, Name: c.Table, JSON: out, Text: string(text)})
 		}
-		all = append(all, Native{Family: c.Family, Name: c.Table, JSON: out, Text: string(text)})
 	}
-	return all, nil
+	return all, unread, nil
 }

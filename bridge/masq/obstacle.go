@@ -26,12 +26,24 @@ func (o Obstacle) String() string {
 	return fmt.Sprintf("%s %s mesh traffic from %s to %s: %s", o.Chain, drops, o.Path.In, o.Path.Out, o.Rule)
 }
 
+// dockersTable is that of Docker's nftables backend. Docker makes it anew, so
+// rules of others do not last in it.
+const dockersTable = "docker-bridges"
+
+// markOf is the mark that mesh traffic has in the forward chains.
+func (r Rules) markOf(have Actual) uint32 {
+	if r.Guard.Port == "" || slices.Contains(have.Lacks, "inet") || slices.Contains(have.Lacks, "bridge") {
+		return 0
+	}
+	return MeshMark
+}
+
 // Obstacles returns what drops new connections from pool to pool on the ways
 // of want.Forward, once Diff has been applied.
 func Obstacles(want Rules, have Actual) []Obstacle {
 	var all []Obstacle
 	for _, path := range want.Forward {
-		t := traffic{Path: path, src: want.Pool, dst: want.Pool}
+		t := traffic{Path: path, src: want.Pool, dst: want.Pool, mark: want.markOf(have)}
 		for _, f := range have.Filters {
 			chains := map[string]judged{}
 			for name, c := range f.Chains {
@@ -54,6 +66,13 @@ func Obstacles(want Rules, have Actual) []Obstacle {
 			for _, base := range bases {
 				j := judge{chains: chains}
 				if v, by := j.base(base); v == drops {
+					if n.Name == dockersTable {
+						all = append(all, Obstacle{
+							Path: path, Chain: fmt.Sprintf("nftables table %s %s chain %s", n.Family, n.Name, by.chain), Rule: by.rule, Unsure: j.unsure,
+							Fix: "restart Docker, which then reads bridge-accept-fwmark (Docker 29 and later)",
+						})
+						continue
+					}
 					all = append(all, Obstacle{
 						Path: path, Chain: fmt.Sprintf("nftables table %s %s chain %s", n.Family, n.Name, by.chain), Rule: by.rule, Unsure: j.unsure,
 						Fix: fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s ip saddr %s ip daddr %s accept",

@@ -23,6 +23,8 @@ type Rules struct {
 	// Quiet is the port of Docker's bridge by which the bridge's own broadcasts
 	// and multicasts are not sent; empty: they are.
 	Quiet string
+	// Guard is what containers must not do, and what tunnels must not bring.
+	Guard Guard
 }
 
 // Path is a way through this host: in by one device, out by another or the
@@ -64,11 +66,20 @@ func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Pref
 	return minimal(all)
 }
 
-// kept does what r.Keep says.
-func (r Rules) kept(have Actual) Rules {
+// within adapts the rules to what the kernel has and can: r.Keep, and a kernel
+// without the bridge family. Without it nothing tells what came out of a tunnel
+// from what a container has sent.
+func (r Rules) within(have Actual) Rules {
+	r.Guard.Blind = slices.Contains(have.Lacks, "bridge")
 	if r.Keep && have.Table != nil {
 		r.NonMasquerade = minimal(append(have.NonMasquerade(), r.Pool.Masked()))
 	}
+	return r
+}
+
+// Unmarked returns the rules for a kernel without nftables' bridge family.
+func Unmarked(r Rules) Rules {
+	r.Guard.Blind = true
 	return r
 }
 

@@ -9,77 +9,96 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-// tableName is that of our two tables. They are ours alone; whatever else is
-// found in them goes.
+// tableName is that of our tables, one per family. They are ours alone; whatever
+// else is found in them goes.
 const tableName = "gremesh"
 
 const kept = " snat to ip saddr" // the mapping of a source to itself
 
-// The addresses that keep their sources are in a set of the nat table.
+// Names of sets and types of their elements.
 const (
-	hostSet = "hosts"
-	setType = "ipv4_addr"
+	hostSet  = "hosts"
+	peerSet  = "peers"
+	otherSet = "others"
+
+	ipv4Type = "ipv4_addr"
+	ipv6Type = "ipv6_addr"
+	peerType = "ether_addr . ipv4_addr"
 )
 
-// table is one of ours: its one chain with the rules in it as nft lists them,
-// and its set, if it has one.
+// table is one of ours: sets and chains, each sorted by name. A table whose
+// chains have no rules should not exist.
 type table struct {
-	family   knftables.Family
-	chain    string
+	family knftables.Family
+	sets   []set
+	chains []chain
+}
+
+// set is a named set, as nft lists it.
+type set struct {
+	name, kind string
+	interval   bool
+	elements   []string // sorted
+}
+
+// chain is a base chain with the policy accept, and its rules as nft lists them.
+type chain struct {
+	name     string
 	kind     knftables.BaseChainType
 	hook     knftables.BaseChainHook
 	priority string
-	rules    []string // none: there should be no table
-	set      string   // of IPv4 addresses; empty: none
-	elements []string // of the set, sorted
+	rules    []string
 }
 
 func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.family, tableName) }
+
+// wanted reports whether the table should exist.
+func (t table) wanted() bool {
+	return slices.ContainsFunc(t.chains, func(c chain) bool { return len(c.rules) > 0 })
+}
+
+// trimmed is the table without the chains that have no rules, and without sets
+// if none has.
+func (t table) trimmed() table {
+	t.chains = slices.DeleteFunc(slices.Clone(t.chains), func(c chain) bool { return len(c.rules) == 0 })
+	if len(t.chains) == 0 {
+		t.sets = nil
+	}
+	return t
+}
+
+// ourTables returns all tables that want needs, one per family that gremesh
+// uses.
+func ourTables(want Rules) []table {
+	return []table{natTable(want), bridgeTable(want), guardTable(want)}
+}
 
 // natTable keeps sources. Its priority is one before that of every chain that
 // masquerades (srcnat, 100): a connection keeps the first mapping that it is
 // given. An accept would not do: it ends this chain, and not the next.
 func natTable(r Rules) table {
-	t := table{
-		family: knftables.IPv4Family, chain: "postrouting", kind: knftables.NATType,
-		hook: knftables.PostroutingHook, priority: "99", set: hostSet,
-	}
-	if !r.Pool.IsValid() {
-		return t
-	}
-	// A container that reaches itself by a published port is masqueraded by
-	// Docker, or it would answer itself (daemon.json, userland-proxy).
-	subnet := network(r.Subnet)
-	t.rules = append(t.rules, fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet))
-	for _, p := range r.NonMasquerade {
-		if p.IsSingleIP() {
-			t.elements = append(t.elements, p.Addr().String())
-		} else {
-			t.rules = append(t.rules, keep(r.Pool, network(p)))
+	c := chain{name: "postrouting", kind: knftables.NATType, hook: knftables.PostroutingHook, priority: "99"}
+	hosts := set{name: hostSet, kind: ipv4Type}
+	if r.Pool.IsValid() {
+		// A container that reaches itself by a published port is masqueraded by
+		// Docker, or it would answer itself (daemon.json, userland-proxy).
+		subnet := network(r.Subnet)
+		c.rules = append(c.rules, fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet))
+		for _, p := range r.NonMasquerade {
+			if p.IsSingleIP() {
+				hosts.elements = append(hosts.elements, p.Addr().String())
+			} else {
+				c.rules = append(c.rules, keep(r.Pool, network(p)))
+			}
 		}
+		slices.Sort(hosts.elements)
+		c.rules = append(c.rules, keep(r.Pool, "@"+hostSet))
 	}
-	slices.Sort(t.elements)
-	t.rules = append(t.rules, keep(r.Pool, "@"+hostSet))
-	return t
+	return table{family: knftables.IPv4Family, sets: []set{hosts}, chains: []chain{c}}
 }
 
 func keep(pool netip.Prefix, to string) string {
 	return fmt.Sprintf("ip saddr %s ip daddr %s%s", network(pool), to, kept)
-}
-
-// quietTable drops what the bridge itself sends to all ports on its way to one
-// of them: the flags of a port (bridge(8), bcast_flood) are about what others
-// send. The bit of the address is that of groups (IEEE 802); "meta pkttype" is
-// not set at this hook.
-func quietTable(r Rules) table {
-	t := table{
-		family: knftables.BridgeFamily, chain: "output", kind: knftables.FilterType,
-		hook: knftables.OutputHook, priority: "0",
-	}
-	if r.Quiet != "" {
-		t.rules = []string{fmt.Sprintf("oifname %q ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop", r.Quiet)}
-	}
-	return t
 }
 
 // NonMasquerade returns the destinations that the kernel's table has now,

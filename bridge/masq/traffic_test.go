@@ -144,7 +144,7 @@ func TestForwarding(t *testing.T) {
 				"nftables table inet firewalld chain late drops mesh traffic from docker0 to docker0: reject with icmpx admin-prohibited; to let it pass: "},
 			{"a table of nft's own with iptables' name", `[ $ipt = iptables-legacy ] || nft delete table ip filter
 				nft 'add table ip filter; add chain ip filter forward { type filter hook forward priority 0; policy drop; }; add rule ip filter forward ct state vmap { established : accept }'`, "nobody",
-				"nftables table ip filter chain forward may drop mesh traffic from docker0 to docker0: policy DROP; to let it pass: "},
+				"nftables table ip filter chain forward drops mesh traffic from docker0 to docker0: policy DROP; to let it pass: "},
 			{"another table that accepts", `nft 'add table inet firewalld; add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; policy drop; }
 				add rule inet firewalld filter_FORWARD ct state established accept; add rule inet firewalld filter_FORWARD iifname { "docker0", "eth0" } ip saddr 172.16.0.0/12 counter accept'`, container, ""},
 		} {

@@ -62,14 +62,14 @@ func (t table) begin() transaction {
 	return transaction{t.family, knftables.NewFake(t.family, tableName).NewTransaction()}
 }
 
-// steps make the table that lists as have into t. A chain and a set that are
-// ours as they are stay: packets that pass while one takes another's place may
-// meet neither. Rules and elements of one transaction do not reach a packet at
-// the same moment, so what comes is there before what it stands for goes.
+// steps make the table that lists as have into t. Chains and sets that are ours
+// as they are stay: packets that pass while one takes another's place may meet
+// neither. Rules and elements of one transaction do not reach a packet at the
+// same moment, so what comes is there before what it stands for goes.
 func (t table) steps(have []string) []step {
 	is, ours := t.found(have)
 	switch {
-	case len(t.rules) == 0:
+	case !t.wanted():
 		tx := t.begin()
 		tx.deleteTable()
 		return []step{tx}
@@ -79,29 +79,74 @@ func (t table) steps(have []string) []step {
 			tx.deleteTable()
 		}
 		tx.Add(&knftables.Table{})
-		tx.addElements(t, t.elements)
-		tx.fill(t)
+		for _, s := range t.sets {
+			tx.addElements(s, s.elements)
+		}
+		for _, c := range t.chains {
+			tx.fill(c)
+		}
 		return []step{tx}
 	}
-	var steps []step
-	if more := missing(t.elements, is.elements); len(more) > 0 || t.set != is.set {
-		tx := t.begin()
-		tx.addElements(t, more)
-		steps = append(steps, tx)
-	}
-	if !slices.Equal(t.rules, is.rules) {
-		tx := t.begin()
-		tx.fill(t)
-		steps = append(steps, tx)
-	}
-	if fewer := missing(is.elements, t.elements); len(fewer) > 0 {
-		tx := t.begin()
-		for _, e := range fewer {
-			tx.Delete(&knftables.Element{Set: t.set, Key: []string{e}})
+	steps := t.opening(is)
+	tx := t.begin()
+	filled := false
+	for _, c := range t.chains {
+		if there, exists := is.chain(c.name); !exists || !slices.Equal(c.rules, there.rules) {
+			tx.fill(c)
+			filled = true
 		}
+	}
+	if filled {
+		steps = append(steps, tx)
+	}
+	tx = t.begin()
+	fewer := false
+	for _, s := range t.sets {
+		there, _ := is.set(s.name)
+		for _, e := range missing(there.elements, s.elements) {
+			tx.Delete(&knftables.Element{Set: s.name, Key: keyOf(e)})
+			fewer = true
+		}
+	}
+	if fewer {
 		steps = append(steps, tx)
 	}
 	return steps
+}
+
+// opening adds what sets lack, and nothing else.
+func (t table) opening(is table) []step {
+	tx := t.begin()
+	some := false
+	for _, s := range t.sets {
+		there, exists := is.set(s.name)
+		if more := missing(s.elements, there.elements); len(more) > 0 || !exists {
+			tx.addElements(s, more)
+			some = true
+		}
+	}
+	if !some {
+		return nil
+	}
+	return []step{tx}
+}
+
+func (t table) set(name string) (set, bool) {
+	for _, s := range t.sets {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return set{}, false
+}
+
+func (t table) chain(name string) (chain, bool) {
+	for _, c := range t.chains {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return chain{}, false
 }
 
 func (t transaction) deleteTable() {
@@ -109,25 +154,30 @@ func (t transaction) deleteTable() {
 	t.Delete(&knftables.Table{})
 }
 
-func (t transaction) addElements(to table, elements []string) {
-	if to.set == "" {
-		return
+// addElements adds the set too, which changes nothing if it is there.
+func (t transaction) addElements(to set, elements []string) {
+	s := &knftables.Set{Name: to.name, Type: to.kind}
+	if to.interval {
+		s.Flags = []knftables.SetFlag{knftables.IntervalFlag}
 	}
-	t.Add(&knftables.Set{Name: to.set, Type: setType})
+	t.Add(s)
 	for _, e := range elements {
-		t.Add(&knftables.Element{Set: to.set, Key: []string{e}})
+		t.Add(&knftables.Element{Set: to.name, Key: keyOf(e)})
 	}
 }
 
-func (t transaction) fill(to table) {
+// keyOf takes an element of a set apart that has several types.
+func keyOf(element string) []string { return strings.Split(element, " . ") }
+
+func (t transaction) fill(to chain) {
 	t.Add(&knftables.Chain{
-		Name:     to.chain,
+		Name:     to.name,
 		Type:     knftables.PtrTo(to.kind),
 		Hook:     knftables.PtrTo(to.hook),
 		Priority: knftables.PtrTo(knftables.BaseChainPriority(to.priority)),
 	})
-	t.Flush(&knftables.Chain{Name: to.chain})
+	t.Flush(&knftables.Chain{Name: to.name})
 	for _, rule := range to.rules {
-		t.Add(&knftables.Rule{Chain: to.chain, Rule: rule})
+		t.Add(&knftables.Rule{Chain: to.name, Rule: rule})
 	}
 }

@@ -33,7 +33,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
 			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
 			UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
-			Direct: cfg.Direct == sameSubnet,
+			Direct: cfg.Direct == sameSubnet, Services: cfg.services(),
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Pool: cfg.Pool, StateDir: cfg.StateDir, Log: log}),
@@ -41,6 +41,15 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		nat:    masq.New(log),
 		masq:   cfg.Masquerade.open(),
 	}
+}
+
+// services are the ports of this agent that containers are kept from.
+func (c Config) services() []uint16 {
+	ports := []uint16{uint16(c.Mesh.Port)}
+	if at := c.Metrics.Listen; at.IsValid() {
+		ports = append(ports, at.Port())
+	}
+	return ports
 }
 
 func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }

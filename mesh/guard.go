@@ -1,0 +1,204 @@
+package mesh
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/ovsdb"
+)
+
+// guard is what containers must not do to the mesh, and what may come out of its
+// tunnels. What depends on this host as it is now, and not on the mesh, is
+// added by guarded.
+func (c Config) guard(view View, tunnels []ovsdb.Tunnel) masq.Guard {
+	g := masq.Guard{
+		Bridge: c.Bridge, Port: c.Switch, Link: c.UnderlayLink, Services: c.Services,
+		Domain: c.Flood, BFD: c.Tunnel.BFD, Settled: true, Tunnels: slices.Sorted(slices.Values(c.Tunnel.Types())),
+	}
+	if c.Datapath == userspace {
+		g.Tunnels = nil
+	}
+	self := view.Self
+	g.Hosts = append(g.Hosts, self.Underlay)
+	for i := range view.Peers {
+		if p := &view.Peers[i]; p.Underlay.IsValid() && p.Liveness != Left && p.Underlay.Is4() == self.Underlay.Is4() {
+			g.Hosts = append(g.Hosts, p.Underlay)
+		}
+	}
+	slices.SortFunc(g.Hosts, netip.Addr.Compare)
+	g.Hosts = slices.Compact(g.Hosts)
+	for i := range tunnels {
+		t := &tunnels[i]
+		mac := bridge.MAC(lease.Bip(t.Peer.Subnet).Addr()).String()
+		g.Sources = append(g.Sources, masq.Source{MAC: mac, Net: t.Peer.Subnet})
+		if t.Remote.Is4() {
+			g.Sources = append(g.Sources, masq.Source{MAC: mac, Net: hostPrefix(t.Remote)})
+		}
+	}
+	slices.SortFunc(g.Sources, masq.Source.Compare)
+	return g
+}
+
+// userspace is the datapath_type whose tunnels do not pass the kernel.
+const userspace = "netdev"
+
+// guarded adapts the guard to this host as it is now: how its tunnels reach it,
+// which other tunnels it has, and whether Docker uses the subnet.
+func guarded(want masq.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled bool) masq.Rules {
+	g := &want.Guard
+	if g.Port == "" {
+		return want
+	}
+	g.Settled = settled
+	if ovs.Bridge.Datapath == userspace {
+		g.Tunnels = nil
+	}
+	other := func(a netip.Addr) {
+		_, known := slices.BinarySearchFunc(g.Hosts, a, netip.Addr.Compare)
+		if !known && a.Is4() == g.Hosts[0].Is4() && !slices.Contains(g.Others, a) {
+			g.Others = append(g.Others, a)
+		}
+	}
+	g.Others, g.Wild = nil, nil
+	wild := func(kind string) {
+		if !slices.Contains(g.Wild, kind) {
+			g.Wild = append(g.Wild, kind)
+		}
+	}
+	for i := range ovs.Ports {
+		p := &ovs.Ports[i]
+		if p.Ours {
+			continue
+		}
+		switch {
+		case p.Unreadable["options:remote_ip"] != "":
+			wild(p.Type)
+		case p.Remote.IsValid():
+			other(p.Remote)
+		default:
+			continue
+		}
+		g.Open = g.Open || p.Bridge == g.Port && !hasSource(*g, p.Remote)
+	}
+	if len(g.Tunnels) == 0 {
+		g.Others, g.Wild = nil, nil
+		return want
+	}
+	for _, t := range foreign {
+		if t.Remote.IsValid() {
+			other(t.Remote)
+		} else {
+			wild(t.Kind)
+		}
+	}
+	slices.SortFunc(g.Others, netip.Addr.Compare)
+	slices.Sort(g.Wild)
+	return want
+}
+
+// here is what the guard depends on of this host, as the last passes saw it.
+type here struct {
+	ovs     ovsdb.Actual
+	seen    bool // ovs was observed at all
+	foreign []bridge.Tunnel
+	looked  bool // foreign was observed at all
+	settled bool // Docker uses the subnet
+	lacks   []string
+}
+
+// guarded adapts the rules to this host as the last passes saw it.
+func (l *Loop) guarded(want masq.Rules) masq.Rules {
+	want = guarded(want, l.here.ovs, l.here.foreign, l.here.settled)
+	if !l.here.seen || !l.here.looked {
+		want.Guard.Tunnels = nil
+	}
+	return want
+}
+
+// look updates what the guard depends on. The kernel's devices matter only where
+// the kernel receives tunnels' packets; keepHost observes them from then on.
+func (l *Loop) look(ctx context.Context, ovs ovsdb.Actual, seen bool) error {
+	if seen {
+		l.here.ovs, l.here.seen = ovs, true
+	}
+	if l.here.looked || l.here.ovs.Bridge.Datapath == userspace {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	have, err := l.cfg.Kernel.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	l.here.foreign, l.here.looked = have.Tunnels, true
+	return nil
+}
+
+// docker0Settled reports whether containers have addresses of the subnet: Docker
+// uses it, or docker0 has its bip all the same.
+func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled bool) (bool, error) {
+	if settled {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	have, err := l.cfg.Kernel.Observe(ctx)
+	return err == nil && slices.Contains(have.Addrs, want.Bip), err
+}
+
+// hasSource reports whether it is known what the host at an underlay address
+// sends: it holds a lease, and this host has a tunnel to it.
+func hasSource(g masq.Guard, at netip.Addr) bool {
+	if at.IsValid() && at.Is6() { // is no source in the pool's protocol
+		_, known := slices.BinarySearchFunc(g.Hosts, at, netip.Addr.Compare)
+		return known
+	}
+	return at.IsValid() && slices.ContainsFunc(g.Sources, func(s masq.Source) bool { return s.Net == hostPrefix(at) })
+}
+
+// guardText says, for status, by what packets out of the tunnels are judged.
+func guardText(g masq.Guard, lacks []string, key uint32) string {
+	if g.Port == "" {
+		return ""
+	}
+	by := "remote_ip and local_ip"
+	if key != 0 {
+		by = "remote_ip, local_ip and key"
+	}
+	var parts []string
+	if len(g.Tunnels) == 0 {
+		parts = append(parts, "tunnel packets do not pass nftables (userspace datapath): Open vSwitch checks "+by)
+	} else if !slices.Contains(lacks, "inet") {
+		parts = append(parts, "tunnel packets are accepted from peers only, and Open vSwitch checks "+by)
+	}
+	if g.Open {
+		parts = append(parts, "hosts without an agent are behind tunnels of "+g.Port+", so sources of the pool that no known host has pass")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// unguarded are the problems of a kernel that lacks what the guard needs.
+func unguarded(want masq.Rules, have masq.Actual) []Problem {
+	if want.Guard.Port == "" {
+		return nil
+	}
+	var problems []Problem
+	if slices.Contains(have.Lacks, "inet") {
+		problems = append(problems, Problem{
+			What: "containers reach the tunnels, the gossip and the metrics of hosts, and may send with forged sources: this kernel lacks nftables' inet family, or fib expressions in it",
+			Do:   "run a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_FIB_INET, or load their modules",
+		})
+	}
+	if slices.Contains(have.Lacks, "bridge") {
+		problems = append(problems, Problem{
+			What: "packets out of the tunnels are not checked for their source, and containers may send frames into them: this kernel lacks nftables' bridge family",
+			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE, or load its module",
+		})
+	}
+	return problems
+}
