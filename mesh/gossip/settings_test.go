@@ -240,6 +240,18 @@ func TestAHostThatLostItsStateAppliesNothingBeforeItKnowsTheSettings(t *testing.
 	if err := h2.stop(); err != nil {
 		t.Fatal(err)
 	}
+	holder, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !holder.View().Self.Subnet.IsValid() {
+		t.Error("a restarted host has lost its lease")
+	}
+	holder.keptSettings = settings.Record{} // nobody has told it
+	holder.refresh()
+	if v := holder.View(); v.Self.Subnet.IsValid() || !strings.Contains(v.Waiting, "settings of the mesh are not known") {
+		t.Errorf("a host that does not know the settings applies its lease: %+v", v)
+	}
 	if err := os.WriteFile(filepath.Join(cfg.Dir, "state.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
