@@ -86,6 +86,7 @@ func (m *Machine) receiveAnswer(a Answer) Output {
 	}
 	m.claim.answers[a.From] = voteOf(a)
 	if r, ok := m.table.Get(a.From); ok {
+		m.claim.version[a.From] = r.Version
 		m.place(m.claim, r)
 	}
 	return out.with(m.decide())

@@ -50,6 +50,10 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 		}
 		b.versions[r.Host] = version
 	}
+	if r.Host == m.self {
+		// The host goes on from such a version, and others must accept that.
+		return r.Version <= version+leap/2 && m.table.hasRoom(ok, m.cfg.Space.limit())
+	}
 	return r.Version <= version+leap && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 }
 
@@ -58,6 +62,9 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 func (t *Table) hasRoom(known bool, limit int) bool {
 	if known || len(t.records) < limit {
 		return true
+	}
+	if t.ended <= limit/2 {
+		return false
 	}
 	t.collect(limit / 2)
 	return len(t.records) < limit

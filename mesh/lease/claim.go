@@ -11,6 +11,7 @@ import (
 type claim struct {
 	refused map[netip.Prefix]bool // subnets denied since the first attempt
 	answers map[ID]vote           // who granted it, and how much that weighs
+	version map[ID]uint64         // of their records when they answered
 	granted map[ID]bool           // electors that granted it as holders
 	silent  map[ID]bool           // electors that have not answered
 	unasked map[ID]bool           // the silent ones that it has not been sent to
@@ -20,7 +21,7 @@ func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
 	if refused == nil {
 		refused = make(map[netip.Prefix]bool)
 	}
-	c := &claim{refused: refused, answers: make(map[ID]vote)}
+	c := &claim{refused: refused, answers: make(map[ID]vote), version: make(map[ID]uint64)}
 	m.count(c)
 	return c
 }
@@ -36,6 +37,11 @@ func (m *Machine) count(c *claim) {
 // place puts one host where it belongs among the claim's sets.
 func (m *Machine) place(c *claim, r Record) {
 	v := c.answers[r.Host]
+	if v == weighs && c.version[r.Host] != r.Version && m.off != recall {
+		// It may have lost its state since, and with it this grant.
+		v = silent
+		delete(c.answers, r.Host)
+	}
 	delete(c.granted, r.Host)
 	switch {
 	case !m.elects(r) || (v == bound || v == weighs) && !r.Doomed:
@@ -112,7 +118,7 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	m.seeks = !m.knowsHolder()
 	own := m.Own()
 	switch {
-	case ok && m.isAlone() && (m.cfg.Founder || own.Age > 0 && own.State != Released):
+	case ok && m.isAlone() && (m.cfg.Founder && !m.lost || own.Age > 0 && own.State != Released):
 		// All others are known to have left, or were forgotten here while this
 		// host was forgotten there: there is no one to ask, and no one to deny.
 		return m.hold(subnet)

@@ -219,7 +219,9 @@ func (m *Machine) receiveRemoval(r Removal) Output {
 		out.Add(m.Merge([]Record{r.Record}))
 	default:
 		consent.Why = Outdated
-		consent.Records = []Record{known}
+		if known.Version > 0 {
+			consent.Records = []Record{known}
+		}
 	}
 	if consent.Why == NoObjection && m.off != handOver {
 		consent.Records = m.table.news()

@@ -16,6 +16,7 @@ type Table struct {
 	digest  uint64
 	age     uint64 // the greatest of all
 	version uint64 // the greatest of all
+	ended   int    // records of hosts that released their subnet or were forgotten
 	history []Record
 	off     rule // none, but in the test of the simulation
 }
@@ -41,6 +42,12 @@ func (t *Table) Merge(r Record) bool {
 		t.digest ^= t.fingerprint(old)
 		t.index(old, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
 	}
+	if ok && old.ended() {
+		t.ended--
+	}
+	if r.ended() {
+		t.ended++
+	}
 	t.records[r.Host] = r
 	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return append(ids, r.Host) })
@@ -57,6 +64,9 @@ func (t *Table) drop(r Record) {
 	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
 	delete(t.records, r.Host)
+	if r.ended() {
+		t.ended--
+	}
 }
 
 // recount works out again what follows from all records, after some were dropped.
