@@ -57,10 +57,7 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	look, err := newLookout(cfg, log)
-	if err != nil {
-		return err
-	}
+	look := newLookout(cfg, log)
 	warnings, err := checkPool(ctx, cfg, at.addr)
 	if err != nil {
 		return err

@@ -29,23 +29,23 @@ type underlay struct {
 // address from which the first seed is reached. The first host has no seed:
 // then it is the only address that can be meant, and with several it is an error.
 func findUnderlay(cfg Config) (underlay, error) {
-	toward, err := destination(cfg)
-	if err != nil {
-		return underlay{}, err
-	}
-	return underlayToward(cfg, toward)
+	return underlayToward(cfg, destination(cfg))
 }
 
-// destination is what the underlay leads to; zero where no route decides.
-func destination(cfg Config) (netip.Addr, error) {
-	if len(cfg.Mesh.Join) == 0 || cfg.Node.Advertise != (Advertise{}) {
-		return netip.Addr{}, nil
+// destination returns the address of the first seed that can be resolved: the
+// underlay leads to it. It returns the zero value where no route decides: without
+// seeds, with node.advertise, and while no seed can be resolved. Gossip then
+// reports the seeds, and resolves them again.
+func destination(cfg Config) netip.Addr {
+	if cfg.Node.Advertise != (Advertise{}) {
+		return netip.Addr{}
 	}
-	seed, err := net.ResolveUDPAddr("udp", cfg.Mesh.Join[0])
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("mesh.join: %w", err)
+	for _, seed := range cfg.Mesh.Join {
+		if at, err := net.ResolveUDPAddr("udp", seed); err == nil {
+			return at.AddrPort().Addr().Unmap()
+		}
 	}
-	return seed.AddrPort().Addr().Unmap(), nil
+	return netip.Addr{}
 }
 
 func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
@@ -128,9 +128,8 @@ type lookout struct {
 	trouble atomic.Pointer[mesh.Problem]
 }
 
-func newLookout(cfg Config, log *slog.Logger) (*lookout, error) {
-	toward, err := destination(cfg)
-	return &lookout{cfg: cfg, toward: toward, log: log, woken: make(chan struct{}, 1)}, err
+func newLookout(cfg Config, log *slog.Logger) *lookout {
+	return &lookout{cfg: cfg, toward: destination(cfg), log: log, woken: make(chan struct{}, 1)}
 }
 
 // Run listens to the kernel until ctx ends.

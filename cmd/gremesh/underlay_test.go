@@ -65,3 +65,19 @@ func TestTheUnderlaysDeviceIsNotTheSwitchNorDockersBridge(t *testing.T) {
 		t.Errorf("Docker's bridge: got %v, %v", at, err)
 	}
 }
+
+// Gossip reports a seed without an address, and resolves it again.
+func TestASeedThatCannotBeResolvedEndsNoAgent(t *testing.T) {
+	for _, c := range []struct {
+		seeds []string
+		want  netip.Addr
+	}{
+		{nil, netip.Addr{}},
+		{[]string{"no-such-host.invalid:7946"}, netip.Addr{}},
+		{[]string{"no-such-host.invalid:7946", "127.0.0.9:7946"}, netip.MustParseAddr("127.0.0.9")},
+	} {
+		if got := destination(Config{Mesh: MeshConfig{Join: c.seeds}}); got != c.want {
+			t.Errorf("%q lead to %s, want %s", c.seeds, got, c.want)
+		}
+	}
+}
