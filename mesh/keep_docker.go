@@ -70,6 +70,12 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 			Do:   "nothing, if tunnels will do: gremesh does not restart Docker for this alone",
 		})
 	}
+	if docker.AcceptTaken(want, have) {
+		out.problems = append(out.problems, Problem{
+			What: "daemon.json has a bridge-accept-fwmark that is not gremesh's: Docker's nftables backend may drop mesh traffic",
+			Do:   fmt.Sprintf("set it to %q if nothing else needs yours, and restart Docker", want.Accept),
+		})
+	}
 	l.settle(ctx, want, have, then, &out, mends)
 	if out.settled {
 		out.problems = slices.Clip(append(out.problems, behind(want, have)...))
