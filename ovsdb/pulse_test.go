@@ -84,3 +84,19 @@ func TestAMissingServerIsOneSentence(t *testing.T) {
 		t.Errorf("error is %q, want %q", err, want)
 	}
 }
+
+// TestAnAgentThatComesLaterNamesADeadSwitchd has an ovs-vswitchd that was stopped
+// before the agent started: its pid file is gone.
+func TestAnAgentThatComesLaterNamesADeadSwitchd(t *testing.T) {
+	o := startOVS(t)
+	o.kill(&o.switchd)
+	o.vsctl("rm " + o.dir + "/ovs-vswitchd.pid")
+	c := connect(t, o)
+	if have := observe(t, c); have.Down != "" {
+		t.Errorf("in a directory without Open vSwitch's files: down %q", have.Down)
+	}
+	o.vsctl("echo 1 > " + o.dir + "/ovsdb-server.pid")
+	eventually(t, 5*time.Second, "it is named", func() bool {
+		return strings.Contains(observe(t, c).Down, "no pid file "+o.dir+"/ovs-vswitchd.pid")
+	})
+}
