@@ -3,11 +3,14 @@ package mesh
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge/probe"
 	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -23,11 +26,11 @@ func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Ac
 		}
 	}
 	var found []events.Event
-	if is := (trackedPass{desired, ovs, o.ports != nil && ovs.Down == ""}); desired != nil && l.tracked.same(is) {
+	if is := (trackedPass{desired, ovs, o.ports != nil && ovs.Down == "", l.probed.changes}); desired != nil && l.tracked.same(is) {
 		found = l.events.SameAgain(now, problems)
 	} else {
 		l.tracked = is
-		found = l.events.Next(now, snapshot(view, o, is.seen), problems)
+		found = l.events.Next(now, snapshot(view, o, is.seen, l.probed.paths), problems)
 	}
 	o.since = l.events.Since()
 	l.last.Store(o)
@@ -39,32 +42,34 @@ func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Ac
 type trackedPass struct {
 	desired *Desired
 	ovs     ovsdb.Actual
-	seen    bool // Open vSwitch was seen, and ovs-vswitchd runs
+	seen    bool   // Open vSwitch was seen, and ovs-vswitchd runs
+	paths   uint64 // number of the paths' last change
 }
 
 func (t trackedPass) same(other trackedPass) bool {
-	return t.desired == other.desired && t.seen == other.seen && (!t.seen || t.ovs.Same(other.ovs))
+	return t.desired == other.desired && t.seen == other.seen && t.paths == other.paths && (!t.seen || t.ovs.Same(other.ovs))
 }
 
 // snapshot lists the peers with the state of their tunnels, which is unknown
 // unless Open vSwitch was seen.
-func snapshot(view View, o *outcome, seen bool) []events.Peer {
+func snapshot(view View, o *outcome, seen bool, paths map[netip.Addr]probe.Path) []events.Peer {
 	peers := make([]events.Peer, 0, len(view.Peers))
 	for i := range view.Peers {
 		p := &view.Peers[i]
 		is := events.Peer{ID: p.ID.String(), Name: p.Name, Underlay: p.Underlay, Liveness: string(p.Liveness)}
 		if seen && view.Self.Subnet.IsValid() && !view.Self.Cut && p.Subnet.IsValid() && wantsTunnel(p, o.keep) {
 			port, ok := o.port(is.ID)
-			is.Tunnel = tunnelState(port, ok)
+			is.Tunnel = tunnelState(port, ok, paths[lease.Bip(p.Subnet).Addr()])
 		}
 		peers = append(peers, is)
 	}
 	return peers
 }
 
-// tunnelState tells whether a wanted tunnel carries packets.
-func tunnelState(port ovsdb.Port, ok bool) events.State {
-	if ok && works(&port) && (!port.Tunnel.BFD || port.BFD.State == "up") {
+// tunnelState tells whether a wanted tunnel carries packets. While the path is
+// not known yet, BFD alone decides.
+func tunnelState(port ovsdb.Port, ok bool, path probe.Path) events.State {
+	if ok && works(&port) && (!port.Tunnel.BFD || port.BFD.State == "up") && path.State != probe.Down {
 		return events.Up
 	}
 	return events.Down

@@ -32,6 +32,11 @@ type MatrixHost struct {
 	at int // its place in the matrix
 }
 
+// counts reports whether the host should have tunnels to the others that count:
+// it is alive, and it holds a subnet that no older lease stands against. Status
+// counts by the same rule.
+func (h *MatrixHost) counts() bool { return h.State != string(Failed) && h.Subnet.IsValid() && !h.Cut }
+
 // States of a host in the matrix.
 const (
 	Answers = "answers"

@@ -126,7 +126,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 	}
 	l.last.Store(&outcome{})
 	// The peers that this host knows from before are no news.
-	l.events.Next(l.started, snapshot(cfg.Membership.View(), l.last.Load(), false), nil)
+	l.events.Next(l.started, snapshot(cfg.Membership.View(), l.last.Load(), false, nil), nil)
 	l.decided.Store(&map[lease.ID]string{})
 	l.cfg.Membership = watched{cfg.Membership, l.paths}
 	return l

@@ -58,11 +58,11 @@ func (m *matrix) audit(from string) FullAudit {
 			if i == j {
 				continue
 			}
-			if t.Desired || t.State == CellMissing {
+			if host.counts() && to.counts() {
 				audit.Wanted++
-			}
-			if t.State == CellUp {
-				audit.Up++
+				if t.State == CellUp {
+					audit.Up++
+				}
 			}
 			if t.byHand {
 				audit.ByHand++

@@ -75,7 +75,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
 			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, OVS: last.ovs, Since: l.started, Changes: l.changes.Load(),
 		},
-		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1, TunnelsUp: self.Tunnels.Up},
+		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1},
 		Peers:    []PeerStatus{},
 		Problems: last.dated(view.Problems, last.problems),
 		Pending:  last.pending,
@@ -90,7 +90,6 @@ func (l *Loop) Status(ctx context.Context) Status {
 		switch peer.Liveness {
 		case Alive:
 			status.Mesh.Hosts++
-			status.Mesh.TunnelsUp += peer.Tunnels.Up
 		case Failed:
 			status.Mesh.Failed++
 		case Left:
@@ -109,7 +108,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		status.Mesh.Tunnel = TunnelKind{Type: tunnel.Type, Fallback: tunnel.Fallback, Keyed: tunnel.Key != 0}
 		status.Mesh.SettingsVersion = view.SettingsVersion
 	}
-	status.Mesh.Tunnels = status.Mesh.Hosts * (status.Mesh.Hosts - 1)
+	status.count(view)
 	return status
 }
 

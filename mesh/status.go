@@ -33,6 +33,14 @@ type HostStatus struct {
 	OVS      string       `json:"ovs"`             // up, or down: ovsdb-server or ovs-vswitchd does not run or answer; empty before the first pass
 	Since    time.Time    `json:"since"`           // the agent's start
 	Changes  uint64       `json:"changes"`         // made since then
+	// Tunnels counts this host's own, those that a failed peer keeps included.
+	Tunnels TunnelsStatus `json:"tunnels"`
+}
+
+// TunnelsStatus counts tunnels. One is up if its BFD session and its path are.
+type TunnelsStatus struct {
+	Up     int `json:"up"`
+	Wanted int `json:"wanted"`
 }
 
 // TotalStatus is the mesh as a whole, as far as gossip tells it here.
@@ -41,8 +49,8 @@ type TotalStatus struct {
 	Pool      netip.Prefix `json:"pool"`
 	Hosts     int          `json:"hosts"`      // alive, this one included
 	Failed    int          `json:"failed"`     // silent without a goodbye
-	Tunnels   int          `json:"tunnels"`    // directed: n(n-1) for n alive hosts
-	TunnelsUp int          `json:"tunnels_up"` // as each host counts its own
+	Tunnels   int          `json:"tunnels"`    // directed: n(n-1) for n alive hosts that hold a lease
+	TunnelsUp int          `json:"tunnels_up"` // of those, as each host reports; at most Tunnels
 
 	Tunnel          TunnelKind `json:"tunnel"`
 	SettingsVersion uint64     `json:"settings_version"` // of the mesh settings; 0: the mesh is older than their record

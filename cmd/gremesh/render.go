@@ -56,7 +56,11 @@ func renderStatus(s mesh.Status, p paint) string {
 	if len(s.Peers) > 0 {
 		b.WriteString("\n" + renderPeers(s.Peers, p) + "\n")
 	}
-	b.WriteString("\n" + totals(s.Mesh) + "\n")
+	b.WriteString("\n")
+	if own := s.Host.Tunnels; own.Wanted > 0 {
+		fmt.Fprintf(&b, "this host: %d of %d tunnels up\n", own.Up, own.Wanted)
+	}
+	b.WriteString(totals(s.Mesh) + "\n")
 	for _, pending := range s.Pending {
 		fmt.Fprintf(&b, "\n%s %s\n", p.in(text.FgYellow, "~"), pending)
 	}
@@ -137,16 +141,22 @@ func renderPeers(peers []mesh.PeerStatus, p paint) string {
 	return t.Render()
 }
 
-// totals is the mesh on one line.
+// totals writes the mesh on one line.
 func totals(m mesh.TotalStatus) string {
-	hosts := fmt.Sprintf("%d hosts", m.Hosts)
-	if m.Hosts == 1 {
+	hosts := hostCount(m.Hosts, m.Failed)
+	return fmt.Sprintf("%s, %d of %d directed tunnels up, as each host reports", hosts, m.TunnelsUp, m.Tunnels)
+}
+
+// hostCount writes how many hosts are alive and how many have failed.
+func hostCount(alive, failed int) string {
+	hosts := fmt.Sprintf("%d hosts", alive)
+	if alive == 1 {
 		hosts = "1 host"
 	}
-	if m.Failed > 0 {
-		hosts += fmt.Sprintf(", %d failed", m.Failed)
+	if failed > 0 {
+		hosts += fmt.Sprintf(", %d failed", failed)
 	}
-	return fmt.Sprintf("%s, %d of %d directed tunnels up", hosts, m.TunnelsUp, m.Tunnels)
+	return hosts
 }
 
 // renderAudit is `gremesh audit` for people: a difference a line, so that it

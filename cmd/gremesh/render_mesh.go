@@ -61,11 +61,13 @@ func renderMesh(a mesh.FullAudit, p paint) string {
 			b.WriteString(words + "\n\n")
 		}
 	}
-	hosts := fmt.Sprintf("%d hosts", len(a.Hosts))
-	if len(a.Hosts) == 1 {
-		hosts = "1 host"
+	failed := 0
+	for _, h := range a.Hosts {
+		if h.State == string(mesh.Failed) {
+			failed++
+		}
 	}
-	fmt.Fprintf(&b, "%s, %d of %d directed tunnels up, by their own account", hosts, a.Up, a.Wanted)
+	fmt.Fprintf(&b, "%s, %d of %d directed tunnels up, as each host reports", hostCount(len(a.Hosts)-failed, failed), a.Up, a.Wanted)
 	if a.ByHand > 0 {
 		fmt.Fprintf(&b, "; %d made by hand (run gremesh adopt)", a.ByHand)
 	}

@@ -66,12 +66,14 @@ func wholeStatus() mesh.Status {
 			Path:   &mesh.PathStatus{Up: true, RoundTrip: []float64{0.000312, 0.0421}[i], Since: &s.Host.Since},
 		})
 	}
+	s.Host.Tunnels = mesh.TunnelsStatus{Up: 2, Wanted: 2}
 	return s
 }
 
 func troubledStatus() mesh.Status {
 	s := wholeStatus()
 	s.Mesh.Hosts, s.Mesh.Failed, s.Mesh.Tunnels, s.Mesh.TunnelsUp = 3, 1, 6, 4
+	s.Host.Tunnels = mesh.TunnelsStatus{Up: 0, Wanted: 3}
 	s.Host.MTU, s.Mesh.Tunnel = 1450, mesh.TunnelKind{Type: "gre", Fallback: []string{"vxlan"}}
 	s.Peers[0].State, s.Peers[0].Tunnel.BFD = "failed", "down"
 	s.Peers[0].Path = &mesh.PathStatus{Loss: 1, Since: &s.Host.Since}
