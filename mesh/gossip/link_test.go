@@ -37,7 +37,7 @@ func TestAQuestionReachesTheLinkOverIPv6(t *testing.T) {
 }
 
 func reachesTheLink(t *testing.T, at netip.AddrPort) {
-	got := make(chan string, 1)
+	got := make(chan string, 100)
 	n, err := listen(networkConfig{at: at, beacon: func(b []byte, from netip.AddrPort) {
 		got <- string(b[1:]) + " of " + netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()).String()
 	}})
@@ -49,8 +49,14 @@ func reachesTheLink(t *testing.T, at netip.AddrPort) {
 			t.Error(err)
 		}
 	}()
-	if err := n.ask([]byte{beaconMark, 'h', 'i'}); err != nil {
-		t.Fatal(err)
+	var failed error
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) { // a new device has no route at first
+		if failed = n.ask([]byte{beaconMark, 'h', 'i'}); failed == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(failed)
+		}
 	}
 	select {
 	case text := <-got:

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -140,14 +141,17 @@ func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 		if part == 1 {
 			break
 		}
-		if err := n.network.ask(question.seal(n.cfg.Keys)); err != nil {
+		switch err := n.network.ask(question.seal(n.cfg.Keys)); {
+		case errors.Is(err, errNoLink):
+			return nil, err
+		case err != nil: // a device that has just come up may have no route yet
 			failed = err
-		} else {
+		default:
 			sent = true
 		}
-		if !sent {
-			return nil, failed
-		}
+	}
+	if !sent {
+		return nil, failed
 	}
 	return n.seeking.answered(), nil
 }
