@@ -32,7 +32,7 @@ func nativeVmap(value json.RawMessage, t traffic, maps map[string][]json.RawMess
 	}
 	var name string
 	var inline struct{ Set []json.RawMessage }
-	elements := inline.Set
+	var elements []json.RawMessage
 	switch {
 	case json.Unmarshal(m.Data, &name) == nil:
 		var exists bool

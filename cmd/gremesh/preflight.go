@@ -21,12 +21,20 @@ func checkHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	for _, f := range found {
 		log.Warn("this host lacks something that gremesh needs", "what", f.What, "do", f.Do)
 	}
-	lacking := preflight.Error(found)
-	subnet, damaged := gossip.Reserved(cfg.StateDir) // gossip reports a damaged state
-	if lacking == nil || subnet.IsValid() || damaged != nil {
+	if mayHoldLease(cfg.StateDir) {
 		return nil
 	}
-	return exitErr{exitUsage, lacking}
+	if err := preflight.Error(found); err != nil {
+		return exitErr{exitUsage, err}
+	}
+	return nil
+}
+
+// mayHoldLease reports whether the state has a lease, or is damaged, which gossip
+// reports.
+func mayHoldLease(stateDir string) bool {
+	subnet, err := gossip.Reserved(stateDir)
+	return subnet.IsValid() || err != nil
 }
 
 // hostChecks are the checks that a host must pass before gremesh changes it; the

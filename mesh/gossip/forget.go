@@ -135,7 +135,8 @@ func (n *Node) answersPending(now lease.Removing) bool {
 
 // notAgreed says why a host is not forgotten, and what to do.
 func (n *Node) notAgreed(r lease.Record, now lease.Removing) string {
-	for _, by := range slices.SortedFunc(maps.Keys(now.Against), lease.ID.Compare) {
+	if len(now.Against) > 0 {
+		by := slices.MinFunc(slices.Collect(maps.Keys(now.Against)), lease.ID.Compare)
 		finder, _ := n.machine.Table().Get(by)
 		switch now.Against[by] {
 		case lease.IsAlive:

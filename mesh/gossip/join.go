@@ -63,7 +63,7 @@ func (n *Node) meet(ctx context.Context) error {
 			return nil
 		}
 		is := n.standing()
-		if failed == nil && !(is.founder && is.newcomer) {
+		if failed == nil && (!is.founder || !is.newcomer) {
 			break
 		}
 		if space := n.delegate.other.Load(); space != nil && failed != nil {
