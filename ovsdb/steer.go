@@ -1,0 +1,139 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gremesh/gremesh/mesh/drift"
+)
+
+// steer is a change of what the database does not know.
+type steer struct {
+	bridge string
+	port   string // whose flags are cleared; empty: the flow that forwards is added
+	flags  PortFlags
+}
+
+// diffForwarding returns what forwards packets again: the flow of a bridge of
+// ours, and the flags of ports of ours. have is reduced to what is not settled.
+func diffForwarding(want Switch, have Actual) []Change {
+	f := have.Forwarding
+	if f == nil || !have.Bridge.Exists || have.Bridge.Name != want.Bridge {
+		return nil
+	}
+	var changes []Change
+	if have.Bridge.Ours && !f.Normal && !have.Bridge.flushes() {
+		changes = append(changes, Change{
+			Drift: drift.Drift{Object: "flow of bridge " + want.Bridge, Should: normalFlow,
+				Commands: []string{"ovs-ofctl " + arguments("add-flow", want.Bridge, normalFlow)}},
+			steer: &steer{bridge: want.Bridge},
+		})
+	}
+	clear := func(port string) {
+		flags, is := f.Flags[port]
+		if !is {
+			return
+		}
+		c := Change{Drift: drift.Drift{Object: "port " + port + " flags", Is: flags.String()}, steer: &steer{want.Bridge, port, flags}}
+		for _, action := range flags.actions("") {
+			c.Commands = append(c.Commands, "ovs-ofctl "+arguments("mod-port", want.Bridge, port, action))
+		}
+		changes = append(changes, c)
+	}
+	if have.Bridge.Ours {
+		clear(want.Bridge)
+	}
+	for i := range have.Ports {
+		if p := &have.Ports[i]; p.Ours && p.Bridge == want.Bridge && len(f.Flags) > 0 {
+			clear(p.Name)
+		}
+	}
+	return changes
+}
+
+// flushes reports whether the bridge has a setting that takes the flow away, and
+// brings it back when it goes: fail_mode=secure or a controller.
+func (b Bridge) flushes() bool {
+	return slices.ContainsFunc(b.Settings, func(s Setting) bool {
+		return s.table == tableBridge && (s.Column == blockSecure.name || s.Column == blockController.name)
+	})
+}
+
+// forwardingConflicts returns the flows and flags of others that stop packets.
+func forwardingConflicts(have Actual) []Conflict {
+	f, b := have.Forwarding, have.Bridge
+	if f == nil || !b.Exists {
+		return nil
+	}
+	object, add := "bridge "+b.Name, "ovs-ofctl "+arguments("add-flow", b.Name, normalFlow)
+	var found []Conflict
+	if !f.Normal && !b.Ours && !b.flushes() {
+		found = append(found, Conflict{object, "no flow forwards all packets (" + normalFlow + " is missing)", add})
+	}
+	if f.Count > 0 {
+		do := "if nobody needs them: ovs-ofctl del-flows " + b.Name
+		if !b.Ours {
+			do += " && " + add
+		}
+		flows := "1 flow that is not gremesh's decides"
+		if f.Count > 1 {
+			flows = fmt.Sprintf("%d flows that are not gremesh's decide", f.Count)
+		}
+		found = append(found, Conflict{object, flows + " which packets pass, such as " + f.Others[0][:min(len(f.Others[0]), maxShown)], do})
+	}
+	if flags, is := f.Flags[b.Name]; is && !b.Ours {
+		do := make([]string, 0, 1)
+		for _, action := range flags.actions("") {
+			do = append(do, "ovs-ofctl "+arguments("mod-port", b.Name, b.Name, action))
+		}
+		found = append(found, Conflict{"port " + b.Name, "its OpenFlow flags are " + flags.String() + ": the bridge's own port carries no packets one way", strings.Join(do, " && ")})
+	}
+	if f.Unread != "" {
+		found = append(found, Conflict{object, "cannot read the OpenFlow flags of its ports: " + f.Unread,
+			"ovs-vsctl clear bridge " + b.Name + " protocols, if that is set"})
+	}
+	return found
+}
+
+// steer applies changes of flows and flags.
+func (c *Client) steer(ctx context.Context, changes []Change) error {
+	var errs []error
+	for _, change := range changes {
+		if s := change.steer; s != nil {
+			if err := s.apply(ctx, c.config.DB); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", change.Object, err))
+			}
+			c.flows.renew()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *steer) apply(ctx context.Context, db string) error {
+	o, err := dialOpenFlow(ctx, db, s.bridge)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	if s.port == "" {
+		if err := o.addNormal(); err != nil {
+			return err
+		}
+		return o.barrier()
+	}
+	ports, err := o.ports()
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		if p.name == s.port {
+			if err := o.clear(p, s.flags); err != nil {
+				return err
+			}
+		}
+	}
+	return o.barrier()
+}
