@@ -55,6 +55,7 @@ type Node struct {
 	kept       lease.Record        // the own record as it is on disk: nothing else may be applied
 	members    map[lease.ID]member // whom gossip finds alive; see isAlive
 	presences  map[lease.ID]presence
+	answered   map[lease.ID]time.Time // when a challenge of each member was answered last
 	challenges map[lease.ID]*challenge
 	stashed    int    // records that wait for challenges to be answered
 	stamp      uint64 // see signature
@@ -94,7 +95,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
 		requests: make(chan request), hails: make(chan netip.AddrPort, 1), publish: make(chan struct{}, 1), changed: make(chan struct{}, 1), met: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
-		presences: make(map[lease.ID]presence), challenges: make(map[lease.ID]*challenge), forcedBy: make(map[lease.ID][]lease.ID),
+		presences: make(map[lease.ID]presence), answered: make(map[lease.ID]time.Time), challenges: make(map[lease.ID]*challenge), forcedBy: make(map[lease.ID][]lease.ID),
 		stamp: newStamp(), members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(), seeking: newSearch(),
 	}

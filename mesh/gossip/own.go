@@ -212,6 +212,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 func (n *Node) lose(id lease.ID) {
 	delete(n.members, id)
 	delete(n.presences, id)
+	delete(n.answered, id)
 	delete(n.pairs, id)
 	n.told[id] = mesh.Pair{Type: n.told[id].Type} // what it hears is not known any more
 	n.sightings.lost(id)

@@ -159,6 +159,7 @@ func (n *Node) handleEcho(p packet) (out lease.Output) {
 	from := p.Sign.From
 	if !p.Echo.Reply {
 		n.sendPacket(from, p.Sign.At, packet{Mesh: n.mesh, Echo: &echo{Number: p.Echo.Number, Reply: true, Life: n.life}})
+		n.answered[from] = time.Now()
 		return out
 	}
 	c := n.challenges[from]

@@ -105,6 +105,9 @@ func (n *Node) withdraw() {
 //
 // A host that has left already leaves once more without an error.
 func (n *Node) Leave(ctx context.Context, release bool) error {
+	if err := n.introduce(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
 	var wrong error
 	err := n.ask(ctx, func() lease.Output {
 		if n.left && !release {

@@ -138,7 +138,7 @@ func noDetourIsLearned(t *testing.T, l *testenv.Lab) {
 		run(t, h1, "ovs-vsctl", "set", "port", tunnelTo(t, h1, h2), "protected="+is, "--", "set", "port", tunnelTo(t, h1, h3), "protected="+is)
 	}
 	protect("false")
-	run(t, h2, "nft", "delete", "table", "bridge", "gremesh")
+	run(t, h2, "nft", "flush", "chain", "bridge", "gremesh", "output")
 	from1 := tcpdump(t, h1, "-Q", "out", "-i", "eth0", "ip proto 47 and ip[40:2] = 0x0806")
 	run(t, h2, "sh", "-c", "busybox arping -U -c 5 -I docker0 "+bip2+" || true") // nobody answers
 	testenv.Eventually(t, soon, func() error {
