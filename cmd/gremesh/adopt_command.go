@@ -15,16 +15,16 @@ func newAdoptCommand(file *configFile) *cobra.Command {
 		Use:   "adopt",
 		Short: "Take over tunnel ports that were made by hand",
 		Long: `Ask the running agent which tunnel ports on the OVS bridge were made by hand and
-lead where gremesh's own would; show them, with the commands that make them
-gremesh's, and those that are left as they are, with the reason; and take the
-former over after a question.
+lead where gremesh's own would. Show them, with the commands that make them
+gremesh's, and the ports that stay as they are, with the reason. Then, after a
+question, take over the former.
 
-A port that is taken over is protected, gets BFD and keeps its name. Its packets
-go on all the while. From then on it is gremesh's: kept as it should be, and
-deleted when its peer, or this host, leaves. BFD comes up when the port at the
+A port that is taken over is protected, gets BFD and keeps its name. It carries
+packets without interruption. From then on gremesh keeps it as it should be, and
+deletes it when its peer, or this host, leaves. BFD comes up when the port at the
 other end is gremesh's, too.
 
-Exit codes: 0 all that can be is taken over, or there is nothing; 1 failed, or
+Exit codes: 0 all ports that can be are taken over, or there is none; 1 failed, or
 the answer was no; 2 the command line or the configuration is wrong, or there is
 no terminal to ask on.`,
 		Example: `  # on one host after the other

@@ -20,17 +20,20 @@ func newAgentCommand(file *configFile) *cobra.Command {
 		Long: `Run this host: join the mesh, take a subnet, and keep Open vSwitch, docker0 and
 daemon.json as they should be until stopped.
 
-The whole configuration is checked first; what is wrong is reported all at once,
-and nothing on the machine has been changed then. Logs go to standard error.
+The agent first checks the whole configuration, and whether this host has Open
+vSwitch, nft and Docker. It reports all faults of the configuration at once, and
+has changed nothing on the machine by then. Logs go to standard error.
 
---join means to join: it overrides mesh.bootstrap, and a first host that has lost
-its state, and has founded a mesh of its own since, gives that up.
+--bootstrap creates a mesh, unless a host on the same network is in a mesh with
+the same key; then this host joins that mesh. --join overrides mesh.bootstrap. If
+this host lost its state and has since created a mesh of its own, it gives up
+that mesh and joins the other.
 
 SIGTERM and SIGINT stop the agent and nothing else: tunnels and routes stay, and
 containers keep talking. To take this host out of the mesh: gremesh leave.
 
 Exit codes: 0 stopped; 1 failed; 2 the command line or the configuration is wrong,
-or this host lacks Open vSwitch, nft or Docker.`,
+or a host without a lease lacks Open vSwitch, nft or Docker.`,
 		Example: `  # the first host of a new mesh, and only there
   gremesh agent --bootstrap
 

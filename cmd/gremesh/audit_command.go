@@ -15,23 +15,22 @@ func newAuditCommand(file *configFile) *cobra.Command {
 		Short:      "Compare what should be on this host, or in the whole mesh, with what is",
 		Long: `Ask the running agent to compare the switch, docker0, routes, sysctls and
 daemon.json of this host with what they should be. Each difference is a line:
-what is, and what should be. Nothing is changed. A line has the round trip and
-the loss of the paths from docker0 to the peers' docker0s. Tunnel types that do not get
-through to a peer are named, and are no drift of this host.
+what is, and what should be. The command changes nothing. One more line shows the
+round trip and the loss of the paths from docker0 to the peers' docker0s. Tunnel
+types that the network drops are listed, and are no drift of this host.
 
 With --mesh the agent asks all hosts, encrypted, for what they want and have, and
 shows the matrix of directed tunnels: the row is the host where a tunnel begins,
-the column where it leads, one sign each. Below it is what is wrong and what to do
-about it: ports that are missing, or of which only one of the two is there;
-tunnels that carry packets one way only, or are up while the path through them is
-down (P); wrong addresses; ports that are not
-protected; subnets or MTUs that differ; hosts that do not answer within 2 s. Where
-something may be a change under way it looks again 2 s later and says only what it
-has seen twice.
+the column where it leads, one sign each. Below the matrix are faults and their
+remedies: ports that are missing at one end or both; tunnels that carry packets
+one way only, or are up while the path through them is down (P); wrong addresses;
+ports that are not protected; subnets or MTUs that conflict; hosts that do not
+answer within 2 s. If a fault may be a change under way, the agent looks again 2 s
+later and reports only what it has seen twice.
 
---watch looks every 2 s until stopped, and says what it sees at each look. On a
-terminal it draws over the last one; elsewhere it appends, with the time; with
--o json each look is a line.
+--watch looks every 2 s until stopped, and reports each look. On a terminal it
+draws over the last one; elsewhere it appends, with the time; with -o json each
+look is a line.
 
 Exit codes:
   0  clean
@@ -42,7 +41,7 @@ Exit codes:
      the agent does not answer`,
 		Example: `  gremesh audit
 
-  # the commands that would mend it
+  # the commands that would correct it
   gremesh audit -o json | jq -r '.drift[]?.commands[]?'
 
   # the whole mesh, and then as it changes

@@ -26,9 +26,10 @@ is back, it gets its subnet again unless another host has taken it.
 gremesh refuses to forget a host whose agent answers any host, or whose tunnel
 still carries packets.
 
---force is for a mesh of two hosts, or one that has lost its majority. It
-forgets the host on this host only. The other hosts show it as a problem, and
-forget the host if the command is also run there, or after lease_ttl of silence.
+--force is for a mesh of two hosts, or one that has lost its majority. If no
+majority agrees, it forgets the host on this host only. The other hosts show that
+as a problem, and forget the host if the command is also run there, or after
+lease_ttl of silence. --force also forgets a host whose tunnel carries packets.
 The risk: if the host is alive but cut off, it keeps its subnet, another host
 can take the same subnet, and two hosts then have the same addresses.
 

@@ -13,8 +13,8 @@ func newKeygenCommand() *cobra.Command {
 		Short: "Make a gossip key",
 		Long: `Make a random key of 32 bytes, as a line of base64. Without FILE it goes to
 standard output; with FILE it goes to a new file that only its owner may read.
-A file that exists is never written to. If it holds a key already, that is said,
-and the exit code is 0.
+It never writes to a file that exists. If the file holds a key already, the
+command says so, and the exit code is 0.
 
 All hosts of a mesh share the key: copy it to each of them by a way you trust,
 and keep it at mode 600.`,

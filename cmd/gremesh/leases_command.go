@@ -19,10 +19,10 @@ func newLeasesCommand(file *configFile) *cobra.Command {
 		Long: `Ask the running agent for every subnet of the pool that is not free: the host
 that it belongs to, and since when, as seen from this host.
 
-A lease is "held"; "claiming" and "renumbering" while its host asks for it;
-"left" when its host said goodbye and may come back to it; "expired" when its
-host has been silent for longer than lease_ttl, so that anyone may take it.
-"lost" marks a host whose subnet another host has by an older lease.
+A lease is "held"; "claiming" or "renumbering" while its host asks for it; "left"
+when its host has left and may come back to it; "expired" when its host has been
+silent for longer than lease_ttl, so that another host may take it. "lost" marks a
+host whose subnet another host holds by an older lease.
 
 Exit codes: 0 the agent answered; 1 it did not; 2 the command line or the
 configuration is wrong.`,

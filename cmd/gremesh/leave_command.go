@@ -15,16 +15,16 @@ func newLeaveCommand(file *configFile) *cobra.Command {
 		Use:        "leave",
 		SuggestFor: []string{"down", "stop"},
 		Short:      "Take this host out of the mesh for good",
-		Long: `Tell the running agent to say goodbye to the mesh and to take its tunnels away.
-The peers take theirs to this host away at once. Containers here keep running,
-and can no longer reach those of other hosts.
+		Long: `Tell the running agent to leave the mesh and to remove its tunnels. The peers
+delete their ports to this host at once. Containers here keep running, and can no
+longer reach those of other hosts. The agent ends.
 
 The host keeps the right to its subnet and has it again when it comes back,
 unless --release gives it up. To stop only the agent, and leave the tunnels as
 they are: systemctl stop gremesh.
 
-Exit codes: 0 it has left, or had left before; 1 failed; 2 the command line or the configuration is
-wrong.`,
+Exit codes: 0 it has left, or had left before; 1 failed; 2 the command line or
+the configuration is wrong.`,
 		Example: `  # for a while
   gremesh leave
 

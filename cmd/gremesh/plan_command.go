@@ -22,19 +22,17 @@ func newPlanCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what the agent would change now, as commands",
-		Long: `Show what the agent would change on this host now, as ordinary ovs-vsctl, ip and
-sysctl commands. Nothing is done. It is a script: a shell that runs it brings the
-host to where the agent would. What it can't do is a comment: keys of
-daemon.json, and Docker's restart, which ends containers.
+		Long: `Show what the agent would change on this host now, as ordinary ovs-vsctl, ip, nft
+and sysctl commands. The command changes nothing. Its output is a script: a shell
+that runs it makes the same changes as the agent. Keys of daemon.json and
+Docker's restart, which stops containers, are comments in it.
 
-A running agent is asked. Without one, the machine is looked at here, with what
-state_dir has of the mesh; a host that was never in one is taken to get the
-subnet that it would ask for first. That is an assumption, and the script says
-so.
+The command asks the running agent. Without an agent it reads the machine itself,
+and the state of the mesh in state_dir. For a host that was never in a mesh it
+assumes the subnet that the host would ask for first, and the script says so.
 
-Exit codes: 0 shown, be it that nothing would be changed; 1 failed, or a part of
-the machine could not be looked at; 2 the command line or the configuration is
-wrong.`,
+Exit codes: 0 shown, even if there is nothing to change; 1 failed, or a part of
+the machine could not be read; 2 the command line or the configuration is wrong.`,
 		Example: `  gremesh plan
 
   # do it by hand

@@ -11,8 +11,8 @@ import (
 func newResetIdentityCommand(file *configFile) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset-identity",
-		Short: "Make a cloned host one of its own",
-		Long: `Give the host of this disk a new ID, so that it is no longer taken for the one
+		Short: "Give a cloned host a new identity",
+		Long: `Give the host of this disk a new ID, so that the mesh can tell it from the host
 that the disk was copied from. The agent must be stopped. At its next start it
 joins the same mesh as a new host and takes a subnet of its own; the old ID
 keeps its own.

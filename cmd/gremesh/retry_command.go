@@ -10,13 +10,13 @@ func newRetryCommand(file *configFile) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry HOST",
 		Short: "Try at once whether GRE gets through to a host again",
-		Long: `Have the pair of this host and HOST, its name or its ID as "gremesh status" shows
-them, try the mesh's tunnel.type at once, after a firewall between the two was
-mended. By itself a pair that has moved to a type of tunnel.fallback tries that
-every hour (tunnel.retry). It may run on either of the two.
+		Long: `Try the mesh's tunnel.type between this host and HOST at once, for example after a
+firewall between the two was corrected. HOST is a name or an ID, as "gremesh
+status" shows them. By itself a pair that uses a type of tunnel.fallback tries
+tunnel.type every hour (tunnel.retry). Run this on either of the two hosts.
 
-It takes about 2 s, and where the type is filtered still, 3 s in which the two
-do not reach each other.
+It takes about 2 s. If the network still drops the type, it takes 3 s in which
+the two do not reach each other.
 
 Exit codes: 0 the type gets through and is used; 1 it does not, or could not be
 tried; 2 the command line or the configuration is wrong.`,

@@ -29,7 +29,7 @@ GREMESH_CONFIG is the file, unless --config names one. An empty variable counts
 as not set.
 
 Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
-"gremesh audit" has its own: see its help.`,
+"gremesh audit" and "gremesh status --check" also have 3: see their help.`,
 		Example: `  # the first host of a new mesh
   gremesh keygen /etc/gremesh/key
   gremesh agent --bootstrap
@@ -37,7 +37,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
   # every other host, with a copy of the key
   gremesh agent --join 192.168.248.139
 
-  # how is it?
+  # check it
   gremesh status
   gremesh audit`,
 		SilenceErrors: true,

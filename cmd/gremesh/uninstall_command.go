@@ -20,21 +20,22 @@ func newUninstallCommand(file *configFile) *cobra.Command {
 		Use:        "uninstall",
 		SuggestFor: []string{"purge", "remove"},
 		Short:      "Take gremesh off this host, and put back what was there before",
-		Long: `Say goodbye to the mesh, give up the subnet, and take away all that gremesh made
-on this host and nothing else: tunnels, br0, routes, the state. What it changed
-is made as it was before gremesh's first start: docker0's address, MAC and MTU,
-sysctls, bip and mtu in daemon.json; the rest of that file stays. Docker is
-restarted, which stops its containers; those with a restart policy come back.
+		Long: `Leave the mesh, give up the subnet, and remove all that gremesh made on this host
+and nothing else: tunnels, br0, routes, nftables tables, the state. Restore what
+it changed to what it was before gremesh's first start: docker0's address, MAC
+and MTU, sysctls, and gremesh's keys in daemon.json; the rest of that file stays.
+The command restarts Docker, which stops its containers; those with a restart
+policy come back.
 
-The plan is shown first, with the commands that would do the same by hand. The
-agent may run or not; it has ended afterwards. The configuration, the key and the
-binary stay.
+It first shows the plan, with the commands that would do the same by hand. The
+agent may run or not; it has ended afterwards. The configuration, the key, the
+binary and the unit stay.
 
-What can't be undone now is said, the rest is done and the state is kept: mend
-it, and run this again. The same after an interruption.
+If something cannot be undone now, the command names it, does the rest and keeps
+the state. Correct the cause, and run it again; likewise after an interruption.
 
 With --keep-bip daemon.json and docker0 stay as they are, for good: containers
-run on undisturbed and reach each other on this host.
+keep running and reach each other on this host.
 
 Exit codes: 0 nothing of gremesh is left, or with --dry-run the whole plan is
 shown; 1 something is left, or could not be looked at; 2 the command line or the
