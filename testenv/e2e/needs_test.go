@@ -61,11 +61,12 @@ func onKernel(t *testing.T) {
 // lacksNFTablesIP is asked often, and for each answer the kernel makes a namespace.
 var lacksNFTablesIP = sync.OnceValue(func() bool { return kernel.NFTablesIP.Missing(context.Background()) != nil })
 
-// problems are those of a host, but for what is true of every host on a kernel
-// without nf_tables' family ip.
+// problems returns those of a host without what is true of every host on a kernel
+// that lacks nf_tables' families ip and inet.
 func problems(t *testing.T, h *testenv.Host) []mesh.Problem {
 	t.Helper()
 	return slices.DeleteFunc(status(t, h).Problems, func(p mesh.Problem) bool {
-		return strings.Contains(p.What, "this kernel lacks nftables' ip family") && lacksNFTablesIP()
+		return lacksNFTablesIP() &&
+			(strings.Contains(p.What, "this kernel lacks nftables' ip family") || strings.Contains(p.What, "this kernel lacks nftables' inet family"))
 	})
 }
