@@ -11,7 +11,7 @@ const leap = 1 << 32
 // limit is the greatest number of records that a table for a space keeps: four
 // for each subnet. A mesh has at most one holder for each subnet, and the rest
 // are claims, and hosts that have left.
-func (s Space) limit() int { return min(max(4*s.Len(), 1<<10), 1<<16) }
+func (s Space) limit() int { return min(max(4*s.Len(), 1<<10), mostRecords) }
 
 // bounds are the limits for one batch of records: how far a member's message
 // may go. They are taken before the batch, so that one message with many
@@ -27,7 +27,7 @@ func (m *Machine) bounds() bounds {
 	_, self := m.table.records[m.self]
 	return bounds{
 		first: len(m.table.records) == 0 || len(m.table.records) == 1 && self, versions: make(map[ID]uint64),
-		version: m.table.version, age: m.table.age,
+		version: m.table.version, age: m.table.lastAge(),
 	}
 }
 
@@ -52,7 +52,7 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 	}
 	if r.Host == m.self {
 		// The host goes on from such a version, and others must accept that.
-		return r.Version <= version+leap/2 && m.table.hasRoom(ok, m.cfg.Space.limit())
+		return r.Version <= version+leap/2 && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 	}
 	return r.Version <= version+leap && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 }

@@ -60,6 +60,83 @@ func TestAnAgeFarBeyondTheKnownOnesIsRefused(t *testing.T) {
 	}
 }
 
+// age: the high ages go to a newcomer only, so that its own lease would have an
+// age that the others refuse.
+func TestAHighAgeToldToOneHostDoesNotSetItApart(t *testing.T) {
+	hostile := func(i int, age uint64) Record {
+		r := testRecord(66, Left, testSubnet(byte(100+i%100)), age)
+		binary.BigEndian.PutUint64(r.Host[8:], uint64(i))
+		return r
+	}
+	for name, attack := range map[string]func(m *Machine){
+		"one record, before it knows the mesh": func(m *Machine) { m.Merge([]Record{hostile(1, maxCount/4)}) },
+		"many messages, each as far as the bounds let it": func(m *Machine) {
+			for i := range 100 {
+				m.Merge([]Record{hostile(i, m.table.lastAge()+leap)})
+			}
+		},
+		"a full table, each age as far as it still counts": func(m *Machine) {
+			for i := range testSpace.limit() - 8 {
+				m.Merge([]Record{forged(hostile(i, m.table.lastAge()+ageStep), func(r *Record) { r.State = Forgotten })})
+			}
+		},
+	} {
+		net := newTestNet(t, 3)
+		m := NewMachine(testConfig(9), nil)
+		net.machines[ID{9}] = m
+		if name[0] == 'o' {
+			attack(m)
+			m.Merge(net.disk(1))
+		} else {
+			m.Merge(net.disk(1))
+			attack(m)
+		}
+		net.deliver(m.Start())
+		wantOwn(t, m, Held, testSubnet(9))
+		for i := byte(1); i <= 3; i++ {
+			net.machines[ID{i}].Merge([]Record{m.Own()})
+			if r, _ := net.machines[ID{i}].Table().Get(ID{9}); r.State != Held {
+				t.Errorf("%s: to h%d the newcomer with age %d is %s", name, i, m.Own().Age, r.State)
+			}
+		}
+	}
+}
+
+// Which ages count does not depend on the order in which they come.
+func TestAnAgeCountsWhenItContinuesTheOrder(t *testing.T) {
+	for _, test := range []struct {
+		ages []uint64
+		want uint64
+	}{
+		{nil, 0},
+		{[]uint64{0, 0}, 0},
+		{[]uint64{1, 2, 3}, 3},
+		{[]uint64{1 << 40}, 1 << 40}, // the mesh is old, or nothing else is known
+		{[]uint64{1, 1 << 40}, 1},
+		{[]uint64{1, 1 + ageStep, 1 + 2*ageStep}, 1 + 2*ageStep},
+		{[]uint64{1, 2 + ageStep}, 1},
+		{[]uint64{7, 1 << 40, 7 + ageStep, 1<<40 + 1}, 7 + ageStep},
+	} {
+		for turn := range max(len(test.ages), 1) {
+			table := NewTable()
+			for i := range test.ages {
+				age := test.ages[(i+turn)%len(test.ages)]
+				state := Held
+				if age == 0 {
+					state = Claiming
+				}
+				table.Merge(testRecord(byte(age%251+1), state, testSubnet(byte(i)), age))
+				if turn%2 == 1 {
+					table.lastAge()
+				}
+			}
+			if got := table.lastAge(); got != test.want {
+				t.Errorf("of %v from %d on: %d, want %d", test.ages, turn, got, test.want)
+			}
+		}
+	}
+}
+
 // steal: held records without an age, or of hosts that nobody has ever met.
 func TestInventedHoldersTakeNoSubnet(t *testing.T) {
 	bad := testRecord(0, Held, testSubnet(1), 0)
@@ -140,15 +217,15 @@ func TestTheTableIsBounded(t *testing.T) {
 func TestPurgeErasesWhatABadRecordHasLeft(t *testing.T) {
 	net := newTestNet(t, 3)
 	m := net.machines[ID{1}]
-	bad := testRecord(66, Left, testSubnet(66), 1<<31)
+	bad := testRecord(66, Left, testSubnet(66), 1<<15)
 	m.Merge([]Record{bad})
 	digest := m.Table().Digest()
-	if m.table.age != 1<<31 || !m.occupied(testSubnet(66)) {
+	if m.table.lastAge() != 1<<15 || !m.occupied(testSubnet(66)) {
 		t.Fatal("the bad record was not taken")
 	}
 	net.deliver(m.Purge(ID{66}))
-	if m.table.age != 3 || m.occupied(testSubnet(66)) || m.Table().Digest() == digest {
-		t.Errorf("after the purge: age %d, subnet occupied %t", m.table.age, m.occupied(testSubnet(66)))
+	if m.table.lastAge() != 3 || m.occupied(testSubnet(66)) || m.Table().Digest() == digest {
+		t.Errorf("after the purge: age %d, subnet occupied %t", m.table.lastAge(), m.occupied(testSubnet(66)))
 	}
 	m.Merge([]Record{bad})
 	if m.occupied(testSubnet(66)) {

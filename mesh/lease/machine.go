@@ -234,7 +234,7 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 	}
 	age := m.Own().Age // of a lease that the host comes back to
 	if age == 0 || m.Own().Subnet != subnet {
-		age = m.table.age + 1
+		age = m.table.lastAge() + 1
 	}
 	m.claim, m.seeks, m.moves, m.wish, m.had = nil, false, false, netip.Prefix{}, Record{}
 	m.lost, m.sure = false, true

@@ -14,7 +14,7 @@ type Table struct {
 	records map[ID]Record
 	by      map[netip.Prefix][]ID // the hosts that occupy a subnet
 	digest  uint64
-	age     uint64 // the greatest of all
+	ages    ages
 	version uint64 // the greatest of all
 	ended   int    // records of hosts that released their subnet or were forgotten
 	history []Record
@@ -51,7 +51,8 @@ func (t *Table) Merge(r Record) bool {
 	t.records[r.Host] = r
 	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return append(ids, r.Host) })
-	t.age, t.version = max(t.age, r.Age), max(t.version, r.Version)
+	t.ages.add(r.Age)
+	t.version = max(t.version, r.Version)
 	t.history = append(t.history, r)
 	if len(t.history) > 2*len(t.records)+16 {
 		t.history = t.Records()
@@ -71,9 +72,9 @@ func (t *Table) drop(r Record) {
 
 // recount works out again what follows from all records, after some were dropped.
 func (t *Table) recount() {
-	t.age, t.version, t.history = 0, 0, t.Records()
+	t.ages, t.version, t.history = ages{stale: true}, 0, t.Records()
 	for r := range t.All() {
-		t.age, t.version = max(t.age, r.Age), max(t.version, r.Version)
+		t.version = max(t.version, r.Version)
 	}
 }
 
