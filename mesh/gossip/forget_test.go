@@ -1,0 +1,143 @@
+package gossip
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/lease"
+)
+
+// contains fails the test unless text has all parts.
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q does not say %q", text, part)
+		}
+	}
+}
+
+// Only the agent of h2 is dead: on h1 its tunnel still carries packets.
+func TestAHostWhoseTunnelCarriesPacketsIsNotForgotten(t *testing.T) {
+	tm := newTestMesh(t)
+	cfg := tm.config(1)
+	node, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var carries atomic.Bool
+	node.CarriesWith(func(lease.ID) bool { return carries.Load() })
+	h1, h2, h3 := tm.run(node, cfg.Name), tm.start(tm.config(2)), tm.start(tm.config(3))
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
+	carries.Store(true)
+	if err := h2.stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "h2 has failed", func() bool {
+		return livenessAt(h1, h2.ID()) == mesh.Failed && livenessAt(h3, h2.ID()) == mesh.Failed
+	})
+	advice := []string{"its tunnel carries packets", "systemctl start gremesh", "gremesh forget --force h2"}
+	if found, err := h1.FindForgotten(t.Context(), "h2"); err != nil {
+		t.Error(err)
+	} else {
+		contains(t, found.Why, advice...)
+	}
+	if _, err := h1.Forget(t.Context(), "h2", mesh.ForgetAgreed); err == nil {
+		t.Fatal("h1 forgets it")
+	} else {
+		contains(t, err.Error(), advice...)
+	}
+	if _, err := h3.Forget(t.Context(), "h2", mesh.ForgetAgreed); err == nil {
+		t.Fatal("h3 forgets it")
+	} else {
+		contains(t, err.Error(), append(advice, "on h1")...)
+	}
+	if l, ok := leaseOf(t, h1, "h2"); !ok || l.State != "held" {
+		t.Errorf("its lease is %+v", l)
+	}
+	carries.Store(false)
+	if done, err := h3.Forget(t.Context(), "h2", mesh.ForgetAgreed); err != nil || done.Forced {
+		t.Errorf("once nothing passes: %+v, %v", done, err)
+	}
+}
+
+func TestRenumberWithoutAMajorityNamesWhoIsSilent(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, h2, h3 := tm.start(tm.config(1)), tm.start(tm.config(2)), tm.start(tm.config(3))
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
+	before := h1.View().Self.Subnet
+	for _, n := range []*running{h2, h3} {
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := h1.Renumber(ctx, netip.Prefix{})
+	if err == nil {
+		t.Fatal("a single host of three grants")
+	}
+	contains(t, err.Error(), "granted by 0, no answer from h2 (127.0.0.2", "h3 (127.0.0.3", before.String()+" stays this host's")
+	if strings.Contains(err.Error(), "deadline") {
+		t.Errorf("it speaks of its own clock: %v", err)
+	}
+}
+
+func TestTwoHostsWithOneNameAreToldApartByTheirIDs(t *testing.T) {
+	tm := newTestMesh(t)
+	cfg2, cfg3 := tm.config(2), tm.config(3)
+	cfg3.Name = "h2"
+	h1, h2, h3 := tm.start(tm.config(1)), tm.start(cfg2), tm.start(cfg3)
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
+	both := []string{"h2 (" + short(h2.ID()) + ") at 127.0.0.2", "h2 (" + short(h3.ID()) + ") at 127.0.0.3"}
+	for _, n := range []*running{h1, h2, h3} {
+		eventually(t, "each host warns", func() bool { return len(n.View().Problems) > 0 })
+		contains(t, n.View().Problems[0].What, append(both, "2 hosts have the name h2")...)
+		contains(t, n.View().Problems[0].Do, "node.name", "ID")
+	}
+	if _, err := h1.FindForgotten(t.Context(), "h2"); err == nil {
+		t.Error("one of the two was taken for the other")
+	} else {
+		contains(t, err.Error(), both...)
+	}
+	for _, n := range []*running{h2, h3} {
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both have failed", func() bool {
+		return livenessAt(h1, h2.ID()) == mesh.Failed && livenessAt(h1, h3.ID()) == mesh.Failed
+	})
+	if _, err := h1.Forget(t.Context(), short(h3.ID()), mesh.ForgetAgreed); err == nil {
+		t.Error("one of three is a majority")
+	} else {
+		contains(t, err.Error(), "h2 ("+short(h3.ID())+") is not forgotten", "gremesh forget --force "+short(h3.ID()))
+	}
+	done, err := h1.Forget(t.Context(), short(h3.ID()), mesh.ForgetForced)
+	if err != nil || done.ID != h3.ID().String() {
+		t.Errorf("by its ID: %+v, %v", done, err)
+	}
+}
+
+func TestLeavingTwiceIsNoFailure(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, cfg := tm.start(tm.config(1)), tm.config(2)
+	h2 := tm.start(cfg)
+	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
+	if left, _ := HasLeft(cfg.Dir); left {
+		t.Error("it has left before it does")
+	}
+	for _, release := range []bool{false, false, true, true} {
+		if err := h2.Leave(t.Context(), release); err != nil {
+			t.Errorf("leave, release %t: %v", release, err)
+		}
+		if left, released := HasLeft(cfg.Dir); !left || released != release {
+			t.Errorf("its disk says that it left: %t, gave up its subnet: %t", left, released)
+		}
+	}
+}
