@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -29,7 +30,26 @@ type MatrixHost struct {
 	Row
 	State string `json:"state"` // answers, silent, failed, new
 
-	at int // its place in the matrix
+	at     int  // its place in the matrix
+	shared bool // another host in the matrix has its name
+}
+
+// label returns a host as findings name it: its name, and the beginning of its
+// ID where two hosts have that name.
+func (h *MatrixHost) label() string {
+	if h.shared {
+		return fmt.Sprintf("%s (%.8s)", h.Name, h.ID)
+	}
+	return h.Name
+}
+
+// word returns the name that a command takes for the host: its name, or the
+// beginning of its ID where two hosts have that name.
+func (h *MatrixHost) word() string {
+	if h.shared {
+		return h.ID.String()[:8]
+	}
+	return h.Name
 }
 
 // counts reports whether the host should have tunnels to the others that count:

@@ -145,8 +145,12 @@ func newMatrix(view View, survey Survey) *matrix {
 	slices.SortFunc(m.hosts, func(a, b *MatrixHost) int {
 		return cmp.Or(a.Underlay.Compare(b.Underlay), a.ID.Compare(b.ID))
 	})
+	named := make(map[string]int)
+	for _, host := range m.hosts {
+		named[host.Name]++
+	}
 	for i, host := range m.hosts {
-		host.at, m.index[host.ID] = i, host
+		host.at, host.shared, m.index[host.ID] = i, named[host.Name] > 1, host
 	}
 	var empty Cell
 	for _, from := range m.hosts {

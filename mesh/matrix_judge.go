@@ -15,38 +15,38 @@ func (m *matrix) judgeHosts() {
 	for _, h := range m.hosts {
 		switch {
 		case h.State == Silent:
-			m.own(h, KindSilent, true, fmt.Sprintf("%s (%s) does not answer; gossip finds it alive", h.Name, h.Underlay),
-				"on "+h.Name+": journalctl -u gremesh; an agent of an older version does not answer either")
+			m.own(h, KindSilent, true, fmt.Sprintf("%s (%s) does not answer; gossip finds it alive", h.label(), h.Underlay),
+				"on "+h.label()+": journalctl -u gremesh; an agent of an older version does not answer either")
 		case h.State == string(Failed):
-			m.own(h, KindFailed, true, fmt.Sprintf("%s (%s) is not heard of any more", h.Name, h.Underlay),
-				fmt.Sprintf("on %s: systemctl start gremesh; if it is gone for good: gremesh forget %s", h.Name, h.Name))
+			m.own(h, KindFailed, true, fmt.Sprintf("%s (%s) is not heard of any more", h.label(), h.Underlay),
+				fmt.Sprintf("on %s: systemctl start gremesh; if it is gone for good: gremesh forget %s", h.label(), h.word()))
 		}
 		if h.State != Answers {
 			continue
 		}
 		if h.Blind != "" {
-			m.own(h, KindBlind, true, h.Name+" cannot tell how its tunnels are: "+h.Blind, "on "+h.Name+": gremesh status")
+			m.own(h, KindBlind, true, h.label()+" cannot tell how its tunnels are: "+h.Blind, "on "+h.label()+": gremesh status")
 		}
 		for _, why := range h.Unseen {
-			m.own(h, KindBlind, true, h.Name+" could not judge all of itself: "+why, "on "+h.Name+": gremesh audit")
+			m.own(h, KindBlind, true, h.label()+" could not judge all of itself: "+why, "on "+h.label()+": gremesh audit")
 		}
 		if h.Drift > 0 {
-			m.own(h, KindHost, false, fmt.Sprintf("%s has drift beside its tunnels (%d)", h.Name, h.Drift), "on "+h.Name+": gremesh audit")
+			m.own(h, KindHost, false, fmt.Sprintf("%s has drift beside its tunnels (%d)", h.label(), h.Drift), "on "+h.label()+": gremesh audit")
 		}
 		switch other := holders[h.Subnet]; {
 		case h.Cut:
-			m.own(h, KindCut, false, fmt.Sprintf("%s is cut out of the mesh: another host has its subnet", h.Name), "on "+h.Name+": gremesh renumber")
+			m.own(h, KindCut, false, fmt.Sprintf("%s is cut out of the mesh: another host has its subnet", h.label()), "on "+h.label()+": gremesh renumber")
 			continue
 		case !h.Subnet.IsValid():
-			m.own(h, KindWaiting, true, h.Name+" holds no lease: "+h.Waiting, "on "+h.Name+": gremesh status")
+			m.own(h, KindWaiting, true, h.label()+" holds no lease: "+h.Waiting, "on "+h.label()+": gremesh status")
 			continue
 		case other != nil:
-			m.own(h, KindSubnet, false, fmt.Sprintf("%s and %s both have %s", other.Name, h.Name, h.Subnet),
+			m.own(h, KindSubnet, false, fmt.Sprintf("%s and %s both have %s", other.label(), h.label(), h.Subnet),
 				"gremesh leases says which of the two has to renumber")
 		}
 		holders[h.Subnet] = h
 		if h.MTU != mtu {
-			m.own(h, KindMTU, false, fmt.Sprintf("%s has MTU %d on docker0, most hosts have %d", h.Name, h.MTU, mtu),
+			m.own(h, KindMTU, false, fmt.Sprintf("%s has MTU %d on docker0, most hosts have %d", h.label(), h.MTU, mtu),
 				"give the underlay the same MTU on all hosts (ip link set DEVICE mtu N), and restart the agent")
 		}
 	}
@@ -87,13 +87,13 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 		return
 	}
 	reverse := m.tunnel(to, from)
-	do := func(commands ...string) string { return "on " + from.Name + ": " + strings.Join(commands, "; ") }
+	do := func(commands ...string) string { return "on " + from.label() + ": " + strings.Join(commands, "; ") }
 	switch {
 	case !t.Configured && t.Desired && from.byHand(to):
 		t.State, t.byHand = CellForeign, true
 		return
 	case !t.Configured && (t.Desired || from.takesPart() && to.takesPart()):
-		kind, what := KindMissing, fmt.Sprintf("%s has no tunnel to %s", from.Name, to.Name)
+		kind, what := KindMissing, fmt.Sprintf("%s has no tunnel to %s", from.label(), to.label())
 		if reverse.Configured {
 			kind, what = KindReverse, what+", which has one to it"
 		}
@@ -114,7 +114,7 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 	}
 	t.State = CellUp
 	if t.Error != "" {
-		m.between(from, to, KindError, CellError, fmt.Sprintf("%s's port %s to %s: %s", from.Name, t.Port, to.Name, t.Error),
+		m.between(from, to, KindError, CellError, fmt.Sprintf("%s's port %s to %s: %s", from.label(), t.Port, to.label(), t.Error),
 			do(cmp.Or(t.Do, "ovs-vsctl list interface "+t.Port)))
 	}
 	seen := make(map[string]bool) // columns that differ from what the host itself wants
@@ -130,7 +130,7 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 			kind, state = KindUnprotected, CellUnprotected
 		}
 		m.between(from, to, kind, state, fmt.Sprintf("%s's port %s to %s: %s is %s, should be %s",
-			from.Name, t.Port, to.Name, column, cmp.Or(d.Is, "not set"), cmp.Or(d.Should, "not set")), do(d.Commands...))
+			from.label(), t.Port, to.label(), column, cmp.Or(d.Is, "not set"), cmp.Or(d.Should, "not set")), do(d.Commands...))
 	}
 	m.crossCheck(from, to, reverse, seen, do)
 }
@@ -149,22 +149,22 @@ func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[stri
 	}{{"options:remote_ip", t.Remote, to}, {"options:local_ip", t.Local, from}} {
 		if end.is != end.whose.Underlay && !seen[end.column] {
 			m.between(from, to, KindRemote, CellWrong, fmt.Sprintf("%s's port %s to %s: %s is %s, but %s says that it is at %s",
-				from.Name, t.Port, to.Name, end.column, end.is, end.whose.Name, end.whose.Underlay),
+				from.label(), t.Port, to.label(), end.column, end.is, end.whose.label(), end.whose.Underlay),
 				do(fmt.Sprintf("ovs-vsctl set interface %s %s=%s", t.Port, end.column, end.whose.Underlay)))
 		}
 	}
 	if t.Subnet != to.Subnet && !seen["external_ids:gremesh-subnet"] {
 		m.between(from, to, KindSubnet, CellWrong, fmt.Sprintf("%s's port %s to %s is for %s, but %s says that it has %s",
-			from.Name, t.Port, to.Name, prefixOr(t.Subnet, "no subnet"), to.Name, prefixOr(to.Subnet, "none")), do("gremesh leases"))
+			from.label(), t.Port, to.label(), prefixOr(t.Subnet, "no subnet"), to.label(), prefixOr(to.Subnet, "none")), do("gremesh leases"))
 	}
 	// Said once of the two directions.
 	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
 		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
-			from.Name, to.Name, t.Type, t.Key, reverse.Type, reverse.Key), "run `gremesh config show` on both hosts: a value that one of them pins must go; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
+			from.label(), to.label(), t.Type, t.Key, reverse.Type, reverse.Key), "run `gremesh config show` on both hosts: a value that one of them pins must go; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
 	}
 	if reverse.Configured && t.Type == reverse.Type && from.Type != "" && t.Type != from.Type && from.at < to.at {
 		protocol, name := protocolOf(from.Type)
-		m.notes = append(m.notes, fmt.Sprintf("%s (%s) is filtered between %s and %s: this pair uses %s", protocol, name, from.Name, to.Name, t.Type))
+		m.notes = append(m.notes, fmt.Sprintf("%s (%s) is filtered between %s and %s: this pair uses %s", protocol, name, from.label(), to.label(), t.Type))
 	}
 }
 
@@ -184,8 +184,8 @@ func (m *matrix) judgeStrays(from *MatrixHost) {
 		switch {
 		case c.Foreign && !c.Protected:
 			to := m.hostAt(from, c.Remote)
-			what := fmt.Sprintf("%s's port %s to %s is not gremesh's and not protected: broadcasts go in a loop", from.Name, c.Port, c.Remote)
-			do := fmt.Sprintf("on %s: ovs-vsctl set port %s protected=true", from.Name, c.Port)
+			what := fmt.Sprintf("%s's port %s to %s is not gremesh's and not protected: broadcasts go in a loop", from.label(), c.Port, c.Remote)
+			do := fmt.Sprintf("on %s: ovs-vsctl set port %s protected=true", from.label(), c.Port)
 			if to == nil {
 				m.own(from, KindUnprotected, false, what, do)
 				continue
@@ -216,8 +216,8 @@ func (m *matrix) stray(from, to *MatrixHost, c Cell) {
 	if !from.Subnet.IsValid() {
 		return
 	}
-	what := fmt.Sprintf("%s's port %s to %s should not be there", from.Name, c.Port, cmp.Or(c.Name, c.Remote.String()))
-	do := "on " + from.Name + ": ovs-vsctl del-port " + c.Port
+	what := fmt.Sprintf("%s's port %s to %s should not be there", from.label(), c.Port, cmp.Or(c.Name, c.Remote.String()))
+	do := "on " + from.label() + ": ovs-vsctl del-port " + c.Port
 	if to == nil {
 		m.own(from, KindStray, false, what, do)
 		return
@@ -239,6 +239,6 @@ func (m *matrix) judgeByHand(from *MatrixHost) {
 		}
 	}
 	if n > 0 {
-		m.own(from, KindForeign, false, fmt.Sprintf("%s has tunnels made by hand (%d) where gremesh's should be", from.Name, n), "on "+from.Name+": gremesh adopt")
+		m.own(from, KindForeign, false, fmt.Sprintf("%s has tunnels made by hand (%d) where gremesh's should be", from.label(), n), "on "+from.label()+": gremesh adopt")
 	}
 }

@@ -42,12 +42,12 @@ func (m *matrix) judgeSession(a, b *MatrixHost, there, back *tunnel) {
 	case other == "down" && one == "up":
 		m.oneWay(a, b, back)
 	case one == "down" && other == "":
-		m.between(a, b, KindDown, CellDown, fmt.Sprintf("nothing arrives at %s by its tunnel from %s, which has not told how it is there", a.Name, b.Name), allow(a, b, there))
+		m.between(a, b, KindDown, CellDown, fmt.Sprintf("nothing arrives at %s by its tunnel from %s, which has not told how it is there", a.label(), b.label()), allow(a, b, there))
 	case one == "down" && other == "down":
-		m.between(a, b, KindDown, CellLost, fmt.Sprintf("nothing passes between %s and %s either way, although their agents answer", a.Name, b.Name), allow(a, b, there))
+		m.between(a, b, KindDown, CellLost, fmt.Sprintf("nothing passes between %s and %s either way, although their agents answer", a.label(), b.label()), allow(a, b, there))
 		back.State = CellLost
 	default:
-		m.between(a, b, KindStarting, CellStarting, fmt.Sprintf("the tunnel between %s and %s is not up yet: BFD is %s there and %s here", a.Name, b.Name, one, cmp.Or(other, "unknown")),
+		m.between(a, b, KindStarting, CellStarting, fmt.Sprintf("the tunnel between %s and %s is not up yet: BFD is %s there and %s here", a.label(), b.label(), one, cmp.Or(other, "unknown")),
 			"wait 2 s; then, on both: ovs-appctl bfd/show")
 		back.State = CellStarting
 	}
@@ -82,7 +82,7 @@ func (m *matrix) oneWay(from, to *MatrixHost, back *tunnel) {
 	t := m.tunnel(from, to)
 	known := t.State != CellUnknown
 	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
-		from.Name, to.Name, to.Name, from.Name), allow(from, to, t))
+		from.label(), to.label(), to.label(), from.label()), allow(from, to, t))
 	if !known { // the finding says it; the host itself has not told
 		t.State = CellUnknown
 	}

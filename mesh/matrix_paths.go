@@ -10,7 +10,7 @@ func (m *matrix) judgePaths() {
 		for _, b := range m.hosts[i+1:] {
 			there, back := m.tunnel(a, b), m.tunnel(b, a)
 			if there.path() == PathDown && back.path() == PathDown {
-				m.between(a, b, KindPath, CellPathDown, fmt.Sprintf("the path between %s and %s carries no packets either way, although the tunnel is up", a.Name, b.Name),
+				m.between(a, b, KindPath, CellPathDown, fmt.Sprintf("the path between %s and %s carries no packets either way, although the tunnel is up", a.label(), b.label()),
 					"on both: gremesh audit; ovs-ofctl dump-flows br0; ovs-vsctl list port; bridge -d link")
 				back.State, back.cause = CellPathDown, true
 				continue
@@ -25,13 +25,13 @@ func (m *matrix) judgePath(from, to *MatrixHost) {
 	t := m.tunnel(from, to)
 	switch t.path() {
 	case PathDown:
-		m.between(from, to, KindPath, CellPathDown, fmt.Sprintf("%s's probes to %s are not answered, although the tunnel is up", from.Name, to.Name),
-			fmt.Sprintf("on %s and %s: gremesh audit; ovs-ofctl dump-flows br0; bridge -d link", to.Name, from.Name))
+		m.between(from, to, KindPath, CellPathDown, fmt.Sprintf("%s's probes to %s are not answered, although the tunnel is up", from.label(), to.label()),
+			fmt.Sprintf("on %s and %s: gremesh audit; ovs-ofctl dump-flows br0; bridge -d link", to.label(), from.label()))
 	case PathSmallOnly:
-		m.between(from, to, KindPathMTU, CellSmallOnly, fmt.Sprintf("only small packets pass from %s to %s: those of docker0's MTU (%d) are lost", from.Name, to.Name, from.MTU),
-			fmt.Sprintf("compare the MTUs on the way; on %s: tracepath -n %s; gremesh audit", from.Name, to.Underlay))
+		m.between(from, to, KindPathMTU, CellSmallOnly, fmt.Sprintf("only small packets pass from %s to %s: those of docker0's MTU (%d) are lost", from.label(), to.label(), from.MTU),
+			fmt.Sprintf("compare the MTUs on the way; on %s: tracepath -n %s; gremesh audit", from.label(), to.Underlay))
 	case PathUnknown:
-		m.between(from, to, KindStarting, CellStarting, fmt.Sprintf("the path from %s to %s is being probed", from.Name, to.Name), "wait 2 s, or in a mesh of many hosts 2 minutes")
+		m.between(from, to, KindStarting, CellStarting, fmt.Sprintf("the path from %s to %s is being probed", from.label(), to.label()), "wait 2 s, or in a mesh of many hosts 2 minutes")
 	}
 }
 

@@ -388,3 +388,30 @@ func TestTunnelsMadeByHandHaveTheirOwnSign(t *testing.T) {
 		t.Errorf("an unprotected one is %s", got)
 	}
 }
+
+// A command with a name that two hosts have would be refused, or be run on the
+// wrong host.
+func TestFindingsTellHostsWithOneNameApart(t *testing.T) {
+	a := allWell(4)
+	for i := range a.view.Peers {
+		if id := a.view.Peers[i].ID; id == testHost(3).ID {
+			a.view.Peers[i].Name, a.view.Peers[i].Liveness = "h2", Failed
+		}
+	}
+	a.bfd(2, 4, "down")
+	a.bfd(4, 2, "down")
+	a.mute(3)
+	var texts []string
+	for _, f := range a.audit().Findings {
+		texts = append(texts, f.What+"; "+f.Do)
+	}
+	text := strings.Join(texts, "\n")
+	for _, want := range []string{
+		"h2 (03000000) (192.168.248.141) is not heard of any more; on h2 (03000000): systemctl start gremesh; if it is gone for good: gremesh forget 03000000",
+		"nothing passes between h2 (02000000) and h4 either way",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no finding says %q:\n%s", want, text)
+		}
+	}
+}

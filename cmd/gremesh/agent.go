@@ -50,6 +50,7 @@ type agent struct {
 	leaving  atomic.Bool   // leaves the mesh
 	left     chan struct{} // closed when the host has left the mesh, or failed to
 	leaveErr error         // why it failed to; valid once left is closed
+	released bool          // it gave up its subnet with that; likewise
 }
 
 // newAgent starts nothing.
@@ -143,6 +144,9 @@ func (a *agent) keep(ctx context.Context) error {
 	return a.loop.Run(ctx)
 }
 
+var errKeepsSubnet = errors.New("this host has left the mesh just now and keeps the right to its subnet; " +
+	"to give the subnet up, start the agent (systemctl start gremesh) and run `gremesh leave --release`")
+
 // leave takes this host out of the mesh: it takes away what gremesh made here
 // and says goodbye, so that the peers drop their ports at once. The agent ends
 // with it, in any case: having stopped the loop there is no way back. Whoever
@@ -153,6 +157,9 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	if !a.leaving.CompareAndSwap(false, true) { // asked a second time
 		select {
 		case <-a.left:
+			if release && !a.released && a.leaveErr == nil {
+				return errKeepsSubnet
+			}
 			return a.leaveErr
 		case <-ctx.Done():
 			return ctx.Err()
@@ -163,7 +170,7 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 		return errors.New("this host is taking another underlay address: try again")
 	}
 	defer func() {
-		a.leaveErr = err
+		a.leaveErr, a.released = err, release
 		close(a.left)
 	}()
 	a.stopLoop()
