@@ -143,8 +143,7 @@ func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.H
 		view.Self.Subnet = said
 		assumed = append(assumed, fmt.Sprintf("this host gets %s: the file says so", said))
 	case !candidate.IsValid():
-		view.Waiting = "no subnet is free"
-		return view, nil, nil
+		return view, nil, nil // it says why
 	default:
 		view.Self.Subnet = candidate
 		why := "it is the first that is free; which one it asks for is decided by the ID that it gets at its first start"

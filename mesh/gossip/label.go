@@ -13,9 +13,13 @@ import (
 // hosts have.
 func short(id lease.ID) string { return id.String()[:8] }
 
-// isShared reports whether another host that has or had a lease has the same
-// name.
+// isShared reports whether this host, or another one that has a lease, has the
+// name of a record's host. After `gremesh reset-identity` that can be this host
+// under its former ID.
 func (n *Node) isShared(r lease.Record) bool {
+	if r.Host != n.self && r.Name == n.cfg.Name {
+		return true
+	}
 	for other := range n.machine.Table().All() {
 		if other.Host != r.Host && other.Name == r.Name && other.State != lease.Released && other.State != lease.Forgotten {
 			return true

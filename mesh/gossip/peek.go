@@ -13,7 +13,8 @@ import (
 )
 
 // Peek is the mesh as a host knows it whose agent does not run, and, where it
-// holds no lease, the subnet that it would ask for first; zero if none is free.
+// holds no lease, the subnet that it would ask for first; zero if there is none,
+// and then Waiting says why.
 // Hosts that are said to be there, beside those that are known, hold theirs. Of
 // a host it is not known whether it is alive: those that hold a lease are taken
 // to be, and within this host's underlay network to take direct packets where it
@@ -80,7 +81,24 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	}
 	candidate, free := machine.Candidate()
 	if !free {
-		candidate = netip.Prefix{}
+		candidate, view.Waiting = netip.Prefix{}, whyNone(machine, cfg)
 	}
 	return view, candidate, nil
+}
+
+// whyNone says why there is no subnet for a host, and what to do.
+func whyNone(machine *lease.Machine, cfg Config) string {
+	only := machine.Waiting().Only
+	if !only.IsValid() {
+		return fmt.Sprintf("no subnet is free: all %d of %s are taken", cfg.Settings.Space.Len(), cfg.Settings.Space.Pool)
+	}
+	for r := range machine.Table().Occupants(only) {
+		former := ""
+		if r.Name == cfg.Name || r.Underlay == cfg.Underlay {
+			former = ", which looks like this host's former ID"
+		}
+		return fmt.Sprintf("it may take %s only, which is %s by %s (%s) at %s%s; set another bip or, if that ID is gone for good, run `gremesh forget %s` on another host",
+			only, r.State, r.Name, short(r.Host), r.Underlay.Addr(), former, short(r.Host))
+	}
+	return fmt.Sprintf("it may take %s only, which is no subnet of %s", only, cfg.Settings.Space.Pool)
 }

@@ -87,3 +87,25 @@ func TestPeekTellsWhatTheStateHas(t *testing.T) {
 		t.Error("a lost state is not told of")
 	}
 }
+
+// The bip is fixed, and its subnet goes with the ID that the host had before.
+func TestPeekAfterAResetNamesWhoHasTheFixedSubnet(t *testing.T) {
+	cfg := peekConfig(t.TempDir())
+	cfg.Fixed = netip.MustParsePrefix("172.17.42.0/24")
+	former := lease.Record{Host: lease.ID{0x54, 0x14}, Version: 2, State: lease.Held, Subnet: cfg.Fixed, Age: 1, Name: cfg.Name, Underlay: cfg.Underlay}
+	if err := (store{cfg.Dir}).create(state{Host: former.Host, Mesh: "4d35", Records: []lease.Record{former}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ResetIdentity(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	view, candidate, err := Peek(cfg)
+	if err != nil || candidate.IsValid() || view.Self.Subnet.IsValid() {
+		t.Fatalf("%+v, %s, %v", view.Self, candidate, err)
+	}
+	contains(t, view.Waiting, "172.17.42.0/24 only", "held by h1 (54140000) at 192.168.248.139", "this host's former ID", "gremesh forget 54140000")
+	cfg.Fixed = netip.Prefix{}
+	if view, candidate, err := Peek(cfg); err != nil || !candidate.IsValid() || view.Waiting != "" {
+		t.Errorf("without a bip: %s, waiting %q, %v", candidate, view.Waiting, err)
+	}
+}

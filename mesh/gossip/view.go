@@ -237,7 +237,7 @@ func (n *Node) names(hosts []lease.ID) string {
 func (n *Node) occupants(subnet netip.Prefix) string {
 	var names []string
 	for r := range n.machine.Table().Occupants(subnet) {
-		names = append(names, fmt.Sprintf("%s by %s (%s)", r.State, r.Name, r.Underlay.Addr()))
+		names = append(names, fmt.Sprintf("%s by %s (%s)", r.State, n.label(r), r.Underlay.Addr()))
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
