@@ -266,6 +266,30 @@ func TestForgettingOneAtATimeMakesNoSecondHolder(t *testing.T) {
 	}
 }
 
+// As above, but h3 is there while h1 and h2 are forgotten, and agrees. Then it
+// burns, too. It has told of h6, which then counts as silent: three of six are
+// no majority, and no one is forgotten.
+func TestWhoAgreesToARemovalHandsItsPromisesOver(t *testing.T) {
+	for off, want := range map[rule]int{none: 1, handOver: 2} {
+		net := offNet(t, 5, off)
+		known := net.disk(4)
+		prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
+		net.cut[ID{4}], net.cut[ID{5}] = true, true
+		wantOwn(t, net.bootOff(6, known, off, prefer), Held, testSubnet(60))
+		net.cut = map[ID]bool{{1}: true, {2}: true, {6}: true}
+		for i := byte(1); i <= 3; i++ {
+			net.cut[ID{3}] = i == 3
+			net.deliver(net.machines[ID{4}].Forget(ID{i}))
+			net.deliver(net.machines[ID{4}].Retry())
+			net.meet(net.machines[ID{4}], net.machines[ID{5}])
+		}
+		net.bootOff(7, net.disk(4), off, prefer)
+		if got := net.holders(testSubnet(60)); got != want {
+			t.Errorf("rule off: %q: %d hosts hold .60, want %d", off, got, want)
+		}
+	}
+}
+
 // As above, but h1 and h2 lose their state and keep their ID; h3 and h6 are down.
 func TestTwoLostStatesMakeNoSecondHolder(t *testing.T) {
 	for off, want := range map[rule]int{none: 1, recall: 2} {
