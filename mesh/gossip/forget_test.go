@@ -66,6 +66,41 @@ func TestAHostWhoseTunnelCarriesPacketsIsNotForgotten(t *testing.T) {
 	}
 }
 
+// Two of three hosts are lost, and with them the majority.
+func TestTwoOfThreeThatAreGoneAreRemovedByForce(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, h2, h3 := tm.start(tm.config(1)), tm.start(tm.config(2)), tm.start(tm.config(3))
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
+	for _, n := range []*running{h2, h3} {
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both have failed", func() bool {
+		return livenessAt(h1, h2.ID()) == mesh.Failed && livenessAt(h1, h3.ID()) == mesh.Failed
+	})
+	h4 := tm.start(tm.config(4))
+	eventually(t, "a newcomer waits", func() bool { return strings.Contains(h4.View().Waiting, "no answer from h2") })
+	if _, err := h1.Forget(t.Context(), "h2", mesh.ForgetAgreed); err == nil {
+		t.Error("one of three is a majority")
+	} else {
+		contains(t, err.Error(), "1 of 3 hosts with a lease agree", "h2 (127.0.0.2", "h3 (127.0.0.3", "gremesh forget --force h2")
+	}
+	for i, n := range []*running{h1, h4} {
+		for _, name := range []string{"h2", "h3"} {
+			if _, err := n.Forget(t.Context(), name, mesh.ForgetForced); err != nil {
+				t.Errorf("%s by force: %v", name, err)
+			}
+		}
+		if i == 0 {
+			eventually(t, "the newcomer does not apply what was done by force elsewhere", func() bool {
+				return strings.Contains(strings.Join(problemTexts(h4), " "), "the operator of h1 removed h3") && !h4.View().Self.Subnet.IsValid()
+			})
+		}
+	}
+	eventually(t, "the newcomer holds a lease", func() bool { return h4.View().Self.Subnet.IsValid() })
+}
+
 func TestRenumberWithoutAMajorityNamesWhoIsSilent(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, h2, h3 := tm.start(tm.config(1)), tm.start(tm.config(2)), tm.start(tm.config(3))
