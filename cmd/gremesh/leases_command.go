@@ -49,6 +49,10 @@ func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 	}
 	t := newTable()
 	t.AppendHeader(table.Row{"SUBNET", "HOST", "UNDERLAY", "LEASE", "HOST IS", "SINCE", "LAST SEEN"})
+	var labels hostLabels
+	for _, l := range leases {
+		labels.add(l.Name, l.ID)
+	}
 	for _, l := range leases {
 		state := p.state(l.State)
 		if l.Lost {
@@ -58,7 +62,7 @@ func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 		if l.Host == string(mesh.Alive) {
 			seen = "now"
 		}
-		t.AppendRow(table.Row{l.Subnet, l.Name, l.Underlay, state, p.state(l.Host), ago(now, l.Since), seen})
+		t.AppendRow(table.Row{l.Subnet, labels.label(l.Name, l.ID), l.Underlay, state, p.state(l.Host), ago(now, l.Since), seen})
 	}
 	return t.Render() + "\n"
 }

@@ -54,7 +54,7 @@ func renderStatus(s mesh.Status, p paint) string {
 	var b strings.Builder
 	renderHost(&b, s, p)
 	if len(s.Peers) > 0 {
-		b.WriteString("\n" + renderPeers(s.Peers, p) + "\n")
+		b.WriteString("\n" + renderPeers(s.Host.Name, s.Host.ID, s.Peers, p) + "\n")
 	}
 	b.WriteString("\n")
 	if own := s.Host.Tunnels; own.Wanted > 0 {
@@ -115,7 +115,13 @@ func tunnelKind(t mesh.TunnelKind) string {
 	return kind + ", no key: `gremesh config set tunnel.key random` gives the mesh one"
 }
 
-func renderPeers(peers []mesh.PeerStatus, p paint) string {
+// renderPeers renders the peers of the host with the given name and ID.
+func renderPeers(name, id string, peers []mesh.PeerStatus, p paint) string {
+	var labels hostLabels
+	labels.add(name, id)
+	for _, peer := range peers {
+		labels.add(peer.Name, peer.ID)
+	}
 	t := newTable()
 	t.SuppressEmptyColumns() // NOT DIRECT and ERROR are there only when there is one
 	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "VIA", "TUNNEL", "TYPE", "BFD", "PATH", "RTT", "LOSS", "RX", "TX", "NOT DIRECT", "ERROR"})
@@ -127,7 +133,7 @@ func renderPeers(peers []mesh.PeerStatus, p paint) string {
 			rx, tx = byteCount(tunnel.RxBytes), byteCount(tunnel.TxBytes)
 		}
 		t.AppendRow(table.Row{
-			cmp.Or(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State), cmp.Or(peer.Via, "-"),
+			labels.label(peer.Name, peer.ID), addrText(peer.Underlay), prefixText(peer.Subnet), p.state(peer.State), cmp.Or(peer.Via, "-"),
 			cmp.Or(tunnel.Port, "-"), cmp.Or(tunnel.Type, "-"), cmp.Or(p.state(tunnel.BFD), "-"), p.state(path), rtt, loss, rx, tx, peer.Indirect,
 			p.in(text.FgRed, tunnel.Error),
 		})
