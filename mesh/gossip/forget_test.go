@@ -24,6 +24,7 @@ func contains(t *testing.T, text string, parts ...string) {
 
 // Only the agent of h2 is dead: on h1 its tunnel still carries packets.
 func TestAHostWhoseTunnelCarriesPacketsIsNotForgotten(t *testing.T) {
+	t.Parallel() // it waits for gossip to find hosts silent
 	tm := newTestMesh(t)
 	cfg := tm.config(1)
 	node, err := New(cfg)
@@ -68,6 +69,7 @@ func TestAHostWhoseTunnelCarriesPacketsIsNotForgotten(t *testing.T) {
 
 // Two of three hosts are lost, and with them the majority.
 func TestTwoOfThreeThatAreGoneAreRemovedByForce(t *testing.T) {
+	t.Parallel() // it waits for gossip to find hosts silent
 	tm := newTestMesh(t)
 	h1, h2, h3 := tm.start(tm.config(1)), tm.start(tm.config(2)), tm.start(tm.config(3))
 	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
@@ -124,6 +126,7 @@ func TestRenumberWithoutAMajorityNamesWhoIsSilent(t *testing.T) {
 }
 
 func TestTwoHostsWithOneNameAreToldApartByTheirIDs(t *testing.T) {
+	t.Parallel() // it waits for gossip to find hosts silent
 	tm := newTestMesh(t)
 	cfg2, cfg3 := tm.config(2), tm.config(3)
 	cfg3.Name = "h2"

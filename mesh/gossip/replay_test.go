@@ -30,27 +30,16 @@ func owned(t *testing.T, n *running, look func()) {
 	}
 }
 
-// gossiped returns what gossip has of another host: what can be recorded.
-func gossiped(n *running, id lease.ID) *memberlist.Node {
-	for _, node := range n.list.Members() {
-		if node.Name == id.String() {
-			recorded := *node
-			return &recorded
+// recorded returns what a process of another host says of itself by gossip; nil
+// if it has not come yet.
+func recorded(t *testing.T, n *running, id lease.ID, life uint64) (node *memberlist.Node) {
+	t.Helper()
+	owned(t, n, func() {
+		if m, ok := n.members[id]; ok && m.meta.Life == life {
+			node = &memberlist.Node{Name: id.String(), Addr: m.underlay.Addr().AsSlice(), Port: m.underlay.Port(), Meta: encode(m.meta)}
 		}
-	}
-	return nil
-}
-
-// lifeOf returns the process that said what was recorded; 0: there is nothing.
-func lifeOf(node *memberlist.Node) uint64 {
-	if node == nil {
-		return 0
-	}
-	m, err := decodeMeta(node.Meta)
-	if err != nil {
-		return 0
-	}
-	return m.Life
+	})
+	return node
 }
 
 func livenessAt(n *running, id lease.ID) mesh.Liveness {
@@ -65,6 +54,7 @@ func livenessAt(n *running, id lease.ID) mesh.Liveness {
 // Anybody who has the key can record that a host is alive, and say it again
 // when the host is dead.
 func TestWhatIsPlayedBackMakesNoDeadHostAlive(t *testing.T) {
+	t.Parallel() // it waits for gossip to find hosts silent
 	tm := newTestMesh(t)
 	h1, cfg := tm.start(tm.config(1)), tm.config(2)
 	var lives []*memberlist.Node
@@ -73,9 +63,9 @@ func TestWhatIsPlayedBackMakesNoDeadHostAlive(t *testing.T) {
 		h2 := tm.start(cfg)
 		id = h2.ID()
 		eventually(t, "2 hosts", func() bool {
-			return whole(h1, h2) && lifeOf(gossiped(h1, id)) == h2.life
+			return whole(h1, h2) && recorded(t, h1, id, h2.life) != nil
 		})
-		lives = append(lives, gossiped(h1, id))
+		lives = append(lives, recorded(t, h1, id, h2.life))
 		if err := h2.stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -113,13 +103,13 @@ func TestAPacketOfAnEarlierProcessChangesNothing(t *testing.T) {
 	h1, cfg := tm.start(tm.config(1)), tm.config(2)
 	h2 := tm.start(cfg)
 	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
-	recorded := invented(h2.sign(packet{Mesh: h1.View().Mesh}))
+	said := invented(h2.sign(packet{Mesh: h1.View().Mesh}))
 	if err := h2.stop(); err != nil {
 		t.Fatal(err)
 	}
 	h2 = tm.start(cfg)
 	eventually(t, "2 hosts again", func() bool { return whole(h1, h2) })
-	h1.delegate.NotifyMsg(recorded)
+	h1.delegate.NotifyMsg(said)
 	wantNothingInvented(t, h1)
 	h1.delegate.NotifyMsg(invented(h2.sign(packet{Mesh: h1.View().Mesh})))
 	eventually(t, "the same of the process that runs is taken", func() bool {
