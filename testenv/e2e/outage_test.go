@@ -136,7 +136,10 @@ func TestAgentWithoutOpenVSwitchWaitsForIt(t *testing.T) {
 	noRaces(t, l)
 
 	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, late, "systemctl start openvswitch-switch") })
-	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 3) })
+	// daemon.json is not written before Open vSwitch answers.
+	testenv.Eventually(t, soon, func() error {
+		return auditExit(t, h2, 1, "daemon.json bip: is missing", "Open vSwitch is not running")
+	})
 	listen("add", "punix:"+late)
 	whole(t, l)
 	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
