@@ -87,7 +87,7 @@ func (r Rules) entering() []string {
 	local := in + fmt.Sprintf("meta mark & 0x%08x == 0x00000000 ", TunnelMark)
 	var rules []string
 	if !g.Blind {
-		rules = append(rules, local+"ip saddr != 0.0.0.0 fib saddr . iif oif missing drop")
+		rules = append(rules, local+"ip saddr != 0.0.0.0 "+fibMissing+" drop")
 	}
 	if g.Settled && !g.Blind {
 		rules = append(rules, local+"ip saddr "+pool+" ip saddr != "+own+" drop")

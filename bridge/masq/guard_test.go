@@ -61,6 +61,14 @@ func TestGuardsAreReachedAndThenSilent(t *testing.T) {
 	}
 }
 
+func TestNewerListingsReadAsOlderOnes(t *testing.T) {
+	older := "table inet gremesh {\nchain prerouting {\nip saddr != 0.0.0.0 fib saddr . iif oif missing drop\n}\n}\n"
+	newer := strings.Replace(older, "oif missing", "check missing", 1)
+	if a, b := parseListing(older), parseListing(newer); !slices.Equal(a, b) {
+		t.Errorf("%q, want %q", b, a)
+	}
+}
+
 func (l *lab) have() Actual {
 	l.Helper()
 	have, err := l.Observe(l.Context())

@@ -11,6 +11,13 @@ import (
 // puts as many on a line as it likes.
 const element = "element "
 
+// nft from 1.1.x on lists the test for a route back in other words than it was
+// written in, and takes either.
+const (
+	fibMissing = "fib saddr . iif oif missing"
+	newerFib   = "fib saddr . iif check missing"
+)
+
 // parseListing brings what nft has printed of one table into the form of
 // listing.
 func parseListing(text string) []string {
@@ -18,6 +25,7 @@ func parseListing(text string) []string {
 	within := false // the elements of a set
 	for line := range strings.Lines(text) {
 		line = strings.Join(strings.Fields(line), " ")
+		line = strings.Replace(line, newerFib, fibMissing, 1)
 		if first, is := strings.CutPrefix(line, "elements = {"); is {
 			line, within = first, true
 		}
