@@ -36,7 +36,7 @@ build: ## build bin/gremesh, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/gremesh ./cmd/gremesh
 
 test: deps ## run all tests with the race detector, on real OVS and dockerd (as root)
-	go test -race -count=1 -timeout 15m -p $(TEST_PACKAGES_AT_ONCE) ./...
+	go test -race -count=1 -timeout 25m -p $(TEST_PACKAGES_AT_ONCE) ./...
 	go test -count=1 -v -run 'Thousand|Hundred' ./mesh/lease ./mesh/gossip # too slow under the race detector
 	go test -race -count=1 -timeout 10m ./testenv/chaos -faults 30 -seed 1 # alone: it wants things to be repaired in seconds
 
