@@ -17,7 +17,10 @@ type Guard struct {
 	// reaches: gossip and metrics. Those of the other hosts are the same.
 	Services []uint16
 	// Hosts are the underlay addresses of all hosts of the mesh, this one's
-	// included, all of one family, sorted.
+	// included, all of one family, sorted. A member without a subnet, because it
+	// joins or because another host took its subnet, is one of them: containers
+	// must not reach its tunnels and gossip either. Its tunnel packets are accepted,
+	// and Open vSwitch drops them because it has no port for them.
 	Hosts []netip.Addr
 	// Sources are what may come out of the tunnels, sorted.
 	Sources []Source

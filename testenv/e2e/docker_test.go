@@ -85,7 +85,7 @@ func TestDockerThatIsNotTheAgentsToRestart(t *testing.T) {
 		return err
 	})
 	testenv.Eventually(t, soon, func() error { return problem(ctx, h1, "dockerd still runs", "restart Docker") })
-	must(t, auditExit(t, h1, 1, "dockerd", "restarted, with bip"))
+	audited(t, h1, 1, "dockerd", "restarted, with bip")
 	if addr := run(t, h1, "ip", "-o", "-4", "address", "show", "dev", "docker0"); !strings.Contains(addr, " 172.17.0.1/16 ") {
 		t.Errorf("docker0 has been touched before Docker was restarted: %s", addr)
 	}
@@ -157,7 +157,7 @@ func TestDaemonJSONStaysItsOwners(t *testing.T) {
 		return problem(ctx, h2, h2.DaemonJSON()+": line 2, column 3: a comment", "correct "+h2.DaemonJSON())
 	})
 	testenv.Eventually(t, soon, func() error { return logs(h2, "WARN", h2.DaemonJSON()) })
-	must(t, auditExit(t, h2, 3))
+	audited(t, h2, 3)
 	text, err = os.ReadFile(h2.DaemonJSON())
 	if err != nil || string(text) != malformed {
 		t.Errorf("a malformed daemon.json has been touched: %q, %v", text, err)

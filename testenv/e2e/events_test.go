@@ -56,7 +56,7 @@ func outageHasItsDuration(t *testing.T, l *testenv.Lab) {
 	for _, h := range l.Hosts() {
 		testenv.Eventually(t, soon, func() error { return happened(t, h, events.TunnelDown, began, 1) })
 		testenv.Eventually(t, soon, func() error { return happened(t, h, events.ProblemAppears, began, 1) })
-		must(t, problem(ctx, h, "GRE"))
+		testenv.Eventually(t, soon, func() error { return problem(ctx, h, "GRE") })
 	}
 	must(t, l.Heal(ctx))
 	for _, h := range l.Hosts() {

@@ -191,7 +191,9 @@ func killedAgentIsSilent(t *testing.T, l *testenv.Lab) {
 	must(t, h3.KillAgent(t.Context()))
 	silentInTime(t, h1, h3)
 	testenv.Eventually(t, soon, func() error { return isFailed(t, h1, h3) })
-	must(t, meshAuditExit(t, h1, 3, "h3 ("+h3.Addr.String()+") is not heard of any more", "gremesh forget h3"))
+	testenv.Eventually(t, soon, func() error {
+		return meshAuditExit(t, h1, 3, "h3 ("+h3.Addr.String()+") is not heard of any more", "gremesh forget h3")
+	})
 	must(t, h3.StartAgent(t.Context()))
 	whole(t, l)
 	testenv.Eventually(t, soon, func() error { return meshAuditExit(t, h1, 0) })

@@ -97,7 +97,7 @@ func TestDeadHostKeepsItsPortForTheGrace(t *testing.T) {
 	outlives(t, grace/2, func() error { return hasPort(ctx, h1, name, true) })
 	// The end of a grace wakes no one; a pass comes every 30 s.
 	testenv.Eventually(t, 30*time.Second+soon, func() error { return hasPort(ctx, h1, name, false) })
-	must(t, auditExit(t, h1, 0))
+	audited(t, h1, 0)
 
 	must(t, h3.StartOVS(ctx))
 	must(t, h3.StartAgent(ctx))
@@ -149,7 +149,7 @@ func TestAgentWithoutOpenVSwitchWaitsForIt(t *testing.T) {
 
 	listen("remove", "punix:"+late)
 	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, late) })
-	must(t, auditExit(t, h2, 3))
+	audited(t, h2, 3)
 	listen("add", "punix:"+late)
 	whole(t, l)
 	testenv.Eventually(t, soon, func() error { return auditExit(t, h2, 0) })
