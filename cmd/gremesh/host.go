@@ -58,14 +58,7 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	look := newLookout(cfg, log)
-	warnings, err := checkPool(ctx, cfg, at.addr)
-	if err != nil {
-		return err
-	}
-	for _, warning := range warnings {
-		log.Warn("the pool is not free on this host", "cause", warning)
-	}
-	if err := checkHost(ctx, cfg, log); err != nil {
+	if err := checkHost(ctx, cfg, at.addr, log); err != nil {
 		return err
 	}
 	unlock, err := lockState(cfg.StateDir)

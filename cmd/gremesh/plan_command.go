@@ -15,6 +15,7 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
 func newPlanCommand(file *configFile) *cobra.Command {
@@ -94,8 +95,8 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	if err != nil {
 		return mesh.Preview{}, err
 	}
-	warnings, err := checkPool(ctx, cfg, at.addr)
-	if err != nil {
+	found := checkPool(ctx, cfg, at.addr)
+	if err := preflight.Error(found); err != nil && !mayHoldLease(cfg.StateDir) {
 		return mesh.Preview{}, err
 	}
 	silent := slog.New(slog.DiscardHandler)
@@ -115,8 +116,8 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	}
 	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker, NAT: p.nat, Masquerade: p.masq}.Preview(ctx, view, nil)
 	preview.Assumed = assumed
-	for _, warning := range warnings {
-		preview.Problems = append(preview.Problems, mesh.Problem{What: warning})
+	for _, f := range found {
+		preview.Problems = append(preview.Problems, mesh.Problem{What: f.What, Do: f.Do})
 	}
 	return preview, nil
 }

@@ -2,31 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
 // checkPool holds the pool against this host's underlay address and routes.
-// An error keeps the agent from starting; a warning does not. A host that holds
-// a lease gets warnings only: its containers already use the pool, and without
-// an agent it would drop out of the mesh at its next reboot.
-func checkPool(ctx context.Context, cfg Config, at netip.Addr) (warnings []string, err error) {
+func checkPool(ctx context.Context, cfg Config, at netip.Addr) []preflight.Finding {
 	routes, err := bridge.Routes()
 	if err != nil {
-		return nil, fmt.Errorf("read this host's routes: %w", err)
+		return []preflight.Finding{{What: fmt.Sprintf("cannot read this host's routes (%s)", err), Do: "ip route"}}
 	}
-	subnet, err := gossip.Reserved(cfg.StateDir)
-	holds := subnet.IsValid() || err != nil // a damaged state is gossip's to report
 	overlaps := bridge.Overlaps(cfg.Pool, routes, cfg.Docker.Bridge, cfg.OVS.Bridge)
 	if len(overlaps) > 0 {
 		nameNetworks(ctx, cfg, overlaps)
 	}
-	return judgePool(cfg.Pool, at, overlaps, holds)
+	return judgePool(cfg.Pool, at, overlaps)
 }
 
 // nameNetworks replaces the IDs of Docker networks by their names. Without a
@@ -43,33 +37,33 @@ func nameNetworks(ctx context.Context, cfg Config, overlaps []bridge.Overlap) {
 	}
 }
 
-// judgePool is checkPool without looking at the machine. holds reports whether
-// the host holds a lease.
-func judgePool(pool netip.Prefix, underlay netip.Addr, overlaps []bridge.Overlap, holds bool) (warnings []string, err error) {
-	var faults []error
+// judgePool is checkPool without looking at the machine. A route that contains the
+// pool is tolerable, because the mesh's routes are more specific.
+func judgePool(pool netip.Prefix, underlay netip.Addr, overlaps []bridge.Overlap) []preflight.Finding {
+	var all []preflight.Finding
 	if pool.Contains(underlay) {
-		faults = append(faults, poolHasUnderlay(pool, underlay))
+		all = append(all, poolHasUnderlay(pool, underlay))
 	}
 	for _, o := range overlaps {
 		if !o.Inside {
-			warnings = append(warnings, fmt.Sprintf("pool %s lies inside %s; the mesh's routes are more specific and win", pool, o))
+			all = append(all, preflight.Finding{
+				What:      fmt.Sprintf("pool %s lies inside %s; the mesh's routes are more specific and win", pool, o),
+				Tolerable: true,
+			})
 			continue
 		}
 		what := o.String()
 		if o.Network != "" {
 			what = fmt.Sprintf("the Docker network %s, %s", o.Network, o)
 		}
-		faults = append(faults, fmt.Errorf("pool %s contains %s: %s", pool, what, o.Remedy()))
+		all = append(all, preflight.Finding{What: fmt.Sprintf("pool %s contains %s", pool, what), Do: o.Remedy()})
 	}
-	if !holds {
-		return warnings, errors.Join(faults...)
-	}
-	for _, fault := range faults {
-		warnings = append(warnings, fault.Error())
-	}
-	return warnings, nil
+	return all
 }
 
-func poolHasUnderlay(pool netip.Prefix, underlay netip.Addr) error {
-	return fmt.Errorf("pool %s contains this host's underlay address %s: choose another pool", pool, underlay)
+func poolHasUnderlay(pool netip.Prefix, underlay netip.Addr) preflight.Finding {
+	return preflight.Finding{
+		What: fmt.Sprintf("pool %s contains this host's underlay address %s", pool, underlay),
+		Do:   "choose another pool",
+	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os/exec"
+	"slices"
 
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/gossip"
@@ -13,21 +15,27 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// checkHost runs the preflight. A host that never held a lease does not start
-// without what it lacks. A host that holds one starts in any case: it must not
-// drop out of the mesh because of a check, and status reports what it lacks.
-func checkHost(ctx context.Context, cfg Config, log *slog.Logger) error {
-	found := preflight.Run(ctx, hostChecks(cfg)...)
+// checkHost runs the preflight and reports all that it found at once. A host that
+// never held a lease does not start with a finding that is not tolerable. A host
+// that holds one starts in any case: its containers already use the pool, and it
+// must not drop out of the mesh because of a check. status reports what it lacks.
+//
+// systemd does not start the agent again if something must be installed. It does
+// if only the pool is not free, because routes come and go.
+func checkHost(ctx context.Context, cfg Config, at netip.Addr, log *slog.Logger) error {
+	lacking, pool := preflight.Run(ctx, hostChecks(cfg)...), checkPool(ctx, cfg, at)
+	found := slices.Concat(lacking, pool)
 	for _, f := range found {
-		log.Warn("this host lacks something that gremesh needs", "what", f.What, "do", f.Do)
+		log.Warn("preflight: "+f.What, "do", f.Do)
 	}
 	if mayHoldLease(cfg.StateDir) {
 		return nil
 	}
-	if err := preflight.Error(found); err != nil {
-		return exitErr{exitUsage, err}
+	err := preflight.Error(found)
+	if preflight.Error(lacking) != nil {
+		err = exitErr{exitUsage, err}
 	}
-	return nil
+	return err
 }
 
 // mayHoldLease reports whether the state has a lease, or is damaged, which gossip
@@ -37,19 +45,19 @@ func mayHoldLease(stateDir string) bool {
 	return subnet.IsValid() || err != nil
 }
 
-// hostChecks are the checks that a host must pass before gremesh changes it; the
-// pool has a check of its own, checkPool.
+// hostChecks are the checks of what must be installed before gremesh changes a
+// host. The pool has a check of its own, checkPool.
 func hostChecks(cfg Config) []preflight.Check {
 	return []preflight.Check{
-		func(ctx context.Context) *preflight.Finding {
+		func(ctx context.Context) []preflight.Finding {
 			return judgeSwitch(ovsdb.Check(ctx, cfg.OVS.DB, cfg.OVS.Bridge, cfg.OVS.Datapath), isInstalled("ovs-vswitchd"))
 		},
-		func(context.Context) *preflight.Finding { return judgeNFT(isInstalled("nft")) },
-		func(ctx context.Context) *preflight.Finding {
+		func(context.Context) []preflight.Finding { return judgeNFT(isInstalled("nft")) },
+		func(ctx context.Context) []preflight.Finding {
 			present, err := docker.Present(ctx, cfg.Docker.Socket)
 			return judgeDocker(present, err)
 		},
-		func(context.Context) *preflight.Finding { return judgeRestart(cfg.Docker.Restart, isInstalled) },
+		func(context.Context) []preflight.Finding { return judgeRestart(cfg.Docker.Restart, isInstalled) },
 	}
 }
 
@@ -60,7 +68,7 @@ func isInstalled(program string) bool {
 
 // judgeSwitch turns the outcome of ovsdb.Check into a finding. An Open vSwitch
 // that is installed may still start: at boot it may come after the agent.
-func judgeSwitch(err error, installed bool) *preflight.Finding {
+func judgeSwitch(err error, installed bool) []preflight.Finding {
 	if err == nil {
 		return nil
 	}
@@ -69,40 +77,40 @@ func judgeSwitch(err error, installed bool) *preflight.Finding {
 		if lacking.Type == "system" {
 			f.Do = "modprobe openvswitch && " + ovsdb.RestartCommand + "; without that kernel module set ovs.datapath: netdev"
 		}
-		return &f
+		return []preflight.Finding{f}
 	}
 	if !installed {
-		return &preflight.Finding{What: "Open vSwitch is not installed", Do: "apt install openvswitch-switch"}
+		return []preflight.Finding{{What: "Open vSwitch is not installed", Do: "apt install openvswitch-switch"}}
 	}
-	return &preflight.Finding{What: fmt.Sprintf("Open vSwitch does not answer (%s)", err), Do: ovsdb.RestartCommand, Heals: true}
+	return []preflight.Finding{{What: fmt.Sprintf("Open vSwitch does not answer (%s)", err), Do: ovsdb.RestartCommand, Tolerable: true}}
 }
 
-func judgeNFT(installed bool) *preflight.Finding {
+func judgeNFT(installed bool) []preflight.Finding {
 	if installed {
 		return nil
 	}
-	return &preflight.Finding{What: "nft is not installed", Do: "apt install nftables"}
+	return []preflight.Finding{{What: "nft is not installed", Do: "apt install nftables"}}
 }
 
 // judgeRestart asks that the command of docker.restart exists; that it works is
 // known only once Docker must be restarted.
-func judgeRestart(command Restart, installed func(program string) bool) *preflight.Finding {
+func judgeRestart(command Restart, installed func(program string) bool) []preflight.Finding {
 	if len(command) == 0 || installed(command[0]) {
 		return nil
 	}
-	return &preflight.Finding{
+	return []preflight.Finding{{
 		What: fmt.Sprintf("docker.restart: the command %s is not found", command[0]),
 		Do:   "set docker.restart to the command that restarts Docker here, or to never",
-	}
+	}}
 }
 
 // judgeDocker asks that Docker is installed; it need not run.
-func judgeDocker(present bool, err error) *preflight.Finding {
+func judgeDocker(present bool, err error) []preflight.Finding {
 	if trouble, is := errors.AsType[*docker.Trouble](err); is {
-		return &preflight.Finding{What: trouble.What, Do: trouble.Do}
+		return []preflight.Finding{{What: trouble.What, Do: trouble.Do}}
 	}
 	if !present && err == nil {
-		return &preflight.Finding{What: "Docker is not installed", Do: "apt install docker.io"}
+		return []preflight.Finding{{What: "Docker is not installed", Do: "apt install docker.io"}}
 	}
 	return nil
 }

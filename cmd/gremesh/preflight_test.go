@@ -21,7 +21,7 @@ import (
 func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
 	refused := errors.New("connection refused")
 	for name, tt := range map[string]struct {
-		found *preflight.Finding
+		found []preflight.Finding
 		do    string // words of the remedy; empty: there is no finding
 		heals bool
 	}{
@@ -40,11 +40,13 @@ func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
 		"a command that is no program":  {judgeRestart(Restart{"sometimes"}, isInstalled), "set docker.restart", false},
 		"Podman":                        {judgeDocker(true, &docker.Trouble{What: "Podman", Do: "install Docker"}), "install Docker", false},
 	} {
-		if (tt.found == nil) != (tt.do == "") {
+		if (len(tt.found) == 0) != (tt.do == "") {
 			t.Errorf("%s: %+v", name, tt.found)
 		}
-		if tt.found != nil && (!strings.Contains(tt.found.Do, tt.do) || tt.found.Heals != tt.heals || tt.found.What == "") {
-			t.Errorf("%s: %+v", name, *tt.found)
+		for _, f := range tt.found {
+			if !strings.Contains(f.Do, tt.do) || f.Tolerable != tt.heals || f.What == "" {
+				t.Errorf("%s: %+v", name, f)
+			}
 		}
 	}
 }
@@ -54,12 +56,14 @@ func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing is installed
 	cfg := Config{StateDir: filepath.Join(t.TempDir(), "state")}
 	cfg.OVS.DB, cfg.Docker.Socket = "unix:"+filepath.Join(cfg.StateDir, "no.sock"), "unix:///nowhere/docker.sock"
+	cfg.Pool = netip.MustParsePrefix("127.0.0.0/8") // has a route on every host
+	at := netip.MustParseAddr("127.1.2.3")
 	var log bytes.Buffer
-	err := checkHost(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	err := checkHost(t.Context(), cfg, at, slog.New(slog.NewTextHandler(&log, nil)))
 	if code, _ := exitCode(err, true); err == nil || code != exitUsage {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
-	for _, line := range []string{"apt install openvswitch-switch", "apt install nftables"} {
+	for _, line := range []string{"apt install openvswitch-switch", "apt install nftables", "underlay address 127.1.2.3"} {
 		if !strings.Contains(err.Error(), line) || !strings.Contains(log.String(), line) {
 			t.Errorf("%q is missing: %v\n%s", line, err, log.String())
 		}
@@ -68,7 +72,7 @@ func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
 		t.Error("a state was written")
 	}
 	holding(t, cfg.StateDir)
-	if err := checkHost(t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+	if err := checkHost(t.Context(), cfg, at, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("a host that holds a lease does not start: %v", err)
 	}
 }

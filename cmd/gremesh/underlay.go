@@ -176,7 +176,7 @@ func (l *lookout) find(at underlay) (underlay, error) {
 		return at, nil
 	}
 	if l.cfg.Pool.Contains(now.addr) { // gossip and tunnels stay at the old address
-		return now, poolHasUnderlay(l.cfg.Pool, now.addr)
+		return now, errors.New(poolHasUnderlay(l.cfg.Pool, now.addr).String())
 	}
 	return now, nil
 }
