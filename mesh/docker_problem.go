@@ -31,7 +31,7 @@ func noSwitch(want docker.Settings) Problem {
 }
 
 // dockerDown is the drift of a host whose dockerd has ended; none if none has
-// run since the agent's start, as at boot.
+// run since this host's boot.
 func (r *restarts) dockerDown(have docker.Actual) []drift.Drift {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,7 +42,7 @@ func (r *restarts) dockerDown(have docker.Actual) []drift.Drift {
 }
 
 // dead are the problems of a host without a dockerd: none if none has run since
-// the agent's start, as at boot.
+// this host's boot, because the agent starts first.
 func (r *restarts) dead() []Problem {
 	r.mu.Lock()
 	defer r.mu.Unlock()

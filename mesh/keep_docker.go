@@ -43,7 +43,9 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	if err != nil {
 		return out, err
 	}
-	l.restarts.note(have)
+	if err := l.restarts.note(have, l.cfg.DockerRan); err != nil {
+		l.cfg.Log.Warn("cannot record whether dockerd has run since the boot", "err", err)
+	}
 	if t := cmp.Or(have.Unsupported, have.Misread); t != nil {
 		return dockerOutcome{problems: []Problem{troubled(t)}}, nil
 	}

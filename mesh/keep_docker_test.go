@@ -138,6 +138,38 @@ func TestADeadDockerdIsNamedAndOneThatHasNotRunYetIsNot(t *testing.T) {
 	}
 }
 
+// fakeMark is a file that outlives agents and not a boot.
+type fakeMark struct{ set bool }
+
+func (m *fakeMark) IsSet() (bool, error) { return m.set, nil }
+func (m *fakeMark) Set() error           { m.set = true; return nil }
+
+func TestADockerdThatDiedBeforeTheAgentStartedIsNamed(t *testing.T) {
+	w := planned(testHost(2))
+	mark := new(fakeMark)
+	start := func() *Loop { // a new process
+		l := w.loop()
+		l.cfg.DockerRan = mark
+		pass(t, l)
+		return l
+	}
+	w.docker.Running = false
+	if l := start(); w.says(l, "ocker") {
+		t.Errorf("at boot status says %+v", l.Status(t.Context()).Problems)
+	}
+	w.docker.Running = true
+	start()
+	w.docker.Running = false
+	l := start()
+	if audit := l.Audit(t.Context()); !w.says(l, "dockerd does not run") || len(audit.Drift) != 1 || audit.Drift[0].Object != "dockerd" {
+		t.Errorf("after a restart of the agent status says %+v, audit %+v", l.Status(t.Context()).Problems, audit)
+	}
+	mark.set = false // the next boot
+	if l := start(); w.says(l, "ocker") {
+		t.Errorf("at the next boot status says %+v", l.Status(t.Context()).Problems)
+	}
+}
+
 func TestADockerdThatStartsIsPendingAndNoProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()

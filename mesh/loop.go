@@ -26,6 +26,7 @@ type LoopConfig struct {
 	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
+	DockerRan  Mark // a dockerd has run since the boot; nil: not recorded
 	Memory     *Memory
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a

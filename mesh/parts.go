@@ -69,6 +69,12 @@ type History interface {
 	Append(...history.Change)
 }
 
+// Mark records something until this host's next boot.
+type Mark interface {
+	IsSet() (bool, error)
+	Set() error
+}
+
 // Ages tells how long the youngest process of each name has been running on
 // this host; of a name that no process has, nothing.
 type Ages func(names ...string) (map[string]time.Duration, error)

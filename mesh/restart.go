@@ -33,7 +33,7 @@ type restarts struct {
 	pause time.Duration   // from then to the next
 	err   error           // of the last one, until Docker is no longer stale
 	vain  int             // of those for want that succeeded, until then
-	ran   bool            // a dockerd has been seen since the agent's start
+	ran   bool            // a dockerd has been seen since this host's boot
 	// futile reports whether a restart would have been, when last looked at;
 	// cleared is when it ceased to be; zero: it never was.
 	futile  bool
@@ -48,16 +48,25 @@ func (r *restarts) hold() time.Time {
 	return r.cleared.Add(futileAgain)
 }
 
-// note keeps in mind that a dockerd has run: from then on its absence is a
-// problem.
-func (r *restarts) note(have docker.Actual) {
+// note keeps in mind that a dockerd has run, until this host's next boot if mark
+// is not nil: from then on its absence is a problem. The error is about the mark.
+func (r *restarts) note(have docker.Actual, mark Mark) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ran = r.ran || have.Running
+	switch {
+	case r.ran:
+	case mark == nil:
+		r.ran = have.Running
+	case have.Running:
+		r.ran, err = true, mark.Set()
+	default:
+		r.ran, err = mark.IsSet()
+	}
 	if r.futile && have.Futile == nil {
 		r.cleared = time.Now()
 	}
 	r.futile = have.Futile != nil
+	return err
 }
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }

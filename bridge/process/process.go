@@ -31,9 +31,9 @@ const tick = 10 * time.Millisecond
 // namespace and belongs to the host's root user: see isHosts. Everybody can start
 // a process with any name, so a name alone proves nothing.
 func Find(names ...string) (map[string][]Process, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := bootID()
 	if err != nil {
-		return nil, fmt.Errorf("read the boot ID: %w", err)
+		return nil, err
 	}
 	own, err := ownNamespaces()
 	if err != nil {
@@ -51,7 +51,7 @@ func Find(names ...string) (map[string][]Process, error) {
 		case err != nil:
 			return nil, fmt.Errorf("look for %s: %w", strings.Join(names, ", "), err)
 		case p.PID != 0:
-			p.Boot = strings.TrimSpace(string(boot))
+			p.Boot = boot
 			found[name] = append(found[name], p)
 		}
 	}

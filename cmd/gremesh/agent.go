@@ -69,7 +69,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
-		History: h.history, Ages: process.Ages, Memory: h.memory,
+		History: h.history, Ages: process.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)

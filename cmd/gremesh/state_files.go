@@ -10,6 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -20,7 +21,14 @@ import (
 func stateFiles() []string {
 	files := append([]string{history.Name}, gossip.StateFiles()...)
 	files = append(files, docker.StateFiles()...)
-	return append(files, ovsdb.StateFile, bridge.StateFile, "lock")
+	return append(files, dockerRanFile, ovsdb.StateFile, bridge.StateFile, "lock")
+}
+
+const dockerRanFile = "dockerd.boot"
+
+// dockerRan is the mark of a dockerd that has run since this host's boot.
+func dockerRan(stateDir string) process.BootMark {
+	return process.NewBootMark(filepath.Join(stateDir, dockerRanFile))
 }
 
 // hasState tells whether there is something of it, or may be: who is not root

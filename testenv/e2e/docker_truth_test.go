@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,9 +84,13 @@ func TestDockerThatWouldNotTakeTheBip(t *testing.T) {
 		run(t, h1, "docker", "rm", "-f", "new")
 		takesTheBip(t, h1)
 	})
-	t.Run("a dockerd that dies is named at once", func(t *testing.T) {
+	t.Run("a dockerd that dies is named at once, and by the agent's next run", func(t *testing.T) {
 		must(t, h1.KillDocker(ctx))
 		testenv.Eventually(t, 5*time.Second, func() error { return problem(ctx, h1, "dockerd does not run", "systemctl start docker") })
+		audited(t, h1, 1, "dockerd: is not running")
+		must(t, h1.StopAgent(ctx, syscall.SIGTERM))
+		must(t, h1.StartAgent(ctx))
+		testenv.Eventually(t, soon, func() error { return problem(ctx, h1, "dockerd does not run", "systemctl start docker") })
 		audited(t, h1, 1, "dockerd: is not running")
 		must(t, h1.StartDocker(ctx))
 		// h2 is not in the mesh, so the path to it stays a problem.

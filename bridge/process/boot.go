@@ -1,0 +1,61 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/gremesh/gremesh/mesh/regular"
+)
+
+// bootIDFile has a number that is another one after each boot (random(4)).
+const bootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// bootID returns the ID of the boot in which the kernel runs.
+func bootID() (string, error) {
+	b, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return "", fmt.Errorf("read the boot ID: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// BootMark is a file that records that something has happened since this host was
+// booted. It outlives the agent and counts until the next boot.
+type BootMark struct {
+	path   string
+	bootID func() (string, error)
+}
+
+// NewBootMark returns the mark in a file. It reads and writes nothing.
+func NewBootMark(path string) BootMark { return BootMark{path, bootID} }
+
+// IsSet reports whether Set was called since the boot.
+func (m BootMark) IsSet() (bool, error) {
+	b, err := regular.Read(m.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read a mark of this boot: %w", err)
+	}
+	now, err := m.bootID()
+	return err == nil && strings.TrimSpace(string(b)) == now, err
+}
+
+// Set sets the mark. Its directory must exist.
+func (m BootMark) Set() error {
+	now, err := m.bootID()
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(m.path, []byte(now+"\n"), 0o600, renameio.WithTempDir(filepath.Dir(m.path))); err != nil {
+		return fmt.Errorf("write a mark of this boot: %w", err)
+	}
+	return nil
+}
