@@ -58,15 +58,46 @@ func onKernel(t *testing.T) {
 	}
 }
 
-// lacksNFTablesIP is asked often, and for each answer the kernel makes a namespace.
-var lacksNFTablesIP = sync.OnceValue(func() bool { return kernel.NFTablesIP.Missing(context.Background()) != nil })
+// lacks reports once for each of nftables' families whether this kernel lacks it.
+// Each question makes a namespace, and tests ask for problems in a loop.
+var lacks = map[string]func() bool{
+	"ip":   sync.OnceValue(func() bool { return kernel.NFTablesIP.Missing(context.Background()) != nil }),
+	"inet": sync.OnceValue(func() bool { return kernel.NFTablesInet.Missing(context.Background()) != nil }),
+}
 
-// problems returns those of a host without what is true of every host on a kernel
-// that lacks nf_tables' families ip and inet.
+// problems returns a host's problems, without those that every host has on a
+// kernel that lacks a family of nftables.
 func problems(t *testing.T, h *testenv.Host) []mesh.Problem {
 	t.Helper()
-	return slices.DeleteFunc(status(t, h).Problems, func(p mesh.Problem) bool {
-		return lacksNFTablesIP() &&
-			(strings.Contains(p.What, "this kernel lacks nftables' ip family") || strings.Contains(p.What, "this kernel lacks nftables' inet family"))
-	})
+	return slices.DeleteFunc(status(t, h).Problems, func(p mesh.Problem) bool { return ofTheKernel(p, lacks) })
+}
+
+// ofTheKernel reports whether a problem is that the kernel lacks a family of
+// nftables, and the kernel does lack it.
+func ofTheKernel(p mesh.Problem, lacks map[string]func() bool) bool {
+	for family, isMissing := range lacks {
+		if strings.Contains(p.What, "this kernel lacks nftables' "+family+" family") && isMissing() {
+			return true
+		}
+	}
+	return false
+}
+
+func TestProblemsOfTheKernelArePassedOver(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
+	inet := mesh.Problem{What: "containers reach the tunnels: this kernel lacks nftables' inet family, or fib expressions in it"}
+	for _, c := range []struct {
+		problem  mesh.Problem
+		ip, inet func() bool
+		want     bool
+	}{
+		{inet, no, yes, true},
+		{inet, yes, no, false},
+		{mesh.Problem{What: "sources are masqueraded: this kernel lacks nftables' ip family, or NAT in it"}, yes, no, true},
+		{mesh.Problem{What: "the tunnel to h2 is down"}, yes, yes, false},
+	} {
+		if got := ofTheKernel(c.problem, map[string]func() bool{"ip": c.ip, "inet": c.inet}); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.problem.What, got, c.want)
+		}
+	}
 }

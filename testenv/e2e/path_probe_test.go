@@ -85,7 +85,7 @@ func pathsAreUp(t *testing.T, l *testenv.Lab) {
 // inputDropsDoNotMatter has h2 drop whatever IP packet comes in by docker0.
 func inputDropsDoNotMatter(t *testing.T, l *testenv.Lab) {
 	h1, h2 := l.Host(1), l.Host(2)
-	run(t, h2, "nft", "add table ip strict; add chain ip strict i { type filter hook prerouting priority -400; }; add rule ip strict i iifname docker0 drop")
+	run(t, h2, "iptables", "-w", "-t", "raw", "-I", "PREROUTING", "-i", "docker0", "-j", "DROP")
 	run(t, h2, "sysctl", "-qw", "net.ipv4.conf.docker0.rp_filter=1", "net.ipv4.conf.docker0.arp_filter=1", "net.ipv4.conf.docker0.arp_ignore=1")
 	if _, err := h1.Exec(t.Context(), "ping", "-c1", "-W1", status(t, h2).Host.Bip.Addr().String()); err == nil {
 		t.Error("a ping is answered")
@@ -98,7 +98,7 @@ func inputDropsDoNotMatter(t *testing.T, l *testenv.Lab) {
 		return nil
 	})
 	audited(t, h1, 0)
-	run(t, h2, "nft", "delete table ip strict")
+	run(t, h2, "iptables", "-w", "-t", "raw", "-D", "PREROUTING", "-i", "docker0", "-j", "DROP")
 	run(t, h2, "sysctl", "-qw", "net.ipv4.conf.docker0.rp_filter=0", "net.ipv4.conf.docker0.arp_filter=0", "net.ipv4.conf.docker0.arp_ignore=0")
 }
 
