@@ -124,7 +124,7 @@ func TestWaitingForARestoreOfFlowsIsReported(t *testing.T) {
 	o.vsctl("ovs-vsctl --no-wait set open_vswitch . other_config:flow-restore-wait=true")
 	select {
 	case <-c.Changed():
-	case <-time.After(5 * time.Second):
+	case <-time.After(soon):
 		t.Error("no wake-up")
 	}
 	found := ovsdb.Conflicts(want, observe(t, c))

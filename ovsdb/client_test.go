@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,7 +32,7 @@ func TestFirstApplyMakesAllAndTheSecondNothing(t *testing.T) {
 			t.Errorf("port is %+v", p)
 		}
 		// The session's state comes a moment after the port.
-		eventually(t, 5*time.Second, "BFD session of "+name, func() bool {
+		eventually(t, soon, "BFD session of "+name, func() bool {
 			return port(t, observe(t, c), name).BFD.State == "down"
 		})
 	}
@@ -198,7 +197,7 @@ func TestWhatOVSRefusesIsToldInItsWords(t *testing.T) {
 	o.vsctl("ovs-vsctl --no-wait add-br br1")
 	bad := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br1", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	run(t, bad)
-	eventually(t, 5*time.Second, "the second client is connected", func() bool {
+	eventually(t, soon, "the second client is connected", func() bool {
 		have, err := bad.Observe(t.Context())
 		return err == nil && have.Bridge.Exists
 	})

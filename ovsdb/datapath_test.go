@@ -14,12 +14,12 @@ func TestCheckTellsWhetherOpenVSwitchAnswersAndHasTheDatapath(t *testing.T) {
 		t.Errorf("the userspace datapath: %v", err)
 	}
 	var lacking *ovsdb.NoDatapathError
-	eventually(t, 5*time.Second, "a datapath that no switch has is missed", func() bool { // once ovs-vswitchd has written its types
+	eventually(t, soon, "a datapath that no switch has is missed", func() bool { // once ovs-vswitchd has written its types
 		err := ovsdb.Check(t.Context(), o.DB, "br0", "warp")
 		return errors.As(err, &lacking) && lacking.Type == "warp"
 	})
 	o.kill(&o.switchd)
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(soon); ; time.Sleep(10 * time.Millisecond) {
 		err := ovsdb.Check(t.Context(), o.DB, "br0", "netdev")
 		if err != nil && !errors.As(err, &lacking) {
 			break

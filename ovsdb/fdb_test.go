@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -126,7 +125,7 @@ func TestStaticEntriesAreMadeAndHealed(t *testing.T) {
 			if !damage.heard {
 				c.Refresh()
 			}
-			eventually(t, 5*time.Second, "the entry is missed", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
+			eventually(t, soon, "the entry is missed", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
 			reconcile(t, c, want)
 			settled(t, c, want)
 			if static() != 2 {
@@ -140,7 +139,7 @@ func TestStaticEntriesAreMadeAndHealed(t *testing.T) {
 			t.Error("entries are missed while there is nobody to make them")
 		}
 		o.startSwitchd()
-		eventually(t, 8*time.Second, "the entries are missed", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
+		eventually(t, soon, "the entries are missed", func() bool { return len(ovsdb.Diff(want, observe(t, c))) > 0 })
 		reconcile(t, c, want)
 		settled(t, c, want)
 		if static() != 2 {

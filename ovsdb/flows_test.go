@@ -93,7 +93,7 @@ func TestFlagsOfPortsAreCleared(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)
 	want := pinned(43, 44)
-	eventually(t, 5*time.Second, "nothing differs", func() bool { return reconcile(t, c, want) == 0 })
+	eventually(t, soon, "nothing differs", func() bool { return reconcile(t, c, want) == 0 })
 	for _, tt := range []struct{ action, port, object, is string }{
 		{"no-receive", "gre43", "port gre43 flags", "no-receive"},
 		{"no-forward", "gre43", "port gre43 flags", "no-forward"},

@@ -3,7 +3,6 @@ package ovsdb_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -29,7 +28,7 @@ func TestABridgeOfOthersIsMadeAsItWas(t *testing.T) {
 		before := o.vsctl("ovs-vsctl get interface br0 mtu_request")
 		want := mesh(43)
 		want.Datapath = ""
-		eventually(t, 5*time.Second, "the bridge is seen", func() bool { return observe(t, c).Bridge.OfPort > 0 })
+		eventually(t, soon, "the bridge is seen", func() bool { return observe(t, c).Bridge.OfPort > 0 })
 		reconcile(t, c, want)
 		want.MTU = 1400 // what is kept is what was before the first change
 		reconcile(t, c, want)
@@ -50,7 +49,7 @@ func TestABridgeThatOthersUseByNowStaysWithoutOurMark(t *testing.T) {
 	c := connect(t, o)
 	reconcile(t, c, mesh(43))
 	o.vsctl("ovs-vsctl add-port br0 theirs -- set interface theirs type=internal")
-	eventually(t, 5*time.Second, "their port is seen", func() bool { return len(observe(t, c).Ports) == 3 })
+	eventually(t, soon, "their port is seen", func() bool { return len(observe(t, c).Ports) == 3 })
 	if stays := ovsdb.Stays(observe(t, c)); len(stays) != 1 || !strings.Contains(stays[0], "theirs") {
 		t.Errorf("%q", stays)
 	}

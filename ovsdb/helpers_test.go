@@ -26,7 +26,7 @@ func connectUntil(t testing.TB, o *ovs) (*ovsdb.Client, func()) {
 	t.Helper()
 	c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: "br0", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	stop := run(t, c)
-	eventually(t, 5*time.Second, "the client is connected", func() bool {
+	eventually(t, soon, "the client is connected", func() bool {
 		_, err := c.Observe(t.Context())
 		return err == nil
 	})

@@ -82,7 +82,7 @@ func (o *ovs) startServer() {
 	o.t.Helper()
 	o.server = o.daemon(0, "ovsdb-server", filepath.Join(o.dir, "conf.db"),
 		"--remote=p"+o.DB, "--log-file", "-vconsole:off")
-	eventually(o.t, 5*time.Second, "ovsdb-server listens", func() bool {
+	eventually(o.t, soon, "ovsdb-server listens", func() bool {
 		conn, err := net.Dial("unix", filepath.Join(o.dir, "db.sock"))
 		if err != nil {
 			return false
@@ -97,7 +97,7 @@ func (o *ovs) startSwitchd() {
 	// Without its pid file the forwarding table is not known, and no plan has
 	// static entries.
 	pid := strconv.Itoa(o.switchd.Process.Pid)
-	eventually(o.t, 5*time.Second, "ovs-vswitchd has written its pid file and listens", func() bool {
+	eventually(o.t, soon, "ovs-vswitchd has written its pid file and listens", func() bool {
 		text, err := os.ReadFile(filepath.Join(o.dir, "ovs-vswitchd.pid"))
 		if err != nil || strings.TrimSpace(string(text)) != pid {
 			return false
@@ -141,7 +141,7 @@ func (o *ovs) env() []string {
 // vsctl runs command lines in a shell and returns their output.
 func (o *ovs) vsctl(lines ...string) string {
 	o.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-e", "-c", strings.Join(lines, "\n"))
 	cmd.Env = o.env()
@@ -160,6 +160,11 @@ func (o *ovs) run(cmd *exec.Cmd) string {
 	}
 	return strings.TrimSpace(stdout.String())
 }
+
+// soon is how long to wait for something that takes less than a second on an
+// idle machine. It only ends a test that has failed, so it has room for a machine
+// that runs much else.
+const soon = 20 * time.Second
 
 func eventually(t testing.TB, limit time.Duration, what string, is func() bool) {
 	t.Helper()

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"testing"
-	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -95,7 +94,7 @@ func TestAShellCanRunTheGoldenCommands(t *testing.T) {
 				c := ovsdb.New(ovsdb.Config{DB: o.DB, Bridge: cmp.Or(tc.want.Bridge, "br0"), StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 				run(t, c)
 				o.prepare(tc.have)
-				eventually(t, 5*time.Second, "the client has seen it all", func() bool {
+				eventually(t, soon, "the client has seen it all", func() bool {
 					have, err := c.Observe(t.Context())
 					return err == nil && len(have.Ports) == len(tc.have.Ports)
 				})

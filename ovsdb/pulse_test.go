@@ -24,7 +24,7 @@ func TestADeadSwitchdIsNamedAtOnce(t *testing.T) {
 	o.kill(&o.switchd)
 	select {
 	case <-c.Changed():
-	case <-time.After(time.Second):
+	case <-time.After(5 * time.Second): // at once; a busy machine needs its time
 		t.Error("no wake-up when ovs-vswitchd has died")
 	}
 	have := observe(t, c)
@@ -42,7 +42,7 @@ func TestADeadSwitchdIsNamedAtOnce(t *testing.T) {
 	}
 
 	o.startSwitchd()
-	eventually(t, 5*time.Second, "it is seen to run again", func() bool {
+	eventually(t, soon, "it is seen to run again", func() bool {
 		have := observe(t, c)
 		return have.Down == "" && port(t, have, "gre43").BFD.State != ovsdb.StateUnknown
 	})
@@ -63,7 +63,7 @@ func TestAStoppedSwitchdIsNamedWithinTenSeconds(t *testing.T) {
 	if err := stopped.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "it answers again", func() bool { return observe(t, c).Down == "" })
+	eventually(t, soon, "it answers again", func() bool { return observe(t, c).Down == "" })
 }
 
 func TestAMissingServerIsOneSentence(t *testing.T) {
@@ -96,7 +96,7 @@ func TestAnAgentThatComesLaterNamesADeadSwitchd(t *testing.T) {
 		t.Errorf("in a directory without Open vSwitch's files: down %q", have.Down)
 	}
 	o.vsctl("echo 1 > " + o.dir + "/ovsdb-server.pid")
-	eventually(t, 5*time.Second, "it is named", func() bool {
+	eventually(t, soon, "it is named", func() bool {
 		return strings.Contains(observe(t, c).Down, "no pid file "+o.dir+"/ovs-vswitchd.pid")
 	})
 }

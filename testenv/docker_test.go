@@ -13,15 +13,13 @@ func TestDockerIsRestartedWithItsConfiguration(t *testing.T) {
 	t.Parallel()
 	l := testenv.Start(t, testenv.Config{Hosts: 1, Docker: true})
 	ctx, h := t.Context(), l.Host(1)
-	_, err := h.RunContainer(ctx, "c1", "--restart=always")
+	// dockerd would give a container that ignores its stop signal a minute, and
+	// RestartDocker fails after 30 s.
+	_, err := h.RunContainer(ctx, "c1", "--restart=always", "--stop-timeout=60")
 	must(t, err)
 
 	must(t, os.WriteFile(h.DaemonJSON(), []byte(`{"bip": "172.17.77.1/24"}`), 0o644))
-	start := time.Now()
 	must(t, h.RestartDocker(ctx))
-	if took := time.Since(start); took > 8*time.Second {
-		t.Errorf("a restart took %s: the container did not obey its stop", took)
-	}
 	testenv.Eventually(t, 20*time.Second, func() error {
 		addr, err := h.ContainerAddr(ctx, "c1")
 		if err != nil {
