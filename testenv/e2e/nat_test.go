@@ -46,6 +46,7 @@ func TestMasquerading(t *testing.T) {
 		behaviour{"strict rp_filter", strictReversePath},
 		behaviour{"iptables-legacy", f.legacy},
 		behaviour{"flushed by hand", flushed},
+		behaviour{"icc: false", withoutICC},
 	)
 }
 
