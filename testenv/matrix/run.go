@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gremesh/gremesh/testenv"
 )
@@ -33,12 +36,13 @@ var ErrFailed = errors.New("tests failed")
 type runner struct {
 	Config
 	suites []Suite
+	saying sync.Mutex // one writer of Stdout at a time
 }
 
-// Run runs the suites in the cells, one after the other, and writes a line per
-// suite, the output of a failed one, and a table of the results to cfg.Stdout. It
-// needs root. A failed suite does not stop the run: it makes Run return
-// ErrFailed at the end.
+// Run runs the cells one after the other. In a cell, the suites with labs run
+// beside the others. Run writes a line per suite, the output of a failed one, and
+// a table of the results to cfg.Stdout. It needs root. A failed suite does not
+// stop the run: it makes Run return ErrFailed at the end.
 func Run(ctx context.Context, cfg Config) error {
 	if os.Geteuid() != 0 {
 		return errors.New("make a root file system: root is needed")
@@ -96,6 +100,8 @@ func selectSuites(folders []string) ([]Suite, error) {
 
 // say writes a line of progress.
 func (r *runner) say(format string, args ...any) {
+	r.saying.Lock()
+	defer r.saying.Unlock()
 	_, _ = fmt.Fprintf(r.Stdout, format+"\n", args...)
 }
 
@@ -123,14 +129,22 @@ func (r *runner) cell(ctx context.Context, c Cell, bin string) (cellResult, erro
 	}
 	result.versions = parseVersions(string(versions))
 	r.say("%s: %s", c.Name, result.versions)
-	for _, s := range r.suites {
-		suite, err := r.suite(ctx, in, s, filepath.Join(logs, strings.TrimSuffix(s.binary(), ".test")+".log"))
-		if err != nil {
-			return result, err
-		}
-		result.suites = append(result.suites, suite)
+	// Labs mostly wait, so the other suites run beside them. Each kind has an owner
+	// here that waits for it.
+	result.suites = make([]suiteResult, len(r.suites))
+	var beside errgroup.Group
+	for _, labs := range []bool{false, true} {
+		beside.Go(func() (err error) {
+			for i, s := range r.suites {
+				if s.Labs != labs || err != nil {
+					continue
+				}
+				result.suites[i], err = r.suite(ctx, in, s, filepath.Join(logs, strings.TrimSuffix(s.binary(), ".test")+".log"))
+			}
+			return err
+		})
 	}
-	return result, ctx.Err()
+	return result, errors.Join(beside.Wait(), ctx.Err())
 }
 
 // suite runs a suite. A failure of its tests is in the result and is no error.
@@ -145,11 +159,12 @@ func (r *runner) suite(ctx context.Context, in room, s Suite, file string) (suit
 	result := parseOutput(string(output))
 	result.took = time.Since(begin)
 	result.failed = ran != nil
-	r.say("%s: %s: %s", in.cell.Name, s.Folder, result)
+	text := fmt.Sprintf("%s: %s: %s", in.cell.Name, s.Folder, result)
 	if result.failed {
-		r.say("%s: all of it is in %s\n%s", s.Folder, file, withoutPasses(string(output)))
+		text += fmt.Sprintf("\n%s: all of it is in %s\n%s", s.Folder, file, withoutPasses(string(output)))
 	}
-	return result, ctx.Err()
+	r.say("%s", text)
+	return result, nil
 }
 
 // room is a cell's root file system with all that is mounted in it.
@@ -160,7 +175,9 @@ type room struct {
 
 // command returns a command that runs in a folder of the source.
 func (in room) command(ctx context.Context, folder string, argv ...string) *exec.Cmd {
-	tmp := filepath.Join(in.bin, "tmp")
+	// Each command has its own /tmp: in another process namespace the owner of a
+	// lab that is up looks like one that was killed.
+	tmp := filepath.Join(in.bin, "tmp", strings.ReplaceAll(folder, "/", "_"))
 	_ = os.MkdirAll(tmp, 0o1777) // enter.sh fails without it
 	args := []string{"-c", string(enterScript), "enter.sh", in.root, in.source, tmp, in.bin, in.dockerd, folder}
 	cmd := exec.CommandContext(ctx, "bash", append(args, argv...)...)
