@@ -206,6 +206,12 @@ func (n *Node) waiting() string {
 		return fmt.Sprintf("every host has left the mesh, and %s (%s), whose lease is the oldest, must come back first: start its agent or, if it is gone for good, run `gremesh forget --force %s`",
 			n.label(r), r.Underlay.Addr(), n.word(r))
 	}
+	for _, id := range w.Silent {
+		if r, _ := n.machine.Table().Get(id); !n.isAlive(id) {
+			return fmt.Sprintf("no host is known to hold a lease, but %s (%s) may have got the one that it claimed: start its agent or, if it is gone for good, run `gremesh forget --force %s`",
+				n.label(r), r.Underlay.Addr(), n.word(r))
+		}
+	}
 	return "no host that holds a lease is known yet"
 }
 

@@ -78,7 +78,7 @@ func (m *Machine) heard(r Record) {
 type Waiting struct {
 	Subnet    netip.Prefix // under claim; zero when no claim is under way
 	Granted   int          // grants by holders so far
-	Silent    []ID         // who has not answered, sorted
+	Silent    []ID         // hosts that have not answered the claim or, without a claim, that may hold a lease by now while no host is known to; sorted
 	Exhausted bool         // there is no subnet that the host may claim
 	Only      netip.Prefix // the one subnet that it may claim, if there is but one
 	Lost      []ID         // those of Silent that answered, but have lost earlier promises; sorted
@@ -93,6 +93,7 @@ func (m *Machine) Waiting() Waiting {
 		_, free := m.candidate(nil)
 		w.Exhausted = !free
 		w.Oldest = m.oldestLeft()
+		w.Silent = m.unheard()
 		return w
 	}
 	w.Subnet = m.Own().target()
@@ -239,6 +240,23 @@ func (m *Machine) oldestLeft() ID {
 		}
 	}
 	return oldest.Host
+}
+
+// unheard returns the hosts whose last record is a claim, if no host is known
+// to hold a lease: each may have got what it claimed.
+func (m *Machine) unheard() []ID {
+	var hosts []ID
+	for r := range m.table.All() {
+		switch {
+		case !m.elects(r):
+		case r.State == Held:
+			return nil
+		default:
+			hosts = append(hosts, r.Host)
+		}
+	}
+	slices.SortFunc(hosts, ID.Compare)
+	return hosts
 }
 
 func (m *Machine) knowsHolder() bool {

@@ -351,6 +351,26 @@ func TestWhenAllHaveLeftTheOldestIsNamedAndCanBeRemovedByForce(t *testing.T) {
 	}
 }
 
+// A host that went away with its claim may hold a lease, so nobody begins
+// without it.
+func TestAfterAllHaveLeftAHostThatStillClaimedIsNamedAndCanBeRemovedByForce(t *testing.T) {
+	net := newTestNet(t, 2)
+	net.machines[ID{1}].Merge([]Record{testRecord(3, Claiming, testSubnet(3), 0)})
+	for i := byte(1); i <= 2; i++ {
+		net.machines[ID{i}].Leave(false)
+	}
+	net.machines[ID{1}].Merge(net.disk(2))
+	disk := net.disk(1)
+	clear(net.machines)
+	m := net.boot(1, disk)
+	wantOwn(t, m, Left, testSubnet(1))
+	if w := m.Waiting(); !slices.Equal(w.Silent, []ID{{3}}) {
+		t.Errorf("it waits: %+v, want for h3", w)
+	}
+	net.deliver(m.Force(map[ID]bool{{3}: true}))
+	wantOwn(t, m, Held, testSubnet(1))
+}
+
 // A twin, or an old disk, claims with a version that is known with another subnet.
 func TestAGrantIsAStoredRecord(t *testing.T) {
 	for off, want := range map[rule]bool{none: false, storedGrant: true} {

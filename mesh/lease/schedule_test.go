@@ -203,10 +203,22 @@ func (s *sim) mayGo(h *simHost) bool {
 }
 
 // forgetSomewhere is an operator who asks any host that knows of the other to
-// forget it, and looks again later.
+// forget it, and looks again later. If one holder is left, it and the lost host
+// are two, and neither is a majority; if none is left, no host can agree. The
+// operator then runs `forget --force` on every host.
 func (s *sim) forgetSomewhere(id ID) {
+	holders := 0
 	for _, h := range s.hosts {
-		if h.m == nil || !h.m.active {
+		if !h.gone && h.m != nil && h.holds.IsValid() {
+			holders++
+		}
+	}
+	for _, h := range s.hosts {
+		switch {
+		case h.m == nil || !h.m.active:
+			continue
+		case holders <= 1 && s.calm():
+			h.do(h.m.Force(map[ID]bool{id: true}))
 			continue
 		}
 		if out := h.m.Forget(id); out.Changed {
@@ -215,6 +227,16 @@ func (s *sim) forgetSomewhere(id ID) {
 		}
 	}
 	s.after(time.Second, func() { s.forgetSomewhere(id) })
+}
+
+// calm reports whether every host that is not lost runs and reaches all others.
+func (s *sim) calm() bool {
+	for _, h := range s.hosts {
+		if !h.gone && (h.m == nil || h.group != 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // A failure prints its seed, which is of use only if it is the same run again.
