@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		exitOn(mirror())
 	case "ask":
 		exitOn(ask(os.Args[1], os.Args[2], os.Args[3]))
+	case "forge":
+		exitOn(forge(os.Args[1:]))
 	case "load":
 		exitOn(load(os.Args[1:]))
 	case "tests":
