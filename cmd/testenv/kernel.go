@@ -15,8 +15,7 @@ func kernelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernel [flags] -- COMMAND [ARG...]",
 		Short: "Run a command on a throw-away kernel that has Open vSwitch's datapath",
-		Long: `Run a command, as root, on a throw-away user-mode Linux over this machine's
-files. What it changes is lost, except in the folder of --share. The exit status
+		Long: `Run a command, as root, on a throw-away kernel over this machine's files. What it changes is lost, except in the folder of --share. The exit status
 is the command's, or 125 where this machine can't boot such a kernel.`,
 		Example: "  testenv kernel -- env TESTENV_DATAPATH=system bin/testenv demo",
 		Args:    cobra.MinimumNArgs(1),
@@ -24,6 +23,9 @@ is the command's, or 125 where this machine can't boot such a kernel.`,
 			return kernel.RunSeveral(cmd.Context(), cfg, guests, args...)
 		},
 	}
+	cmd.Flags().StringVar((*string)(&cfg.Bed), "bed", string(kernel.UML),
+		"uml: Debian's user-mode Linux; qemu: Debian's own kernel, emulated, slow")
+	cmd.Flags().StringVar(&cfg.Kernel, "kernel", "/", "of qemu: a `FOLDER` with a kernel; .ci/deps-kernel gets one and prints its name")
 	cmd.Flags().StringVar(&cfg.Memory, "memory", "2G", "a guest's memory, at the most")
 	cmd.Flags().IntVar(&guests, "guests", 1, "so many run the command side by side")
 	cmd.Flags().StringVar(&cfg.Share, "share", "", "a `FOLDER` that the command really writes to")

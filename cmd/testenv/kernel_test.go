@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,11 @@ import (
 	"testing"
 
 	"github.com/gremesh/gremesh/testenv/kernel"
+)
+
+var (
+	bed          = flag.String("bed", string(kernel.UML), "the guest's")
+	kernelFolder = flag.String("kernel", "/", "of the bed qemu, see .ci/deps-kernel")
 )
 
 // guestScript says which kernel it runs on, and writes to the shared folder and
@@ -22,7 +28,7 @@ exit 7`
 // TestKernelCommand boots once. The command is built anew, as a guest's process
 // has not the address space that the race detector wants.
 func TestKernelCommand(t *testing.T) {
-	if err := kernel.Check(); err != nil {
+	if err := (kernel.Config{Bed: kernel.Bed(*bed), Kernel: *kernelFolder}).Check(); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
@@ -39,7 +45,7 @@ func TestKernelCommand(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 
-	cmd := exec.CommandContext(t.Context(), self, "kernel", "--memory", "512M", "--share", share, "--timeout", "2m", "--",
+	cmd := exec.CommandContext(t.Context(), self, "kernel", "--bed", *bed, "--kernel", *kernelFolder, "--memory", "512M", "--share", share, "--timeout", "2m", "--",
 		"sh", "-c", guestScript, "sh", share)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GREETING=hello")

@@ -33,5 +33,9 @@ func (f Feature) Missing(ctx context.Context) error {
 	return nil
 }
 
-// Inside tells whether this process runs in a guest.
+// Inside reports whether this process runs in a guest.
 func Inside() bool { return os.Getenv(insideEnv) != "" }
+
+// MayLack reports whether the running kernel may lack features. In a guest of UML
+// it may; Debian's own kernel has them all.
+func MayLack() bool { return Bed(os.Getenv(insideEnv)) == UML }

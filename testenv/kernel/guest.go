@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ const (
 	// after it, its exit code.
 	booted = "booted"
 
-	// insideEnv is set for whatever runs in a guest.
+	// insideEnv is set for whatever runs in a guest, to the name of its bed.
 	insideEnv = "TESTENV_KERNEL"
 )
 
@@ -31,7 +32,11 @@ const (
 // cannot be forgotten in a main or a TestMain, and nothing else of it runs.
 func init() {
 	if file := os.Getenv(jobEnv); file != "" && os.Getpid() == 1 {
-		if err := guest(file); err != nil {
+		first := guest
+		if self := os.Getenv(initrdEnv); self != "" {
+			first = func(string) error { return leaveInitrd(self) }
+		}
+		if err := first(file); err != nil {
 			fmt.Fprintln(os.Stderr, "testenv kernel:", err) // console 0: the guest's last words
 		}
 		unix.Sync()
@@ -58,16 +63,16 @@ func guest(file string) error {
 	}
 	_ = os.Unsetenv(jobEnv)
 	_ = os.Setenv("TMPDIR", tmpDir)
-	_ = os.Setenv(insideEnv, "1")
-	if err := mountAll(j.Share); err != nil {
+	_ = os.Setenv(insideEnv, string(j.Bed))
+	if err := mountAll(j); err != nil {
 		return err
 	}
 	if err := settle(); err != nil {
 		return err
 	}
 	var consoles [3]*os.File // standard output, standard error, result
-	for i := range consoles {
-		if consoles[i], err = openConsole(i + 1); err != nil {
+	for i, device := range j.Consoles {
+		if consoles[i], err = openConsole(device); err != nil {
 			return err
 		}
 	}
@@ -93,16 +98,20 @@ func settle() error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &many); err != nil {
 		return err
 	}
-	for _, argv := range [][]string{
+	commands := [][]string{
 		{"ip", "link", "set", "lo", "up"},
 		{"modprobe", "ipv6"}, // which other kernels have built in
 		// With the first of GRE the kernel makes devices in every namespace: now,
 		// and not when a test looks for what was left behind.
 		{"modprobe", "vport-gre"},
-		// nf_tables without its family ip has no iptables.
-		{"ln", "-sf", "/usr/sbin/iptables-legacy", "/etc/alternatives/iptables"},
-		{"ln", "-sf", "/usr/sbin/ip6tables-legacy", "/etc/alternatives/ip6tables"},
-	} {
+	}
+	if NFTablesIP.Missing(context.Background()) != nil {
+		// iptables-nft does not work there.
+		commands = append(commands,
+			[]string{"ln", "-sf", "/usr/sbin/iptables-legacy", "/etc/alternatives/iptables"},
+			[]string{"ln", "-sf", "/usr/sbin/ip6tables-legacy", "/etc/alternatives/ip6tables"})
+	}
+	for _, argv := range commands {
 		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil { //nolint:noctx // it ends with the machine
 			return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, out)
 		}
@@ -120,8 +129,8 @@ func settle() error {
 }
 
 // openConsole opens a console that hands on what is written, unchanged.
-func openConsole(n int) (*os.File, error) {
-	f, err := os.OpenFile(fmt.Sprintf("/dev/tty%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+func openConsole(device string) (*os.File, error) {
+	f, err := os.OpenFile(device, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -9,21 +9,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
-)
-
-const (
-	binary  = "linux.uml"
-	modules = "/usr/lib/uml/modules" // a folder for each release
 )
 
 // Config describes a guest.
 type Config struct {
+	Bed     Bed
+	Kernel  string        // of QEMU: a folder with boot/vmlinuz-RELEASE and lib/modules/RELEASE; default: /
 	Memory  string        // at the most, as 512M or 4G; default 2G
 	Share   string        // a folder of the machine that the guest writes to; made if need be
 	Timeout time.Duration // of the whole run, from power-on; default 15 m
@@ -42,39 +37,24 @@ type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
 
-// job is what the guest is to do. It inherits the caller's environment and folder.
+// job is what the guest is to do, and what it finds. It inherits the caller's
+// environment and folder.
 type job struct {
-	Argv  []string
-	Dir   string
-	Env   []string
-	Share string
-}
-
-// Check tells what this machine lacks to boot a guest.
-func Check() error {
-	if os.Geteuid() != 0 {
-		return errors.New("a guest kernel needs root, to read all of the machine's files")
-	}
-	var missing []string
-	for _, c := range []string{binary, "modprobe"} {
-		if _, err := exec.LookPath(c); err != nil {
-			missing = append(missing, c)
-		}
-	}
-	if _, err := os.Stat(modules); err != nil {
-		missing = append(missing, modules)
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("a guest kernel needs %s: not found (`make deps` installs it)", strings.Join(missing, ", "))
-	}
-	return nil
+	Argv     []string
+	Dir      string
+	Env      []string
+	Bed      Bed
+	Modules  string
+	Consoles [3]string
+	Share    string
+	ShareBy  share
 }
 
 // Run boots a guest, runs a command in it as root, and returns when the guest
 // has gone: nil, an *ExitError, or what kept the command from being run to its
 // end. The command has no standard input.
 func Run(ctx context.Context, cfg Config, argv ...string) error {
-	if err := Check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrBoot, err)
 	}
 	if err := run(ctx, cfg, argv); err != nil {
@@ -92,14 +72,23 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := writeJob(dir, cfg.Share, argv); err != nil {
+	if cfg.Share != "" {
+		if cfg.Share, err = filepath.Abs(cfg.Share); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(cfg.Share, 0o755); err != nil {
+			return err
+		}
+	}
+	machine, err := cfg.machine(dir)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBoot, err)
+	}
+	if err := writeJob(dir, cfg, machine, argv); err != nil {
 		return err
 	}
 	boot, status := &bytes.Buffer{}, &bytes.Buffer{}
-	vm, err := command(ctx, dir, cmp.Or(cfg.Memory, "2G"))
-	if err != nil {
-		return err
-	}
+	vm := machine.command(ctx)
 	vm.Stdout, vm.Stderr = boot, boot
 	consoles, err := connect(vm, orDiscard(cfg.Stdout), orDiscard(cfg.Stderr), status)
 	if err != nil {
@@ -109,7 +98,11 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	// process dies: this one has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err = onOneProcessor(cfg.place, vm.Start)
+	if machine.pinned {
+		err = onOneProcessor(cfg.place, vm.Start)
+	} else {
+		err = vm.Start()
+	}
 	consoles.started()
 	if err != nil {
 		return err
@@ -139,54 +132,19 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
-func writeJob(dir, share string, argv []string) error {
+func writeJob(dir string, cfg Config, m machine, argv []string) error {
 	cwd, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	if share != "" {
-		if share, err = filepath.Abs(share); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(share, 0o755); err != nil {
-			return err
-		}
-	}
-	text, err := json.Marshal(job{Argv: argv, Dir: cwd, Env: os.Environ(), Share: share})
+	text, err := json.Marshal(job{
+		Argv: argv, Dir: cwd, Env: os.Environ(),
+		Bed: cfg.bed(), Modules: m.modules, Consoles: m.consoles, Share: cfg.Share, ShareBy: m.share,
+	})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, jobFile), text, 0o600)
-}
-
-// command is the guest: see `linux.uml --help`. Its consoles 1 to 3 are the
-// extra files of connect.
-func command(ctx context.Context, dir, memory string) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	vm := exec.CommandContext(ctx, binary, "mem="+memory,
-		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-		"init="+self, jobEnv+"="+filepath.Join(dir, jobFile), // a word that no one knows becomes init's environment
-		"quiet", "panic=1", "uml_dir="+dir, "umid=vm",
-		"con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5", "con=null", "ssl=null")
-	vm.Env = append(os.Environ(), "TMPDIR="+memoryDir())
-	vm.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:   true, // ^C is for the caller, who ends the guest by its context
-		Pdeathsig: syscall.SIGKILL,
-	}
-	vm.Cancel = func() error { return syscall.Kill(-vm.Process.Pid, syscall.SIGKILL) }
-	return vm, nil
-}
-
-// memoryDir is where the file is made, and unlinked, that is the guest's memory.
-func memoryDir() string {
-	const fast = "/dev/shm"
-	if info, err := os.Stat(fast); err == nil && info.IsDir() {
-		return fast
-	}
-	return os.TempDir()
 }
 
 // tail are the last lines of a text.

@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,11 +16,11 @@ const tmpDir = "/run/tmp"
 
 // mountAll puts an overlay in memory over the machine's files, which are the
 // root that the kernel starts with, and mounts what a machine has.
-func mountAll(share string) error {
+func mountAll(j job) error {
 	if err := mount("proc", "/proc", "proc", ""); err != nil {
 		return err
 	}
-	release, err := insertOverlay()
+	release, err := insertOverlay(j.Modules)
 	if err != nil {
 		return err
 	}
@@ -64,32 +66,30 @@ func mountAll(share string) error {
 	if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink(filepath.Join(modules, release), filepath.Join("/lib/modules", release)); err != nil {
+	// A machine that runs the same release has the folder.
+	err = os.Symlink(filepath.Join(j.Modules, release), filepath.Join("/lib/modules", release))
+	if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if share == "" {
+	if j.Share == "" {
 		return nil
 	}
-	return mount("share", share, "hostfs", share)
+	return mount(shareTag, j.Share, j.ShareBy.Kind, j.ShareBy.Options)
 }
 
-// insertOverlay loads the one module that is needed before modprobe works, and
-// returns the kernel's release.
-func insertOverlay() (string, error) {
+// insertOverlay loads the one module that is needed before modprobe works, unless
+// it is there, and returns the kernel's release.
+func insertOverlay(modules string) (string, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return "", err
 	}
 	release := unix.ByteSliceToString(name.Release[:])
-	file, err := os.Open(filepath.Join(modules, release, "kernel/fs/overlayfs/overlay.ko"))
-	if err != nil {
-		return "", err
+	known, err := os.ReadFile("/proc/filesystems")
+	if err != nil || strings.Contains(string(known), "\toverlay\n") {
+		return release, err
 	}
-	defer func() { _ = file.Close() }()
-	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil {
-		return "", fmt.Errorf("insert %s: %w", file.Name(), err)
-	}
-	return release, nil
+	return release, insert(filepath.Join(modules, release, "kernel/fs/overlayfs/overlay.ko"))
 }
 
 // changeRoot makes dir the root, and the root of before is no more seen.
