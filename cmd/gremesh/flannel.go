@@ -17,8 +17,8 @@ import (
 const flannelKey = "FLANNEL_SUBNET"
 
 // readFlannelLease reads the subnet that this host has in a flannel network
-// from the file that flanneld writes, /run/flannel/subnet.env. That is gone
-// after a reboot: then there is nothing to import, and the subnet is zero.
+// from the file that flanneld writes, /run/flannel/subnet.env. If the file does not
+// exist, as after a reboot, the subnet is zero, and checkImport reports it.
 func readFlannelLease(path string) (netip.Prefix, error) {
 	f, err := regular.Open(path)
 	switch {

@@ -59,8 +59,21 @@ func TestFlannelsLeaseIsImported(t *testing.T) {
 	if want := netip.MustParsePrefix("172.17.43.0/24"); err != nil || cfg.Imported != want {
 		t.Errorf("imported %s, %v, want %s", cfg.Imported, err, want)
 	}
-	if cfg, err := load(t, "lease_import: /nonexistent/subnet.env", "--insecure", "--bootstrap", "--name=h1"); err != nil || cfg.Imported.IsValid() {
+	cfg.StateDir = t.TempDir()
+	if found := checkImport(cfg); len(found) != 0 {
+		t.Errorf("a file that was read is reported: %v", found)
+	}
+	cfg, err = load(t, "lease_import: /nonexistent/subnet.env", "--insecure", "--bootstrap", "--name=h1")
+	if err != nil || cfg.Imported.IsValid() {
 		t.Errorf("after a reboot: %s, %v", cfg.Imported, err)
+	}
+	cfg.StateDir = t.TempDir()
+	if found := checkImport(cfg); len(found) != 1 || !found[0].Tolerable || !strings.Contains(found[0].What, "/nonexistent/subnet.env does not exist") {
+		t.Errorf("a missing file is not reported: %v", found)
+	}
+	holding(t, cfg.StateDir)
+	if found := checkImport(cfg); len(found) != 0 {
+		t.Errorf("a host that holds a lease reports: %v", found)
 	}
 	if _, err := load(t, "pool: 10.1.0.0/16\nlease_import: "+file, "--insecure", "--bootstrap", "--name=h1"); err == nil {
 		t.Error("a subnet outside of the pool is imported")

@@ -95,7 +95,7 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	if err != nil {
 		return mesh.Preview{}, err
 	}
-	found := checkPool(ctx, cfg, at.addr)
+	found := append(checkImport(cfg), checkPool(ctx, cfg, at.addr)...)
 	if err := preflight.Error(found); err != nil && !mayHoldLease(cfg.StateDir) {
 		return mesh.Preview{}, err
 	}

@@ -45,7 +45,7 @@ func mayHoldLease(stateDir string) bool {
 	return subnet.IsValid() || err != nil
 }
 
-// hostChecks are the checks of what must be installed before gremesh changes a
+// hostChecks are the checks of what must be there before gremesh changes a
 // host. The pool has a check of its own, checkPool.
 func hostChecks(cfg Config) []preflight.Check {
 	return []preflight.Check{
@@ -58,6 +58,7 @@ func hostChecks(cfg Config) []preflight.Check {
 			return judgeDocker(present, err)
 		},
 		func(context.Context) []preflight.Finding { return judgeRestart(cfg.Docker.Restart, isInstalled) },
+		func(context.Context) []preflight.Finding { return checkImport(cfg) },
 	}
 }
 
@@ -101,6 +102,19 @@ func judgeRestart(command Restart, installed func(program string) bool) []prefli
 	return []preflight.Finding{{
 		What: fmt.Sprintf("docker.restart: the command %s is not found", command[0]),
 		Do:   "set docker.restart to the command that restarts Docker here, or to never",
+	}}
+}
+
+// checkImport asks that lease_import names a file that exists, as long as this host
+// has no lease. After that the key has no effect.
+func checkImport(cfg Config) []preflight.Finding {
+	if cfg.Import == "" || cfg.Imported.IsValid() || mayHoldLease(cfg.StateDir) {
+		return nil
+	}
+	return []preflight.Finding{{
+		What:      fmt.Sprintf("lease_import: %s does not exist, so this host does not ask for the subnet that it had with flannel", cfg.Import),
+		Do:        "restore the file and restart the agent before status says `lease held`, or remove lease_import",
+		Tolerable: true,
 	}}
 }
 
