@@ -53,7 +53,7 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	if !ovs && renews(want, have) {
 		return dockerOutcome{settled: !have.Running, problems: []Problem{noSwitch(want)}}, nil
 	}
-	if len(changes) > 0 {
+	if len(changes) > 0 || have.Unrecorded {
 		if have, err = l.writeDaemonJSON(part, now, changes); err != nil {
 			return out, err
 		}
@@ -71,6 +71,9 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 			What: "peers in this host's underlay subnet are reached by tunnels, because Docker drops packets that come without one: " + have.Obstacle,
 			Do:   "nothing, if tunnels will do: gremesh does not restart Docker for this alone",
 		})
+	}
+	if have.Lost != nil {
+		out.problems = append(out.problems, troubled(have.Lost))
 	}
 	if docker.AcceptTaken(want, have) {
 		out.problems = append(out.problems, Problem{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,6 +168,19 @@ func TestADockerdThatDiedBeforeTheAgentStartedIsNamed(t *testing.T) {
 	mark.set = false // the next boot
 	if l := start(); w.says(l, "ocker") {
 		t.Errorf("at the next boot status says %+v", l.Status(t.Context()).Problems)
+	}
+}
+
+func TestALostRecordOfDaemonJSONIsWrittenAgainAndReported(t *testing.T) {
+	w := planned(testHost(2))
+	l := w.loop()
+	pass(t, l)
+	w.applied = nil
+	w.docker.Unrecorded, w.docker.Lost = true, &docker.Trouble{What: "docker.json was lost", Do: "restore it"}
+	l.seen.docker = nil // a change of daemon.json
+	pass(t, l)
+	if !w.says(l, "docker.json was lost") || !slices.Contains(w.applied, "docker") {
+		t.Errorf("status says %+v, applied %v", l.Status(t.Context()).Problems, w.applied)
 	}
 }
 

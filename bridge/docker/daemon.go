@@ -22,7 +22,10 @@ type Config struct {
 	StateDir string   // made when missing
 	Socket   string   // where dockerd answers: "unix:///var/run/docker.sock"
 	Direct   bool     // see whether Docker lets packets through that come without a tunnel
-	Log      *slog.Logger
+	// Wrote reports whether gremesh's history says that it set an object such as
+	// "daemon.json bip" to a value; nil: there is no history.
+	Wrote func(object, value string) bool
+	Log   *slog.Logger
 }
 
 // Daemon is dockerd and its configuration file.
@@ -34,6 +37,7 @@ type Daemon struct {
 	seen     map[process.Process]Values
 	versions map[program]release
 	judged   map[judgedFile]*Trouble
+	spared   bool          // it was logged that the state's copy is used
 	changed  chan struct{} // capacity 1
 	appeared chan struct{} // capacity 1: Observe has found a dockerd that answers
 }
@@ -59,15 +63,15 @@ func (d *Daemon) Bip() (string, error) {
 // defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
 const defaultMTU = 1500
 
-// Apply writes the changed keys. Before its first write it keeps a copy of
+// Apply writes the changed keys, and a record that was lost. Before its first write it keeps a copy of
 // daemon.json and its keys' former values in the state directory. On an error
 // the file is as it was, and so it is where another program changes it meanwhile.
 func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if len(changes) == 0 {
+		return d.record()
 	}
 	var keys []key
 	for _, c := range changes {
@@ -80,6 +84,9 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	s, err := d.load()
 	if err != nil {
 		return err
+	}
+	if s, err = d.known(s, was); err != nil {
+		return fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
 	back := changes[0].back
 	is, err := merge(was, keys)

@@ -48,9 +48,13 @@ type Actual struct {
 	AcceptRefuses bool // it does not; neither, if that is not known
 	AcceptUnread  bool // the dockerd that runs has started without it
 
-	Former  *Values // before gremesh's first write; nil: it has written nothing
-	Written Values  // what gremesh has written last
-	Interim string  // the bip that was written for dockerd's next start only
+	Former *Values  // before gremesh's first write; nil: it has written nothing
+	Lost   *Trouble // set if Former is not known for some keys
+	// Unrecorded reports whether the record of Former was lost and made again, and
+	// is not on disk yet: Apply without changes writes it.
+	Unrecorded bool
+	Written    Values // what gremesh has written last
+	Interim    string // the bip that was written for dockerd's next start only
 }
 
 // Change is one key of daemon.json that differs. It has no command: no

@@ -73,7 +73,17 @@ func (d *Daemon) filed(have Actual) (Actual, error) {
 	if err != nil {
 		return Actual{}, err
 	}
-	have.Written, have.Interim = s.Written, s.Interim
+	if s.Former == nil {
+		b, _, err := d.read()
+		if err != nil {
+			return Actual{}, err
+		}
+		if s, err = d.known(s, b); err != nil {
+			return Actual{}, err
+		}
+		have.Unrecorded = s.Former != nil
+	}
+	have.Written, have.Interim, have.Lost = s.Written, s.Interim, d.lostRecord(s)
 	if s.Former != nil {
 		have.Former = &s.Former.Values
 	}

@@ -15,6 +15,7 @@ import (
 // Files in the state directory.
 const (
 	stateFile  = "docker.json"
+	copyFile   = "docker.json.copy"   // used if stateFile is missing or damaged
 	backupFile = "daemon.json.before" // what was there before our first write
 )
 
@@ -22,6 +23,9 @@ const (
 type state struct {
 	// Former is what our first write replaced; it is never overwritten.
 	Former *former `json:"former,omitempty"`
+	// Lost are the keys of which Former does not know the value, because the record
+	// was lost: known had to make another one.
+	Lost []string `json:"lost,omitempty"`
 	// Written is what we have written of our keys last; a key that is not set
 	// there was as it should be already.
 	Written Values `json:"written"`
@@ -71,12 +75,31 @@ type former struct {
 	Values
 }
 
+// load returns the state. If its file is missing or damaged, the copy counts.
 func (d *Daemon) load() (state, error) {
-	path := filepath.Join(d.cfg.StateDir, stateFile)
-	b, err := regular.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return state{}, nil
+	s, err := d.loadFrom(stateFile)
+	if err == nil {
+		return s, nil
 	}
+	spare, spareErr := d.loadFrom(copyFile)
+	switch missing := errors.Is(err, fs.ErrNotExist); {
+	case spareErr == nil:
+		if !d.spared {
+			d.spared = true
+			d.cfg.Log.Warn("the record of daemon.json cannot be read; its copy is used", "copy", copyFile, "err", err)
+		}
+		return spare, nil
+	case missing && errors.Is(spareErr, fs.ErrNotExist):
+		return state{}, nil
+	case missing:
+		return state{}, spareErr
+	}
+	return state{}, err
+}
+
+func (d *Daemon) loadFrom(name string) (state, error) {
+	path := filepath.Join(d.cfg.StateDir, name)
+	b, err := regular.Read(path)
 	if err != nil {
 		return state{}, fmt.Errorf("read state: %w", err)
 	}
@@ -92,7 +115,8 @@ func (d *Daemon) store(s state) error {
 	if err != nil {
 		return err
 	}
-	return d.keep(stateFile, append(b, '\n'))
+	b = append(b, '\n')
+	return errors.Join(d.keep(stateFile, b), d.keep(copyFile, b))
 }
 
 // keep writes a file of the state directory, readable by its owner only.
@@ -104,4 +128,4 @@ func (d *Daemon) keep(name string, b []byte) error {
 }
 
 // StateFiles are the names of what is kept in the state directory.
-func StateFiles() []string { return []string{stateFile, backupFile} }
+func StateFiles() []string { return []string{stateFile, copyFile, backupFile} }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/settings"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -37,9 +39,21 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 		},
 		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
 		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Pool: cfg.Pool, StateDir: cfg.StateDir, Log: log}),
-		docker: docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir, Direct: cfg.Direct == sameSubnet, Log: log}),
+		docker: docker.New(docker.Config{
+			Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir,
+			Direct: cfg.Direct == sameSubnet, Wrote: wrote(cfg.StateDir), Log: log,
+		}),
 		nat:    masq.New(log),
 		masq:   cfg.Masquerade.open(),
+	}
+}
+
+// wrote reports whether the history says that this host's agent set an object to a
+// value. A history that cannot be read says nothing.
+func wrote(stateDir string) func(object, value string) bool {
+	return func(object, value string) bool {
+		all, _ := history.Read(stateDir)
+		return slices.ContainsFunc(all, func(c history.Change) bool { return c.Object == object && c.Is == value })
 	}
 }
 
