@@ -5,39 +5,59 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
+
+	"sigs.k8s.io/knftables"
 )
 
-// takes tells whether this kernel takes a table of ours, which is not there,
-// and does not make it:
-// nft -c has the kernel check a transaction and then drops it. One that was
-// taken is not asked for again; a module may still be loaded for one that was
-// not.
+// askAgain is for how long the answer counts that this kernel lacks a family.
+// Each question starts nft, and the kernel starts modprobe for the module.
+const askAgain = time.Minute
+
+// ability is the answer to whether this kernel takes a table of ours.
+type ability struct {
+	yes   bool
+	asked time.Time
+}
+
+// takes reports whether this kernel takes a table of ours, and does not make it:
+// nft -c has the kernel check a transaction and then drops it. The answer that it
+// does counts for good. That it does not counts for askAgain, because the module
+// may be loaded later.
 func (h *Host) takes(ctx context.Context, t table) (bool, error) {
-	if _, able := h.able.Load(t.family); able {
-		return true, nil
+	now := h.now()
+	if known, ok := h.able[t.family]; ok && (known.yes || now.Sub(known.asked) < askAgain) {
+		return known.yes, nil
 	}
 	err := check(ctx, t)
-	switch {
-	case err == nil:
-		h.able.Store(t.family, true)
-		return true, nil
-	case lacking(err.Error()):
-		return false, nil
+	if err != nil && !lacking(err.Error()) {
+		return false, err
 	}
-	return false, err
+	h.able[t.family] = ability{err == nil, now}
+	return err == nil, nil
+}
+
+// untilAsked returns when to ask the kernel again, and zero if it lacks nothing.
+func (h *Host) untilAsked(have Actual) (first time.Time) {
+	for _, family := range have.Lacks {
+		if t := h.able[knftables.Family(family)].asked.Add(askAgain); first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	return first
 }
 
 // takesAll asks for several tables by one call. Most kernels take all; which one
 // is not taken, and why, takes finds out.
 func (h *Host) takesAll(ctx context.Context, tables ...table) {
 	for _, t := range tables {
-		if _, able := h.able.Load(t.family); able {
+		if _, known := h.able[t.family]; known {
 			return
 		}
 	}
 	if check(ctx, tables...) == nil {
 		for _, t := range tables {
-			h.able.Store(t.family, true)
+			h.able[t.family] = ability{yes: true}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What nft 1.0.6 says on Linux 6.1 without the ip family, and without nf_tables.
@@ -56,9 +57,41 @@ func TestAFamilyThatTheKernelLacksIsNoDifference(t *testing.T) {
 					}
 				}
 			})
+			have, err := l.Observe(t.Context())
+			if err != nil || !slices.Equal(have.Lacks, []string{family}) {
+				t.Errorf("a moment later it lacks %v, %v", have.Lacks, err)
+			}
+			l.now = func() time.Time { return time.Now().Add(askAgain) }
 			l.reach(want) // the module was loaded
 			l.reach(Rules{})
 		})
+	}
+}
+
+// TestAFamilyThatTheKernelLacksIsSeldomAskedFor counts the questions: of a new
+// host one is about all families, and one about this one.
+func TestAFamilyThatTheKernelLacksIsSeldomAskedFor(t *testing.T) {
+	l := filters(t)
+	asked := filepath.Join(t.TempDir(), "asked")
+	const question = `"-c "*"add table inet "*`
+	withNft(t, question+") echo asked >>"+asked+`;; esac; case "$*" in `+question, strings.ReplaceAll(noFamily, "FAMILY", "inet"))
+	const other = "nft add table ip other; nft delete table ip other"
+	began := time.Now()
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 2}, {time.Second, 2}, {askAgain - time.Second, 2}, {askAgain, 3}, {askAgain + time.Second, 3}} {
+		l.now = func() time.Time { return began.Add(step.after) }
+		for _, change := range []string{other, "true"} {
+			l.sh(change)
+			if have, err := l.Observe(t.Context()); err != nil || !slices.Equal(have.Lacks, []string{"inet"}) {
+				t.Fatalf("after %s: lacks %v, %v", step.after, have.Lacks, err)
+			}
+		}
+		text, _ := os.ReadFile(asked)
+		if got := strings.Count(string(text), "asked"); got != step.want {
+			t.Errorf("after %s: asked %d times, want %d", step.after, got, step.want)
+		}
 	}
 }
 

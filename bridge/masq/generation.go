@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,12 @@ import (
 type glance struct {
 	generation uint32
 	have       Actual
+	until      time.Time // when to ask again for a family that the kernel lacks; zero: it lacks none
+}
+
+// isFresh reports whether a glance holds while the ruleset has a generation.
+func (g *glance) isFresh(generation uint32, now time.Time) bool {
+	return g != nil && g.generation == generation && (g.until.IsZero() || now.Before(g.until))
 }
 
 // span are generations that follow one another; the zero span is none.
@@ -45,7 +52,7 @@ func (g *glance) after(changes []Change, commits int) (*glance, span) {
 	if err != nil || now != g.generation+uint32(commits) {
 		return nil, span{}
 	}
-	return &glance{now, have}, span{g.generation, commits}
+	return &glance{now, have, g.until}, span{g.generation, commits}
 }
 
 // Observe returns what the packet filters have now, and changes nothing: a
@@ -56,16 +63,15 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 	h.looking.Lock()
 	defer h.looking.Unlock()
 	now, err := generation()
-	if counted := err == nil; counted && h.last != nil && h.last.generation == now {
+	if counted := err == nil; counted && h.last.isFresh(now, h.now()) {
 		if legacy, err := legacyFilter(); err == nil && !legacy {
 			return h.last.have, nil
 		}
 	}
 	h.last = nil
 	have, err2 := h.look(ctx)
-	// A family that the kernel lacks may come with a module.
-	if err == nil && err2 == nil && len(have.Lacks) == 0 && !slices.ContainsFunc(have.Filters, Filter.legacy) {
-		h.last = &glance{now, have}
+	if err == nil && err2 == nil && !slices.ContainsFunc(have.Filters, Filter.legacy) {
+		h.last = &glance{now, have, h.untilAsked(have)}
 	}
 	return have, err2
 }

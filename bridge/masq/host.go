@@ -11,22 +11,26 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
+
+	"sigs.k8s.io/knftables"
 )
 
 // Host is the packet filter of this process's network namespace.
 type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
-	able    sync.Map // families that this kernel has been seen to have
+	now     func() time.Time
 
 	looking sync.Mutex
-	last    *glance // guarded by looking; nil: look anew
-	ours    span    // guarded by looking; of the last Apply, where nobody else has changed anything meanwhile
+	able    map[knftables.Family]ability // guarded by looking
+	last    *glance                      // guarded by looking; nil: look anew
+	ours    span                         // guarded by looking; of the last Apply, where nobody else has changed anything meanwhile
 }
 
 // New returns a Host; nothing is started.
 func New(log *slog.Logger) *Host {
-	return &Host{log: log, changed: make(chan struct{}, 1)}
+	return &Host{log: log, changed: make(chan struct{}, 1), now: time.Now, able: map[knftables.Family]ability{}}
 }
 
 // Apply carries out the changes in order. A change that fails does not keep
