@@ -35,6 +35,7 @@ func Suites() []Suite {
 			"MTU",          // daemon.json and what Docker makes of it
 			"DaemonJSON",   // the keys that a version knows
 			"Uninstall",    // what Docker leaves behind
+			"Attack",       // the guard's rules, beside Docker's and as this nft lists them
 			"WithoutGRE",   // GRE, VXLAN and Geneve of this Open vSwitch
 		}, "|")},
 	}
