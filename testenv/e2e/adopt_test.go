@@ -92,9 +92,7 @@ func TestAdoptingWhatWasMadeByHand(t *testing.T) {
 		if now, err := ports(ctx, h); err != nil || !slices.Equal(now, names[h]) {
 			t.Errorf("%s has the ports %s, and had %s: %v", h.Name, now, names[h], err)
 		}
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s: problems remain: %+v", h.Name, found)
-		}
+		noProblems(t, h)
 	}
 	if out, err := h1.Gremesh(ctx, "adopt"); err != nil || !strings.HasPrefix(out, "nothing to adopt") {
 		t.Errorf("once more: %v\n%s", err, out)

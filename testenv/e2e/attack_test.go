@@ -275,9 +275,7 @@ func (a *attack) passes(t *testing.T, l *testenv.Lab) {
 	sources(t, l)
 	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
 	for _, h := range l.Hosts() {
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s: %+v", h.Name, found)
-		}
+		noProblems(t, h)
 		if s := status(t, h); l.Datapath() == "netdev" && !strings.Contains(s.Host.Guard, "userspace datapath") {
 			t.Errorf("%s says of tunnel packets: %q", h.Name, s.Host.Guard)
 		}

@@ -95,9 +95,7 @@ func neighboursAreDirect(t *testing.T, l *testenv.Lab) {
 		t.Errorf("%d packets of neighbours in the tunnels", n)
 	}
 	for _, h := range l.Hosts() {
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, found)
-		}
+		noProblems(t, h)
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
 		if has := strings.Contains(daemonJSON(t, h), "allow-direct-routing"); has != dockerKnowsDirect(t) {
 			t.Errorf("%s: daemon.json is %s", h.Name, daemonJSON(t, h))

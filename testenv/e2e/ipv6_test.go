@@ -66,9 +66,7 @@ func overIPv6(t *testing.T, l *testenv.Lab, mtu int) {
 			t.Errorf("%s: want local_ip=%s: %s", h.Name, h.Addr, options)
 		}
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, found)
-		}
+		noProblems(t, h)
 	}
 	if df(t, l.Host(1), nil, status(t, l.Host(2)).Host.Bip.Addr(), mtu+1) == nil {
 		t.Errorf("more than %d bytes pass", mtu)

@@ -101,3 +101,15 @@ func TestProblemsOfTheKernelArePassedOver(t *testing.T) {
 		}
 	}
 }
+
+// noProblems waits until status shows none: a problem goes with the pass that
+// sees that its cause is gone, and audit looks for itself.
+func noProblems(t *testing.T, h *testenv.Host) {
+	t.Helper()
+	testenv.Eventually(t, soon, func() error {
+		if found := problems(t, h); len(found) > 0 {
+			return fmt.Errorf("%s has problems: %+v", h.Name, found)
+		}
+		return nil
+	})
+}

@@ -165,9 +165,7 @@ func changesWithin(t *testing.T, l *testenv.Lab, by *testenv.Host, pairs ...stri
 	}
 	for _, h := range l.Hosts() {
 		testenv.Eventually(t, soon, func() error { return auditExit(t, h, 0) })
-		if found := problems(t, h); len(found) > 0 {
-			t.Errorf("%s has problems: %+v", h.Name, found)
-		}
+		noProblems(t, h)
 	}
 }
 

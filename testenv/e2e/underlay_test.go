@@ -179,9 +179,7 @@ func addressGoes(t *testing.T, l *testenv.Lab) {
 	if now, err := h2.AgentPID(); err != nil || now != pid {
 		t.Errorf("the agent was process %d and is %d, %v", pid, now, err)
 	}
-	if found := problems(t, h2); len(found) > 0 {
-		t.Errorf("problems remain: %+v", found)
-	}
+	noProblems(t, h2)
 }
 
 // nicGoesDown has the NIC down for less time than gossip waits for a host that
