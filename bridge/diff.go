@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // protocolKernel marks routes that come and go with an address (rtnetlink(7),
@@ -20,8 +21,16 @@ type Change struct {
 	steps []step
 }
 
-func change(object, is, should string, steps ...step) Change {
-	c := Change{Drift: drift.Drift{Object: object, Is: is, Should: should}, steps: steps}
+// KindAddress is the kind of the addresses of a link, which are one object.
+const KindAddress = "address of"
+
+// key identifies an object of the kernel: "link", "br0", "master".
+func key(kind, name, field string) reconcile.Key {
+	return reconcile.Key{Component: "kernel", Kind: kind, Name: name, Field: field}
+}
+
+func change(key reconcile.Key, is, should string, steps ...step) Change {
+	c := Change{Drift: drift.Of(key, is, should), steps: steps}
 	for _, s := range steps {
 		c.Commands = append(c.Commands, s.String())
 	}
@@ -53,7 +62,7 @@ func Diff(want Host, have Actual) []Change {
 	all = append(all, diffPort(want, have.Port)...)
 	all = append(all, diffBlocks(want, have)...)
 	for _, name := range slices.Concat(have.Orphans, lost(have.Strays, want.Bip)) {
-		all = append(all, change("link "+name+" master", "", want.Bridge, setMaster{name, want.Bridge}))
+		all = append(all, change(key("link", name, "master"), "", want.Bridge, setMaster{name, want.Bridge}))
 	}
 	all = append(all, diffPeers(want, have)...)
 	// Last, because the kernel refuses a route while the bridge is down or an
@@ -66,13 +75,13 @@ func diffBridge(want Host, have Link) []Change {
 	if !have.Exists {
 		// The MTU is a step of its own: only a bridge whose MTU was set, not
 		// one that was made with it, keeps it when ports join.
-		return []Change{change("link "+want.Bridge, "",
+		return []Change{change(key("link", want.Bridge, ""), "",
 			fmt.Sprintf("a bridge with address %s, mtu %d, up", mac, want.MTU),
 			addBridge{want.Bridge, mac}, setMTU{want.Bridge, want.MTU}, setUp{want.Bridge})}
 	}
 	var all []Change
 	if have.MAC.String() != mac.String() {
-		all = append(all, change("link "+want.Bridge+" address", have.MAC.String(), mac.String(), setMAC{want.Bridge, mac}))
+		all = append(all, change(key("link", want.Bridge, "address"), have.MAC.String(), mac.String(), setMAC{want.Bridge, mac}))
 	}
 	return append(all, diffLink(want.Bridge, want.MTU, have)...)
 }
@@ -85,7 +94,7 @@ func diffPort(want Host, have Link) []Change {
 	// The MTU first: a port with a smaller one would pull the bridge's down.
 	all := diffLink(want.Port, want.MTU, have)
 	if have.Master != want.Bridge {
-		all = append(all, change("link "+want.Port+" master", have.Master, want.Bridge, setMaster{want.Port, want.Bridge}))
+		all = append(all, change(key("link", want.Port, "master"), have.Master, want.Bridge, setMaster{want.Port, want.Bridge}))
 	}
 	return all
 }
@@ -93,10 +102,10 @@ func diffPort(want Host, have Link) []Change {
 func diffLink(name string, mtu int, have Link) []Change {
 	var all []Change
 	if have.MTU != mtu {
-		all = append(all, change("link "+name+" mtu", strconv.Itoa(have.MTU), strconv.Itoa(mtu), setMTU{name, mtu}))
+		all = append(all, change(key("link", name, "mtu"), strconv.Itoa(have.MTU), strconv.Itoa(mtu), setMTU{name, mtu}))
 	}
 	if !have.Up {
-		all = append(all, change("link "+name+" state", "down", "up", setUp{name}))
+		all = append(all, change(key("link", name, "state"), "down", "up", setUp{name}))
 	}
 	return all
 }
@@ -139,7 +148,7 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 	case missing:
 		steps = append([]step{add}, del...)
 	}
-	return []Change{change("address of "+want.Bridge, strings.Join(is, ", "), want.Bip.String(), steps...)}
+	return []Change{change(key(KindAddress, want.Bridge, ""), strings.Join(is, ", "), want.Bip.String(), steps...)}
 }
 
 // diffSysctls turns redirects off where the kernel looks for them: it takes
@@ -155,7 +164,7 @@ func diffSysctls(want Host, have map[string]string) []Change {
 		{sysctlNotify(want.Bridge), "1"},
 	} {
 		if is := have[s.path]; is != s.value {
-			all = append(all, change("sysctl "+s.key(), is, s.value, s))
+			all = append(all, change(key("sysctl", s.key(), ""), is, s.value, s))
 		}
 	}
 	return all
@@ -167,5 +176,5 @@ func release(want Host, have Actual) []Change {
 	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name || before {
 		return nil
 	}
-	return []Change{change("link "+have.Port.Name+" master", have.Port.Master, "", setMaster{have.Port.Name, ""})}
+	return []Change{change(key("link", have.Port.Name, "master"), have.Port.Master, "", setMaster{have.Port.Name, ""})}
 }

@@ -91,7 +91,7 @@ func diffRoutes(want Host, have []Route) []Change {
 		case is && r.Metric == w.Metric:
 			replaced[r.Dst] = r
 		default:
-			gone = append(gone, change("route "+r.Dst.String(), r.String(), "", delRoute{r}))
+			gone = append(gone, change(key("route", r.Dst.String(), ""), r.String(), "", delRoute{r}))
 		}
 	}
 	var changes []Change
@@ -100,9 +100,9 @@ func diffRoutes(want Host, have []Route) []Change {
 			continue
 		}
 		if old, is := replaced[w.Dst]; is {
-			changes = append(changes, change("route "+w.Dst.String(), old.String(), w.String(), replaceRoute{w}))
+			changes = append(changes, change(key("route", w.Dst.String(), ""), old.String(), w.String(), replaceRoute{w}))
 		} else {
-			changes = append(changes, change("route "+w.Dst.String(), "", w.String(), addRoute{w}))
+			changes = append(changes, change(key("route", w.Dst.String(), ""), "", w.String(), addRoute{w}))
 		}
 	}
 	return append(changes, gone...)
@@ -134,12 +134,12 @@ func diffNeighbours(want Host, have []Neighbour) []Change {
 		n := Neighbour{p.Bip.Addr(), MAC(p.Bip.Addr())}
 		wanted[n.IP] = true
 		if old := is[n.IP]; old.MAC.String() != n.MAC.String() {
-			changes = append(changes, change("neighbour "+n.IP.String(), old.MAC.String(), n.MAC.String(), setNeighbour{want.Bridge, n}))
+			changes = append(changes, change(key("neighbour", n.IP.String(), ""), old.MAC.String(), n.MAC.String(), setNeighbour{want.Bridge, n}))
 		}
 	}
 	for _, n := range have {
 		if n.pinned() && want.owns(n.IP) && !wanted[n.IP] {
-			changes = append(changes, change("neighbour "+n.IP.String(), n.MAC.String(), "", delNeighbour{want.Bridge, n}))
+			changes = append(changes, change(key("neighbour", n.IP.String(), ""), n.MAC.String(), "", delNeighbour{want.Bridge, n}))
 		}
 	}
 	return changes
@@ -174,16 +174,16 @@ func diffFDB(want Host, have Actual) []Change {
 		mac := MAC(p.Bip.Addr())
 		wanted[mac.String()] = true
 		if !is[mac.String()] {
-			changes = append(changes, change("fdb "+mac.String(), "", "behind "+want.Port, addFDB{want.Port, mac}))
+			changes = append(changes, change(key("fdb", mac.String(), ""), "", "behind "+want.Port, addFDB{want.Port, mac}))
 		}
 	}
 	for _, mac := range have.FDB {
 		if ip, ok := pinnedIP(mac); ok && is[mac.String()] && want.owns(ip) && !wanted[mac.String()] {
-			changes = append(changes, change("fdb "+mac.String(), "behind "+want.Port, "", delFDB{want.Port, mac}))
+			changes = append(changes, change(key("fdb", mac.String(), ""), "behind "+want.Port, "", delFDB{want.Port, mac}))
 		}
 	}
 	if f := floodAll(!want.Quiet); flood != f {
-		changes = append(changes, change("link "+want.Port+" flooding", flood.String(), f.String(), setFlood{want.Port, f}))
+		changes = append(changes, change(key("link", want.Port, "flooding"), flood.String(), f.String(), setFlood{want.Port, f}))
 	}
 	return changes
 }

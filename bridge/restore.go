@@ -29,7 +29,7 @@ func restore(want Back, have Actual) []Change {
 		case f.Bridge.Exists:
 			all = append(all, restoreBridge(want, have)...)
 		case len(have.Attached) == 0 && !want.Docker:
-			all = append(all, change("link "+name, "a bridge that gremesh made", "", delBridge{name}))
+			all = append(all, change(key("link", name, ""), "a bridge that gremesh made", "", delBridge{name}))
 		}
 	}
 	all = append(all, restorePort(f.Port, have)...)
@@ -37,7 +37,7 @@ func restore(want Back, have Actual) []Change {
 	if f.Bridge.Exists && have.Bridge.Exists {
 		for _, r := range f.Routes {
 			if !slices.Contains(have.Routes, r) {
-				all = append(all, change("route "+r.Dst.String(), "", r.String(), addRoute{r}))
+				all = append(all, change(key("route", r.Dst.String(), ""), "", r.String(), addRoute{r}))
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func restoreBridge(want Back, have Actual) []Change {
 	f, name := want.Former, have.Bridge.Name
 	var all []Change
 	if mac, err := net.ParseMAC(f.Bridge.MAC); err == nil && have.Bridge.MAC.String() != mac.String() && pinnedMAC(have.Bridge.MAC, want.Pool) {
-		all = append(all, change("link "+name+" address", have.Bridge.MAC.String(), mac.String(), setMAC{name, mac}))
+		all = append(all, change(key("link", name, "address"), have.Bridge.MAC.String(), mac.String(), setMAC{name, mac}))
 	}
 	all = append(all, restoreMTU(name, f.Bridge, have.Bridge)...)
 	all = append(all, restoreAddrs(want, have)...)
@@ -82,7 +82,7 @@ func restoreAddrs(want Back, have Actual) []Change {
 	if first {
 		steps = append(slices.Clone(del), add...)
 	}
-	return []Change{change("address of "+name, strings.Join(is, ", "), strings.Join(should, ", "), steps...)}
+	return []Change{change(key(KindAddress, name, ""), strings.Join(is, ", "), strings.Join(should, ", "), steps...)}
 }
 
 // restoreLinkLocal is about the address that the kernel made of a pinned MAC
@@ -96,9 +96,9 @@ func restoreLinkLocal(want Back, have Actual) []Change {
 		case !pinned(a.Addr(), want.Pool) || slices.Contains(want.Former.Addrs6, a):
 		case len(have.Addrs6) == 1:
 			path := sysctlNoIPv6(name)
-			return []Change{change("address of "+name, a.String(), "", setSysctl{path, "1"}, setSysctl{path, "0"})}
+			return []Change{change(key(KindAddress, name, ""), a.String(), "", setSysctl{path, "1"}, setSysctl{path, "0"})}
 		default:
-			return []Change{change("address of "+name, a.String(), "", delAddr{name, a})}
+			return []Change{change(key(KindAddress, name, ""), a.String(), "", delAddr{name, a})}
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func restorePort(former FormerLink, have Actual) []Change {
 	}
 	all := restoreMTU(have.Port.Name, former, have.Port)
 	if have.Port.Master == "" && former.Master != "" {
-		all = append(all, change("link "+have.Port.Name+" master", "", former.Master, setMaster{have.Port.Name, former.Master}))
+		all = append(all, change(key("link", have.Port.Name, "master"), "", former.Master, setMaster{have.Port.Name, former.Master}))
 	}
 	return append(all, restoreState(have.Port.Name, former, have.Port)...)
 }
@@ -133,14 +133,14 @@ func restoreMTU(name string, former FormerLink, have Link) []Change {
 	if have.MTU == former.MTU {
 		return nil
 	}
-	return []Change{change("link "+name+" mtu", strconv.Itoa(have.MTU), strconv.Itoa(former.MTU), setMTU{name, former.MTU})}
+	return []Change{change(key("link", name, "mtu"), strconv.Itoa(have.MTU), strconv.Itoa(former.MTU), setMTU{name, former.MTU})}
 }
 
 func restoreState(name string, former FormerLink, have Link) []Change {
 	if former.Up || !have.Up {
 		return nil
 	}
-	return []Change{change("link "+name+" state", "up", "down", setDown{name})}
+	return []Change{change(key("link", name, "state"), "up", "down", setDown{name})}
 }
 
 func restoreSysctls(want Back, have Actual) []Change {
@@ -152,7 +152,7 @@ func restoreSysctls(want Back, have Actual) []Change {
 			continue
 		}
 		s := setSysctl{path, was}
-		all = append(all, change("sysctl "+s.key(), is, was, s))
+		all = append(all, change(key("sysctl", s.key(), ""), is, was, s))
 	}
 	return all
 }

@@ -79,7 +79,7 @@ func diffBlocks(want Host, have Actual) []Change {
 	}
 	var all []Change
 	open := func(name, is, should string, kind int, value byte) {
-		all = append(all, change("link "+want.Port+" "+name, is, should, setPort{want.Port, name + " " + should, kind, value}))
+		all = append(all, change(key("link", want.Port, name), is, should, setPort{want.Port, name + " " + should, kind, value}))
 	}
 	if have.PortBlocks.State != "" {
 		open("state", have.PortBlocks.State, "forwarding", brPortState, brForwarding)

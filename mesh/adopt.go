@@ -66,7 +66,7 @@ func (l *Loop) adoptable(ctx context.Context) (Adoption, []ovsdb.Change, error) 
 		adoption.Ports = append(adoption.Ports, c.Drift)
 	}
 	for _, c := range left {
-		adoption.Left = append(adoption.Left, Problem{What: c.Object + " is left as it is: " + c.What, Do: c.Do})
+		adoption.Left = append(adoption.Left, Problem{What: c.Key.String() + " is left as it is: " + c.What, Do: c.Do})
 	}
 	return adoption, changes, nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
@@ -72,7 +71,7 @@ func youngerThan(since time.Duration, ages func() map[string]time.Duration) youn
 // cause names what made a difference in Open vSwitch, last being the scene that
 // the last pass left in order.
 func (now switchScene) cause(last switchScene, started young, d drift.Drift) string {
-	name := strings.Fields(d.Object + " ?")[1] // "port gre43", "interface gre43 options:remote_ip"
+	name := d.Key.Name
 	was, wanted := tunnelOf(last.want, name)
 	is, wants := tunnelOf(now.want, name)
 	if !wanted && !wants {
@@ -83,7 +82,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	if was != is {
 		return viewCause(last.view, now.view, cmp.Or(is.Peer.ID, was.Peer.ID), now.kind)
 	}
-	if now.want.MTU != last.want.MTU && strings.HasSuffix(d.Object, " mtu_request") {
+	if now.want.MTU != last.want.MTU && d.Key.Field == "mtu_request" {
 		return "the MTU is to be another"
 	}
 	had := slices.ContainsFunc(last.have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Peer.ID == is.Peer.ID })
@@ -94,7 +93,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		return "the database of Open vSwitch was emptied"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
-	case strings.HasPrefix(d.Object, "fdb ") && started(vswitchd):
+	case d.Key.Kind == "fdb" && started(vswitchd):
 		return vswitchd + " was restarted"
 	case wanted && !had && d.Is == "":
 		return "a conflicting port was removed"

@@ -10,6 +10,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // cause names what made a difference in the kernel. remade is why Open vSwitch
@@ -25,16 +26,16 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 	case now.want.MTU != last.want.MTU:
 		return "the MTU is to be another"
 	}
-	if why := now.bridgeCause(last, d.Object); why != "" {
+	if why := now.bridgeCause(last, d.Key); why != "" {
 		if started(dockerd) {
 			return dockerd + " was restarted: " + why
 		}
 		return why
 	}
-	if why := now.peerCause(last, d.Object); why != "" {
+	if why := now.peerCause(last, d.Key); why != "" {
 		return why
 	}
-	if strings.HasPrefix(d.Object, "link "+now.want.Port+" ") {
+	if d.Key.Kind == "link" && d.Key.Name == now.want.Port {
 		switch anew := now.have.Port.Index != last.have.Port.Index; {
 		case anew && remade != "":
 			return remade
@@ -44,7 +45,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 			return now.want.Port + " was made anew"
 		}
 	}
-	if started(dockerd) && strings.Contains(d.Object, now.want.Bridge) {
+	if started(dockerd) && strings.Contains(d.Key.Name, now.want.Bridge) {
 		return dockerd + " was restarted"
 	}
 	return unknownCause
@@ -52,22 +53,22 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 
 // bridgeCause names what has become of Docker's bridge, as far as an object
 // depends on that.
-func (now hostScene) bridgeCause(last hostScene, object string) string {
+func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	name := now.want.Bridge
-	if strings.HasPrefix(object, "sysctl ") && !strings.Contains(object, name) {
+	if object.Kind == "sysctl" && !strings.Contains(object.Name, name) {
 		return ""
 	}
-	isPort := strings.HasPrefix(object, "link "+now.want.Port+" ") // its own MTU and state depend on nothing
-	if isPort && !strings.HasSuffix(object, " master") {
+	isPort := object.Kind == "link" && object.Name == now.want.Port // its own MTU and state depend on nothing
+	if isPort && object.Field != "master" {
 		return ""
 	}
-	isRoute := strings.HasPrefix(object, "route ")
+	isRoute := object.Kind == "route"
 	switch {
 	case !now.have.Bridge.Exists:
 		return name + " was deleted"
 	case now.have.Bridge.Index != last.have.Bridge.Index:
 		return name + " was made anew"
-	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object == "address of "+name):
+	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object.Kind == bridge.KindAddress):
 		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, addresses(last.have.Addrs), addresses(now.have.Addrs))
 	case last.have.Bridge.Up && !now.have.Bridge.Up && isRoute:
 		return name + " was taken down"
@@ -76,7 +77,7 @@ func (now hostScene) bridgeCause(last hostScene, object string) string {
 }
 
 // peerCause names what has become of the peer that an object leads to.
-func (now hostScene) peerCause(last hostScene, object string) string {
+func (now hostScene) peerCause(last hostScene, object reconcile.Key) string {
 	is, wanted := peerBehind(now.want.Peers, object)
 	was, known := peerBehind(last.want.Peers, object)
 	switch {
@@ -105,10 +106,10 @@ func (now hostScene) holderCause(last hostScene, peers []Host, subnet netip.Pref
 
 // peerBehind is the peer, of those that are sorted, that a route, neighbour or FDB
 // entry is for.
-func peerBehind(peers []bridge.Peer, object string) (bridge.Peer, bool) {
+func peerBehind(peers []bridge.Peer, object reconcile.Key) (bridge.Peer, bool) {
 	var bip netip.Addr
-	kind, name, _ := strings.Cut(object, " ")
-	switch kind {
+	name := object.Name
+	switch object.Kind {
 	case "route":
 		if subnet, err := netip.ParsePrefix(name); err == nil {
 			bip = lease.Bip(subnet).Addr()

@@ -112,7 +112,7 @@ func TestCausesOfWaysToPeers(t *testing.T) {
 		{direct, direct, "", nil, nil},
 	} {
 		now, last := hostScene{want: bridge.Host{Peers: tt.is}, peers: tt.now}, hostScene{want: bridge.Host{Peers: tt.was}, peers: tt.before}
-		if why := now.peerCause(last, "route 172.17.43.0/24"); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
+		if why := now.peerCause(last, keyOf("route 172.17.43.0/24")); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 			t.Errorf("%v -> %v: %q, want %q", tt.was, tt.is, why, tt.why)
 		}
 	}

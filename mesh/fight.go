@@ -1,13 +1,15 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Two programs that put one object to different values would go on for ever, as
@@ -28,13 +30,13 @@ const sweepEvery = 10 * time.Second
 
 // fights are the objects that were put right lately.
 type fights struct {
-	all   map[string]*fight
-	begun map[string]*fight // those of all over which there is a fight
+	all   map[reconcile.Key]*fight
+	begun map[reconcile.Key]*fight // those of all over which there is a fight
 	swept time.Time
 }
 
 func newFights() *fights {
-	return &fights{all: make(map[string]*fight), begun: make(map[string]*fight)}
+	return &fights{all: make(map[reconcile.Key]*fight), begun: make(map[reconcile.Key]*fight)}
 }
 
 // fight is one of them.
@@ -51,8 +53,8 @@ func (f *fight) until() time.Time { return f.mends[len(f.mends)-1].Add(f.pause) 
 
 // longestPause is short for protected: without it, broadcasts that come in by a
 // tunnel go out by all others, and between three hosts that never ends.
-func longestPause(object string) time.Duration {
-	if strings.HasPrefix(object, "port ") && strings.HasSuffix(object, " protected") {
+func longestPause(object reconcile.Key) time.Duration {
+	if object.Kind == "port" && object.Field == "protected" {
 		return firstPause
 	}
 	return lastPause
@@ -62,23 +64,23 @@ func longestPause(object string) time.Duration {
 // fight has thereby begun.
 func (f *fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift) {
 	for _, d := range what {
-		one := f.all[d.Object]
+		one := f.all[d.Key]
 		if one == nil || one.should != d.Should {
 			one = &fight{should: d.Should}
-			f.all[d.Object] = one
-			delete(f.begun, d.Object)
+			f.all[d.Key] = one
+			delete(f.begun, d.Key)
 		}
 		one.seen = now
 		one.count++
 		one.mends = append(one.mends, now)
 		if one.pause > 0 {
 			one.mends = one.mends[1:]
-			one.pause = min(2*one.pause, longestPause(d.Object))
+			one.pause = min(2*one.pause, longestPause(d.Key))
 			continue
 		}
 		one.mends = slices.DeleteFunc(one.mends, func(t time.Time) bool { return now.Sub(t) > fightWithin })
 		if one.count, one.since = len(one.mends), one.mends[0]; one.count == fightAfter {
-			one.pause, f.begun[d.Object] = firstPause, one
+			one.pause, f.begun[d.Key] = firstPause, one
 			begun = append(begun, d)
 		}
 	}
@@ -91,7 +93,7 @@ func (f *fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift
 func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due time.Time) {
 	left = make([]bool, len(found))
 	for i, d := range found {
-		one := f.all[d.Object]
+		one := f.all[d.Key]
 		if one == nil {
 			continue
 		}
@@ -104,7 +106,7 @@ func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due
 	for i, d := range found {
 		if left[i] {
 			for j, other := range found {
-				left[j] = left[j] || needs(other.Object, d)
+				left[j] = left[j] || needs(other.Key, d)
 			}
 		}
 	}
@@ -114,22 +116,21 @@ func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due
 // needs tells whether an object can't be made right before a difference of
 // another one is mended: all that is on a device needs it, and a route needs it
 // to be up, with the right address.
-func needs(object string, other drift.Drift) bool {
-	kind, name, _ := strings.Cut(other.Object, " ")
-	switch {
-	case kind == "bridge" && other.Is == "":
+func needs(object reconcile.Key, other drift.Drift) bool {
+	switch key := other.Key; {
+	case key.Kind == "bridge" && other.Is == "":
 		return true
-	case kind == "link" && other.Is == "" && !strings.Contains(name, " "):
+	case key.Kind == "link" && other.Is == "" && key.Field == "":
 		return true
-	case kind == "address", kind == "link" && strings.HasSuffix(name, " state"):
-		return strings.HasPrefix(object, "route ")
+	case key.Kind == bridge.KindAddress, key.Kind == "link" && key.Field == "state":
+		return object.Kind == "route"
 	}
 	return false
 }
 
 // forget leaves those alone that have been as they should be for a while.
 func (f *fights) forget(now time.Time) {
-	over := func(_ string, one *fight) bool { return now.Sub(one.seen) >= fightOver }
+	over := func(_ reconcile.Key, one *fight) bool { return now.Sub(one.seen) >= fightOver }
 	for object, one := range f.begun {
 		if over(object, one) {
 			delete(f.all, object)
@@ -145,7 +146,7 @@ func (f *fights) forget(now time.Time) {
 // problems tells of each fight, sorted by object.
 func (f *fights) problems() []Problem {
 	var problems []Problem
-	for _, object := range slices.Sorted(maps.Keys(f.begun)) {
+	for _, object := range slices.SortedFunc(maps.Keys(f.begun), func(a, b reconcile.Key) int { return cmp.Compare(a.String(), b.String()) }) {
 		one := f.begun[object]
 		should := one.should
 		if should == "" {
@@ -161,17 +162,16 @@ func (f *fights) problems() []Problem {
 }
 
 // whoChanges says how to find out who changes an object.
-func whoChanges(object string) string {
-	kind, rest, _ := strings.Cut(object, " ")
-	switch kind {
+func whoChanges(object reconcile.Key) string {
+	switch object.Kind {
 	case "bridge", "port", "interface":
 		return "`journalctl -t ovs-vsctl` has the commands that were run, `ovsdb-client monitor Interface,Port,Bridge` shows when"
 	case "sysctl":
-		return "`grep -r " + rest + " /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`, and what your configuration management sets"
+		return "`grep -r " + object.Name + " /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`, and what your configuration management sets"
 	case "daemon.json":
 		return "your configuration management, or `auditctl -w` on the file and then `ausearch -f daemon.json`"
 	}
-	if kind == "nftables" || strings.HasPrefix(kind, "iptables") {
+	if object.Component == "filter" {
 		return "`nft monitor` shows when, and the process (of iptables-legacy nothing)"
 	}
 	return "`ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` whether systemd-networkd or NetworkManager has docker0 or br0"

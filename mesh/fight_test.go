@@ -11,11 +11,22 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
+
+// keyOf is the key with a text: "port gre43 protected".
+func keyOf(text string) reconcile.Key {
+	kind, rest, _ := strings.Cut(text, " ")
+	if after, ok := strings.CutPrefix(text, bridge.KindAddress+" "); ok {
+		kind, rest = bridge.KindAddress, after
+	}
+	name, field, _ := strings.Cut(rest, " ")
+	return reconcile.Key{Kind: kind, Name: name, Field: field}
+}
 
 // Another program changes an object every so often. How often is it put right?
 func TestFights(t *testing.T) {
-	route := drift.Drift{Object: "route 172.17.0.0/16", Should: "there"}
+	route := drift.Of(keyOf("route 172.17.0.0/16"), "", "there")
 	for name, c := range map[string]struct {
 		what   drift.Drift
 		every  time.Duration // it is changed, if it was put right
@@ -27,7 +38,7 @@ func TestFights(t *testing.T) {
 		"four times, then never":   {route, time.Second, 4 * time.Second, 4, false},
 		"a fight":                  {route, time.Second, time.Minute, 5 + 4 + 4, true}, // +1, +2, +4, +8, and then every 10 s
 		"a fight without a breath": {route, 10 * time.Millisecond, time.Minute, 5 + 4 + 4, true},
-		"over protected":           {drift.Drift{Object: "port gre43 protected", Should: "true"}, 10 * time.Millisecond, time.Minute, 5 + 60, true},
+		"over protected":           {drift.Of(keyOf("port gre43 protected"), "", "true"), 10 * time.Millisecond, time.Minute, 5 + 60, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, now, mends := newFights(), time.Unix(1e9, 0), 0
@@ -50,7 +61,7 @@ func TestFights(t *testing.T) {
 
 func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
 	f, now := newFights(), time.Unix(1e9, 0)
-	d := drift.Drift{Object: "route 172.17.0.0/16", Should: "there"}
+	d := drift.Of(keyOf("route 172.17.0.0/16"), "", "there")
 	f.mended(now, d) // long before
 	now = now.Add(fightWithin + time.Second)
 	began := now
@@ -67,7 +78,7 @@ func TestAFightBeginsWithItsFirstBlow(t *testing.T) {
 func TestAChangeOfMindIsNoFight(t *testing.T) {
 	f, now := newFights(), time.Unix(1e9, 0)
 	for i := range 20 {
-		d := drift.Drift{Object: "port gre43", Should: strings.Repeat("x", i)}
+		d := drift.Of(keyOf("port gre43"), "", strings.Repeat("x", i))
 		if left, _ := f.postponed(now, []drift.Drift{d}); left[0] || len(f.mended(now, d)) > 0 {
 			t.Fatal("the desired state has changed each time")
 		}
@@ -75,8 +86,8 @@ func TestAChangeOfMindIsNoFight(t *testing.T) {
 }
 
 func TestWhatNeedsAPostponedObjectIsPostponedWithIt(t *testing.T) {
-	is := func(object string) drift.Drift { return drift.Drift{Object: object, Is: "x", Should: "y"} }
-	gone := func(object string) drift.Drift { return drift.Drift{Object: object, Should: "y"} }
+	is := func(object string) drift.Drift { return drift.Of(keyOf(object), "x", "y") }
+	gone := func(object string) drift.Drift { return drift.Of(keyOf(object), "", "y") }
 	for name, c := range map[string]struct {
 		fought drift.Drift
 		found  []drift.Drift

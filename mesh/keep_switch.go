@@ -25,7 +25,7 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired
 	}
 	var problems []Problem
 	for _, c := range slices.Concat(ovsdb.Conflicts(want, left), ovsdb.Loops(now.want.Bridge, have)) {
-		problems = append(problems, Problem{What: c.Object + ": " + c.What, Do: c.Do})
+		problems = append(problems, Problem{What: c.Key.String() + ": " + c.What, Do: c.Do})
 	}
 	problems = slices.Clip(append(problems, learning(now.want, have)...))
 	l.seen.ovs = nil
@@ -51,7 +51,7 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Ch
 			if last := l.scenes.ovs; last != nil {
 				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), c.Drift)
 			}
-			if c.Object == "bridge "+now.want.Bridge {
+			if c.Key.Kind == "bridge" && c.Key.Field == "" {
 				mends.remade = cause
 			}
 			made = append(made, l.mended(c.Drift, began, cause))

@@ -214,10 +214,10 @@ func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
 		found = append(found, c.Drift)
 	}
 	for _, c := range ovsdb.Conflicts(want, have) {
-		found = append(found, drift.Drift{Object: c.Object, Is: "in the way: " + c.What, Should: "changed (" + c.Do + ")"})
+		found = append(found, drift.Of(c.Key, "in the way: "+c.What, "changed ("+c.Do+")"))
 	}
 	for _, c := range ovsdb.Loops(want.Bridge, have) {
-		found = append(found, drift.Drift{Object: c.Object, Is: "not protected, and not gremesh's", Should: "protected (" + c.Do + ")"})
+		found = append(found, drift.Of(c.Key, "not protected, and not gremesh's", "protected ("+c.Do+")"))
 	}
 	return found
 }

@@ -88,7 +88,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
 	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
-		p.Problems = append(p.Problems, Problem{What: conflict.Object + ": " + conflict.What, Do: conflict.Do})
+		p.Problems = append(p.Problems, Problem{What: conflict.Key.String() + ": " + conflict.What, Do: conflict.Do})
 	}
 	return p
 }
@@ -138,7 +138,7 @@ func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
 		return p.Ours && !wanted
 	})
 	known := func(c ovsdb.Change) bool {
-		return slices.ContainsFunc(changes, func(old ovsdb.Change) bool { return old.Object == c.Object })
+		return slices.ContainsFunc(changes, func(old ovsdb.Change) bool { return old.Key == c.Key })
 	}
 	for _, c := range ovsdb.Diff(want, have) {
 		if !known(c) {
@@ -154,7 +154,7 @@ func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
 func (m machine) hostThen(desired Desired) bridge.Actual {
 	have, want := m.host, desired.Host
 	made := slices.ContainsFunc(ovsdb.Diff(desired.Switch, m.ovs), func(c ovsdb.Change) bool {
-		return c.Object == "bridge "+desired.Switch.Bridge && c.Is == ""
+		return c.Key.Kind == "bridge" && c.Key.Field == "" && c.Is == ""
 	})
 	if made {
 		have.Port = bridge.Link{Name: want.Port, Exists: true, MTU: want.MTU} // by mtu_request

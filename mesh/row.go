@@ -13,6 +13,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -164,7 +165,7 @@ func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 		changes = ovsdb.Diff(want, have)
 	}
 	for _, c := range changes {
-		cell := byPort[portOf(c.Object)]
+		cell := byPort[portOf(c.Key)]
 		if cell == nil {
 			others++
 			continue
@@ -174,7 +175,7 @@ func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 		})
 	}
 	for _, c := range ovsdb.Conflicts(want, have) {
-		if cell := byPort[portOf(c.Object)]; cell != nil {
+		if cell := byPort[portOf(c.Key)]; cell != nil {
 			cell.Error, cell.Do = text(c.What), text(c.Do)
 		} else {
 			others++
@@ -206,12 +207,11 @@ func cellOf(t ovsdb.Tunnel) Cell {
 
 // portOf is the port that a difference is about: "interface gre43
 // options:remote_ip" is about gre43. Empty for the bridge's.
-func portOf(object string) string {
-	words := strings.Fields(object)
-	if len(words) < 2 || words[0] != "port" && words[0] != "interface" {
+func portOf(object reconcile.Key) string {
+	if object.Kind != "port" && object.Kind != "interface" {
 		return ""
 	}
-	return words[1]
+	return object.Name
 }
 
 func compareBool(a, b bool) int {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -260,7 +259,7 @@ func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error
 	}
 	want := bridge.Host{Back: &bridge.Back{Former: *former, Pool: u.Pool, Docker: true}}
 	link := slices.DeleteFunc(bridge.Diff(want, have), func(c bridge.Change) bool {
-		return !strings.HasPrefix(c.Object, "link "+have.Bridge.Name+" ") || c.Should == "down"
+		return c.Key.Kind != "link" || c.Key.Name != have.Bridge.Name || c.Key.Field == "" || c.Should == "down"
 	})
 	return u.Kernel.Apply(ctx, link)
 }

@@ -55,7 +55,7 @@ func TestAdoptReadsLikeARunbook(t *testing.T) {
 			fmt.Fprintf(&got, "# %s\n%s\n", c, strings.Join(c.Commands, "\n"))
 		}
 		for _, c := range left {
-			fmt.Fprintf(&got, "# left: %s: %s\n#   %s\n", c.Object, c.What, c.Do)
+			fmt.Fprintf(&got, "# left: %s: %s\n#   %s\n", c.Key, c.What, c.Do)
 		}
 	}
 	golden(t, "adopt", got.String())

@@ -9,6 +9,7 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Setting is a column with a value that can stop, limit or divert packets
@@ -16,7 +17,7 @@ import (
 // of ours Diff sets it back to Open vSwitch's default; on another row it is a
 // conflict. docs/datapath.md lists the columns of the schema.
 type Setting struct {
-	Object string // in ovs-vsctl's words: "port gre43"
+	Object reconcile.Key
 	Column string // in ovs-vsctl's words: "tag", "other_config:priority-tags"
 	Is     string // as ovs-vsctl prints it
 	Why    string // what the value does to packets
@@ -35,7 +36,7 @@ type blocker struct {
 func (b blocker) column() column { return column{name: b.name, key: b.key, value: b.none} }
 
 // found returns the setting of a column, if it has a value.
-func (b blocker) found(table, object, uuid, is string) []Setting {
+func (b blocker) found(table string, object reconcile.Key, uuid, is string) []Setting {
 	if is == "" {
 		return nil
 	}
@@ -91,7 +92,7 @@ func setText(set []int) string {
 }
 
 func blockingBridge(row *bridgeRow) []Setting {
-	object := "bridge " + row.Name
+	object := key("bridge", row.Name, "")
 	in := func(b blocker, is string) []Setting { return b.found(tableBridge, object, row.UUID, is) }
 	secure := ""
 	if deref(row.FailMode) == "secure" {
@@ -109,7 +110,7 @@ func blockingPort(row *portRow) []Setting {
 	if row.Tag == nil && len(row.Trunks) == 0 && row.VLANMode == nil && row.QoS == nil && row.LACP == nil && len(row.OtherConfig) == 0 {
 		return nil // of a thousand ports
 	}
-	object := "port " + row.Name
+	object := key("port", row.Name, "")
 	in := func(b blocker, is string) []Setting { return b.found(tablePort, object, row.UUID, is) }
 	tag, qos := "", ""
 	if row.Tag != nil {
@@ -127,7 +128,7 @@ func blockingPort(row *portRow) []Setting {
 }
 
 func blockingInterface(row *interfaceRow) []Setting {
-	object := "interface " + row.Name
+	object := key("interface", row.Name, "")
 	var all []Setting
 	if row.Policing != 0 {
 		all = blockPolicing.found(tableInterface, object, row.UUID, fmt.Sprint(row.Policing))
@@ -146,20 +147,17 @@ func blockingInterface(row *interfaceRow) []Setting {
 
 // change sets a column of ours back to its default.
 func (s Setting) change() Change {
-	kind, name, _ := strings.Cut(s.Object, " ")
 	return Change{
-		Drift: drift.Drift{Object: s.Object + " " + s.Column, Is: s.Is, Should: s.reset.text(),
-			Commands: []string{setColumn(kind, name, s.reset)}},
-		ops: []ovsdb.Operation{set(s.table, s.uuid, s.reset)},
+		Drift: drift.Of(key(s.Object.Kind, s.Object.Name, s.Column), s.Is, s.reset.text(), setColumn(s.Object.Kind, s.Object.Name, s.reset)),
+		ops:   []ovsdb.Operation{set(s.table, s.uuid, s.reset)},
 	}
 }
 
 // conflict reports a column that is not ours.
 func (s Setting) conflict() Conflict {
-	kind, name, _ := strings.Cut(s.Object, " ")
 	return Conflict{s.Object,
 		fmt.Sprintf("%s is %s: %s", s.Column, s.Is, s.Why),
-		setColumn(kind, name, s.reset)}
+		setColumn(s.Object.Kind, s.Object.Name, s.reset)}
 }
 
 // resets are the changes of settings on rows of ours. Of fail_mode mendBridge
@@ -184,7 +182,7 @@ type Mirror struct {
 
 // conflict reports the mirror. It is never removed: it has an owner.
 func (m Mirror) conflict(bridge string) Conflict {
-	return Conflict{"bridge " + bridge,
+	return Conflict{key("bridge", bridge, ""),
 		fmt.Sprintf("mirror %s has the output port %s: the port carries only copies, and no other packets", cmp.Or(m.Name, "without a name"), m.Output),
 		ovsVsctl("remove", "bridge", bridge, "mirrors", m.uuid)}
 }

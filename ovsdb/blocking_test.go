@@ -80,7 +80,7 @@ func TestWhatBlocksPacketsOnABridgeOfOthersIsReported(t *testing.T) {
 				t.Errorf("changes are %v", changes)
 			}
 			found := ovsdb.Conflicts(want, have)
-			if len(found) != 1 || !strings.HasPrefix(tt.object, found[0].Object+" ") || !strings.Contains(found[0].What, " is ") {
+			if len(found) != 1 || !strings.HasPrefix(tt.object, found[0].Key.String()+" ") || !strings.Contains(found[0].What, " is ") {
 				t.Fatalf("conflicts are %+v, want %s", found, tt.object)
 			}
 			o.vsctl(found[0].Do)

@@ -170,8 +170,8 @@ func TestAnIdentityClashIsAConflict(t *testing.T) {
 	reconcile(t, c, want)
 	settled(t, c, want)
 	found := ovsdb.Conflicts(want, observe(t, c))
-	if len(found) != 2 || found[0].Object != "port gre43" || !strings.Contains(found[0].What, "port gre1 on br0") ||
-		found[1].Object != "port gre44" || !strings.Contains(found[1].Do, "ovs-vsctl del-port br0 gre44") {
+	if len(found) != 2 || found[0].Key.String() != "port gre43" || !strings.Contains(found[0].What, "port gre1 on br0") ||
+		found[1].Key.String() != "port gre44" || !strings.Contains(found[1].Do, "ovs-vsctl del-port br0 gre44") {
 		t.Errorf("conflicts are %+v", found)
 	}
 	o.vsctl("ovs-vsctl del-port gre1 -- del-port gre44")
@@ -202,7 +202,7 @@ func TestWhatOVSRefusesIsToldInItsWords(t *testing.T) {
 		return err == nil && have.Bridge.Exists
 	})
 	sw := ovsdb.Switch{Bridge: "br1", Datapath: "netdev"}
-	if found := ovsdb.Conflicts(sw, observe(t, bad)); len(found) != 1 || found[0].Object != "bridge br1" {
+	if found := ovsdb.Conflicts(sw, observe(t, bad)); len(found) != 1 || found[0].Key.String() != "bridge br1" {
 		t.Errorf("conflicts are %+v", found)
 	}
 }

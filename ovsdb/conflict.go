@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Conflict is a difference that is not ours to mend, or that Open vSwitch
 // refused to mend.
 type Conflict struct {
-	Object string // in ovs-vsctl's words: "port gre43"
-	What   string // what is wrong
-	Do     string // what an operator can do about it
+	Key  reconcile.Key // of the object that is in the way
+	What string        // what is wrong
+	Do   string        // what an operator can do about it
 }
 
 // Conflicts returns what keeps have from becoming want although Diff has
@@ -29,7 +31,7 @@ func conflicts(want Switch, have Actual) []Conflict {
 	names := indexPorts(have.Ports)
 	var found []Conflict
 
-	object := "bridge " + want.Bridge
+	object := key("bridge", want.Bridge, "")
 	switch b, p := have.Bridge, names.byName[want.Bridge]; {
 	case !b.Exists && p.Name != "":
 		found = append(found, Conflict{object,
@@ -49,7 +51,7 @@ func conflicts(want Switch, have Actual) []Conflict {
 	}
 
 	if have.Restoring {
-		found = append(found, Conflict{"Open_vSwitch", "other_config:flow-restore-wait is true: ovs-vswitchd forwards nothing until it is removed",
+		found = append(found, Conflict{key("Open_vSwitch", "", ""), "other_config:flow-restore-wait is true: ovs-vswitchd forwards nothing until it is removed",
 			ovsVsctl("remove", "open_vswitch", ".", "other_config", "flow-restore-wait")})
 	}
 	if b := have.Bridge; b.Exists {
@@ -72,12 +74,12 @@ func conflicts(want Switch, have Actual) []Conflict {
 			continue
 		}
 		if p.Ours && (p.Error != "" || p.OfPort < 0) {
-			found = append(found, Conflict{"port " + p.Name,
+			found = append(found, Conflict{key("port", p.Name, ""),
 				cmp.Or(p.Error, "Open vSwitch could not set it up (ofport -1)"),
 				"see " + ovsVsctl("list", "interface", p.Name) + " and ovs-vswitchd.log"})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Object, b.Object) })
+	slices.SortStableFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
 	return found
 }
 
@@ -125,12 +127,12 @@ func (x portIndex) obstacle(t Tunnel, is Port) (Conflict, bool) {
 		} else {
 			do = fmt.Sprintf("take it over: gremesh adopt; or delete it, and %s takes its place at once: %s", t.Name, do)
 		}
-		return Conflict{"port " + t.Name,
+		return Conflict{key("port", t.Name, ""),
 			fmt.Sprintf("port %s on %s, which is not gremesh's, is a %s tunnel to %s already",
 				p.Name, p.Bridge, t.Type, t.Remote), do}, true
 	}
 	if p, taken := x.byName[t.Name]; taken && !p.Ours && !is.Ours {
-		return Conflict{"port " + t.Name,
+		return Conflict{key("port", t.Name, ""),
 			fmt.Sprintf("the name is taken by port %s on %s, which is not gremesh's", p.Name, p.Bridge),
 			"delete it if nobody needs it: " + ovsVsctl("del-port", p.Bridge, p.Name)}, true
 	}

@@ -2,7 +2,6 @@ package ovsdb
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Change is one difference and the operations that mend it.
@@ -123,6 +123,18 @@ type identity struct {
 
 func identityOf(t Tunnel) identity { return identity{t.Type, t.Remote, t.Local, t.Key} }
 
+// key identifies an object of Open vSwitch by what ovs-vsctl calls its table:
+// "interface", "gre43", "options:remote_ip".
+func key(kind, name, field string) reconcile.Key {
+	return reconcile.Key{Component: "ovs", Kind: kind, Name: name, Field: field}
+}
+
+// about says which peer a difference is about.
+func about(p Peer, d drift.Drift) drift.Drift {
+	d.Peer = p.ID
+	return d
+}
+
 func newBridge(want Switch) Change {
 	bridge, local := bridgeColumns(want.Datapath, standalone, want.Mesh), localColumns(want.MTU)
 	port, iface, br := id(tablePort, want.Bridge), id(tableInterface, want.Bridge), id(tableBridge, want.Bridge)
@@ -131,8 +143,7 @@ func newBridge(want Switch) Change {
 		should += ", datapath " + want.Datapath
 	}
 	return Change{
-		Drift: drift.Drift{Object: "bridge " + want.Bridge, Should: should,
-			Commands: []string{addBridge(want.Bridge, bridge, local)}},
+		Drift: drift.Of(key("bridge", want.Bridge, ""), "", should, addBridge(want.Bridge, bridge, local)),
 		ops: []ovsdb.Operation{
 			insert(tableInterface, iface, append(local, column{name: "type", value: "internal"}),
 				ovsdb.Row{"name": want.Bridge}),
@@ -175,8 +186,7 @@ func newPort(want Switch, t Tunnel) Change {
 	port, iface := portColumns(want.Mesh, true, false, t.Peer), interfaceColumns(t)
 	p, i := id(tablePort, t.Name), id(tableInterface, t.Name)
 	return Change{
-		Drift: drift.Drift{Object: "port " + t.Name, Should: t.String() + " on " + want.Bridge,
-			Commands: []string{addPort(want.Bridge, t.Name, port, iface)}},
+		Drift: about(t.Peer, drift.Of(key("port", t.Name, ""), "", t.String()+" on "+want.Bridge, addPort(want.Bridge, t.Name, port, iface))),
 		ops: []ovsdb.Operation{
 			insert(tableInterface, i, iface, ovsdb.Row{"name": t.Name}),
 			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
@@ -188,10 +198,9 @@ func newPort(want Switch, t Tunnel) Change {
 
 func oldPort(p Port) Change {
 	return Change{
-		Drift: drift.Drift{Object: "port " + p.Name, Is: p.String() + " on " + p.Bridge,
-			Commands: []string{ovsVsctl("del-port", p.Bridge, p.Name)}},
-		refs: []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
-		port: &lone{p.Name, p.OfPort},
+		Drift: about(p.Peer, drift.Of(key("port", p.Name, ""), p.String()+" on "+p.Bridge, "", ovsVsctl("del-port", p.Bridge, p.Name))),
+		refs:  []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
+		port:  &lone{p.Name, p.OfPort},
 	}
 }
 
@@ -200,28 +209,30 @@ func movePort(want Switch, t Tunnel, p Port) Change {
 	made, gone := newPort(want, t), oldPort(p)
 	add := strings.TrimPrefix(made.Commands[0], "ovs-vsctl ")
 	return Change{
-		Drift: drift.Drift{Object: made.Object, Is: gone.Is, Should: made.Should,
-			Commands: []string{gone.Commands[0] + " -- " + add}},
-		ops: made.ops, refs: append(gone.refs, made.refs...),
+		Drift: about(t.Peer, drift.Of(made.Key, gone.Is, made.Should, gone.Commands[0]+" -- "+add)),
+		ops:   made.ops, refs: append(gone.refs, made.refs...),
 	}
 }
 
 func oldBridge(b Bridge) Change {
 	return Change{
-		Drift: drift.Drift{Object: "bridge " + b.Name, Is: "a bridge of gremesh",
-			Commands: []string{ovsVsctl("del-br", b.Name)}},
-		refs: []reference{detach(tableRoot, "bridges", b.uuid, "")},
+		Drift: drift.Of(key("bridge", b.Name, ""), "a bridge of gremesh", "", ovsVsctl("del-br", b.Name)),
+		refs:  []reference{detach(tableRoot, "bridges", b.uuid, "")},
 	}
 }
 
 func mendPort(mesh string, t Tunnel, p Port) []Change {
-	return append(append(
+	changes := append(append(
 		mend("port", tablePort, p.Name, p.uuid,
 			portColumns(mesh, true, p.Name != t.Name, t.Peer),
 			p.unread(portColumns(p.Mesh, p.Protected, p.Adopted, p.Peer))),
 		mend("interface", tableInterface, p.Name, p.iface,
 			interfaceColumns(t),
 			p.unread(interfaceColumns(p.Tunnel)))...), resets(p.Settings)...)
+	for i := range changes {
+		changes[i].Drift = about(t.Peer, changes[i].Drift)
+	}
+	return changes
 }
 
 // unread fills in the values that Tunnel could not hold.
@@ -243,9 +254,8 @@ func mend(kind, table, name, uuid string, want, have []column) []Change {
 			continue
 		}
 		changes = append(changes, Change{
-			Drift: drift.Drift{Object: fmt.Sprintf("%s %s %s", kind, name, c),
-				Is: have[i].text(), Should: c.text(), Commands: []string{setColumn(kind, name, c)}},
-			ops: []ovsdb.Operation{set(table, uuid, c)},
+			Drift: drift.Of(key(kind, name, c.String()), have[i].text(), c.text(), setColumn(kind, name, c)),
+			ops:   []ovsdb.Operation{set(table, uuid, c)},
 		})
 	}
 	return changes

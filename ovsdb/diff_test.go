@@ -128,7 +128,7 @@ func TestDiffReadsLikeARunbook(t *testing.T) {
 				fmt.Fprintf(&got, "# %s\n%s\n", change, strings.Join(change.Commands, "\n"))
 			}
 			for _, c := range ovsdb.Conflicts(tc.want, tc.have) {
-				fmt.Fprintf(&got, "# conflict: %s: %s\n#   %s\n", c.Object, c.What, c.Do)
+				fmt.Fprintf(&got, "# conflict: %s: %s\n#   %s\n", c.Key, c.What, c.Do)
 			}
 			golden(t, name, got.String())
 		})

@@ -125,16 +125,14 @@ func (x portIndex) byHand(bridge string, t Tunnel) Port {
 
 func newEntry(bridge, port string, mac MAC, is string) Change {
 	return Change{
-		Drift: drift.Drift{Object: "fdb " + port + " " + mac.String(), Is: is, Should: "behind " + port,
-			Commands: []string{ovsAppctl("fdb/add", bridge, port, "0", mac.String())}},
+		Drift: drift.Of(key("fdb", port, mac.String()), is, "behind "+port, ovsAppctl("fdb/add", bridge, port, "0", mac.String())),
 		entry: &entry{bridge: bridge, port: port, mac: mac},
 	}
 }
 
 func oldEntry(p Port, mac MAC) Change {
 	return Change{
-		Drift: drift.Drift{Object: "fdb " + p.Name + " " + mac.String(), Is: "behind " + p.Name,
-			Commands: []string{ovsAppctl("fdb/del", p.Bridge, "0", mac.String())}},
+		Drift: drift.Of(key("fdb", p.Name, mac.String()), "behind "+p.Name, "", ovsAppctl("fdb/del", p.Bridge, "0", mac.String())),
 		entry: &entry{bridge: p.Bridge, port: p.Name, mac: mac, gone: true},
 	}
 }

@@ -23,7 +23,7 @@ func Loops(bridge string, have Actual) []Conflict {
 			continue
 		}
 		protect := column{name: "protected", value: true}
-		found = append(found, Conflict{"port " + p.Name,
+		found = append(found, Conflict{key("port", p.Name, ""),
 			fmt.Sprintf("not protected, and not gremesh's: %s passes broadcasts from this %s tunnel to %s on to the other tunnels, a loop with three such hosts",
 				bridge, p.Type, p.remote()),
 			setColumn("port", p.Name, protect)})
@@ -31,6 +31,6 @@ func Loops(bridge string, have Actual) []Conflict {
 	if tunnels < 2 {
 		return nil
 	}
-	slices.SortFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Object, b.Object) })
+	slices.SortFunc(found, func(a, b Conflict) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
 	return found
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	contract "github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -42,7 +43,7 @@ func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []string
 			for _, c := range ovsdb.Loops("br0", ovsdb.Actual{Ports: tc.ports}) {
-				got = append(got, c.Object)
+				got = append(got, c.Key.String())
 			}
 			if d := cmp.Diff(tc.want, got); d != "" {
 				t.Error(d)
@@ -52,9 +53,9 @@ func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
 
 	got := ovsdb.Loops("br0", ovsdb.Actual{Ports: []ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}})
 	want := []ovsdb.Conflict{{
-		Object: "port gre1",
-		What:   "not protected, and not gremesh's: br0 passes broadcasts from this gre tunnel to 192.168.248.43 on to the other tunnels, a loop with three such hosts",
-		Do:     "ovs-vsctl set port gre1 protected=true",
+		Key:  contract.Key{Component: "ovs", Kind: "port", Name: "gre1"},
+		What: "not protected, and not gremesh's: br0 passes broadcasts from this gre tunnel to 192.168.248.43 on to the other tunnels, a loop with three such hosts",
+		Do:   "ovs-vsctl set port gre1 protected=true",
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Actual is daemon.json and the dockerd that should have read it.
@@ -69,6 +70,11 @@ type Change struct {
 // not for those that only let more through.
 func (c Change) Restarts() bool { return c.key.name != directKey && c.key.name != acceptKey }
 
+// keyOf identifies a key of daemon.json.
+func keyOf(name string) reconcile.Key {
+	return reconcile.Key{Component: "docker", Kind: "daemon.json", Name: name}
+}
+
 // Diff returns the keys that must change; for the zero Settings none.
 func Diff(want Settings, have Actual) []Change {
 	if want.Former {
@@ -78,7 +84,7 @@ func Diff(want Settings, have Actual) []Change {
 	differ := func(name, is, should, value string) {
 		if is != should {
 			all = append(all, Change{
-				Drift: drift.Drift{Object: "daemon.json " + name, Is: is, Should: should},
+				Drift: drift.Of(keyOf(name), is, should),
 				key:   key{name, value},
 			})
 		}

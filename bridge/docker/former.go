@@ -23,7 +23,7 @@ func diffFormer(want Settings, have Actual) []Change {
 	var all []Change
 	differ := func(name, is, should, value string) {
 		all = append(all, Change{
-			Drift: drift.Drift{Object: "daemon.json " + name, Is: is, Should: should},
+			Drift: drift.Of(keyOf(name), is, should),
 			key:   key{name, value}, back: true,
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/knftables"
 
 	"github.com/gremesh/gremesh/mesh/drift"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Change is a difference and the steps that mend it, in order.
@@ -26,8 +27,8 @@ type step interface {
 	apply(ctx context.Context, on *Host) error
 }
 
-func change(object, is, should string, steps ...step) Change {
-	c := Change{Drift: drift.Drift{Object: object, Is: is, Should: should}, steps: steps}
+func change(key reconcile.Key, is, should string, steps ...step) Change {
+	c := Change{Drift: drift.Of(key, is, should), steps: steps}
 	for _, s := range steps {
 		c.Commands = append(c.Commands, s.String())
 	}
@@ -63,7 +64,7 @@ func Opening(want Rules, have Actual) []Change {
 				there, _ := is.set(s.name)
 				more = append(more, missing(s.elements, there.elements)...)
 			}
-			all = append(all, change(t.String(), "incomplete", element+strings.Join(more, "; "+element), steps...))
+			all = append(all, change(t.key(), "incomplete", element+strings.Join(more, "; "+element), steps...))
 		}
 	}
 	return all
@@ -90,15 +91,15 @@ func diffTable(want table, have []string) []Change {
 	acts := want.steps(have)
 	switch {
 	case have == nil:
-		return []Change{change(want.String(), "", told(should), acts...)}
+		return []Change{change(want.key(), "", told(should), acts...)}
 	case should == nil:
-		return []Change{change(want.String(), told(have), "", acts...)}
+		return []Change{change(want.key(), told(have), "", acts...)}
 	}
 	is, than := strings.Join(missing(have, should), "; "), strings.Join(missing(should, have), "; ")
 	if is+than == "" {
 		is, than = "in another order", "in ours"
 	}
-	c := change(want.String(), or(is, "incomplete"), or(than, "without that"), acts...)
+	c := change(want.key(), or(is, "incomplete"), or(than, "without that"), acts...)
 	if onlyElements(have, should) {
 		c.table, c.family = should, want.family
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/knftables"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // tableName is that of our tables, one per family. They are ours alone; whatever
@@ -48,6 +50,10 @@ type chain struct {
 	hook     knftables.BaseChainHook
 	priority string
 	rules    []string
+}
+
+func (t table) key() reconcile.Key {
+	return reconcile.Key{Component: "filter", Kind: "nftables table", Name: string(t.family), Field: tableName}
 }
 
 func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.family, tableName) }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // userChain is where Docker has others put their rules: FORWARD goes through
@@ -78,11 +80,11 @@ func diffUserChain(want Rules, have Filter) []Change {
 	for i, r := range should {
 		steps = append(steps, iptables{have.Tool, "-I " + userChain + " " + strconv.Itoa(at+1+i) + " " + r})
 	}
-	object := have.Tool + " chain " + userChain
+	key := reconcile.Key{Component: "filter", Kind: have.Tool + " chain", Name: userChain}
 	if slices.Equal(is, should) {
-		return []Change{change(object, "our rules at another place", "our rules behind all others", steps...)}
+		return []Change{change(key, "our rules at another place", "our rules behind all others", steps...)}
 	}
-	return []Change{change(object, strings.Join(is, "; "), strings.Join(should, "; "), steps...)}
+	return []Change{change(key, strings.Join(is, "; "), strings.Join(should, "; "), steps...)}
 }
 
 // iptables is one call of iptables(8). iptables-legacy has a lock, which
