@@ -28,7 +28,7 @@ func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
 			continue // the business of others
 		}
 		if why, do := a.refuse(t, wanted, p); why != "" {
-			left = append(left, Conflict{key("port", p.Name, ""), why, do})
+			left = append(left, Conflict{key(kindPort, p.Name, ""), why, do})
 			continue
 		}
 		changes = append(changes, adoptPort(want.Mesh, t, p))
@@ -123,7 +123,7 @@ func orNone(s string) string {
 func adoptPort(mesh string, t Tunnel, p Port) Change {
 	port := lacking(portColumns(mesh, true, p.Name != t.Name, t.Peer), portColumns("", p.Protected, false, p.Peer))
 	iface := lacking(interfaceColumns(t), interfaceColumns(p.Tunnel))
-	change := Change{Drift: about(t.Peer, drift.Of(key("port", p.Name, ""), p.String()+", made by hand", t.String()+", gremesh's",
+	change := Change{Drift: about(t.Peer, drift.Of(key(kindPort, p.Name, ""), p.String()+", made by hand", t.String()+", gremesh's",
 		"ovs-vsctl"+strings.TrimPrefix(settings("port", p.Name, port)+settings("interface", p.Name, iface), " --")))}
 	for _, c := range port {
 		change.ops = append(change.ops, set(tablePort, p.uuid, c))

@@ -92,7 +92,7 @@ func setText(set []int) string {
 }
 
 func blockingBridge(row *bridgeRow) []Setting {
-	object := key("bridge", row.Name, "")
+	object := key(kindBridge, row.Name, "")
 	in := func(b blocker, is string) []Setting { return b.found(tableBridge, object, row.UUID, is) }
 	secure := ""
 	if deref(row.FailMode) == "secure" {
@@ -110,7 +110,7 @@ func blockingPort(row *portRow) []Setting {
 	if row.Tag == nil && len(row.Trunks) == 0 && row.VLANMode == nil && row.QoS == nil && row.LACP == nil && len(row.OtherConfig) == 0 {
 		return nil // of a thousand ports
 	}
-	object := key("port", row.Name, "")
+	object := key(kindPort, row.Name, "")
 	in := func(b blocker, is string) []Setting { return b.found(tablePort, object, row.UUID, is) }
 	tag, qos := "", ""
 	if row.Tag != nil {
@@ -128,7 +128,7 @@ func blockingPort(row *portRow) []Setting {
 }
 
 func blockingInterface(row *interfaceRow) []Setting {
-	object := key("interface", row.Name, "")
+	object := key(kindInterface, row.Name, "")
 	var all []Setting
 	if row.Policing != 0 {
 		all = blockPolicing.found(tableInterface, object, row.UUID, fmt.Sprint(row.Policing))
@@ -182,7 +182,7 @@ type Mirror struct {
 
 // conflict reports the mirror. It is never removed: it has an owner.
 func (m Mirror) conflict(bridge string) Conflict {
-	return Conflict{key("bridge", bridge, ""),
+	return Conflict{key(kindBridge, bridge, ""),
 		fmt.Sprintf("mirror %s has the output port %s: the port carries only copies, and no other packets", cmp.Or(m.Name, "without a name"), m.Output),
 		ovsVsctl("remove", "bridge", bridge, "mirrors", m.uuid)}
 }

@@ -31,7 +31,7 @@ func conflicts(want Switch, have Actual) []Conflict {
 	names := indexPorts(have.Ports)
 	var found []Conflict
 
-	object := key("bridge", want.Bridge, "")
+	object := key(kindBridge, want.Bridge, "")
 	switch b, p := have.Bridge, names.byName[want.Bridge]; {
 	case !b.Exists && p.Name != "":
 		found = append(found, Conflict{object,
@@ -74,7 +74,7 @@ func conflicts(want Switch, have Actual) []Conflict {
 			continue
 		}
 		if p.Ours && (p.Error != "" || p.OfPort < 0) {
-			found = append(found, Conflict{key("port", p.Name, ""),
+			found = append(found, Conflict{key(kindPort, p.Name, ""),
 				cmp.Or(p.Error, "Open vSwitch could not set it up (ofport -1)"),
 				"see " + ovsVsctl("list", "interface", p.Name) + " and ovs-vswitchd.log"})
 		}
@@ -127,12 +127,12 @@ func (x portIndex) obstacle(t Tunnel, is Port) (Conflict, bool) {
 		} else {
 			do = fmt.Sprintf("take it over: gremesh adopt; or delete it, and %s takes its place at once: %s", t.Name, do)
 		}
-		return Conflict{key("port", t.Name, ""),
+		return Conflict{key(kindPort, t.Name, ""),
 			fmt.Sprintf("port %s on %s, which is not gremesh's, is a %s tunnel to %s already",
 				p.Name, p.Bridge, t.Type, t.Remote), do}, true
 	}
 	if p, taken := x.byName[t.Name]; taken && !p.Ours && !is.Ours {
-		return Conflict{key("port", t.Name, ""),
+		return Conflict{key(kindPort, t.Name, ""),
 			fmt.Sprintf("the name is taken by port %s on %s, which is not gremesh's", p.Name, p.Bridge),
 			"delete it if nobody needs it: " + ovsVsctl("del-port", p.Bridge, p.Name)}, true
 	}

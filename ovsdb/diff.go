@@ -89,7 +89,7 @@ func diff(want Switch, have Actual) []Change {
 		case p.Ours && !kept[p.Name] && !awaits(want, p):
 			changes = append(changes, oldPort(p))
 		case p.Ours && !kept[p.Name]: // a loop waits for no peer
-			changes = append(changes, mend("port", tablePort, p.Name, p.uuid,
+			changes = append(changes, mend(kindPort, tablePort, p.Name, p.uuid,
 				[]column{{name: "protected", value: true}}, []column{{name: "protected", value: p.Protected}})...)
 		case !p.Ours && !p.local():
 			foreign[p.Bridge] = true
@@ -123,10 +123,20 @@ type identity struct {
 
 func identityOf(t Tunnel) identity { return identity{t.Type, t.Remote, t.Local, t.Key} }
 
+// component is the name of the part of the machine that this package keeps.
+const component = "ovs"
+
+// Kinds of objects, as ovs-vsctl calls their tables.
+const (
+	kindBridge    = "bridge"
+	kindPort      = "port"
+	kindInterface = "interface"
+)
+
 // key identifies an object of Open vSwitch by what ovs-vsctl calls its table:
 // "interface", "gre43", "options:remote_ip".
 func key(kind, name, field string) reconcile.Key {
-	return reconcile.Key{Component: "ovs", Kind: kind, Name: name, Field: field}
+	return reconcile.Key{Component: component, Kind: kind, Name: name, Field: field}
 }
 
 // about says which peer a difference is about.
@@ -143,7 +153,7 @@ func newBridge(want Switch) Change {
 		should += ", datapath " + want.Datapath
 	}
 	return Change{
-		Drift: drift.Of(key("bridge", want.Bridge, ""), "", should, addBridge(want.Bridge, bridge, local)),
+		Drift: drift.Of(key(kindBridge, want.Bridge, ""), "", should, addBridge(want.Bridge, bridge, local)),
 		ops: []ovsdb.Operation{
 			insert(tableInterface, iface, append(local, column{name: "type", value: "internal"}),
 				ovsdb.Row{"name": want.Bridge}),
@@ -165,12 +175,12 @@ func mendBridge(want Switch, b Bridge) []Change {
 		if sameDatapath(datapath, b.Datapath) {
 			datapath = b.Datapath
 		}
-		changes = mend("bridge", tableBridge, b.Name, b.uuid,
+		changes = mend(kindBridge, tableBridge, b.Name, b.uuid,
 			bridgeColumns(datapath, standalone, want.Mesh), bridgeColumns(b.Datapath, b.FailMode, b.Mesh))
 		changes = append(changes, resets(b.Settings)...)
 	}
 	if want.MTU != 0 {
-		changes = append(changes, mend("interface", tableInterface, b.Name, b.local,
+		changes = append(changes, mend(kindInterface, tableInterface, b.Name, b.local,
 			localColumns(want.MTU), localColumns(b.MTU))...)
 	}
 	return changes
@@ -186,7 +196,7 @@ func newPort(want Switch, t Tunnel) Change {
 	port, iface := portColumns(want.Mesh, true, false, t.Peer), interfaceColumns(t)
 	p, i := id(tablePort, t.Name), id(tableInterface, t.Name)
 	return Change{
-		Drift: about(t.Peer, drift.Of(key("port", t.Name, ""), "", t.String()+" on "+want.Bridge, addPort(want.Bridge, t.Name, port, iface))),
+		Drift: about(t.Peer, drift.Of(key(kindPort, t.Name, ""), "", t.String()+" on "+want.Bridge, addPort(want.Bridge, t.Name, port, iface))),
 		ops: []ovsdb.Operation{
 			insert(tableInterface, i, iface, ovsdb.Row{"name": t.Name}),
 			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
@@ -198,7 +208,7 @@ func newPort(want Switch, t Tunnel) Change {
 
 func oldPort(p Port) Change {
 	return Change{
-		Drift: about(p.Peer, drift.Of(key("port", p.Name, ""), p.String()+" on "+p.Bridge, "", ovsVsctl("del-port", p.Bridge, p.Name))),
+		Drift: about(p.Peer, drift.Of(key(kindPort, p.Name, ""), p.String()+" on "+p.Bridge, "", ovsVsctl("del-port", p.Bridge, p.Name))),
 		refs:  []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
 		port:  &lone{p.Name, p.OfPort},
 	}
@@ -216,17 +226,17 @@ func movePort(want Switch, t Tunnel, p Port) Change {
 
 func oldBridge(b Bridge) Change {
 	return Change{
-		Drift: drift.Of(key("bridge", b.Name, ""), "a bridge of gremesh", "", ovsVsctl("del-br", b.Name)),
+		Drift: drift.Of(key(kindBridge, b.Name, ""), "a bridge of gremesh", "", ovsVsctl("del-br", b.Name)),
 		refs:  []reference{detach(tableRoot, "bridges", b.uuid, "")},
 	}
 }
 
 func mendPort(mesh string, t Tunnel, p Port) []Change {
 	changes := append(append(
-		mend("port", tablePort, p.Name, p.uuid,
+		mend(kindPort, tablePort, p.Name, p.uuid,
 			portColumns(mesh, true, p.Name != t.Name, t.Peer),
 			p.unread(portColumns(p.Mesh, p.Protected, p.Adopted, p.Peer))),
-		mend("interface", tableInterface, p.Name, p.iface,
+		mend(kindInterface, tableInterface, p.Name, p.iface,
 			interfaceColumns(t),
 			p.unread(interfaceColumns(p.Tunnel)))...), resets(p.Settings)...)
 	for i := range changes {

@@ -23,7 +23,7 @@ func Loops(bridge string, have Actual) []Conflict {
 			continue
 		}
 		protect := column{name: "protected", value: true}
-		found = append(found, Conflict{key("port", p.Name, ""),
+		found = append(found, Conflict{key(kindPort, p.Name, ""),
 			fmt.Sprintf("not protected, and not gremesh's: %s passes broadcasts from this %s tunnel to %s on to the other tunnels, a loop with three such hosts",
 				bridge, p.Type, p.remote()),
 			setColumn("port", p.Name, protect)})

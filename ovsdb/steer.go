@@ -36,7 +36,7 @@ func diffForwarding(want Switch, have Actual) []Change {
 		if !is {
 			return
 		}
-		c := Change{Drift: drift.Of(key("port", port, "flags"), flags.String(), ""), steer: &steer{want.Bridge, port, flags}}
+		c := Change{Drift: drift.Of(key(kindPort, port, "flags"), flags.String(), ""), steer: &steer{want.Bridge, port, flags}}
 		for _, action := range flags.actions("") {
 			c.Commands = append(c.Commands, "ovs-ofctl "+arguments("mod-port", want.Bridge, port, action))
 		}
@@ -67,7 +67,7 @@ func forwardingConflicts(have Actual) []Conflict {
 	if f == nil || !b.Exists {
 		return nil
 	}
-	object, add := key("bridge", b.Name, ""), "ovs-ofctl "+arguments("add-flow", b.Name, normalFlow)
+	object, add := key(kindBridge, b.Name, ""), "ovs-ofctl "+arguments("add-flow", b.Name, normalFlow)
 	var found []Conflict
 	if !f.Normal && !b.Ours && !b.flushes() {
 		found = append(found, Conflict{object, "no flow forwards all packets (" + normalFlow + " is missing)", add})
@@ -88,7 +88,7 @@ func forwardingConflicts(have Actual) []Conflict {
 		for _, action := range flags.actions("") {
 			do = append(do, "ovs-ofctl "+arguments("mod-port", b.Name, b.Name, action))
 		}
-		found = append(found, Conflict{key("port", b.Name, ""), "its OpenFlow flags are " + flags.String() + ": the bridge's own port carries no packets one way", strings.Join(do, " && ")})
+		found = append(found, Conflict{key(kindPort, b.Name, ""), "its OpenFlow flags are " + flags.String() + ": the bridge's own port carries no packets one way", strings.Join(do, " && ")})
 	}
 	if f.Unread != "" {
 		found = append(found, Conflict{object, "cannot read the OpenFlow flags of its ports: " + f.Unread,

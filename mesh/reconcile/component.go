@@ -70,7 +70,7 @@ type Change struct {
 	From, To string        // empty: absent, or must not exist
 	Commands []string      // shell commands with the same effect
 	Peer     string        // ID of the host that the change is about; empty: this host
-	Needs    []Key         // changes that must be applied first; if one is deferred, so is this
+	Needs    []Key         // changes that must be applied first, of this component or its upstream; if one is deferred, so is this
 	MaxDelay time.Duration // upper bound of the delay under contention; zero: the engine's
 	Op       any           // private to the component
 }

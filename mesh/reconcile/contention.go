@@ -69,9 +69,13 @@ func (c *contention) applied(now time.Time, changes []Change) {
 }
 
 // split returns the changes to apply now, and when the first of the others is
-// due; zero if there are none. A change waits together with one that it needs.
-func (c *contention) split(now time.Time, changes []Change) (ready []Change, due time.Time) {
-	deferred := make(map[Key]bool)
+// due; zero if none is due by itself. A change waits together with one that it
+// needs, which may be among the missing changes of other components.
+func (c *contention) split(now time.Time, changes []Change, missing map[Key]bool) (ready []Change, due time.Time) {
+	deferred := maps.Clone(missing)
+	if deferred == nil {
+		deferred = make(map[Key]bool)
+	}
 	for _, change := range changes {
 		o := c.objects[change.Key]
 		if o == nil {

@@ -94,12 +94,12 @@ func TestChangesThatNeedADeferredOneAreDeferred(t *testing.T) {
 	for range contendedAfter {
 		c.applied(now, []Change{bridge})
 	}
-	ready, due := c.split(now, []Change{route, port, bridge, other})
+	ready, due := c.split(now, []Change{route, port, bridge, other}, nil)
 	if len(ready) != 1 || ready[0].Key != other.Key || !due.Equal(now.Add(firstDelay)) {
 		t.Errorf("ready: %+v, due in %s", ready, due.Sub(now))
 	}
 	bridge.To = "br1" // another value has no history
-	if ready, due := c.split(now, []Change{bridge, port}); len(ready) != 2 || !due.IsZero() {
+	if ready, due := c.split(now, []Change{bridge, port}, nil); len(ready) != 2 || !due.IsZero() {
 		t.Errorf("with another value, ready: %+v", ready)
 	}
 }
@@ -112,7 +112,7 @@ func TestTheDelayUnderContentionIsBounded(t *testing.T) {
 		for range 20 {
 			c.applied(now, []Change{change})
 		}
-		if _, due := c.split(now, []Change{change}); due.Sub(now) != test.want {
+		if _, due := c.split(now, []Change{change}, nil); due.Sub(now) != test.want {
 			t.Errorf("with the bound %s the delay is %s", test.limit, due.Sub(now))
 		}
 		for range 20 { // the record of what was applied does not grow

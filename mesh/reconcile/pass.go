@@ -102,7 +102,8 @@ func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe 
 	cur.Upstream = upstream(u.after, p.results(e.units))
 	req := Request[In]{Desired: p.desired, Upstream: cur.Upstream}
 	plan := u.component.Plan(req, cur.State)
-	ready, due := e.contention.split(p.began, plan.Changes)
+	missing := remaining(cur.Upstream)
+	ready, due := e.contention.split(p.began, plan.Changes, missing)
 	var applied []Entry
 	if len(ready) > 0 {
 		began := time.Now()
@@ -115,7 +116,7 @@ func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe 
 			return err
 		}
 		plan = u.component.Plan(req, cur.State)
-		if ready, due = e.contention.split(time.Now(), plan.Changes); len(ready) > 0 {
+		if ready, due = e.contention.split(time.Now(), plan.Changes, missing); len(ready) > 0 {
 			due = time.Now().Add(hostWindow.Quiet) // one change made another one possible, or necessary
 		}
 	}
@@ -128,6 +129,17 @@ func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe 
 	}
 	u.succeed(Result{State: cur.State, Plan: plan, Applied: applied, Deferred: len(plan.Changes) - len(ready)})
 	return nil
+}
+
+// remaining returns the keys of the changes that an upstream has not made.
+func remaining(upstream map[string]Result) map[Key]bool {
+	keys := make(map[Key]bool)
+	for _, r := range upstream {
+		for _, c := range r.Plan.Changes {
+			keys[c.Key] = true
+		}
+	}
+	return keys
 }
 
 // results returns the results of all components as of now.

@@ -48,6 +48,37 @@ func TestAPlanSeesResultsOfItsUpstream(t *testing.T) {
 	}
 }
 
+// br0 must exist before it can be attached to docker0.
+func TestAChangeWaitsForOneOfItsUpstream(t *testing.T) {
+	m := newMachine()
+	ovs, kernel := newFake(m, "ovs"), newFake(m, "kernel", "ovs")
+	bridge := ovs.key("bridge")
+	kernel.plan = func(_ Request[wish], _ map[string]string, p *Plan) {
+		for i := range p.Changes {
+			if p.Changes[i].Key.Name == "master" {
+				p.Changes[i].Needs = []Key{bridge}
+			}
+		}
+	}
+	e := newEngine(t, options(t, m, newSource(wish{"ovs": {"bridge": "br0"}, "kernel": {"master": "docker0", "route": "1"}}), ovs, kernel))
+	for range contendedAfter {
+		e.contention.applied(time.Now(), []Change{{Key: bridge, To: "br0"}})
+	}
+	e.Reconcile(t.Context())
+	if got := m.get("kernel"); got["master"] != "" || got["route"] != "1" {
+		t.Errorf("without the bridge, the kernel has %v", got)
+	}
+	if r := e.Last().Result("kernel"); r.Deferred != 1 || r.Settled() {
+		t.Errorf("the result is %+v", r)
+	}
+	m.set("ovs", "bridge", "br0")
+	ovs.notify(e)
+	e.Reconcile(t.Context())
+	if got := m.get("kernel"); got["master"] != "docker0" {
+		t.Errorf("with the bridge, the kernel has %v", got)
+	}
+}
+
 func TestAHaltKeepsDependentsFromRunning(t *testing.T) {
 	m := newMachine()
 	guard, a, b, other := newFake(m, "guard"), newFake(m, "a", "guard"), newFake(m, "b", "a"), newFake(m, "other")
