@@ -1,6 +1,7 @@
 package masq
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -109,4 +110,23 @@ func TestAMachineWithoutNftOrAKernelForItSaysSo(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestAnNftThatIsTooSlowIsNamedInOneLine has a machine so busy that nft does not
+// end in time.
+func TestAnNftThatIsTooSlowIsNamedInOneLine(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nft"), []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := check(ctx, ourTables(sample)...)
+	if want := "nft -c add table ip gremesh …: context deadline exceeded"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v is not a deadline", err)
+	}
 }

@@ -85,8 +85,21 @@ func runWith(ctx context.Context, in io.Reader, name string, args ...string) ([]
 	if err := ended(name, cmd.ProcessState); err != nil {
 		return nil, err
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", title(name, args), context.Cause(ctx))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return nil, fmt.Errorf("%s: %w: %s", title(name, args), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return out, nil
+}
+
+// title returns a command's first line. A script of many lines among its arguments
+// would fill an operator's screen.
+func title(name string, args []string) string {
+	first, _, more := strings.Cut(strings.Join(append([]string{name}, args...), " "), "\n")
+	if more {
+		first += " …"
+	}
+	return first
 }
