@@ -38,21 +38,44 @@ func forge(packets []string) error {
 // marked begins the text of a packet.
 const marked = "text: "
 
-// tunnelPacket is a packet of a tunnel type whose content is a text.
-func tunnelPacket(kind, from, to, text string) string {
-	protocol, content := byte(unix.IPPROTO_GRE), append([]byte{0, 0, 0x65, 0x58}, text...)
-	if port := tunnelPorts[kind]; port != 0 {
-		protocol = unix.IPPROTO_UDP
-		udp := binary.BigEndian.AppendUint16(nil, 49152)
-		udp = binary.BigEndian.AppendUint16(udp, port)
-		udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(text)))
-		content = append(append(udp, 0, 0), text...)
+// tunnelKey is that of the tunnels, which everybody is taken to know.
+const tunnelKey = 77
+
+// tunnelPacket is a packet of a tunnel type, with the key and a content.
+func tunnelPacket(kind, from, to string, content []byte) string {
+	headers := map[string][]byte{
+		"gre":    {0x20, 0, 0x65, 0x58, 0, 0, 0, tunnelKey}, // RFC 2784, RFC 2890
+		"vxlan":  {8, 0, 0, 0, 0, 0, tunnelKey, 0},          // RFC 7348
+		"geneve": {0, 0, 0x65, 0x58, 0, 0, tunnelKey, 0},    // RFC 8926
 	}
-	// The kernel fills in the length and the checksum, raw(7).
-	p := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0}
-	p = append(p, netip.MustParseAddr(from).AsSlice()...)
-	p = append(p, netip.MustParseAddr(to).AsSlice()...)
-	return hex.EncodeToString(append(p, content...))
+	protocol, content := byte(unix.IPPROTO_GRE), append(headers[kind], content...)
+	if port := tunnelPorts[kind]; port != 0 {
+		protocol, content = unix.IPPROTO_UDP, udpDatagram(port, content)
+	}
+	return hex.EncodeToString(ipv4Packet(protocol, from, to, content))
+}
+
+// udpDatagram is a datagram without a checksum (RFC 768).
+func udpDatagram(port uint16, content []byte) []byte {
+	udp := binary.BigEndian.AppendUint16(nil, 49152)
+	udp = binary.BigEndian.AppendUint16(udp, port)
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(content)))
+	return append(append(udp, 0, 0), content...)
+}
+
+// ipv4Packet is a packet (RFC 791).
+func ipv4Packet(protocol byte, from, to string, content []byte) []byte {
+	h := binary.BigEndian.AppendUint16([]byte{0x45, 0}, uint16(20+len(content)))
+	h = append(h, 0, 0, 0, 0, 64, protocol, 0, 0)
+	h = append(h, netip.MustParseAddr(from).AsSlice()...)
+	h = append(h, netip.MustParseAddr(to).AsSlice()...)
+	sum := uint32(0)
+	for i := 0; i < len(h); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(h[i:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(h[10:], ^uint16(sum>>16+sum))
+	return append(h, content...)
 }
 
 // receiver collects the texts of tunnel packets that pass the host's packet
@@ -62,16 +85,14 @@ type receiver struct {
 	seen map[string]bool
 }
 
-func receive(t *testing.T, kinds []string) *receiver {
+// receive listens at addresses, each with its network before it: "udp4 ADDR:PORT".
+func receive(t *testing.T, at ...string) *receiver {
 	t.Helper()
 	r := &receiver{seen: map[string]bool{}}
 	var readers sync.WaitGroup
 	t.Cleanup(readers.Wait) // after the sockets are closed
-	for _, kind := range kinds {
-		network, addr := "ip4:47", hostUnderlay
-		if port := tunnelPorts[kind]; port != 0 {
-			network, addr = "udp4", net.JoinHostPort(hostUnderlay, fmt.Sprint(port))
-		}
+	for _, a := range at {
+		network, addr, _ := strings.Cut(a, " ")
 		c, err := net.ListenPacket(network, addr)
 		if err != nil {
 			t.Fatal(err)
@@ -100,6 +121,31 @@ func (r *receiver) has(text string) bool {
 	return r.seen[text]
 }
 
+// kinds are all types of tunnels.
+var kinds = append(slices.Sorted(maps.Keys(tunnelPorts)), "gre")
+
+// send sends packets out of namespaces.
+func (l *lab) send(packets map[string][]string) {
+	l.Helper()
+	for _, where := range slices.Sorted(maps.Keys(packets)) {
+		if err := l.in(where, "forge", packets[where]...).Run(); err != nil {
+			l.Fatalf("send from %s: %v", where, err)
+		}
+	}
+}
+
+// last waits for a packet of the peer, which passes: all before it have passed
+// then, or have not.
+func (l *lab) last(r *receiver, kind, text string, content func(text string) []byte) {
+	l.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !r.has(text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.Fatalf("%s does not arrive", text)
+		}
+		l.send(map[string][]string{"p": {tunnelPacket(kind, peerUnderlay, hostUnderlay, content(text))}})
+	}
+}
+
 // TestTunnelPacketsAreTakenFromPeersOnly sends tunnel packets to the host by each
 // of its devices. Open vSwitch is not needed: what passes the packet filters here
 // is what it would receive.
@@ -125,10 +171,10 @@ func TestTunnelPacketsAreTakenFromPeersOnly(t *testing.T) {
 		{inContainer, "c", container},
 		{peerInContainer, "c", peerUnderlay},
 	}
-	kinds := append(slices.Sorted(maps.Keys(tunnelPorts)), "gre")
 	l := build(t)
 	l.sh("ip -n " + namespaceOf("o") + " route add " + hostUnderlay + " via " + hostOutside)
-	r := receive(t, kinds)
+	r := receive(t, "ip4:47 "+hostUnderlay, fmt.Sprintf("udp4 %s:%d", hostUnderlay, tunnelPorts["vxlan"]),
+		fmt.Sprintf("udp4 %s:%d", hostUnderlay, tunnelPorts["geneve"]))
 	for _, tt := range []struct {
 		name   string
 		change func(*Rules)
@@ -151,23 +197,13 @@ func TestTunnelPacketsAreTakenFromPeersOnly(t *testing.T) {
 		l.reach(want)
 		for _, kind := range kinds {
 			text := func(way string) string { return tt.name + ", " + kind + " from " + way }
+			content := func(text string) []byte { return []byte(marked + text) }
 			packets := map[string][]string{}
 			for _, w := range ways {
-				packets[w.where] = append(packets[w.where], tunnelPacket(kind, w.from, hostUnderlay, marked+text(w.name)))
+				packets[w.where] = append(packets[w.where], tunnelPacket(kind, w.from, hostUnderlay, content(text(w.name))))
 			}
-			// One that passes tells when all before it have, or have not.
-			last := text("the last")
-			packets["p"] = append(packets["p"], tunnelPacket(kind, peerUnderlay, hostUnderlay, marked+last))
-			for _, where := range []string{"c", "o", "p"} {
-				if err := l.in(where, "forge", packets[where]...).Run(); err != nil {
-					t.Fatalf("%s: send from %s: %v", kind, where, err)
-				}
-			}
-			for deadline := time.Now().Add(5 * time.Second); !r.has(last); time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("%s does not arrive", last)
-				}
-			}
+			l.send(packets)
+			l.last(r, kind, text("the last"), content)
 			for _, w := range ways {
 				if got, want := r.has(text(w.name)), slices.Contains(tt.passes, w.name); got != want {
 					t.Errorf("%s: received %v, want %v", text(w.name), got, want)
