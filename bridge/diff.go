@@ -26,7 +26,7 @@ const KindAddress = "address of"
 
 // key identifies an object of the kernel: "link", "br0", "master".
 func key(kind, name, field string) reconcile.Key {
-	return reconcile.Key{Component: "kernel", Kind: kind, Name: name, Field: field}
+	return reconcile.Key{Component: component, Kind: kind, Name: name, Field: field}
 }
 
 func change(key reconcile.Key, is, should string, steps ...step) Change {

@@ -17,6 +17,12 @@ type Host struct {
 	Peers  []Peer       // the others, each with a route of its own; none: the aggregate alone leads to them
 	Quiet  bool         // nothing is flooded into the switch: no broadcast, multicast or unknown unicast
 
+	// GRE are the tunnels whose packets no other device may take.
+	GRE []GRE
+	// Unmasked is the device at which containers of other hosts arrive with
+	// their own addresses; empty: none.
+	Unmasked string
+
 	Back *Back // without Bridge: what to put back; nil: nothing
 }
 

@@ -1,0 +1,150 @@
+package bridge
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
+)
+
+var settled = reconcile.Result{State: struct{}{}}
+
+// request asks for a host whose upstream is as it should be.
+func request(want Host) reconcile.Request[Host] {
+	return reconcile.Request[Host]{Desired: &want, Upstream: map[string]reconcile.Result{"ovs": settled, "docker": settled, "filter": settled}}
+}
+
+func testComponent() *Component[Host] {
+	return &Component[Host]{Kernel: New(Config{Bridge: "docker0", Port: "br0"}), Spec: func(h *Host) Host { return *h }}
+}
+
+func changeKeys(p reconcile.Plan) string {
+	var words []string
+	for _, c := range p.Changes {
+		words = append(words, c.Key.String())
+	}
+	return strings.Join(words, "; ")
+}
+
+func TestAForeignAddressStaysWhileDockerIsNotSettled(t *testing.T) {
+	have := clean()
+	have.Addrs = prefixes("172.17.99.1/24")
+	req := request(want)
+	req.Upstream["docker"] = reconcile.Result{State: struct{}{}, Plan: reconcile.Plan{Pending: "Docker is restarting"}}
+	p := testComponent().Plan(req, have)
+	if got := changeKeys(p); strings.Contains(got, KindAddress) || !strings.Contains(got, "link br0 master") || p.Pending == "" {
+		t.Errorf("the plan is %q, pending %q", got, p.Pending)
+	}
+	req.Upstream["docker"] = settled
+	if got := changeKeys(testComponent().Plan(req, have)); !strings.Contains(got, KindAddress) {
+		t.Errorf("once Docker is settled, the plan is %q", got)
+	}
+}
+
+func TestADeviceThatOpenVSwitchIsAboutToMakeIsPlannedFor(t *testing.T) {
+	have := clean()
+	have.Port = Link{}
+	req := request(want)
+	if got := changeKeys(testComponent().Plan(req, have)); strings.Contains(got, "br0") {
+		t.Errorf("without br0 the plan is %q", got)
+	}
+	bridge := reconcile.Key{Component: "ovs", Kind: "bridge", Name: "br0"}
+	req.Upstream["ovs"] = reconcile.Result{State: struct{}{}, Plan: reconcile.Plan{Changes: []reconcile.Change{{Key: bridge, To: "standalone"}}}}
+	p := testComponent().Plan(req, have)
+	i := slices.IndexFunc(p.Changes, func(c reconcile.Change) bool { return c.Key.String() == "link br0 master" })
+	if i < 0 || !slices.Contains(p.Changes[i].Needs, bridge) {
+		t.Errorf("with br0 planned, the plan is %q: %+v", changeKeys(p), p.Changes)
+	}
+}
+
+func TestRoutesNeedTheAddressAndEverythingNeedsTheDevice(t *testing.T) {
+	have := clean()
+	have.Addrs, have.Routes = nil, nil
+	for _, c := range testComponent().Plan(request(want), have).Changes {
+		needs := slices.ContainsFunc(c.Needs, func(k reconcile.Key) bool { return k.Kind == KindAddress })
+		if needs != (c.Key.Kind == "route") {
+			t.Errorf("%s needs the address: %t", c.Key, needs)
+		}
+	}
+	for _, c := range testComponent().Plan(request(want), Actual{}).Changes {
+		needs := slices.ContainsFunc(c.Needs, func(k reconcile.Key) bool { return k.String() == "link docker0" })
+		if needs == (c.Key.String() == "link docker0") {
+			t.Errorf("%s needs docker0: %t", c.Key, needs)
+		}
+	}
+}
+
+func TestProblemsOfTheKernelHaveCodes(t *testing.T) {
+	want := want
+	want.Unmasked = "eth0"
+	want.GRE = []GRE{{"h2", netip.MustParseAddr("10.90.0.1"), netip.MustParseAddr("10.90.0.2"), 7}}
+	for code, change := range map[string]func(*Actual){
+		"GM-KERNEL-NAME":     func(a *Actual) { a.Stranger = "dummy" },
+		"GM-KERNEL-SWITCH":   func(a *Actual) { a.Switches = []Switch{{Object: "link docker0 stp_state", Is: "1"}} },
+		"GM-KERNEL-OVERLAP":  func(a *Actual) { a.Intruders = []Route{{Dst: netip.MustParsePrefix("172.17.64.0/20"), Link: "eth1"}} },
+		"GM-KERNEL-RPFILTER": func(a *Actual) { a.Strict = []string{"eth0"} },
+		"GM-KERNEL-GRETAP": func(a *Actual) {
+			a.Gretaps = []Gretap{{Name: "gretap1", Remote: netip.MustParseAddr("10.90.0.2"), Keyed: true, Key: 7}}
+		},
+	} {
+		have := clean()
+		if found := testComponent().Plan(request(want), have).Problems; len(found) > 0 {
+			t.Fatalf("a clean host has problems: %+v", found)
+		}
+		change(&have)
+		found := testComponent().Plan(request(want), have).Problems
+		if len(found) != 1 || found[0].Code != code || found[0].Summary == "" || found[0].Object == "" {
+			t.Errorf("%s: %+v", code, found)
+		}
+	}
+}
+
+func TestExplainNamesWhatBecameOfDocker0(t *testing.T) {
+	snapshot := func(change func(*Actual)) reconcile.Snapshot[Host] {
+		have := clean()
+		change(&have)
+		return reconcile.Snapshot[Host]{Desired: &want, State: have}
+	}
+	prev := snapshot(func(*Actual) {})
+	for _, test := range []struct {
+		change func(*Actual)
+		key    reconcile.Key
+		want   string
+	}{
+		{func(a *Actual) { a.Bridge = Link{Name: "docker0"} }, key("route", "172.17.0.0/16", ""), "docker0 was deleted"},
+		{func(a *Actual) { a.Bridge.Index++ }, key("route", "172.17.0.0/16", ""), "docker0 was created again"},
+		{func(a *Actual) { a.Bridge.Up = false }, key("route", "172.17.0.0/16", ""), "docker0 was taken down"},
+		{func(a *Actual) { a.Addrs = nil }, key(KindAddress, "docker0", ""), "(172.17.42.1/24 -> none)"},
+		{func(a *Actual) { a.Bridge.Index++ }, key("sysctl", "net.ipv4.ip_forward", ""), ""},
+		{func(a *Actual) { a.Port.Index++ }, key("link", "br0", "master"), "br0 was created again"},
+		{func(*Actual) {}, key("route", "172.17.0.0/16", ""), ""},
+	} {
+		got, ok := testComponent().Explain(prev, snapshot(test.change), reconcile.Change{Key: test.key})
+		if ok != (test.want != "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.key, got, test.want)
+		}
+	}
+}
+
+func TestComponentOriginalLeadsBack(t *testing.T) {
+	c := testComponent()
+	was := clean()
+	was.Addrs, was.Bridge.MTU, was.Port, was.Routes, was.FDB, was.Neighbours = prefixes("172.17.0.1/16"), 1500, Link{}, nil, nil, nil
+	original, err := c.Original(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := reconcile.Request[Host]{Upstream: map[string]reconcile.Result{}}
+	if got := changeKeys(c.Restore(req, original, clean())); strings.Contains(got, KindAddress) || !strings.Contains(got, "route") {
+		t.Errorf("before Docker has its former settings, the plan is %q", got)
+	}
+	req.Upstream["docker"] = settled
+	if got := changeKeys(c.Restore(req, original, clean())); !strings.Contains(got, "address of docker0") || !strings.Contains(got, "link docker0 mtu") {
+		t.Errorf("afterwards, the plan is %q", got)
+	}
+	if p := c.Restore(req, []byte("{"), clean()); len(p.Problems) != 1 || len(p.Changes) > 0 {
+		t.Errorf("of garbage: %+v", p)
+	}
+}
