@@ -26,7 +26,8 @@ type LoopConfig struct {
 	Masquerade Masquerade // what is in Config of it is not looked at
 	History    History
 	Ages       Ages
-	DockerRan  Mark // a dockerd has run since the boot; nil: not recorded
+	Networks   Networks // nil: Docker networks are shown by their ID
+	DockerRan  Mark     // a dockerd has run since the boot; nil: not recorded
 	Memory     *Memory
 	Log        *slog.Logger
 	// Ready is called once, from Run's goroutine: after the first pass with a
@@ -49,17 +50,18 @@ type Loop struct {
 	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
 
 	// Guarded by busy.
-	rushed int // passes in a row that ended with the switch
-	ready  bool
-	down   map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
-	silent map[lease.ID]silence   // of the tunnels to peers that are alive
-	subnet netip.Prefix           // that the last pass saw this host hold
-	taken  bool                   // it has got one since the agent was started
-	anew   time.Time              // when a pass last looked at what gives no notice
-	open   bool                   // Docker lets packets through that come without a tunnel
-	nats   bool                   // a dockerd runs, which masquerades what takes no tunnel
-	hides  bool                   // and nothing keeps it from that
-	fights *fights
+	networks networkNames
+	rushed   int // passes in a row that ended with the switch
+	ready    bool
+	down     map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
+	silent   map[lease.ID]silence   // of the tunnels to peers that are alive
+	subnet   netip.Prefix           // that the last pass saw this host hold
+	taken    bool                   // it has got one since the agent was started
+	anew     time.Time              // when a pass last looked at what gives no notice
+	open     bool                   // Docker lets packets through that come without a tunnel
+	nats     bool                   // a dockerd runs, which masquerades what takes no tunnel
+	hides    bool                   // and nothing keeps it from that
+	fights   *fights
 
 	events  *events.Tracker
 	tracked trackedPass
@@ -119,7 +121,7 @@ const (
 // NewLoop starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
 		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
 		here:   here{settled: true},

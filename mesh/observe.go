@@ -203,7 +203,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		unknown(err)
 	} else {
 		audit.Drift = append(audit.Drift, hostDrift(desired.Host, have)...)
-		audit.Drift = append(audit.Drift, overlapDrift(routeOverlaps(l.cfg.Space.Pool, view.Peers, have))...)
+		audit.Drift = append(audit.Drift, overlapDrift(l.overlaps(ctx, view.Peers, have))...)
 	}
 	return audit
 }

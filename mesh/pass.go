@@ -142,7 +142,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(problems, outward...)
 	problems = append(problems, stranger(desired.Host.Port, host.Stranger)...)
 	problems = append(problems, switchProblems(desired.Host, host)...)
-	problems = append(problems, overlapProblems(routeOverlaps(l.cfg.Space.Pool, view.Peers, host))...)
+	problems = append(problems, overlapProblems(l.overlaps(ctx, view.Peers, host))...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
 	if !switchSeen {

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 
@@ -14,9 +15,9 @@ type routeOverlap struct{ object, what, do string }
 // routeOverlaps returns the routes inside the pool that are not gremesh's: they
 // are more specific than the mesh's own, or win over it by chance. They are never
 // removed.
-func routeOverlaps(pool netip.Prefix, peers []Host, have bridge.Actual) []routeOverlap {
+func routeOverlaps(pool netip.Prefix, peers []Host, overlaps []bridge.Overlap) []routeOverlap {
 	var found []routeOverlap
-	for _, o := range bridge.Overlaps(pool, have.Intruders) {
+	for _, o := range overlaps {
 		what := fmt.Sprintf("takes addresses of the pool %s out of the mesh", pool)
 		for i := range peers {
 			if p := &peers[i]; p.Subnet.IsValid() && p.Subnet.Overlaps(o.Route.Dst) {
@@ -31,6 +32,12 @@ func routeOverlaps(pool netip.Prefix, peers []Host, have bridge.Actual) []routeO
 		found = append(found, routeOverlap{"route " + o.Route.Dst.String(), fmt.Sprintf("%s %s %s", by, o, what), o.Remedy()})
 	}
 	return found
+}
+
+// overlaps are the routes inside the pool, with the names of Docker's networks.
+func (l *Loop) overlaps(ctx context.Context, peers []Host, have bridge.Actual) []routeOverlap {
+	pool := l.cfg.Space.Pool
+	return routeOverlaps(pool, peers, l.networks.name(ctx, bridge.Overlaps(pool, have.Intruders)))
 }
 
 // overlapProblems are the routes inside the pool for status.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/masq"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -133,7 +134,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(hostDrift(want.Host, have)) + len(routeOverlaps(l.cfg.Space.Pool, l.cfg.Membership.View().Peers, have))
+		r.Drift += len(hostDrift(want.Host, have)) + len(bridge.Overlaps(l.cfg.Space.Pool, have.Intruders))
 	}
 }
 

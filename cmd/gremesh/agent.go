@@ -69,7 +69,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
-		History: h.history, Ages: process.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
+		History: h.history, Networks: a.docker.Networks, Ages: process.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
@@ -148,7 +148,7 @@ var errKeepsSubnet = errors.New("this host has left the mesh just now and keeps 
 	"to give the subnet up, start the agent (systemctl start gremesh) and run `gremesh leave --release`")
 
 // leave takes this host out of the mesh: it takes away what gremesh made here
-// and says goodbye, so that the peers drop their ports at once. The agent ends
+// and tells the peers, so that the peers drop their ports at once. The agent ends
 // with it, in any case: having stopped the loop there is no way back. Whoever
 // asked may go away meanwhile.
 func (a *agent) leave(ctx context.Context, release bool) (err error) {
@@ -186,7 +186,7 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 		return fmt.Errorf("%w; the agent stops, and the peers see this host as failed", err)
 	}
 	if err := a.node.Leave(ctx, release); err != nil {
-		return fmt.Errorf("say goodbye: %w", err)
+		return fmt.Errorf("leave the mesh: %w", err)
 	}
 	a.log.Info("left the mesh", "released", release)
 	return nil
