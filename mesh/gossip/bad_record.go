@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/gremesh/gremesh/mesh"
@@ -30,4 +31,17 @@ func (p *problems) badRecord(host lease.ID, problem mesh.Problem) bool {
 		}
 	}
 	return p.set(key, problem, unlessAgain)
+}
+
+// noteRefused reports records that lie beyond what one message may change.
+func (n *Node) noteRefused(records []lease.Record) {
+	for _, r := range records {
+		problem := mesh.Problem{
+			What: fmt.Sprintf("a record of %s (%s) was refused: its version or age lies too far beyond all that are known, or the table is full", r.Name, short(r.Host)),
+			Do:   "find the host that sends it: it has the gossip key. If this host keeps an earlier record of that kind: `gremesh forget --purge " + short(r.Host) + "`",
+		}
+		if n.problems.badRecord(r.Host, problem) {
+			n.cfg.Log.Warn("refused a record", "peer", r.Name, "host", r.Host, "version", r.Version, "age", r.Age)
+		}
+	}
 }
