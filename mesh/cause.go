@@ -83,7 +83,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		return viewCause(last.view, now.view, cmp.Or(is.Peer.ID, was.Peer.ID), now.kind)
 	}
 	if now.want.MTU != last.want.MTU && d.Key.Field == "mtu_request" {
-		return "the MTU is to be another"
+		return "the MTU has changed"
 	}
 	had := slices.ContainsFunc(last.have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Peer.ID == is.Peer.ID })
 	switch {
@@ -164,7 +164,7 @@ func viewCause(last, now View, id, first string) string {
 		protocol, _ := protocolOf(was.Tunnel)
 		return fmt.Sprintf("%s is filtered between here and %s", protocol, is.Name)
 	case is.Name != was.Name:
-		return fmt.Sprintf("%s is called %s now", was.Name, is.Name)
+		return fmt.Sprintf("%s was renamed to %s", was.Name, is.Name)
 	case is.Liveness == Failed: // and its grace is over
 		return is.Name + " failed"
 	case was.Liveness == Failed:
@@ -192,7 +192,7 @@ func (now dockerScene) cause(last dockerScene) string {
 	case now.want.Bip != last.want.Bip:
 		return "this host has another subnet"
 	case now.want.MTU != last.want.MTU:
-		return "the MTU is to be another"
+		return "the MTU has changed"
 	}
 	return unknownCause
 }
@@ -215,13 +215,13 @@ func (now natScene) cause(last natScene, started young) string {
 	case now.want.Subnet != last.want.Subnet:
 		return "this host has another subnet"
 	case !slices.Equal(now.want.Forward, last.want.Forward):
-		return "peers are reached by other ways"
+		return "the routes to peers have changed"
 	case now.want.Guard.Settled != last.want.Guard.Settled:
-		return "docker0's address and this host's subnet are not, or are again, the same"
+		return "docker0's address has changed to or from this host's subnet"
 	case now.want.Keep != last.want.Keep || !slices.Equal(now.want.NonMasquerade, last.want.NonMasquerade):
 		return now.peerCause(last, "the operator says so (masquerade)")
 	case !sameRules(now.want, last.want):
-		return now.peerCause(last, "tunnels of this host come or go")
+		return now.peerCause(last, "tunnels of this host were added or removed")
 	case started(dockerd):
 		return dockerd + " was restarted"
 	}

@@ -24,7 +24,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 	case now.want.Bip != last.want.Bip:
 		return "this host has another subnet"
 	case now.want.MTU != last.want.MTU:
-		return "the MTU is to be another"
+		return "the MTU has changed"
 	}
 	if why := now.bridgeCause(last, d.Key); why != "" {
 		if started(dockerd) {
@@ -42,7 +42,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 		case started(vswitchd):
 			return vswitchd + " was restarted"
 		case anew:
-			return now.want.Port + " was made anew"
+			return now.want.Port + " was created again"
 		}
 	}
 	if started(dockerd) && strings.Contains(d.Key.Name, now.want.Bridge) {
@@ -67,7 +67,7 @@ func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	case !now.have.Bridge.Exists:
 		return name + " was deleted"
 	case now.have.Bridge.Index != last.have.Bridge.Index:
-		return name + " was made anew"
+		return name + " was created again"
 	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object.Kind == bridge.KindAddress):
 		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, addresses(last.have.Addrs), addresses(now.have.Addrs))
 	case last.have.Bridge.Up && !now.have.Bridge.Up && isRoute:

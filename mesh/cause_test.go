@@ -111,7 +111,7 @@ func TestCauses(t *testing.T) {
 		},
 		"a host is renamed": {
 			func(w *world) { w.view.Peers[0].Name = "h9" }, nil,
-			map[string]string{"port gre43 external_ids:gremesh-name": "h2 is called h9 now"},
+			map[string]string{"port gre43 external_ids:gremesh-name": "h2 was renamed to h9"},
 		},
 		"a host loses a conflict": {
 			func(w *world) { w.view.Peers[0].Cut = true }, nil,
@@ -146,12 +146,12 @@ func TestCauses(t *testing.T) {
 			func(w *world) { w.kernel.Addrs, w.kernel.Routes = nil, nil }, nil,
 			map[string]string{"*": "docker0 was re-addressed (172.17.42.1/24 -> none)"},
 		},
-		"docker0 is made anew": {
+		"docker0 is created again": {
 			func(w *world) {
 				w.kernel.Bridge.Index, w.kernel.Bridge.MTU, w.kernel.Port.Master, w.kernel.Addrs, w.kernel.Routes = 7, 1500, "", nil, nil
 				w.kernel.Sysctls["net/ipv4/conf/docker0/send_redirects"] = "1"
 			}, nil,
-			map[string]string{"*": "docker0 was made anew"},
+			map[string]string{"*": "docker0 was created again"},
 		},
 		"docker0 is deleted": {
 			func(w *world) {

@@ -79,7 +79,7 @@ func (l *Loop) reconsider(ctx context.Context, now time.Time) {
 		return
 	}
 	if err := l.cfg.Switch.Reconsider(ctx); err != nil {
-		l.cfg.Log.Debug("Open vSwitch does not think again about its flows", "err", err)
+		l.cfg.Log.Debug("cannot purge Open vSwitch's flows", "err", err)
 	}
 }
 
@@ -142,7 +142,7 @@ func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, po
 			problems = append(problems, Problem{
 				What: fmt.Sprintf("%s %s filtered between here and %s (%s): this pair uses %s (%s)",
 					strings.Join(both, " and "), is, t.Peer.Name, t.Remote, t.Type, protocol),
-				Do: fmt.Sprintf("allow %s between the underlay addresses; it is tried again by itself (tunnel.retry), or at once by `gremesh retry %s`, and until then all works", both[0], t.Peer.Name),
+				Do: fmt.Sprintf("allow %s between the underlay addresses; it is tried again by itself (tunnel.retry), or at once by `gremesh retry %s`, and until then everything works", both[0], t.Peer.Name),
 			})
 			continue
 		}

@@ -35,7 +35,7 @@ func (m *matrix) judgeHosts() {
 		}
 		switch other := holders[h.Subnet]; {
 		case h.Cut:
-			m.own(h, KindCut, false, fmt.Sprintf("%s is cut out of the mesh: another host has its subnet", h.label()), "on "+h.label()+": gremesh renumber")
+			m.own(h, KindCut, false, fmt.Sprintf("%s has no tunnels: another host has its subnet", h.label()), "on "+h.label()+": gremesh renumber")
 			continue
 		case !h.Subnet.IsValid():
 			m.own(h, KindWaiting, true, h.label()+" holds no lease: "+h.Waiting, "on "+h.label()+": gremesh status")

@@ -48,12 +48,12 @@ func behind(want docker.Settings, have docker.Actual) []Problem {
 	case have.Behind > want.MTU:
 		return []Problem{{
 			What: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: "+
-				"what they send that is larger, docker0 answers with 'fragmentation needed'", want.MTU, have.Behind),
+				"docker0 answers larger packets with 'fragmentation needed'", want.MTU, have.Behind),
 			Do: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
 		}}
 	}
 	return []Problem{{
-		What: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: nothing is lost, but speed",
+		What: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: no packets are lost, only speed",
 			want.MTU, have.Behind),
 		Do: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
 	}}

@@ -48,7 +48,7 @@ func TestTheMTUIsThatOfThePathThatTakesLeast(t *testing.T) {
 }
 
 func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
-	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "nothing is lost"} {
+	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "no packets are lost"} {
 		found := behind(docker.Settings{MTU: 1362}, docker.Actual{Behind: started})
 		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].What, want) {
 			t.Errorf("dockerd has %d: %+v", started, found)

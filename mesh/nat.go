@@ -53,7 +53,7 @@ func natProblems(said masq.FileState) []Problem {
 	var problems []Problem
 	switch {
 	case said.Err != nil && said.Read:
-		problems = append(problems, Problem{What: "masquerade.config_file: " + said.Err.Error(), Do: "correct it; what it said before stands until then"})
+		problems = append(problems, Problem{What: "masquerade.config_file: " + said.Err.Error(), Do: "correct it; its last valid content counts until then"})
 	case said.Err != nil:
 		problems = append(problems, Problem{What: "masquerade.config_file: " + said.Err.Error(), Do: "correct it; until then destinations that are in nftables' table ip gremesh stay, or else are the default"})
 	}
@@ -156,14 +156,14 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
 	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
-			What: "what containers send to other hosts' underlay addresses, or without a tunnel, is masqueraded as Docker does it, so that `direct` is never: this kernel lacks nftables' ip family, or NAT in it",
-			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; what takes the tunnels keeps its source meanwhile",
+			What: "Docker masquerades containers' packets to other hosts' underlay addresses and packets without a tunnel, so `direct` stays never: this kernel lacks nftables' ip family, or NAT in it",
+			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; packets in tunnels keep their source",
 		})
 	}
 	if want.Quiet != "" && slices.Contains(have.Lacks, "bridge") {
 		problems = append(problems, Problem{
 			What: "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
-			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they cost what the tunnels carry of them, and no more",
+			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they only cost bandwidth",
 		})
 	}
 	problems = append(problems, unguarded(want, have)...)
@@ -185,7 +185,7 @@ func reversePath(self Host, link string, want masq.Rules, strict []string) []Pro
 		return nil
 	}
 	return []Problem{{
-		What: fmt.Sprintf("what containers of other hosts send to this host's underlay address %s is dropped: rp_filter of %s is 1, and they come with their own addresses", self.Underlay, link),
+		What: fmt.Sprintf("packets from containers of other hosts to this host's underlay address %s are dropped: rp_filter of %s is 1 (strict), and these packets have the containers' addresses", self.Underlay, link),
 		Do:   fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2, for good in /etc/sysctl.d; or masquerade: {nonMasqueradeCIDRs: []} on all hosts", link),
 	}}
 }

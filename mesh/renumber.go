@@ -26,5 +26,5 @@ func (l *Loop) renumber(ctx context.Context, view View) {
 		l.cfg.Log.Debug("renumber", "err", err) // the view says what this host waits for
 		return
 	}
-	l.cfg.Log.Info("renumbered, for another host has the subnet and no container is attached here", "subnet", subnet)
+	l.cfg.Log.Info("renumbered, because another host has the subnet and no container is attached here", "subnet", subnet)
 }

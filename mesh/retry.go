@@ -121,7 +121,7 @@ func (l *Loop) pairOf(host string) (Host, error) {
 	case found[0].Liveness != Alive:
 		return Host{}, fmt.Errorf("the agent of %s does not answer", host)
 	case !view.Self.Subnet.IsValid() || view.Self.Cut || !wantsTunnel(&found[0], nil):
-		return Host{}, fmt.Errorf("there is to be no tunnel between this host and %s, as one of the two has no subnet", host)
+		return Host{}, fmt.Errorf("no tunnel is wanted between this host and %s, because one of the two has no subnet", host)
 	}
 	return found[0], nil
 }

@@ -26,14 +26,14 @@ func (l *Loop) dropTunnels(ctx context.Context) error {
 	defer cancel()
 	have, err := l.cfg.Switch.Observe(ctx)
 	if err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
+		return fmt.Errorf("remove the tunnels: %w", err)
 	}
 	changes := ovsdb.Diff(ovsdb.Switch{}, have)
 	if len(changes) == 0 {
 		return nil
 	}
 	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
+		return fmt.Errorf("remove the tunnels: %w", err)
 	}
 	return nil
 }
@@ -43,10 +43,10 @@ func (l *Loop) dropRoutes(ctx context.Context) error {
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
+		return fmt.Errorf("remove the routes: %w", err)
 	}
 	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
-		return fmt.Errorf("take the routes away: %w", err)
+		return fmt.Errorf("remove the routes: %w", err)
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func (l *Loop) dropNAT(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
 	defer cancel()
 	if err := dropNAT(ctx, l.cfg.NAT); err != nil {
-		return fmt.Errorf("take the packet filter's rules away: %w", err)
+		return fmt.Errorf("remove the packet filter's rules: %w", err)
 	}
 	return nil
 }

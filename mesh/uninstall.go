@@ -107,14 +107,14 @@ func (u Uninstall) putBackHost(ctx context.Context, dockerRuns, keepBridge bool)
 	for range rounds {
 		have, err := u.Kernel.Observe(ctx)
 		if err != nil {
-			return fmt.Errorf("take away routes and put addresses back: %w", err)
+			return fmt.Errorf("remove routes and restore addresses: %w", err)
 		}
 		changes := bridge.Diff(want, have)
 		if len(changes) == 0 {
 			return nil
 		}
 		if err := u.Kernel.Apply(ctx, changes); err != nil {
-			return fmt.Errorf("take away routes and put addresses back: %w", err)
+			return fmt.Errorf("remove routes and restore addresses: %w", err)
 		}
 	}
 	return nil
@@ -137,14 +137,14 @@ func (u Uninstall) putBackSwitch(ctx context.Context) error {
 	}
 	have, err := u.Switch.Observe(ctx)
 	if err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
+		return fmt.Errorf("remove the tunnels: %w", err)
 	}
 	changes := ovsdb.Diff(want, have)
 	if len(changes) == 0 {
 		return nil
 	}
 	if err := u.Switch.Apply(ctx, changes); err != nil {
-		return fmt.Errorf("take the tunnels away: %w", err)
+		return fmt.Errorf("remove the tunnels: %w", err)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (u Uninstall) putBackNAT(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	if err := dropNAT(ctx, u.NAT); err != nil {
-		return fmt.Errorf("take the packet filter's rules away: %w", err)
+		return fmt.Errorf("remove the packet filter's rules: %w", err)
 	}
 	return nil
 }

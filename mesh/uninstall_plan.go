@@ -39,7 +39,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		}
 		plan.Stays = append(plan.Stays, bridge.Stays(want, kernel)...)
 		if former == nil && kernel.Bridge.Exists && pinned(kernel) && !u.KeepBip {
-			plan.Stays = append(plan.Stays, kernel.Bridge.Name+" stays as it is: how it was before gremesh is not known, for state_dir has no host.json")
+			plan.Stays = append(plan.Stays, kernel.Bridge.Name+" stays as it is: how it was before gremesh is not known, because state_dir has no host.json")
 		}
 	}
 	if back, err := u.switchBack(); err != nil {

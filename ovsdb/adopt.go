@@ -87,7 +87,7 @@ func (a adopter) refuse(t Tunnel, wanted bool, p Port) (why, do string) {
 		differs = append(differs, "it has options that gremesh's tunnels do not have: "+strings.Join(p.Options, ", "))
 	}
 	if len(differs) > 0 {
-		return strings.Join(differs, "; "), "mend that, or " + replace
+		return strings.Join(differs, "; "), "correct that, or " + replace
 	}
 	for _, other := range a.want.Tunnels {
 		if other.Name == p.Name && other.Name != t.Name {

@@ -33,7 +33,7 @@ func (c *Client) Hurry(ctx context.Context) error {
 		case <-c.heard:
 		}
 		if err := c.hurry(ctx); err != nil && ctx.Err() == nil {
-			c.config.Log.Debug("BFD handshakes take their second", "err", err)
+			c.config.Log.Debug("cannot speed up BFD handshakes; each takes about a second", "err", err)
 		}
 		select {
 		case <-ctx.Done():

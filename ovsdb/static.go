@@ -49,7 +49,7 @@ func (c *Client) Reconsider(ctx context.Context) error {
 	}
 	defer ctl.close()
 	if _, err := ctl.call(ctx, "revalidator/purge"); err != nil {
-		return fmt.Errorf("have ovs-vswitchd work out its flows anew: %w", err)
+		return fmt.Errorf("purge ovs-vswitchd's flows: %w", err)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // errMeanwhile is no harm: what another program has just written is read, and
 // gets our keys, the next time.
-var errMeanwhile = errors.New("another program is changing it; it is left to that one until then")
+var errMeanwhile = errors.New("another program is changing it; gremesh tries again")
 
 // original is what a file had when it was read.
 type original struct {

@@ -61,7 +61,7 @@ func Stays(have Actual) []string {
 		if is == "" {
 			is = "not set"
 		}
-		all = append(all, fmt.Sprintf("daemon.json %s stays %s: somebody else has changed it since", name, is))
+		all = append(all, fmt.Sprintf("daemon.json %s stays %s: another program, or a person, has changed it since", name, is))
 	}
 	if have.Bip != have.Former.Bip && !have.bipIsOurs() {
 		stays("bip", have.Bip)

@@ -65,13 +65,13 @@ func TestWhatOthersHaveChangedSinceStays(t *testing.T) {
 		},
 		{
 			"another bip", "{}", `{"bip": "10.1.0.1/16", "mtu": 1462}`, `{"bip": "10.1.0.1/16"}`,
-			[]string{"daemon.json bip stays 10.1.0.1/16: somebody else has changed it since"},
+			[]string{"daemon.json bip stays 10.1.0.1/16: another program, or a person, has changed it since"},
 		},
 		{
 			"no bip", `{"bip": "10.2.0.1/16"}`, `{"mtu": 1400}`, `{"mtu": 1400}`,
 			[]string{
-				"daemon.json bip stays not set: somebody else has changed it since",
-				"daemon.json mtu stays 1400: somebody else has changed it since",
+				"daemon.json bip stays not set: another program, or a person, has changed it since",
+				"daemon.json mtu stays 1400: another program, or a person, has changed it since",
 			},
 		},
 		{"their former bip", `{"bip": "10.2.0.1/16"}`, `{"bip": "10.2.0.1/16"}`, `{"bip": "10.2.0.1/16"}`, nil},

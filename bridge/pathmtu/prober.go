@@ -224,17 +224,17 @@ func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 	is := peer.path
 	if is.Known && !confirm {
 		if err := p.cfg.Forget(r.to, is.MTU); err != nil {
-			p.cfg.Log.Debug("have the kernel forget what less passed", "underlay", r.to, "err", err)
+			p.cfg.Log.Debug("cannot reset the kernel's path MTU", "underlay", r.to, "err", err)
 		}
 	}
 	if mute := !is.Known; mute != peer.mute {
 		peer.mute = mute
 		if mute {
-			p.cfg.Log.Warn("no echo comes back, as where ICMP is filtered: packets are taken to pass that fit the device", "underlay", r.to, "device", is.Link, "mtu", is.MTU)
+			p.cfg.Log.Warn("no echo is answered, for example because ICMP is filtered; the device's MTU is assumed", "underlay", r.to, "device", is.Link, "mtu", is.MTU)
 		}
 	}
 	if is.Known && is.MTU < is.Route.MTU && is.MTU != was.MTU {
-		p.cfg.Log.Info("a path takes less than its device", "underlay", r.to, "mtu", is.MTU, "device", is.Link, "of", is.Route.MTU)
+		p.cfg.Log.Info("a path has a smaller MTU than its device", "underlay", r.to, "mtu", is.MTU, "device", is.Link, "of", is.Route.MTU)
 	}
 	if is != was {
 		p.tell(peers)

@@ -51,7 +51,7 @@ type office struct {
 // the machine before it has checked the configuration against it.
 func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Mesh.Insecure {
-		log.Warn("mesh.insecure: gossip is not encrypted, and whoever reaches its port can join and redirect container traffic")
+		log.Warn("mesh.insecure: gossip is not encrypted, and anyone who reaches its port can join and redirect container traffic")
 	}
 	at, err := findUnderlay(cfg)
 	if err != nil {
@@ -170,7 +170,7 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 			// An address that goes while the agent that has it starts is no
 			// more reason to end than one that goes later.
 			if _, _, _, gone := bridge.Resolve(a.at.addr.String()); gone != nil {
-				h.log.Warn("the underlay's address has gone again", "underlay", a.at.addr, "err", err)
+				h.log.Warn("the underlay address is gone again", "underlay", a.at.addr, "err", err)
 				next, moved = h.look.moved(ctx, underlay{addr: a.at.addr}) // or the same again
 				err = nil
 			}

@@ -36,7 +36,7 @@ func readKeys(path string) ([][]byte, error) {
 	f, err := regular.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no such file: copy it from a host of the mesh; for a new mesh make it with \"gremesh keygen %s\"; a trial may do with mesh.insecure: true (--insecure)", path)
+		return nil, fmt.Errorf("there is no such file: copy it from a host of the mesh; for a new mesh make it with \"gremesh keygen %s\"; for a trial set mesh.insecure: true (--insecure)", path)
 	case err != nil:
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
@@ -94,7 +94,7 @@ func writeKey(path string) error {
 		if _, err := readKeys(path); err == nil {
 			return fmt.Errorf("%s %w", path, errKeyThere)
 		}
-		return fmt.Errorf("%s exists and is left as it is; take it away first if its key is no longer in use", path)
+		return fmt.Errorf("%s exists and is left as it is; remove it first if its key is no longer in use", path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("make key file: %w; make its directory first: mkdir -p %s", err, filepath.Dir(path))

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	goodbyeTimeout = 10 * time.Second
+	offlineTimeout = 10 * time.Second
 	lastJoiners    = 2 * time.Second // for the rest of the hosts, when one has been met
 	askQuickly     = 5 * time.Second
 )
@@ -31,8 +31,8 @@ func holdState(dir string) (unlock func(), running bool, err error) {
 }
 
 // leaveByAgent has the running agent leave the mesh, and waits until it has
-// ended and its state is ours. That it could not say goodbye is wrong, and no
-// reason to stop.
+// ended and its state is ours. wrong is why it could not tell the others, which is
+// no reason to stop.
 func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err error) {
 	c := newClient(cfg.Control)
 	quick, cancel := context.WithTimeout(ctx, askQuickly)
@@ -41,7 +41,7 @@ func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err er
 		return nil, nil, fmt.Errorf("an agent runs with state_dir %s and can't be asked to leave: %w; stop it first (systemctl stop gremesh)", cfg.StateDir, err)
 	}
 	wrong = c.leave(ctx, true)
-	ctx, cancel = context.WithTimeout(ctx, leaveTimeout)
+	ctx, cancel = context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
 	for {
 		unlock, running, err := holdState(cfg.StateDir)
@@ -56,16 +56,16 @@ func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err er
 	}
 }
 
-// leaveAlone says goodbye in place of an agent that does not run: this process
+// leaveAlone leaves the mesh in place of an agent that does not run: this process
 // is the host for as long as it takes to meet the others.
 func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
 	at, err := findUnderlay(cfg)
 	if err != nil {
 		return err
 	}
-	cfg.Mesh.Bootstrap = false // whatever is left of the mesh, this is no time to found one
+	cfg.Mesh.Bootstrap = false // whatever is left of the mesh, no mesh is created now
 	node, err := gossip.New(p.gossip(ctx, cfg, at, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err

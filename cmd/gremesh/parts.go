@@ -43,8 +43,8 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir,
 			Direct: cfg.Direct == sameSubnet, Wrote: wrote(cfg.StateDir), Log: log,
 		}),
-		nat:    masq.New(log),
-		masq:   cfg.Masquerade.open(),
+		nat:  masq.New(log),
+		masq: cfg.Masquerade.open(),
 	}
 }
 

@@ -139,7 +139,7 @@ func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.H
 	case view.Self.Subnet.IsValid() && (self >= 0 || len(peers) > 0):
 		return view, nil, errKnowsItsPeers
 	case view.Self.Subnet.IsValid():
-		return view, []string{"all hosts that hold a lease are alive, for no agent runs here that would know"}, nil
+		return view, []string{"all hosts that hold a lease are alive, because no agent runs here that would know"}, nil
 	case said.IsValid():
 		view.Self.Subnet = said
 		assumed = append(assumed, fmt.Sprintf("this host gets %s: the file says so", said))
@@ -186,7 +186,7 @@ func renderPlan(p mesh.Preview) string {
 	}
 	switch {
 	case !p.Subnet.IsValid():
-		comment("nothing would be changed, for this host holds no lease: %s", p.Waiting)
+		comment("nothing would be changed, because this host holds no lease: %s", p.Waiting)
 		return b.String()
 	case len(p.Drift) == 0:
 		comment("nothing would be changed")

@@ -29,7 +29,7 @@ func signs() []sign {
 		{mesh.CellDown, "d", text.FgRed, "nothing comes back"},
 		{mesh.CellSmallOnly, "m", text.FgRed, "up, but only small packets pass"},
 		{mesh.CellPathDown, "P", text.FgRed, "tunnel up, path down"},
-		{mesh.CellLost, "x", text.FgRed, "what is sent is lost"},
+		{mesh.CellLost, "x", text.FgRed, "sent packets are lost"},
 		{mesh.CellUnprotected, "U", text.FgRed, "unprotected"},
 		{mesh.CellWrong, "W", text.FgRed, "wrong address or setting"},
 		{mesh.CellStray, "S", text.FgRed, "should not be there"},

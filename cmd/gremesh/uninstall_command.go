@@ -88,7 +88,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 }
 
 // uninstallConfig reads what there is of a configuration. What is wrong with the
-// mesh's part, or that there is none, only keeps this host from a goodbye:
+// mesh's part, or that there is none, only keeps this host from leaving the mesh:
 // silent says why.
 func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, err error) {
 	cfg, r, err := checkConfig(file.path, file.named, cmd.Flags())
@@ -113,13 +113,13 @@ type uninstaller struct {
 	mesh.Uninstall
 	parts
 	cfg    Config
-	silent error // why no goodbye can be said
+	silent error // why the other hosts cannot be told
 	say    func(string)
 }
 
 // uninstallPlan is what `gremesh uninstall` shows.
 type uninstallPlan struct {
-	Goodbye netip.Prefix `json:"goodbye"`           // the subnet that is given up; zero: none
+	GivesUp netip.Prefix `json:"gives_up"`          // the subnet that is given up; zero: none
 	Damaged string       `json:"damaged,omitempty"` // why it is not known whether there is one
 	Agent   bool         `json:"agent"`             // an agent runs
 	State   string       `json:"state,omitempty"`   // the directory that is removed
@@ -127,7 +127,7 @@ type uninstallPlan struct {
 }
 
 func (p uninstallPlan) nothing() bool {
-	return p.State == "" && !p.Goodbye.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
+	return p.State == "" && !p.GivesUp.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
 }
 
 func newUninstaller(cmd *cobra.Command, cfg Config, silent error) *uninstaller {
@@ -159,7 +159,7 @@ func (u *uninstaller) plan(ctx context.Context) (plan uninstallPlan, err error) 
 	if hasState(u.cfg.StateDir) {
 		plan.State = u.cfg.StateDir
 	}
-	if plan.Goodbye, err = gossip.Reserved(u.cfg.StateDir); err != nil {
+	if plan.GivesUp, err = gossip.Reserved(u.cfg.StateDir); err != nil {
 		plan.Damaged = err.Error()
 	}
 	plan.UninstallPlan = u.Plan(ctx)
@@ -174,26 +174,26 @@ func (u *uninstaller) run(ctx context.Context, plan uninstallPlan) error {
 	var silent error
 	switch {
 	case running:
-		u.say("the agent says goodbye and ends …")
+		u.say("the agent leaves the mesh and ends …")
 		if unlock, silent, err = leaveByAgent(ctx, u.cfg); err != nil {
 			return err
 		}
 	case plan.Damaged != "":
 		silent = errors.New(plan.Damaged)
-	case plan.Goodbye.IsValid():
+	case plan.GivesUp.IsValid():
 		silent = u.silent
 	}
 	defer func() { unlock() }()
 	if left, err := gossip.Reserved(u.cfg.StateDir); err == nil && left.IsValid() && u.silent == nil {
-		u.say("saying goodbye …")
+		u.say("leaving the mesh …")
 		silent = leaveAlone(ctx, u.parts, u.cfg)
 	}
 	if silent != nil {
-		u.say(fmt.Sprintf("no goodbye could be said: %v\nThe other hosts see this one as failed. To free its subnet, on one of them: gremesh forget %s",
+		u.say(fmt.Sprintf("the other hosts were not told that this host leaves: %v\nThe other hosts see this one as failed. To free its subnet, on one of them: gremesh forget %s",
 			silent, u.cfg.Node.Name))
 	}
 	if err := u.Run(ctx); err != nil {
-		return fmt.Errorf("%w\nthe rest is done, and the state kept: run `gremesh uninstall` again when that is mended", err)
+		return fmt.Errorf("%w\nthe rest is done, and the state kept: correct the cause and run `gremesh uninstall` again", err)
 	}
 	return u.removeState()
 }
@@ -217,8 +217,8 @@ func renderUninstall(plan uninstallPlan, p paint) string {
 	if plan.nothing() {
 		b.WriteString("nothing of gremesh is on this host\n")
 	}
-	if plan.Goodbye.IsValid() {
-		b.WriteString(p.in(text.FgYellow, fmt.Sprintf("mesh: a goodbye, and %s is given up", plan.Goodbye)) + "\n")
+	if plan.GivesUp.IsValid() {
+		b.WriteString(p.in(text.FgYellow, fmt.Sprintf("mesh: this host leaves, and %s is given up", plan.GivesUp)) + "\n")
 	}
 	for _, d := range plan.Changes {
 		b.WriteString(p.in(text.FgYellow, d.String()) + "\n")

@@ -15,7 +15,7 @@ import (
 
 func TestUninstallShowsWhatItWillDo(t *testing.T) {
 	golden(t, "uninstall.txt", renderUninstall(uninstallPlan{
-		Goodbye: netip.MustParsePrefix("172.17.42.0/24"), State: "/var/lib/gremesh",
+		GivesUp: netip.MustParsePrefix("172.17.42.0/24"), State: "/var/lib/gremesh",
 		UninstallPlan: mesh.UninstallPlan{
 			Changes: []drift.Drift{
 				{Object: "link docker0 mtu", Is: "1462", Should: "1500", Commands: []string{"ip link set dev docker0 mtu 1500"}},

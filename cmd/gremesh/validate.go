@@ -55,7 +55,7 @@ func validate(c *Config, r *report) {
 	}
 	oneOf(r, "flood", c.Flood, "on", "off")
 	if c.Route == aggregate && c.Flood == "off" && r.source("flood") != defaultSource {
-		r.add("flood", "must be on with route: aggregate, for then hosts ask each other for containers' addresses by broadcast")
+		r.add("flood", "must be on with route: aggregate, because hosts then ask each other for containers' addresses by broadcast")
 	}
 	if at := c.Metrics.Listen; at.IsValid() && at.Port() == 0 {
 		r.add("metrics.listen", "must have a port of 1 to 65535")
@@ -122,7 +122,7 @@ func validateMesh(c *Config, r *report) {
 	case !c.Mesh.Insecure && !filepath.IsAbs(c.Mesh.KeyFile):
 		r.add(keyFileKey, "must be an absolute path, unless mesh.insecure is true")
 	case c.Mesh.Insecure && keyFileSource != defaultSource && c.Mesh.KeyFile != "":
-		r.add(insecureKey, "contradicts mesh.key_file: %q (%s); take one of them away", c.Mesh.KeyFile, keyFileSource)
+		r.add(insecureKey, "contradicts mesh.key_file: %q (%s); remove one of them", c.Mesh.KeyFile, keyFileSource)
 	}
 }
 
@@ -196,7 +196,7 @@ func validateTunnel(c *Config, r *report) {
 		used = append(used, t)
 	}
 	if len(used) > 1 && !c.Tunnel.BFD {
-		r.add("tunnel.fallback", "needs tunnel.bfd: true, for BFD tells whether a tunnel gets through")
+		r.add("tunnel.fallback", "needs tunnel.bfd: true, because BFD tells whether a tunnel gets through")
 	}
 	if c.Tunnel.Retry < leastRetry {
 		r.add("tunnel.retry", "must be %s or more: each trial costs a pair up to 3 s", leastRetry)

@@ -50,7 +50,7 @@ func (d *delegate) MergeRemoteState(buf []byte, join bool) {
 func (d *delegate) NotifyJoin(node *memberlist.Node) {
 	m, err := d.examine(node)
 	switch {
-	case err != nil: // founded a mesh of its own since it joined, say
+	case err != nil: // created a mesh of its own since it joined, say
 		d.NotifyLeave(node)
 	case m.id != d.self:
 		d.inbox.put(event{joined: m})

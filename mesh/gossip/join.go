@@ -117,7 +117,7 @@ func (n *Node) meet(ctx context.Context) error {
 			return nil
 		case at := <-n.hails:
 			if failed := n.joinAny(ctx, nil, []missing{{at: at}}); failed != nil {
-				n.cfg.Log.Debug("a host that called can't be joined", "underlay", at, "err", reasons(failed))
+				n.cfg.Log.Debug("cannot join a host that asked for it", "underlay", at, "err", reasons(failed))
 			}
 			continue
 		case <-tick.C:
@@ -133,7 +133,7 @@ func (n *Node) meet(ctx context.Context) error {
 			continue
 		}
 		if failed := n.joinAny(ctx, seeds, absent); failed != nil {
-			n.cfg.Log.Debug("missing hosts stay missing", "err", reasons(failed))
+			n.cfg.Log.Debug("cannot reach the missing hosts", "err", reasons(failed))
 		}
 		seeds = nil
 	}

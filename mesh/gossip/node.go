@@ -107,10 +107,10 @@ func New(cfg Config) (*Node, error) {
 	if st.damaged != nil {
 		// Whoever lost what it promised must not found anything, nor go on
 		// alone: its peers know its lease.
-		cfg.Log.Error("learn this host's lease anew from its peers", "err", st.damaged)
+		cfg.Log.Error("learn this host's lease again from its peers", "err", st.damaged)
 		n.problems.set("state", mesh.Problem{
 			What: st.damaged.Error() + "; this host waits to learn its lease from its peers",
-			Do:   "nothing, if it has peers; if it is the only host of its mesh, remove state_dir/id to start anew",
+			Do:   "nothing, if it has peers; if it is the only host of its mesh, remove state_dir/id to start as a new host",
 		}, unlessAgain)
 		n.cfg.Bootstrap = false
 	}

@@ -19,7 +19,7 @@ type request struct {
 	done chan struct{}
 }
 
-var errStopped = errors.New("this host takes no part in gossip any more; the agent's log says why")
+var errStopped = errors.New("gossip has stopped on this host; the agent's log says why")
 
 // ask has the owner do something, and waits until it is done.
 func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
@@ -116,7 +116,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		n.commit(n.machine.Leave(release))
 		n.left = true
 		if n.dirty { // after a restart this host would take its lease for its own
-			wrong = errors.New("the goodbye could not be written to state_dir, so the peers were not told: this host now counts as failed")
+			wrong = errors.New("cannot write to state_dir that this host leaves, so the peers were not told: they see it as failed")
 			return lease.Output{}
 		}
 		// With the whole table go the promises that were made here.

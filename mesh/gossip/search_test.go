@@ -25,7 +25,7 @@ func TestASecondFounderJoinsTheMeshOnItsNetwork(t *testing.T) {
 	if h3.View().Mesh != h1.View().Mesh {
 		t.Errorf("there are two meshes: %s and %s", h1.View().Mesh, h3.View().Mesh)
 	}
-	if text := logOf(h3); strings.Contains(text, "founded a mesh") || !strings.Contains(text, "join the mesh on this network; create none") {
+	if text := logOf(h3); strings.Contains(text, "created a mesh") || !strings.Contains(text, "join the mesh on this network; create none") {
 		t.Errorf("the log says\n%s", text)
 	}
 }
@@ -45,13 +45,13 @@ func TestOfSeveralFoundersOneCreatesTheMesh(t *testing.T) {
 	eventually(t, "4 hosts", func() bool { return whole(nodes...) })
 	founded := 0
 	for _, n := range nodes {
-		founded += strings.Count(logOf(n), "founded a mesh")
+		founded += strings.Count(logOf(n), "created a mesh")
 		if n.View().Mesh != nodes[0].View().Mesh {
 			t.Errorf("there are two meshes: %s and %s", n.View().Mesh, nodes[0].View().Mesh)
 		}
 	}
 	if founded != 1 {
-		t.Errorf("%d hosts founded a mesh", founded)
+		t.Errorf("%d hosts created a mesh", founded)
 	}
 }
 

@@ -90,7 +90,7 @@ func (n *Node) expire() lease.Output {
 	for id := range expired {
 		if !n.machine.Expired(id) {
 			r, _ := n.machine.Table().Get(id)
-			n.cfg.Log.Info("a lease has run out", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.of(id).Silent)
+			n.cfg.Log.Info("a lease has expired", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.of(id).Silent)
 		}
 	}
 	byForce := make(map[lease.ID]bool)

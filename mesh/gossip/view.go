@@ -90,7 +90,7 @@ func (n *Node) refresh() {
 		view.Self.Cut, view.Lost = true, true
 		view.Problems = append(view.Problems, mesh.Problem{
 			What: fmt.Sprintf("conflict since %s: %s is held by this host (%s at %s) and by %s (%s at %s), whose lease is older; "+
-				"this host is cut out of the mesh and its containers run on",
+				"this host has no tunnels. Its containers keep running",
 				n.conflictSince().UTC().Format(time.RFC3339), own.Subnet, n.self, n.cfg.Underlay.Addr(),
 				winner.Name, winner.Host, winner.Underlay.Addr()),
 			Do: renumber,
@@ -101,8 +101,8 @@ func (n *Node) refresh() {
 	if w := n.machine.Waiting(); own.State == lease.Forgotten && w.Exhausted && !n.cfg.Fixed.IsValid() {
 		view.Lost = true
 		view.Problems = append(view.Problems, mesh.Problem{
-			What: fmt.Sprintf("while this host was away it was taken off the books, and %s is now %s; "+
-				"this host is cut out of the mesh and its containers run on", own.Subnet, n.occupants(own.Subnet)),
+			What: fmt.Sprintf("this host's lease for %s was forgotten while it was offline, and the subnet is now %s; "+
+				"this host has no tunnels. Its containers keep running", own.Subnet, n.occupants(own.Subnet)),
 			Do: renumber,
 		})
 	}

@@ -62,7 +62,7 @@ func (f *File) Append(changes ...Change) {
 	defer f.mu.Unlock()
 	err := f.append(Newest(changes, Keep))
 	if err != nil && !f.failed {
-		f.log.Warn("the history can't be written; changes are made all the same", "err", err)
+		f.log.Warn("cannot write the history; changes are still applied", "err", err)
 	}
 	f.failed = err != nil
 }

@@ -128,7 +128,7 @@ func fullDisk(t *testing.T, fill func(*File)) {
 		}
 		var log bytes.Buffer
 		fill(New(dir, slog.New(slog.NewTextHandler(&log, nil))))
-		if n := strings.Count(log.String(), "can't be written"); n != 1 {
+		if n := strings.Count(log.String(), "cannot write the history"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, log.String())
 		}
 		return

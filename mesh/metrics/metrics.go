@@ -80,7 +80,7 @@ func metrics() []metric {
 			func(s mesh.Status, set func(float64, ...string)) { set(float64(len(s.Problems))) }),
 	}
 	all = append(all, paths()...)
-	changes := define("changes_total", "Differences on this host that were put right since the agent's start.", nil,
+	changes := define("changes_total", "Differences on this host that were corrected since the agent's start.", nil,
 		func(s mesh.Status, set func(float64, ...string)) { set(float64(s.Host.Changes)) })
 	changes.kind = prometheus.CounterValue
 	return append(all, changes)

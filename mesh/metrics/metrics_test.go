@@ -37,7 +37,7 @@ func TestAStatusInTheFormatOfPrometheus(t *testing.T) {
 # HELP gremesh_build_info 1; the version of the agent is a label.
 # TYPE gremesh_build_info gauge
 gremesh_build_info{version="v1.2.3"} 1
-# HELP gremesh_changes_total Differences on this host that were put right since the agent's start.
+# HELP gremesh_changes_total Differences on this host that were corrected since the agent's start.
 # TYPE gremesh_changes_total counter
 gremesh_changes_total 7
 # HELP gremesh_hosts Hosts of the mesh as this one sees them, itself included, by state.

@@ -57,7 +57,7 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 	})
 	mine, its := status(t, loser).Host, status(t, winner).Host
 	cut := func() error { return cutOut(ctx, loser, winner, h1, h2) }
-	t.Run("the loser is cut out of everyone's mesh, and the rest is whole", func(t *testing.T) {
+	t.Run("the loser has no tunnels, and the rest is whole", func(t *testing.T) {
 		testenv.Eventually(t, soon, cut)
 	})
 	t.Run("the loser names both", func(t *testing.T) {

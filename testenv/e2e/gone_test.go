@@ -87,7 +87,7 @@ func forgottenAndReplaced(t *testing.T, l *testenv.Lab) {
 	})
 	run(t, h2, "ip", "link", "add", "c1", "master", "docker0", "type", "veth", "peer", "name", "c1-peer") // as if a container were attached
 	must(t, l.Heal(ctx))
-	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "taken off the books", subnet.String(), h3.Name) })
+	testenv.Eventually(t, soon, func() error { return problem(ctx, h2, "was forgotten while it was offline", subnet.String(), h3.Name) })
 	testenv.Eventually(t, soon, func() error {
 		all, err := ports(ctx, h2)
 		if err == nil && len(all) > 0 {
@@ -127,7 +127,7 @@ func runningOut(t *testing.T, l *testenv.Lab) {
 	testenv.Eventually(t, soon, func() error { return waitsFor(ctx, h2, h3) })
 	unchanged(t, h2, before)
 	testenv.Eventually(t, soon, func() error { return meshed(ctx, h1, h2) })
-	testenv.Eventually(t, soon, func() error { return logs(h1, "a lease has run out", h3.Name) })
+	testenv.Eventually(t, soon, func() error { return logs(h1, "a lease has expired", h3.Name) })
 	state, err := lease(ctx, h1, h3)
 	if err != nil || state.State != "expired" || state.Host != "failed" {
 		t.Errorf("the lease that has run out: %+v, %v", state, err)

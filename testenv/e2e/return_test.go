@@ -81,7 +81,7 @@ func stateFileCutShort(t *testing.T, l *testenv.Lab) {
 		must(t, os.Truncate(file, size))
 		must(t, h2.StartAgent(ctx))
 		whole(t, l)
-		testenv.Eventually(t, soon, func() error { return logs(h2, "learn this host's lease anew", file, "damaged") })
+		testenv.Eventually(t, soon, func() error { return logs(h2, "learn this host's lease again", file, "damaged") })
 		if now := subnets(t, l); now != before || !slices.Equal(written(t, h2), bips) {
 			t.Errorf("the subnets were %s and are %s", before, now)
 		}
