@@ -2,7 +2,6 @@ package testenv_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -112,6 +111,7 @@ func exchange(t *testing.T, from, to testenv.End, times int) testenv.Echoes {
 	must(t, err)
 	echoes, err := from.Send(t.Context(), listener.Addr, times, time.Millisecond)
 	must(t, err)
+	must(t, listener.Close()) // after which Seen is complete
 	seen := 0
 	for _, n := range listener.Seen() {
 		seen += n
@@ -119,7 +119,7 @@ func exchange(t *testing.T, from, to testenv.End, times int) testenv.Echoes {
 	if seen != times {
 		err = fmt.Errorf("%s has received %d of %d datagrams", to.Name, seen, times)
 	}
-	must(t, errors.Join(err, listener.Close()))
+	must(t, err)
 	return echoes
 }
 

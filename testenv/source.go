@@ -111,7 +111,8 @@ func (e End) Listen(ctx context.Context) (*Listener, error) {
 	return l, nil
 }
 
-// Seen counts what has been received, by source address.
+// Seen counts what has been received, by source address. After Close it counts
+// all that was answered; before, it may lag behind the answers.
 func (l *Listener) Seen() map[netip.Addr]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

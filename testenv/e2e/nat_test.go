@@ -130,7 +130,6 @@ func (f masqFile) changes(t *testing.T, l *testenv.Lab) {
 	}{{h2.End(), c1.Addr}, {container(t, h3, "c1"), c1.Addr}, {l.Outside(), h1.Addr}} {
 		listener, err := to.Listen(t.Context())
 		must(t, err)
-		defer func() { must(t, listener.Close()) }()
 		load.Go(func() {
 			connections, packets := 0, 0
 			for ; ctx.Err() == nil; connections++ {
@@ -143,6 +142,9 @@ func (f masqFile) changes(t *testing.T, l *testenv.Lab) {
 				}
 			}
 			t.Logf("to %s: %d connections, %d packets", to.Name, connections, packets)
+			if err := listener.Close(); err != nil { // after which Seen is complete
+				t.Error(err)
+			}
 			if seen := listener.Seen(); len(seen) != 1 || seen[to.want] != packets {
 				t.Errorf("%s sees %v, want %d as %s", to.Name, seen, packets, to.want)
 			}
