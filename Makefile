@@ -27,7 +27,7 @@ VERSIONED ?=
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help build test fuzz test-kernel test-matrix sim chaos away check bench demo deps clean
+.PHONY: help build test fuzz test-kernel test-guard test-matrix sim chaos away check bench demo deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,21 @@ test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's data
 		bin/e2e.test -test.v -test.timeout 55m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh -claims "$$claims" || \
 		{ status=$$?; [ $$status = 125 ] && [ "$$CI" != true ] || exit $$status; \
 		  echo "NOT TESTED: Open vSwitch in the kernel, as this machine can't boot a guest kernel" >&2; }
+
+# The rules of the guard with real Open vSwitch in the kernel. With CI=true a test
+# that the kernel cannot run fails.
+GUARD_TESTS := TunnelPacketsAreTaken|OpenVSwitchInTheKernel|GuardsAreReached
+test-guard: deps build bin/testenv ## the data plane's protection on Debian's own kernel, emulated; RUN=: end-to-end tests instead, SKIP=, MEMORY=
+	@.ci/deps qemu-system-x86_64=qemu-system-x86
+	go test -c -o bin/masq.test ./bridge/masq
+	go test -c -o bin/e2e.test ./testenv/e2e
+	@kernel=$$(.ci/deps-kernel) && \
+	guest="bin/testenv kernel --bed qemu --kernel $$kernel --memory $(MEMORY) --timeout 2h -- env CI=true TESTENV_DATAPATH=system" && \
+	if [ '$(RUN)' = . ]; then \
+		$$guest sh -c 'cd bridge/masq && exec ../../bin/masq.test -test.v -test.run "$(GUARD_TESTS)"'; \
+	else \
+		$$guest bin/e2e.test -test.v -test.timeout 110m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh; \
+	fi
 
 test-matrix: deps bin/testenv ## the tests with other versions of Docker and Open vSwitch; CELLS=, RUN=, VERSIONED=1: only what depends on them
 	@.ci/deps debootstrap=debootstrap

@@ -15,6 +15,10 @@ import (
 // and leaves the rest to what is waited for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
+	rest := time.Duration(1)
+	if kernel.Inside() {
+		rest = 5
+	}
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		began := time.Now()
 		err := f()
@@ -27,23 +31,14 @@ func Until(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, and the last try said: %w", context.Cause(ctx), last)
-		case <-time.After(max(pause, Patience(time.Since(began)))):
+		case <-time.After(max(pause, rest*time.Since(began))):
 		}
 	}
 }
 
-// guestPatience is how many times the time things may take in a guest kernel,
-// with one processor and programs that are slow to start.
-const guestPatience = 5
-
 // Patience is how long to wait for what takes d at most on a machine of two
 // processors or more.
-func Patience(d time.Duration) time.Duration {
-	if kernel.Inside() {
-		return guestPatience * d
-	}
-	return d
-}
+func Patience(d time.Duration) time.Duration { return time.Duration(kernel.Slowness()) * d }
 
 // Eventually fails the test when f has not returned nil within d,
 // or the Patience for it.

@@ -36,6 +36,19 @@ func (f Feature) Missing(ctx context.Context) error {
 // Inside reports whether this process runs in a guest.
 func Inside() bool { return os.Getenv(insideEnv) != "" }
 
+// Slowness is how many times the time things may take here that are waited for: a
+// guest has one processor and programs are slow to start there, most so where that
+// processor is emulated.
+func Slowness() int {
+	switch Bed(os.Getenv(insideEnv)) {
+	case UML:
+		return 5
+	case QEMU:
+		return 20
+	}
+	return 1
+}
+
 // MayLack reports whether the running kernel may lack features. In a guest of UML
 // it may; Debian's own kernel has them all.
 func MayLack() bool { return Bed(os.Getenv(insideEnv)) == UML }
