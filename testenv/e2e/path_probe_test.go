@@ -177,15 +177,19 @@ func newDocker0IsFound(t *testing.T, l *testenv.Lab) {
 	pathIsBack(t, l)
 }
 
-// alertsFire is the last: h1's Open vSwitch is gone after it.
+// alertsFire is the last: h1's Open vSwitch is gone after it. The kernel's datapath
+// still carries the packets of flows that it has, and so the path stays up there.
 func alertsFire(t *testing.T, l *testenv.Lab) {
 	h1, h2 := l.Host(1), l.Host(2)
+	passes := 0
+	if l.Datapath() == "system" {
+		passes = 1
+	}
+	fire := func() error {
+		return scraped(t, h1, "gremesh_ovs_up 0", series("tunnel_up", h2, "gre", 0), series("path_up", h2, "", passes))
+	}
 	must(t, h1.KillVswitchd(t.Context()))
-	testenv.Eventually(t, soon, func() error {
-		return scraped(t, h1, "gremesh_ovs_up 0", series("tunnel_up", h2, "gre", 0), series("path_up", h2, "", 0))
-	})
+	testenv.Eventually(t, soon, fire)
 	must(t, h1.StopOVS(t.Context()))
-	testenv.Eventually(t, soon, func() error {
-		return scraped(t, h1, "gremesh_ovs_up 0", series("tunnel_up", h2, "gre", 0), series("path_up", h2, "", 0))
-	})
+	testenv.Eventually(t, soon, fire)
 }
