@@ -204,7 +204,11 @@ func directWithoutAgents(t *testing.T, l *testenv.Lab) {
 	for _, h := range []*testenv.Host{h1, h3} {
 		must(t, h.StopAgent(t.Context(), syscall.SIGTERM))
 	}
+	// Files are sent between the pings: on a busy machine the underlay's switch, a
+	// process, drops packets of a burst, pings among them, whatever agents do.
+	pings.noneLost(t)
 	eachPair(t, l, func(from, to testenv.End) { must(t, fetch(t.Context(), from, to, soon)) })
+	pings = keepPinging(t, h1, "c1", container(t, h3, "c1").Addr)
 	for _, h := range []*testenv.Host{h1, h3} {
 		must(t, h.StartAgent(t.Context()))
 	}
