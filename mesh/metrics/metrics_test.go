@@ -99,6 +99,29 @@ gremesh_tunnels_wanted 12
 	}
 }
 
+// Alerts can only fire if a series is there while what it is about is down.
+func TestADeadOpenVSwitchIsZeroAndSoAreItsTunnels(t *testing.T) {
+	dead := func(context.Context) mesh.Status {
+		return mesh.Status{
+			Host: mesh.HostStatus{OVS: "down"},
+			Peers: []mesh.PeerStatus{{
+				Name: "h2", Underlay: netip.MustParseAddr("192.168.248.140"), Tunnel: mesh.TunnelStatus{Wanted: true, Type: "gre"},
+			}},
+		}
+	}
+	const want = `
+# HELP gremesh_ovs_up Whether Open vSwitch runs and answers on this host.
+# TYPE gremesh_ovs_up gauge
+gremesh_ovs_up 0
+# HELP gremesh_tunnel_up Whether this host's tunnel to a peer is up, for every tunnel that there should be.
+# TYPE gremesh_tunnel_up gauge
+gremesh_tunnel_up{peer="h2",type="gre",underlay="192.168.248.140"} 0
+`
+	if err := testutil.CollectAndCompare(&collector{dead}, strings.NewReader(want), "gremesh_ovs_up", "gremesh_tunnel_up"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAScrapeHasTheProcessToo(t *testing.T) {
 	twice := func(ctx context.Context) mesh.Status {
 		s := status(ctx)
