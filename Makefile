@@ -54,7 +54,7 @@ test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's data
 
 # The rules of the guard with real Open vSwitch in the kernel. With CI=true a test
 # that the kernel cannot run fails.
-GUARD_TESTS := TunnelPacketsAreTaken|OpenVSwitchInTheKernel|GuardsAreReached
+GUARD_TESTS := TunnelPackets|OpenVSwitchInTheKernel|GuardsAreReached
 test-guard: deps build bin/testenv ## the data plane's protection on Debian's own kernel, emulated; RUN=: end-to-end tests instead, SKIP=, MEMORY=
 	@.ci/deps qemu-system-x86_64=qemu-system-x86
 	go test -c -o bin/masq.test ./bridge/masq

@@ -3,6 +3,7 @@ package masq
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -10,25 +11,30 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// forge sends IPv4 packets, headers included, as a process with CAP_NET_RAW can.
+// forge sends IP packets, headers included, as a process with CAP_NET_RAW can. The
+// sockets are closed with the process.
 func forge(packets []string) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written that matters
 	for _, text := range packets {
 		p, err := hex.DecodeString(text)
 		if err != nil {
 			return err
 		}
-		if err := unix.Sendto(fd, p, 0, &unix.SockaddrInet4{Addr: [4]byte(p[16:20])}); err != nil {
+		family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: [4]byte(p[16:20])})
+		if p[0]>>4 == 6 {
+			family, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: [16]byte(p[24:40])}
+		}
+		fd, err := unix.Socket(family, unix.SOCK_RAW, unix.IPPROTO_RAW)
+		if err != nil {
+			return err
+		}
+		if err := unix.Sendto(fd, p, 0, to); err != nil {
 			return err
 		}
 	}
@@ -51,6 +57,9 @@ func tunnelPacket(kind, from, to string, content []byte) string {
 	protocol, content := byte(unix.IPPROTO_GRE), append(headers[kind], content...)
 	if port := tunnelPorts[kind]; port != 0 {
 		protocol, content = unix.IPPROTO_UDP, udpDatagram(port, content)
+	}
+	if netip.MustParseAddr(to).Is6() {
+		return hex.EncodeToString(ipv6Packet(protocol, from, to, content))
 	}
 	return hex.EncodeToString(ipv4Packet(protocol, from, to, content))
 }
@@ -78,6 +87,15 @@ func ipv4Packet(protocol byte, from, to string, content []byte) []byte {
 	return append(h, content...)
 }
 
+// ipv6Packet is a packet (RFC 8200).
+func ipv6Packet(protocol byte, from, to string, content []byte) []byte {
+	h := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(content)))
+	h = append(h, protocol, 64)
+	h = append(h, netip.MustParseAddr(from).AsSlice()...)
+	h = append(h, netip.MustParseAddr(to).AsSlice()...)
+	return append(h, content...)
+}
+
 // receiver collects the texts of tunnel packets that pass the host's packet
 // filters: a socket is behind them, as a tunnel is.
 type receiver struct {
@@ -93,7 +111,7 @@ func receive(t *testing.T, at ...string) *receiver {
 	t.Cleanup(readers.Wait) // after the sockets are closed
 	for _, a := range at {
 		network, addr, _ := strings.Cut(a, " ")
-		c, err := net.ListenPacket(network, addr)
+		c, err := listening.ListenPacket(t.Context(), network, addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,6 +133,18 @@ func receive(t *testing.T, at ...string) *receiver {
 	return r
 }
 
+// listening opens sockets that take UDP over IPv6 without a checksum, as tunnels may
+// (RFC 6935).
+var listening = net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
+	const noCheck6RX = 102 // UDP_NO_CHECK6_RX of linux/udp.h
+	if network != "udp6" {
+		return nil
+	}
+	var failed error
+	err := c.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_UDP, noCheck6RX, 1) })
+	return errors.Join(err, failed)
+}}
+
 func (r *receiver) has(text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,15 +164,24 @@ func (l *lab) send(packets map[string][]string) {
 	}
 }
 
+// meet has every namespace know the MAC address by which it reaches the host. What
+// waits for one may be overtaken.
+func (l *lab) meet(host string) {
+	l.Helper()
+	for _, where := range []string{"c", "o", "p"} {
+		l.sh("nsenter --net=/run/netns/" + namespaceOf(where) + " ping -nq -c 1 -w 20 " + host)
+	}
+}
+
 // last waits for a packet of the peer, which passes: all before it have passed
 // then, or have not.
-func (l *lab) last(r *receiver, kind, text string, content func(text string) []byte) {
+func (l *lab) last(r *receiver, text, packet string) {
 	l.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !r.has(text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			l.Fatalf("%s does not arrive", text)
 		}
-		l.send(map[string][]string{"p": {tunnelPacket(kind, peerUnderlay, hostUnderlay, content(text))}})
+		l.send(map[string][]string{"p": {packet}})
 	}
 }
 
@@ -173,6 +212,7 @@ func TestTunnelPacketsAreTakenFromPeersOnly(t *testing.T) {
 	}
 	l := build(t)
 	l.sh("ip -n " + namespaceOf("o") + " route add " + hostUnderlay + " via " + hostOutside)
+	l.meet(hostUnderlay)
 	r := receive(t, "ip4:47 "+hostUnderlay, fmt.Sprintf("udp4 %s:%d", hostUnderlay, tunnelPorts["vxlan"]),
 		fmt.Sprintf("udp4 %s:%d", hostUnderlay, tunnelPorts["geneve"]))
 	for _, tt := range []struct {
@@ -203,7 +243,7 @@ func TestTunnelPacketsAreTakenFromPeersOnly(t *testing.T) {
 				packets[w.where] = append(packets[w.where], tunnelPacket(kind, w.from, hostUnderlay, content(text(w.name))))
 			}
 			l.send(packets)
-			l.last(r, kind, text("the last"), content)
+			l.last(r, text("the last"), tunnelPacket(kind, peerUnderlay, hostUnderlay, content(text("the last"))))
 			for _, w := range ways {
 				if got, want := r.has(text(w.name)), slices.Contains(tt.passes, w.name); got != want {
 					t.Errorf("%s: received %v, want %v", text(w.name), got, want)

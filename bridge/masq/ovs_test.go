@@ -28,6 +28,7 @@ func TestOpenVSwitchInTheKernelReceivesFromPeersOnly(t *testing.T) {
 	l := build(t)
 	l.sh(`ip link del p0; ip link set docker0 address 02:42:ac:11:2a:01
 		ip -n ` + namespaceOf("o") + " route add " + hostUnderlay + " via " + hostOutside)
+	l.meet(hostUnderlay)
 	l.openVSwitch(map[string]string{"peer": peerUnderlay, "gone": gone})
 	own, err := net.InterfaceByName("docker0")
 	if err != nil {
@@ -65,7 +66,7 @@ func TestOpenVSwitchInTheKernelReceivesFromPeersOnly(t *testing.T) {
 				packets[w.where] = append(packets[w.where], tunnelPacket(kind, w.from, hostUnderlay, content(text(w.name))))
 			}
 			l.send(packets)
-			l.last(r, kind, text("the last"), content)
+			l.last(r, text("the last"), tunnelPacket(kind, peerUnderlay, hostUnderlay, content(text("the last"))))
 			for _, w := range ways {
 				if got, want := r.has(text(w.name)), w.passes || !with; got != want {
 					t.Errorf("%s reaches docker0: %v, want %v", text(w.name), got, want)
