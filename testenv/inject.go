@@ -158,3 +158,22 @@ func GREPacket(from, to netip.Addr, key uint32, frame []byte) []byte {
 	}
 	return IPv4Packet(from, to, unix.IPPROTO_GRE, 64, append(h, frame...))
 }
+
+// VXLANPacket is a frame in VXLAN (RFC 7348), to its port and without a UDP
+// checksum.
+func VXLANPacket(from, to netip.Addr, vni uint32, frame []byte) []byte {
+	const port = 4789
+	h := []byte{0x08, 0, 0, 0, byte(vni >> 16), byte(vni >> 8), byte(vni), 0}
+	return UDPPacket(netip.AddrPortFrom(from, tunnelSource), netip.AddrPortFrom(to, port), 64, append(h, frame...))
+}
+
+// GenevePacket is a frame in Geneve (RFC 8926), to its port, without options and
+// without a UDP checksum.
+func GenevePacket(from, to netip.Addr, vni uint32, frame []byte) []byte {
+	const port = 6081
+	h := []byte{0, 0, 0x65, 0x58, byte(vni >> 16), byte(vni >> 8), byte(vni), 0}
+	return UDPPacket(netip.AddrPortFrom(from, tunnelSource), netip.AddrPortFrom(to, port), 64, append(h, frame...))
+}
+
+// tunnelSource is the UDP source port of forged tunnel packets: any will do.
+const tunnelSource = 49152

@@ -23,7 +23,11 @@ const metricsPort = 9747
 // dropped can fail.
 func TestContainersThatAttackTheMesh(t *testing.T) {
 	needs(t, kernel.NFTablesInet)
-	l := startMesh(t, testenv.Config{Hosts: 3, Docker: true, Outside: true}, map[string]any{"metrics.listen": fmt.Sprintf("0.0.0.0:%d", metricsPort)})
+	cfg := testenv.Config{Hosts: 3, Docker: true, Outside: true}
+	if onKernelDatapath() {
+		cfg.Second = netip.MustParsePrefix("10.91.0.0/24") // for arriving
+	}
+	l := startMesh(t, cfg, map[string]any{"metrics.listen": fmt.Sprintf("0.0.0.0:%d", metricsPort)})
 	must(t, l.Each(func(h *testenv.Host) error { return serve(t.Context(), h) }))
 	a := &attack{t: t, l: l}
 	for _, h := range l.Hosts() {
@@ -40,6 +44,7 @@ func TestContainersThatAttackTheMesh(t *testing.T) {
 		behaviour{"forged sources out of a tunnel", a.received},
 		behaviour{"BFD packets", a.bfd},
 		behaviour{"gossip and metrics", a.services},
+		behaviour{"tunnel packets that the kernel receives", a.arriving},
 		behaviour{"what should pass does", a.passes},
 		behaviour{"rules that are flushed come back", a.flushed},
 	)

@@ -53,10 +53,12 @@ func tellLeftOut(w io.Writer) {
 // onKernel skips what only Open vSwitch in the kernel shows.
 func onKernel(t *testing.T) {
 	t.Helper()
-	if os.Getenv("TESTENV_DATAPATH") != "system" {
+	if !onKernelDatapath() {
 		t.Skip("is about the kernel's datapath: make test-kernel")
 	}
 }
+
+func onKernelDatapath() bool { return os.Getenv("TESTENV_DATAPATH") == "system" }
 
 // lacks reports once for each of nftables' families whether this kernel lacks it.
 // Each question makes a namespace, and tests ask for problems in a loop.
