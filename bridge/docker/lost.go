@@ -43,7 +43,7 @@ func (d *Daemon) known(s state, now []byte) (state, error) {
 	found := &former{Path: d.cfg.Path, Existed: true, Values: is}
 	s.Lost = nil
 	ours := func(name, is, was string, take func()) {
-		if is == "" || !(onlyOurs && is != was) && !d.wrote(name, is) {
+		if known := onlyOurs && is != was; is == "" || !known && !d.wrote(name, is) {
 			return
 		}
 		take()
