@@ -184,7 +184,8 @@ func (u *uninstaller) run(ctx context.Context, plan uninstallPlan) error {
 		silent = u.silent
 	}
 	defer func() { unlock() }()
-	if left, err := gossip.Reserved(u.cfg.StateDir); err == nil && left.IsValid() && u.silent == nil {
+	left, err := gossip.Reserved(u.cfg.StateDir)
+	if err == nil && (left.IsValid() || gossip.IsUntold(u.cfg.StateDir)) && u.silent == nil {
 		u.say("leaving the mesh …")
 		silent = leaveAlone(ctx, u.parts, u.cfg)
 	}

@@ -162,6 +162,29 @@ func TestTwoHostsWithOneNameAreToldApartByTheirIDs(t *testing.T) {
 	}
 }
 
+// A process that is killed while it leaves has given up its subnet on the disk
+// only. The next one has to know.
+func TestAHostThatWasEndedBeforeItToldItsPeersKnowsIt(t *testing.T) {
+	tm := newTestMesh(t)
+	h1, cfg := tm.start(tm.config(1)), tm.config(2)
+	h2 := tm.start(cfg)
+	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
+	state, err := store{cfg.Dir}.loadState()
+	if err != nil || IsUntold(cfg.Dir) {
+		t.Fatalf("before it leaves: %v, untold %t", err, IsUntold(cfg.Dir))
+	}
+	if err := h2.Leave(t.Context(), true); err != nil || IsUntold(cfg.Dir) {
+		t.Errorf("after it has left: %v, untold %t", err, IsUntold(cfg.Dir))
+	}
+	state.Untold = true // as it is between the write and the first message
+	if err := (store{cfg.Dir}).save(state); err != nil || !IsUntold(cfg.Dir) {
+		t.Errorf("killed meanwhile: %v, untold %t", err, IsUntold(cfg.Dir))
+	}
+	if IsUntold(t.TempDir()) {
+		t.Error("a host without state has something to tell")
+	}
+}
+
 func TestLeavingTwiceIsNoFailure(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, cfg := tm.start(tm.config(1)), tm.config(2)

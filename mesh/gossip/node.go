@@ -79,6 +79,7 @@ type Node struct {
 	refreshed  time.Time      // when that was
 	stuck      bool           // has said that no subnet is left to it
 	left       bool           // said goodbye, and promises nothing any more
+	untold     bool           // this host has left, and its peers may not know
 	seniority  time.Duration  // over a twin that has been running for as long
 
 	settings     settings.Record // as it is known
@@ -118,7 +119,7 @@ func New(cfg Config) (*Node, error) {
 		st.Mesh, st.Records, st.Settings = "", nil, nil // a mesh of its own, given up for that of the seeds
 	}
 	n.newcomer = st.Mesh == "" && st.damaged == nil && st.solitary()
-	n.self, n.mesh, n.sightings = st.Host, st.Mesh, st.Sightings
+	n.self, n.mesh, n.sightings, n.untold = st.Host, st.Mesh, st.Sightings, st.Untold
 	if n.sightings == nil {
 		n.sightings = make(sightings)
 	}

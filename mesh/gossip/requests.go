@@ -113,6 +113,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		if n.left && !release {
 			return lease.Output{}
 		}
+		n.untold = true
 		n.commit(n.machine.Leave(release))
 		n.left = true
 		if n.dirty { // after a restart this host would take its lease for its own
@@ -129,6 +130,8 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		if err := n.list.Leave(tcpTimeout); err != nil {
 			n.cfg.Log.Debug("leave", "err", err) // the peers have our table
 		}
+		n.untold, n.dirty = false, true
+		n.commit(lease.Output{})
 		return lease.Output{}
 	})
 	return errors.Join(err, wrong)

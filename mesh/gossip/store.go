@@ -27,6 +27,8 @@ type state struct {
 	Sightings sightings      `json:"sightings,omitempty"`
 	// Settings is nil in the state of an agent that had no record of them.
 	Settings *settings.Record `json:"settings,omitempty"`
+	// Untold is true while this host has left and may not have told its peers.
+	Untold bool `json:"untold,omitempty"`
 
 	damaged error // why all but Host is lost
 }
@@ -223,6 +225,13 @@ func HasLeft(dir string) (left, released bool) {
 		}
 	}
 	return false, false
+}
+
+// IsUntold reports whether the host whose state is in dir was ended after it left
+// its mesh and before it had told its peers, which then see it as failed.
+func IsUntold(dir string) bool {
+	st, err := store{dir}.loadState()
+	return err == nil && st.Untold
 }
 
 // StateFiles are the names of what a host keeps in its state directory.
