@@ -131,8 +131,8 @@ func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	view.Self.Cut = true
-	if got := rules(); got.Pool.IsValid() || got.Quiet != "" {
-		t.Errorf("a host that is out of the mesh: %+v", got)
+	if got := rules(); len(got.NonMasquerade)+len(got.Forward)+len(got.Guard.Sources) > 0 || got.Quiet != "" || got.Guard.Port == "" || len(got.Guard.Hosts) != 3 {
+		t.Errorf("a host that is out of the mesh has no more than the guard: %+v", got)
 	}
 }
 

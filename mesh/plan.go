@@ -115,6 +115,9 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: masq.AcceptMark},
 	}
 	if view.Self.Cut {
+		// Its containers go on, and must not reach the tunnels and the gossip of
+		// hosts any more than before.
+		desired.NAT = masq.Rules{Pool: cfg.Space.Pool, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
 		return desired, nil
 	}
 	problems := slices.Concat(natProblems(cfg.NAT), cfg.tunnelProblems(view))

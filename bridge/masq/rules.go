@@ -11,7 +11,7 @@ type Rules struct {
 	Pool   netip.Prefix // the mesh's addresses: 172.17.0.0/16
 	Subnet netip.Prefix // this host's part of it: 172.17.42.0/24
 	// NonMasquerade are destinations that see the pool's own addresses: IPv4,
-	// sorted, none within another.
+	// sorted, none within another. None: Docker masquerades as it does by itself.
 	NonMasquerade []netip.Prefix
 	// Keep has the destinations of the kernel's table stay, whatever
 	// NonMasquerade says, where there is a table: for a host whose File has not

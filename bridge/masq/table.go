@@ -85,7 +85,7 @@ func ourTables(want Rules) []table {
 func natTable(r Rules) table {
 	c := chain{name: "postrouting", kind: knftables.NATType, hook: knftables.PostroutingHook, priority: "99"}
 	hosts := set{name: hostSet, kind: ipv4Type}
-	if r.Pool.IsValid() {
+	if len(r.NonMasquerade) > 0 {
 		// A container that reaches itself by a published port is masqueraded by
 		// Docker, or it would answer itself (daemon.json, userland-proxy).
 		subnet := network(r.Subnet)
