@@ -166,3 +166,6 @@ func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
 	}
 	return all
 }
+
+// IsDown reports whether ovs-vswitchd does not act on the database.
+func (a Actual) IsDown() bool { return a.Down != "" }

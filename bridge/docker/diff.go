@@ -72,7 +72,7 @@ func (c Change) Restarts() bool { return c.key.name != directKey && c.key.name !
 
 // keyOf identifies a key of daemon.json.
 func keyOf(name string) reconcile.Key {
-	return reconcile.Key{Component: "docker", Kind: "daemon.json", Name: name}
+	return reconcile.Key{Component: component, Kind: "daemon.json", Name: name}
 }
 
 // Diff returns the keys that must change; for the zero Settings none.

@@ -1,0 +1,200 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
+)
+
+// component is the name of the part of the machine that this package keeps.
+const component = "docker"
+
+// Component reconciles daemon.json and restarts Docker for another bip. Its
+// state is a State.
+type Component[In any] struct {
+	Daemon    *Daemon
+	Restarter *Restarter
+	// Spec returns the keys that daemon.json should have.
+	Spec func(*In) Settings
+	// Hold returns why a restart has to wait, although it is needed; empty: it
+	// does not. Another restart would be needed for what is known soon.
+	Hold func(*In) string
+}
+
+// State is daemon.json, the dockerd that should have read it, and the restarts
+// that gremesh makes.
+type State struct {
+	Actual
+	Restart Restart
+}
+
+// IsRunning reports whether a dockerd of the host's root runs.
+func (s State) IsRunning() bool { return s.Running }
+
+// Name returns "docker".
+func (c *Component[In]) Name() string { return component }
+
+// After returns Open vSwitch: without it containers would be stopped for a mesh
+// that cannot work.
+func (c *Component[In]) After() []string { return []string{"ovs"} }
+
+// Observe returns a State.
+func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
+	have, err := c.Daemon.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	restart, err := c.Restarter.note(have)
+	return State{have, restart}, err
+}
+
+// Apply writes daemon.json. It begins a restart and does not wait for it: Plan
+// reports it as pending, and Watch notifies of its end.
+func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
+	var keys []Change
+	for _, change := range changes {
+		if key, ok := change.Op.(Change); ok {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) > 0 {
+		if err := c.Daemon.Apply(ctx, keys); err != nil {
+			return err
+		}
+		c.Restarter.renew()
+	}
+	for _, change := range changes {
+		if bip, ok := change.Op.(restartFor); ok {
+			c.Restarter.begin(ctx, string(bip))
+		}
+	}
+	return nil
+}
+
+// Watch notifies of daemon.json, of dockerd, and of the end of a restart. The
+// Daemon must run.
+func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.Daemon.Changed():
+		case <-c.Restarter.ended:
+		}
+		notify()
+	}
+}
+
+// Investigate names the commands that show who writes daemon.json.
+func (c *Component[In]) Investigate(reconcile.Key) string {
+	return "find the program and stop it: your configuration management, or `auditctl -w` on the file and then `ausearch -f daemon.json`"
+}
+
+// restartFor is the Op of a restart of Docker for a bip.
+type restartFor string
+
+// daemonKey identifies the dockerd that runs.
+var daemonKey = reconcile.Key{Component: component, Kind: "dockerd"}
+
+const (
+	startingRecheck = 500 * time.Millisecond
+	futileRecheck   = 5 * time.Second
+)
+
+// Plan compares daemon.json with Diff, and dockerd with daemon.json.
+func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
+	have := s.(State)
+	if req.Desired == nil {
+		return reconcile.Plan{} // daemon.json stays until Restore: containers have addresses of the bip
+	}
+	want, hold := c.Spec(req.Desired), ""
+	if c.Hold != nil {
+		hold = c.Hold(req.Desired)
+	}
+	return planFor(want, have, hold, isUsable(req.Upstream["ovs"]))
+}
+
+// isUsable reports whether Open vSwitch answers and acts on its database.
+func isUsable(ovs reconcile.Result) bool {
+	daemon, ok := ovs.State.(interface{ IsDown() bool })
+	return ovs.Err == nil && !(ok && daemon.IsDown())
+}
+
+// planFor returns the changes and problems of a desired and an observed state. As
+// long as it has something pending, docker0's address is Docker's.
+func planFor(want Settings, have State, hold string, ovs bool) reconcile.Plan {
+	var p reconcile.Plan
+	if t := have.Unsupported; t != nil {
+		return untouched("GM-DOCKER-UNSUPPORTED", t)
+	}
+	if t := have.Misread; t != nil {
+		return untouched("GM-DOCKER-FILE", t)
+	}
+	if !ovs && renews(want, have.Actual) {
+		p.Problems = append(p.Problems, withoutSwitch(want))
+		if have.Running {
+			p.Pending = "Docker keeps its bip until Open vSwitch answers"
+		}
+		return p
+	}
+	for _, c := range Diff(want, have.Actual) {
+		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Op: c})
+	}
+	p.Problems = append(p.Problems, routing(want, have.Actual)...)
+	restart(&p, want, have, hold)
+	return p
+}
+
+// untouched is the plan for a Docker that gremesh leaves alone.
+func untouched(code string, t *Trouble) reconcile.Plan {
+	return reconcile.Plan{
+		Pending:  "Docker is left unchanged",
+		Problems: []reconcile.Problem{{Code: code, Summary: t.What, Remedy: t.Do}},
+	}
+}
+
+// renews reports whether Docker would get a bip that gremesh has not written
+// yet, or would have to be restarted.
+func renews(want Settings, have Actual) bool {
+	return have.Stale || want.Bip.IsValid() && have.Bip != want.Bip.String() && have.Written.Bip != want.Bip.String()
+}
+
+// restart plans a restart if dockerd uses another bip and a restart would help.
+func restart(p *reconcile.Plan, want Settings, have State, hold string) {
+	switch {
+	case !have.Restart.Since.IsZero():
+		p.Pending = "Docker is being restarted (since " + have.Restart.Since.Format(time.TimeOnly) + ")"
+	case have.Futile != nil:
+		p.Pending, p.Recheck = "Docker keeps its bip", futileRecheck
+		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
+	case have.Starting:
+		p.Pending, p.Recheck = "dockerd is starting", startingRecheck
+		if t := have.Silent; t != nil {
+			p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-SILENT", Summary: t.What, Remedy: t.Do})
+		}
+	case have.Stale && hold != "" && have.Restart.Err == nil:
+		p.Pending = "Docker is about to be restarted: " + hold
+	case have.Stale && !have.Restart.Never && have.Restart.Wait == 0:
+		p.Changes = append(p.Changes, reconcile.Change{
+			Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
+			Commands: []string{"systemctl restart docker"}, Needs: keysOf(p.Changes), Op: restartFor(have.Bip),
+		})
+	case have.Stale:
+		p.Pending, p.Recheck = "Docker keeps its bip", have.Restart.Wait
+		p.Problems = append(p.Problems, stale(want, have))
+	case !have.Running:
+		p.Problems = append(p.Problems, dead(have.Restart)...)
+	default:
+		p.Problems = append(p.Problems, olderMTU(want, have.Actual)...)
+	}
+}
+
+func keysOf(changes []reconcile.Change) []reconcile.Key {
+	var keys []reconcile.Key
+	for _, c := range changes {
+		keys = append(keys, c.Key)
+	}
+	return keys
+}
