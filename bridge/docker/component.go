@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -50,8 +51,11 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return State{have, restart}, err
 }
 
-// Apply writes daemon.json. It begins a restart and does not wait for it: Plan
-// reports it as pending, and Watch notifies of its end.
+// ApplyTimeout has room for the restart that Restore waits for.
+func (c *Component[In]) ApplyTimeout() time.Duration { return restartTimeout + 15*time.Second }
+
+// Apply writes daemon.json. It begins a restart and does not wait for it, except
+// for Restore: Plan reports it as pending, and Watch notifies of its end.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
 	var keys []Change
 	for _, change := range changes {
@@ -66,11 +70,42 @@ func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) e
 		c.Restarter.renew()
 	}
 	for _, change := range changes {
-		if bip, ok := change.Op.(restartFor); ok {
-			c.Restarter.begin(ctx, string(bip))
+		if op, ok := change.Op.(restartFor); ok {
+			c.Restarter.begin(ctx, op.bip)
+			if op.wait {
+				return c.Restarter.Wait(ctx)
+			}
 		}
 	}
 	return nil
+}
+
+// Original returns JSON null: the record of daemon.json's former values is in a
+// file of its own, docker.json, with the values that gremesh wrote.
+func (c *Component[In]) Original(reconcile.State) (json.RawMessage, error) {
+	return json.RawMessage("null"), nil
+}
+
+// Restore plans to put back the keys of daemon.json that still have gremesh's
+// values, and to restart a dockerd that uses another bip than the file has then.
+func (c *Component[In]) Restore(_ reconcile.Request[In], _ json.RawMessage, s reconcile.State) reconcile.Plan {
+	have := s.(State)
+	var p reconcile.Plan
+	if have.Unsupported != nil || have.Misread != nil {
+		return p
+	}
+	for _, c := range Diff(Settings{Former: true}, have.Actual) {
+		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Op: c})
+	}
+	switch {
+	case len(p.Changes) > 0: // first the file: whether dockerd is stale is seen then
+	case have.Futile != nil:
+		p.Pending = "Docker keeps its bip"
+		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
+	case have.Stale && have.Running && !have.Starting:
+		p.Changes = []reconcile.Change{restartChange(have, nil, true)}
+	}
+	return p
 }
 
 // Watch notifies of daemon.json, of dockerd, and of the end of a restart. The
@@ -92,8 +127,18 @@ func (c *Component[In]) Investigate(reconcile.Key) string {
 	return "find the program and stop it: your configuration management, or `auditctl -w` on the file and then `ausearch -f daemon.json`"
 }
 
-// restartFor is the Op of a restart of Docker for a bip.
-type restartFor string
+// restartFor is the Op of a restart of Docker.
+type restartFor struct {
+	bip  string
+	wait bool // Apply returns once the restart has ended
+}
+
+func restartChange(have State, needs []reconcile.Key, wait bool) reconcile.Change {
+	return reconcile.Change{
+		Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
+		Commands: []string{"systemctl restart docker"}, Needs: needs, Op: restartFor{have.Bip, wait},
+	}
+}
 
 // daemonKey identifies the dockerd that runs.
 var daemonKey = reconcile.Key{Component: component, Kind: "dockerd"}
@@ -177,10 +222,7 @@ func restart(p *reconcile.Plan, want Settings, have State, hold string) {
 	case have.Stale && hold != "" && have.Restart.Err == nil:
 		p.Pending = "Docker is about to be restarted: " + hold
 	case have.Stale && !have.Restart.Never && have.Restart.Wait == 0:
-		p.Changes = append(p.Changes, reconcile.Change{
-			Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
-			Commands: []string{"systemctl restart docker"}, Needs: keysOf(p.Changes), Op: restartFor(have.Bip),
-		})
+		p.Changes = append(p.Changes, restartChange(have, keysOf(p.Changes), false))
 	case have.Stale:
 		p.Pending, p.Recheck = "Docker keeps its bip", have.Restart.Wait
 		p.Problems = append(p.Problems, stale(want, have))

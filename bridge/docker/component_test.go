@@ -91,6 +91,29 @@ func TestARestartWaitsForDaemonJSON(t *testing.T) {
 	}
 }
 
+func TestRestorePutsTheFileBackBeforeItRestartsDocker(t *testing.T) {
+	c := &Component[Settings]{}
+	have := inOrder()
+	have.Former, have.Written = &Values{}, Values{Bip: have.Bip, MTU: have.MTU}
+	p := c.Restore(reconcile.Request[Settings]{}, nil, have)
+	if len(p.Changes) != 2 || p.Changes[0].Key.Kind != "daemon.json" {
+		t.Fatalf("first: %+v", p.Changes)
+	}
+	have.Bip, have.MTU, have.Stale = "", 0, true // as it is then
+	p = c.Restore(reconcile.Request[Settings]{}, nil, have)
+	if len(p.Changes) != 1 || p.Changes[0].Key != daemonKey || !p.Changes[0].Op.(restartFor).wait {
+		t.Errorf("then: %+v", p.Changes)
+	}
+	have.Futile = &Trouble{"containers run, and live-restore is on", "stop them"}
+	if p = c.Restore(reconcile.Request[Settings]{}, nil, have); len(p.Changes) > 0 || p.Pending == "" || len(p.Problems) != 1 {
+		t.Errorf("with live-restore: %+v", p)
+	}
+	have.Futile, have.Stale = nil, false
+	if p = c.Restore(reconcile.Request[Settings]{}, nil, have); len(p.Changes) > 0 || p.Pending != "" {
+		t.Errorf("in the end: %+v", p)
+	}
+}
+
 type memoryMark struct{ set bool }
 
 func (m *memoryMark) IsSet() (bool, error) { return m.set, nil }
@@ -200,5 +223,10 @@ func TestADockerdThatRanInThisBootIsRemembered(t *testing.T) {
 		t.Error("another agent does not know that one has run")
 	}
 }
+
+var (
+	_ reconcile.Restorer[Settings] = (*Component[Settings])(nil)
+	_ reconcile.Timed              = (*Component[Settings])(nil)
+)
 
 var _ reconcile.Component[Settings] = (*Component[Settings])(nil)

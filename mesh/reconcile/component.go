@@ -136,6 +136,9 @@ type Explainer[In any] interface {
 	Explain(prev, cur Snapshot[In], c Change) (cause string, ok bool)
 }
 
+// Timed is a component whose Apply may take longer than Options.Timeout.
+type Timed interface{ ApplyTimeout() time.Duration }
+
 // Refresher is a component that keeps what it has read. Refresh makes the next
 // Observe read everything again.
 type Refresher interface{ Refresh() }

@@ -107,9 +107,13 @@ func (e *Engine[In]) undoStep(ctx context.Context, u *unit[In], plan func(State)
 	return r
 }
 
-// apply makes changes within the engine's timeout.
+// apply makes changes within the engine's timeout, or the component's own.
 func (e *Engine[In]) apply(ctx context.Context, u *unit[In], changes []Change) error {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+	timeout := e.opts.Timeout
+	if t, ok := u.component.(Timed); ok {
+		timeout = t.ApplyTimeout()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := u.component.Apply(ctx, changes); err != nil {
 		return fmt.Errorf("apply %s: %w", u.name, err)
