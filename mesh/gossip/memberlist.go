@@ -12,17 +12,23 @@ import (
 
 const (
 	retransmitMult = 4
-	datagram       = 1300 // bytes of a user message that surely fit one UDP packet
+	datagram       = 1300 // bytes; a user message of this size always fits into one UDP packet
 	tcpTimeout     = 2 * time.Second
-	gossipNodes    = 8 // as often as a host of less than a hundred sends one thing
+	gossipNodes    = 8 // equals the number of times that a host of a mesh below 100 hosts sends one message
 )
 
-// memberlistConfig is memberlist's for a LAN, with these differences: names
-// are host IDs, which may come back at another address soon after they failed
-// at the old one; no compression, which costs more CPU than the rest of gossip
-// together; and what is new goes to more hosts at a time, for a mesh that stands
-// in a second. It is sent no more often for that, and a host at rest is woken no
-// more often.
+// memberlistConfig returns memberlist's configuration for a LAN, with three
+// differences.
+//
+// Node names are host IDs. A host that failed at one address may soon come back
+// at another address. Its name is therefore free again after one second.
+//
+// Compression is off, because it costs more CPU time than the rest of gossip
+// together.
+//
+// A new message goes to more hosts at a time, so that a new mesh works within a
+// second. Each message is still sent the same number of times. An idle host
+// wakes up as often as before.
 func (n *Node) memberlistConfig(wire memberlist.Transport) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = n.self.String()
@@ -41,8 +47,8 @@ func (n *Node) memberlistConfig(wire memberlist.Transport) *memberlist.Config {
 	return c
 }
 
-// logWriter takes memberlist's log lines. Most are about what gossip mends by
-// itself: they are for debugging.
+// logWriter writes memberlist's log lines to the agent's log at level debug.
+// Most of these lines are about faults that gossip corrects by itself.
 type logWriter struct{ n *Node }
 
 // Write implements io.Writer.
@@ -59,8 +65,8 @@ func (w logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// send lets a message out. A small one goes as a datagram, and is asked for
-// again if it is lost; a large one by TCP.
+// send sends a message to one host. A small message goes as a datagram, and the
+// lease machine asks again if it is lost. A large message goes by TCP.
 func (n *Node) send(e lease.Envelope) {
 	at, ok := n.locate(e.To)
 	if !ok {
@@ -69,6 +75,8 @@ func (n *Node) send(e lease.Envelope) {
 	n.sendPacket(e.To, at, packet{Mesh: n.mesh, Lease: &e.Message})
 }
 
+// locate returns the gossip address of a host. It prefers the address of a live
+// member to the address in the lease table.
 func (n *Node) locate(id lease.ID) (netip.AddrPort, bool) {
 	if m, ok := n.members[id]; ok {
 		return m.underlay, true
@@ -77,6 +85,9 @@ func (n *Node) locate(id lease.ID) (netip.AddrPort, bool) {
 	return r.Underlay, ok
 }
 
+// sendPacket signs a packet and sends it. A packet of at most datagram bytes
+// goes as one UDP datagram. A larger packet goes by TCP in a goroutine of
+// n.outgoing.
 func (n *Node) sendPacket(to lease.ID, at netip.AddrPort, p packet) {
 	data := encode(n.sign(p))
 	if len(data) <= datagram {
@@ -95,11 +106,12 @@ func (n *Node) sendReliably(to lease.ID, at netip.AddrPort, data []byte) {
 	}
 }
 
-// directly is how many hosts hear of a change at once, by datagram; the
-// others hear of it by gossip.
+// directly is the number of hosts that get a change at once, by datagram. The
+// other hosts get it by gossip.
 const directly = 64
 
-// tell spreads records that have changed, now that they are durable.
+// tell broadcasts the records that have changed. The caller has written them to
+// disk before.
 func (n *Node) tell() {
 	for _, r := range n.spread {
 		p := n.sign(packet{Mesh: n.mesh, Records: []lease.Record{r}})
@@ -115,8 +127,8 @@ func (n *Node) tell() {
 	n.spread = nil
 }
 
-// greet tells newcomers of the host's lease: what was spread before they came
-// has not reached them.
+// greet sends this host's lease, its pairings and its removals by force to the
+// new members. Earlier broadcasts have not reached these members.
 func (n *Node) greet() {
 	if len(n.newcomers) > 0 {
 		n.tellPairs()

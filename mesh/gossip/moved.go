@@ -6,10 +6,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// merge learns records of other hosts, and where those have moved to that
-// memberlist still looks for at their old address. It lets no one take a name
-// over whose holder it takes for alive, and needs seconds to take him for dead;
-// the record, which none but the host itself writes, tells at once.
+// merge adds records of other hosts to the lease table. If a record has a new
+// underlay address, merge also updates the member's address. memberlist itself
+// is too slow: it keeps the old address until it regards the old node as dead,
+// which takes seconds. The record is known earlier and is reliable, because
+// only the host itself writes its record.
 func (n *Node) merge(records []lease.Record) lease.Output {
 	was := make(map[lease.ID]netip.AddrPort)
 	for _, r := range records {

@@ -14,24 +14,26 @@ import (
 
 const (
 	largestDatagram = 65536
-	datagramsQueued = 2 << 20                // bytes in the kernel; it gives less where net.core.rmem_max is less
-	listenAgain     = 100 * time.Millisecond // after an error, such as of too many open files
-	// streamLimit is for all that is sent by one connection. Who takes it reads
-	// for tcpTimeout at the most; memberlist itself sets no limit for messages.
+	datagramsQueued = 2 << 20                // bytes in the kernel; the kernel gives less if net.core.rmem_max is less
+	listenAgain     = 100 * time.Millisecond // pause after an error, such as too many open files
+	// streamLimit bounds the time for everything that is sent on one
+	// connection. The receiver reads for at most tcpTimeout. memberlist itself
+	// sets no time limit when it sends user messages.
 	streamLimit = 2 * tcpTimeout
 )
 
 var errTooMany = errors.New("too many connections")
 
-// network is memberlist's transport over one address. memberlist's own takes a
-// new buffer of 64 kB for each datagram, which makes a host at rest collect
-// garbage all the time; this one keeps the bytes that arrived and no more. It
-// limits the connections of addresses outside the mesh (see admission).
+// network is memberlist's transport over one address. memberlist's own
+// transport allocates a new buffer of 64 kB for each datagram. With it, even an
+// idle host collects garbage all the time. This transport copies only the bytes
+// that arrived. It also limits the connections from addresses outside the mesh
+// (see admission).
 type network struct {
 	networkConfig
 	udp       *net.UDPConn
 	tcp       *net.TCPListener
-	link      *net.UDPConn // takes the beacons that are sent to all hosts of the link; nil: there are none here
+	link      *net.UDPConn // receives the beacons sent to all hosts of the link; nil: multicast is not available
 	group     netip.AddrPort
 	packets   chan *memberlist.Packet
 	streams   chan net.Conn
@@ -41,19 +43,20 @@ type network struct {
 	known     *admission
 }
 
-// networkConfig configures a network. The functions are called from several
-// goroutines and must not block.
+// networkConfig configures a network. Several goroutines call the functions.
+// The functions must not block.
 type networkConfig struct {
-	at      netip.AddrPort               // bound, and the source of every connection
+	at      netip.AddrPort               // the address to bind, and the source address of every connection
 	keyed   bool                         // gossip is encrypted
-	isKnown func(netip.Addr) bool        // a member, a host of the lease table, or a seed; nil: nobody is
-	limited func(netip.Addr, error)      // a limit has ended a connection of this address; may be nil
-	beacon  func([]byte, netip.AddrPort) // takes a beacon's datagram; nil: they are dropped
+	isKnown func(netip.Addr) bool        // reports whether a member, a lease table's host or a seed has the address; nil: none has
+	limited func(netip.Addr, error)      // called when a limit has closed a connection from this address; may be nil
+	beacon  func([]byte, netip.AddrPort) // called with the datagram of a beacon and its source; nil: beacons are dropped
 }
 
 var _ memberlist.NodeAwareTransport = (*network)(nil)
 
-// listen opens both sockets; Shutdown ends what it starts.
+// listen opens the UDP and the TCP socket and starts the goroutines that read
+// them. Shutdown closes the sockets and waits for the goroutines.
 func listen(cfg networkConfig) (*network, error) {
 	at := cfg.at
 	if cfg.isKnown == nil {
@@ -87,7 +90,7 @@ func listen(cfg networkConfig) (*network, error) {
 	return n, nil
 }
 
-// largest is how many bytes a message of a known host may have.
+// largest returns the maximum size of a message from a known host, in bytes.
 func (c networkConfig) largest() int64 {
 	if c.keyed {
 		return knownMessage
@@ -144,8 +147,9 @@ func (n *network) acceptStreams() {
 	}
 }
 
-// admit counts a connection, or ends it if its address or its class has too
-// many. It resets the connection then: nothing of it stays in the kernel.
+// admit counts a connection and wraps it. If the address or its class has too
+// many connections, admit closes the connection and returns nil. It then resets
+// the connection, so that the kernel keeps no state for it.
 func (n *network) admit(conn *net.TCPConn) net.Conn {
 	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	class := n.strangers
@@ -167,7 +171,8 @@ func (n *network) stream(conn net.Conn, from netip.Addr, class *admission) *stre
 	return &stream{Conn: conn, from: from, class: class, keyed: n.keyed, refused: func(err error) { n.limited(from, err) }}
 }
 
-// again reports whether a socket is to be read once more after an error.
+// again reports whether to read a socket again after an error. Unless the
+// socket is closed, it first waits for listenAgain.
 func (n *network) again(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
@@ -206,7 +211,9 @@ func (n *network) DialTimeout(addr string, timeout time.Duration) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	// The other end knows this host by its underlay address alone.
+	// Without the local address, the kernel may choose another source address.
+	// The other end knows this host only by its underlay address, and would
+	// apply the limits for unknown addresses.
 	dialer := net.Dialer{Timeout: timeout, LocalAddr: &net.TCPAddr{IP: n.at.Addr().AsSlice(), Zone: n.at.Addr().Zone()}}
 	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
 	if err != nil {

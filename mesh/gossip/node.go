@@ -16,82 +16,83 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// Node is this host's membership in the mesh.
+// Node is this host's membership in the mesh. Create it with [New].
 type Node struct {
 	cfg      Config
 	self     lease.ID
 	store    store
 	delegate *delegate
-	list     *memberlist.Memberlist // set by Run before anything else runs
-	wire     memberlist.Transport   // nil for the network; a simulated one in tests
-	network  *network               // set by Run; nil where wire is set
+	list     *memberlist.Memberlist // set by Run before it starts any goroutine
+	wire     memberlist.Transport   // nil: use the network; tests set a simulated transport
+	network  *network               // set by Run; nil if wire is set
 	started  time.Time
 	requests chan request
-	hails    chan netip.AddrPort                    // hosts that take us for alive, and are not alive here
-	publish  chan struct{}                          // what we say of ourselves has changed
-	agreed   atomic.Pointer[map[lease.ID]mesh.Pair] // see Agree
-	repair   chan struct{}                          // agreed or open has changed
-	paths    atomic.Pointer[map[netip.Addr]int]     // see Measured
-	measured chan struct{}                          // paths have changed
+	hails    chan netip.AddrPort                    // addresses of hosts that regard this host as alive but are not alive here
+	publish  chan struct{}                          // signals that this host's own metadata has changed
+	agreed   atomic.Pointer[map[lease.ID]mesh.Pair] // set by Agree
+	repair   chan struct{}                          // signals that agreed or open has changed
+	paths    atomic.Pointer[map[netip.Addr]int]     // set by Measured; bytes
+	measured chan struct{}                          // signals that paths has changed
 	tunnels  atomic.Pointer[mesh.TunnelCount]
-	open     atomic.Bool // see Open
+	open     atomic.Bool // set by Open
 	view     atomic.Pointer[mesh.View]
 	changed  chan struct{}
-	met      chan struct{} // closed when others have been joined, or it goes on without
+	met      chan struct{} // closed when this host has joined others, or continues without them
 	ready    chan struct{}
-	stopped  chan struct{}                       // closed when nobody serves requests any more
-	absent   atomic.Pointer[[]missing]           // the last seen first
-	newcomer bool                                // was in no mesh when it started
-	seedsAt  atomic.Pointer[map[netip.Addr]bool] // where seeds have been
-	limitsAt atomic.Int64                        // see limited
-	silence  atomic.Pointer[string]              // why no one could be joined
-	outgoing sync.WaitGroup                      // sends and joins under way
+	stopped  chan struct{}                       // closed when no goroutine serves requests any more
+	absent   atomic.Pointer[[]missing]           // hosts that should be alive; the most recently seen first
+	newcomer bool                                // this host was in no mesh when it started
+	seedsAt  atomic.Pointer[map[netip.Addr]bool] // all addresses to which seeds have resolved
+	limitsAt atomic.Int64                        // when noteLimited last reported a connection, in Unix nanoseconds
+	silence  atomic.Pointer[string]              // the reason why no host could be joined; nil: none
+	outgoing sync.WaitGroup                      // sends and joins in progress
 	surveys  *surveys
 	seeking  *search
 
-	// Owned by the goroutine of own.
+	// The goroutine of own owns the fields below.
 	mesh       string
 	machine    *lease.Machine
-	kept       lease.Record        // the own record as it is on disk: nothing else may be applied
-	members    map[lease.ID]member // whom gossip finds alive; see isAlive
+	kept       lease.Record        // the own record on disk; only this record may be applied
+	members    map[lease.ID]member // hosts that memberlist regards as alive; see isAlive
 	presences  map[lease.ID]presence
-	answered   map[lease.ID]time.Time // when a challenge of each member was answered last
+	answered   map[lease.ID]time.Time // when this host last answered a challenge from each member
 	challenges map[lease.ID]*challenge
-	stashed    int    // records that wait for challenges to be answered
+	stashed    int    // number of records that wait until their sender answers a challenge
 	stamp      uint64 // see signature
 	life       uint64 // see meta
 	carries    func(lease.ID) bool
-	forcedBy   map[lease.ID][]lease.ID // whom the operators of others have removed by force
-	forgetting int                     // requests to forget a host that are under way
-	completed  time.Time               // when removals by force were last tried to be completed
-	takes      bool                    // this host takes part, see takePart
-	numbered   uint64                  // of the last pairings
-	pairs      map[lease.ID]pairing    // that were told to their other ends
-	told       map[lease.ID]mesh.Pair  // what the other ends have told
-	noted      bool                    // sightings have something new to be kept, which has time
+	forcedBy   map[lease.ID][]lease.ID // the hosts that the operator of each other host removed by force
+	forgetting int                     // number of Forget requests in progress
+	completed  time.Time               // when completeForced last tried to complete removals by force
+	takes      bool                    // takePart was called
+	numbered   uint64                  // the number of the last pairings that were sent
+	pairs      map[lease.ID]pairing    // the pairing last sent to each host
+	told       map[lease.ID]mesh.Pair  // the state of each tunnel as its other end last reported it
+	noted      bool                    // sightings have changed; the next comparison of tables writes them to disk
 	sightings  sightings
 	problems   *problems
-	newcomers  []member       // to be told of our lease
-	spread     []lease.Record // to be told by gossip
-	dirty      bool           // what is on disk is out of date
-	conflict   time.Time      // since when this host has lost one; zero: it has not
-	touched    bool           // something has come since the view was made
-	refreshed  time.Time      // when that was
-	stuck      bool           // has said that no subnet is left to it
-	left       bool           // said goodbye, and promises nothing any more
-	untold     bool           // this host has left, and its peers may not know
-	seniority  time.Duration  // over a twin that has been running for as long
+	newcomers  []member       // new members that do not have this host's lease yet
+	spread     []lease.Record // records to broadcast
+	dirty      bool           // the state on disk is out of date
+	conflict   time.Time      // when this host lost a conflict; zero: there is no conflict
+	touched    bool           // something has arrived since the last refresh
+	refreshed  time.Time      // time of the last refresh
+	stuck      bool           // the log already says that no subnet is free
+	left       bool           // this host has left the mesh and grants nothing any more
+	untold     bool           // this host has left, and its peers may not know it
+	seniority  time.Duration  // added to the uptime, so that this process wins against a twin with a similar uptime
 
-	settings     settings.Record // as it is known
-	keptSettings settings.Record // as it is on disk: nothing else may be applied
-	toldSettings uint64          // digest of the record that the members were told last
-	// What Found says of a mesh that this host creates. Written before met is closed.
+	settings     settings.Record // the newest record known
+	keptSettings settings.Record // the record on disk; only this record may be applied
+	toldSettings uint64          // digest of the record last sent to the members
+	// The settings and problems that Config.Found returned for a mesh that this
+	// host creates. They are written before met is closed.
 	founding         []settings.Value
 	foundingProblems []mesh.Problem
 }
 
-// New prepares the membership and starts nothing. It gives a host without an
-// identity a new one.
+// New prepares the membership and starts nothing. It reads the state directory.
+// If the directory holds no identity, New creates one and writes it to disk.
 func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, store: store{cfg.Dir}, started: time.Now(),
@@ -106,8 +107,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	if st.damaged != nil {
-		// Whoever lost what it promised must not found anything, nor go on
-		// alone: its peers know its lease.
+		// A host that lost its promises must not create a mesh and must not
+		// continue alone, because its peers know its lease.
 		cfg.Log.Error("learn this host's lease again from its peers", "err", st.damaged)
 		n.problems.set("state", mesh.Problem{
 			What: st.damaged.Error() + "; this host waits to learn its lease from its peers",
@@ -116,7 +117,7 @@ func New(cfg Config) (*Node, error) {
 		n.cfg.Bootstrap = false
 	}
 	if !n.cfg.Bootstrap && len(cfg.Seeds) > 0 && st.solitary() {
-		st.Mesh, st.Records, st.Settings = "", nil, nil // a mesh of its own, given up for that of the seeds
+		st.Mesh, st.Records, st.Settings = "", nil, nil // give up this host's own mesh for the mesh of the seeds
 	}
 	n.newcomer = st.Mesh == "" && st.damaged == nil && st.solitary()
 	n.self, n.mesh, n.sightings, n.untold = st.Host, st.Mesh, st.Sightings, st.Untold
@@ -156,8 +157,8 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// publishState sets what other hosts get when they exchange state with this
-// one. It must be durable.
+// publishState sets the state that other hosts get in a push/pull exchange. The
+// records must be on disk.
 func (n *Node) publishState(records []lease.Record) {
 	p := n.sign(packet{Mesh: n.mesh, Records: records, Settings: n.settingsToTell()})
 	if hosts := n.forcedHosts(); len(hosts) > 0 {
@@ -166,29 +167,31 @@ func (n *Node) publishState(records []lease.Record) {
 	n.delegate.state.Store(&p)
 }
 
-// ID is this host's identity.
+// ID returns this host's identity.
 func (n *Node) ID() lease.ID { return n.self }
 
-// View returns the mesh as known now.
+// View returns the current view of the mesh. Any goroutine may call it.
 func (n *Node) View() mesh.View { return *n.view.Load() }
 
-// Changed signals that View may have changed. Only one receiver is served.
+// Changed returns a channel that signals that View may have changed. It serves
+// only one receiver.
 func (n *Node) Changed() <-chan struct{} { return n.changed }
 
-// Ready is closed once the host has met others and knows that it may take
-// part, or has tried long enough that what it already holds counts. What they
-// know of its lease is in the View by then.
+// Ready returns a channel that is closed in one of two cases. Either this host
+// has joined others and may take leases, or it has tried long enough and
+// continues with the lease that it holds. By then the View contains everything
+// that the other hosts know of this host's lease.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// Report tells the mesh how many tunnels of this host there should be, and are.
+// Report publishes how many tunnels this host should have and how many are up.
 func (n *Node) Report(count mesh.TunnelCount) {
 	if old := n.tunnels.Swap(&count); *old != count {
 		notify(n.publish)
 	}
 }
 
-// Open tells the mesh whether packets that come without a tunnel get through to
-// this host's containers now.
+// Open publishes whether packets that arrive without a tunnel now reach this
+// host's containers.
 func (n *Node) Open(open bool) {
 	if n.open.Swap(open) != open {
 		notify(n.repair)
@@ -196,7 +199,8 @@ func (n *Node) Open(open bool) {
 	}
 }
 
-// within is the underlay network from which this host takes such packets now.
+// within returns the underlay network from which this host now accepts packets
+// without a tunnel. It returns the zero prefix if there is none.
 func (n *Node) within() netip.Prefix {
 	if !n.open.Load() {
 		return netip.Prefix{}
@@ -204,9 +208,14 @@ func (n *Node) within() netip.Prefix {
 	return n.cfg.Direct
 }
 
-// Run takes part in the mesh until ctx ends, without a goodbye: to the others
-// this host then has failed. It ends with an error when this host and the mesh
-// do not go together: [RefusedError], before Ready only, or [TwinError].
+// Run takes part in the mesh until ctx ends. It does not leave the mesh, so the
+// other hosts see this host as failed afterwards. It waits for all its
+// goroutines before it returns.
+//
+// Run returns [RefusedError] if this host and the mesh are not compatible. It
+// returns [SpaceError] if the mesh has another pool and the own pool is only a
+// default. Both occur only before Ready. It returns [TwinError] if another live
+// host has the same ID.
 func (n *Node) Run(ctx context.Context) error {
 	list, err := n.listen()
 	if err != nil {
@@ -231,7 +240,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// listen makes this host one that others can join.
+// listen opens the transport and starts memberlist. From then on other hosts
+// can join this host.
 func (n *Node) listen() (*memberlist.Memberlist, error) {
 	wire := n.wire
 	if wire == nil {
@@ -247,12 +257,13 @@ func (n *Node) listen() (*memberlist.Memberlist, error) {
 // alone reports whether no other host is alive.
 func (n *Node) alone() bool { return n.list.NumMembers() <= 1 }
 
-// countEvery is how often at most it is said how many tunnels there are, which
-// nobody does anything for. As a mesh forms, the number changes with each of
-// them, and each host is told of each change of each other.
+// countEvery is the minimum interval between two publications of the tunnel
+// count. No host acts on this count. While a mesh forms, the count changes with
+// each tunnel, and each change goes to every other host.
 const countEvery = 500 * time.Millisecond
 
-// announce publishes what we say of ourselves; memberlist may take its time.
+// announce publishes this host's metadata whenever it changes. It runs in its
+// own goroutine, because memberlist may take up to a second for an update.
 func (n *Node) announce(ctx context.Context) error {
 	var due <-chan time.Time
 	for {
@@ -278,7 +289,7 @@ func (n *Node) announce(ctx context.Context) error {
 	}
 }
 
-// says is what this host says of itself now.
+// says returns this host's current metadata.
 func (n *Node) says() meta {
 	m := *n.delegate.meta.Load()
 	m.Tunnels, m.MTU, m.Direct, m.Mesh = *n.tunnels.Load(), n.lowestPath(), n.within(), n.View().Mesh

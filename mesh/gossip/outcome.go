@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// outcome is what became of an attempt to join a host.
+// outcome classifies the result of an attempt to join a host.
 type outcome string
 
 const (
-	silent  outcome = "silent"  // no answer that could be read
-	foreign outcome = "foreign" // an answer that is encrypted with another key, or only one side encrypts
-	refused outcome = "refused" // an answer that was read, from a host that does not go with this one
+	silent  outcome = "silent"  // no readable answer
+	foreign outcome = "foreign" // the answer is encrypted with another key, or only one side encrypts
+	refused outcome = "refused" // the answer was readable, but the two hosts are not compatible
 )
 
 // attempt is a failed attempt to join one address, or to resolve a seed.
 type attempt struct {
-	seed    string         // as configured; empty: an address that is remembered
+	seed    string         // as configured; empty: a remembered address
 	at      netip.AddrPort // zero: the seed has no address
 	outcome outcome
-	why     string // in gremesh's own words, or those of an authenticated host
+	why     string // in gremesh's own words, or in the words of an authenticated host
 }
 
 func (a attempt) String() string {
@@ -38,8 +38,9 @@ func (a attempt) String() string {
 
 const otherKey = "the seed's gossip is encrypted with another key, or not at all (mesh.key_file, mesh.insecure)"
 
-// examineFailure reads memberlist's error of a failed join. Only its own words
-// are passed on: an error may quote an answer that nobody has authenticated.
+// examineFailure classifies memberlist's error from a failed join. It returns
+// only known phrases and the text of a refusal. The rest of the error may quote
+// an answer that is not authenticated.
 func examineFailure(err error) (outcome, string) {
 	text := err.Error()
 	if _, cause, ok := strings.Cut(text, "failed to join "); ok {
@@ -66,34 +67,37 @@ func examineFailure(err error) (outcome, string) {
 	return silent, "no usable answer"
 }
 
-// foreignKey reports whether memberlist's words mean that keys differ.
+// foreignKey reports whether memberlist's error text means that the keys
+// differ.
 func foreignKey(text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc([]string{"no installed keys could decrypt", "encryption is not configured", "is not encrypted"},
 		func(words string) bool { return strings.Contains(text, words) })
 }
 
-// standing is what a host that could join nobody is.
+// standing describes a host that could join no other host.
 type standing struct {
 	newcomer bool // was never in a mesh
-	founder  bool // may found one
+	founder  bool // may create a mesh
 	holder   bool // holds a lease
 	keyed    bool // its gossip is encrypted
 }
 
-// verdict is what a host does that could join nobody.
+// verdict is the next action of a host that could join no other host.
 type verdict string
 
 const (
-	retry verdict = "retry" // and report the reason
-	goOn  verdict = "go on" // without the others
-	found verdict = "found" // a mesh, unless there is one
-	stop  verdict = "stop"  // the seeds and this host do not go together
+	retry verdict = "retry" // try again and report the reason
+	goOn  verdict = "go on" // continue without the other hosts
+	found verdict = "found" // create a mesh, unless one exists
+	stop  verdict = "stop"  // the seeds and this host are not compatible
 )
 
-// judge decides what a host does when it could join nobody. An answer that
-// could not be decrypted may be anybody's: it ends no host that was in a mesh.
-// A remembered address may belong to somebody else by now, and never counts.
+// judge returns the next action of a host that could join no other host.
+//
+// Any program can send an answer that cannot be decrypted. Such an answer
+// therefore never stops a host that was in a mesh. A remembered address may
+// belong to another machine by now, so its answers never stop a host.
 func judge(failed []attempt, s standing) verdict {
 	all, certain, some := refusedBySeeds(failed)
 	switch {
@@ -107,9 +111,10 @@ func judge(failed []attempt, s standing) verdict {
 	return retry
 }
 
-// refusedBySeeds reports whether every seed has answered, and all its addresses
-// have refused; whether all of these answers were read; and whether any seed has
-// refused.
+// refusedBySeeds returns three results about the seeds. all is true if every
+// seed answered and all its addresses refused. certain is true if all these
+// answers were readable. some is true if at least one address refused. all and
+// certain are false if there is no seed.
 func refusedBySeeds(failed []attempt) (all, certain, some bool) {
 	all, certain = true, true
 	seeds := 0
@@ -125,7 +130,8 @@ func refusedBySeeds(failed []attempt) (all, certain, some bool) {
 	return all && seeds > 0, certain && seeds > 0, some
 }
 
-// reasons joins what failed into one line, without repetitions.
+// reasons joins the failures into one line. It drops duplicates and lists at
+// most eight.
 func reasons(failed []attempt) string {
 	if len(failed) == 0 {
 		return "there is no other host to join (mesh.join)"
@@ -144,7 +150,8 @@ func reasons(failed []attempt) string {
 	return strings.Join(parts, "; ")
 }
 
-// refusalOf is the reason for which a host stops.
+// refusalOf returns the error with which a host stops: the reasons of all seeds
+// that refused.
 func refusalOf(failed []attempt) error {
 	var parts []string
 	for _, a := range failed {

@@ -8,12 +8,13 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// keepEvery is how often what only a clock changes is made durable.
+// keepEvery is the interval between writes of values that only the clock
+// changes.
 const keepEvery = 10 * time.Minute
 
-// own is the loop of the goroutine that owns the state. Everything that has
-// arrived is handled before the table is made durable, once, and answers leave
-// only after that.
+// own is the loop of the goroutine that owns the state. In each round it
+// handles all events that have arrived. It then writes the table to disk once.
+// It sends answers only after that write.
 func (n *Node) own(ctx context.Context) error {
 	met := n.met
 	retry := time.NewTimer(n.patience())
@@ -29,7 +30,7 @@ func (n *Node) own(ctx context.Context) error {
 			out, err = n.handle(n.delegate.inbox.take())
 		case <-met:
 			met, n.touched = nil, true
-			if out, err = n.handle(n.delegate.inbox.take()); err != nil { // what the join has brought
+			if out, err = n.handle(n.delegate.inbox.take()); err != nil { // state that the join has brought
 				return err
 			}
 			out.Add(n.takePart())
@@ -73,9 +74,10 @@ func (n *Node) own(ctx context.Context) error {
 	}
 }
 
-// patience is how long silent hosts are waited for before they are asked again;
-// random, so that two hosts that keep denying each other fall out of step. A host
-// that asks for nothing only counts how long others have been silent.
+// patience returns how long to wait for silent hosts before asking them again.
+// The time is random between 200 and 500 ms. Otherwise two hosts that deny each
+// other's claims could keep colliding. A host that claims nothing waits for
+// compareEvery: it only counts for how long other hosts have been silent.
 func (n *Node) patience() time.Duration {
 	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
 		return compareEvery
@@ -83,15 +85,16 @@ func (n *Node) patience() time.Duration {
 	return 200*time.Millisecond + rand.N(300*time.Millisecond)
 }
 
-// takePart is called once, when this host has met the others. It may have said
-// goodbye to them already.
+// takePart starts claiming and granting leases. The owner calls it once, when
+// this host has joined others or continues without them. The host may have left
+// the mesh before.
 func (n *Node) takePart() lease.Output {
 	n.takes = true
 	if n.left {
 		return lease.Output{}
 	}
 	if n.mesh != "" && n.newcomer {
-		n.machine.Follow() // the mesh of others, whose leases may not all be known here yet
+		n.machine.Follow() // this host may not know all leases of the mesh yet, so it must not take one without grants
 	}
 	if n.mesh == "" && n.cfg.Bootstrap {
 		n.mesh, n.dirty = newID().String(), true

@@ -7,25 +7,26 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// pairing is a [mesh.Pair] on its way from a host to the other end of the tunnel.
-// Of the two, the host with the lower ID decides the type.
+// pairing is a [mesh.Pair] that a host sends to the other end of the tunnel.
+// The host with the lower ID decides the tunnel type.
 type pairing struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Type   string   `cbor:"2,keyasint,omitempty"`
 	Silent string   `cbor:"3,keyasint,omitempty"`
 	Retry  bool     `cbor:"4,keyasint,omitempty"`
-	// Number is greater in each pairing than in those that From sent before: its
-	// process's life, see meta, shifted by 20 bits, and a count.
+	// Number grows with each pairing that From sends. The upper bits are the
+	// life of From's process (see meta). The lower 20 bits are a counter.
 	Number uint64 `cbor:"5,keyasint,omitempty"`
 }
 
-// says reports whether two pairings say the same.
+// says reports whether two pairings are equal apart from their numbers.
 func (p pairing) says(other pairing) bool {
 	p.Number = other.Number
 	return p == other
 }
 
-// Agree tells peers of their tunnels with this host. It never blocks.
+// Agree sends each peer the state of its tunnel with this host. It never
+// blocks.
 func (n *Node) Agree(pairs map[lease.ID]mesh.Pair) {
 	if old := n.agreed.Load(); old != nil && maps.Equal(*old, pairs) {
 		return
@@ -35,13 +36,14 @@ func (n *Node) Agree(pairs map[lease.ID]mesh.Pair) {
 	notify(n.repair)
 }
 
-// tellPairs sends what has changed since it was last told. What is lost is told
-// again with the comparison of tables.
+// tellPairs sends each peer the pairing if it has changed since the last one
+// sent. If a pairing is lost, a later comparison of tables with that peer sends
+// it again.
 func (n *Node) tellPairs() {
 	n.numbered++
 	for id, m := range n.members {
 		was, told := n.pairs[id]
-		if !told { // which means that there is nothing to be told
+		if !told { // nothing was sent yet, and an empty pairing need not be sent
 			was.From = n.self
 		}
 		if p := n.pairingFor(id); p != nil && !was.says(*p) {
@@ -52,8 +54,8 @@ func (n *Node) tellPairs() {
 	}
 }
 
-// pairingFor is what another host is to know of its tunnel with this one; nil
-// where nothing is known yet.
+// pairingFor returns the pairing to send to a host. It returns nil before the
+// first call of Agree.
 func (n *Node) pairingFor(id lease.ID) *pairing {
 	agreed := n.agreed.Load()
 	if agreed == nil {
@@ -63,16 +65,17 @@ func (n *Node) pairingFor(id lease.ID) *pairing {
 	return &pairing{From: n.self, Type: p.Type, Silent: p.Silent, Retry: p.Retry, Number: n.numbered}
 }
 
-// isOutdated reports whether a pairing is older than one that was taken from the
-// same host: it was delayed, or is played back. If the host's life has gone
-// back, which it has proved, the former number counts no more.
+// isOutdated reports whether a pairing is older than the last one accepted from
+// the same host. Such a pairing was delayed or is replayed. A host may prove in
+// an answer to a challenge that its life is now lower. Then the number of its
+// earlier process is ignored.
 func (n *Node) isOutdated(p pairing) bool {
 	seen := n.sightings.of(p.From)
 	return p.Number < seen.Paired && seen.Paired>>20 <= seen.Life
 }
 
-// handlePairing takes what the other end of a tunnel says of it, and decides if it
-// has the lower ID.
+// handlePairing stores the state that the other end reports for its tunnel. The
+// tunnel type counts only if the other end has the lower ID.
 func (n *Node) handlePairing(p pairing) {
 	if n.isOutdated(p) {
 		n.cfg.Log.Debug("an outdated pairing is dropped", "host", p.From, "number", p.Number)
@@ -89,12 +92,13 @@ func (n *Node) handlePairing(p pairing) {
 	}
 }
 
-// pairTold is what a pairing makes what the other end has told.
+// pairTold returns the state of the other end after a pairing.
 func (n *Node) pairTold(p pairing) mesh.Pair {
 	return mesh.Pair{Type: n.typeTold(p), Silent: p.Silent, Retry: p.Retry}
 }
 
-// typeTold is what a pairing makes the type that the other end has told.
+// typeTold returns the tunnel type after a pairing. The type in the pairing
+// counts only if its sender has the lower ID.
 func (n *Node) typeTold(p pairing) string {
 	if p.From.Compare(n.self) < 0 && p.Type != "" {
 		return p.Type
@@ -102,7 +106,8 @@ func (n *Node) typeTold(p pairing) string {
 	return n.told[p.From].Type
 }
 
-// validPairing refuses what no host sends.
+// validPairing reports whether the sender and the tunnel types of a pairing are
+// valid.
 func validPairing(p pairing) bool {
 	known := func(t string) bool { return t == "" || mesh.ValidTunnelType(t) }
 	return !p.From.IsZero() && known(p.Type) && known(p.Silent)

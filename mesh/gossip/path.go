@@ -7,9 +7,10 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// Measured tells what the paths to peers take, in bytes by underlay address.
-// The least of them is told to the mesh: containers of two hosts need one MTU,
-// and a path may take less in one direction. It never blocks.
+// Measured sets the MTU of the paths to the peers, in bytes by underlay
+// address. It publishes the lowest of them to the mesh, for two reasons. The
+// containers of two hosts need the same MTU, and a path may have a lower MTU in
+// one direction. It never blocks.
 func (n *Node) Measured(paths map[netip.Addr]int) {
 	paths = maps.Clone(paths)
 	if old := n.paths.Swap(&paths); old == nil || !maps.Equal(*old, paths) {
@@ -18,6 +19,8 @@ func (n *Node) Measured(paths map[netip.Addr]int) {
 	}
 }
 
+// pathTo returns the MTU of the path to an address in bytes, or 0 if it is not
+// known.
 func (n *Node) pathTo(addr netip.Addr) int {
 	if paths := n.paths.Load(); paths != nil {
 		return (*paths)[addr]
@@ -25,8 +28,9 @@ func (n *Node) pathTo(addr netip.Addr) int {
 	return 0
 }
 
-// remember keeps what is known of the MTU, and puts in what is not known now. It
-// reports whether there was anything new to keep.
+// remember stores the MTU values that are known now. It fills in the stored
+// value where a value is not known now. It reports whether a stored value has
+// changed.
 func (s *sighting) remember(host *mesh.Host) (news bool) {
 	for _, v := range []struct{ is, was *int }{{&host.Path, &s.Path}, {&host.MTU, &s.MTU}} {
 		if *v.is == 0 {
@@ -38,7 +42,7 @@ func (s *sighting) remember(host *mesh.Host) (news bool) {
 	return news
 }
 
-// lowestPath is 0 where none is known.
+// lowestPath returns the lowest known path MTU in bytes, or 0 if none is known.
 func (n *Node) lowestPath() int {
 	lowest := 0
 	if paths := n.paths.Load(); paths != nil {

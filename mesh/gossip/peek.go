@@ -12,13 +12,18 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// Peek is the mesh as a host knows it whose agent does not run, and, where it
-// holds no lease, the subnet that it would ask for first; zero if there is none,
-// and then Waiting says why.
-// Hosts that are said to be there, beside those that are known, hold theirs. Of
-// a host it is not known whether it is alive: those that hold a lease are taken
-// to be, and within this host's underlay network to take direct packets where it
-// does itself. Nothing is created.
+// Peek returns the mesh as this host's state directory describes it. Use it
+// while the agent does not run.
+//
+// If the host holds no lease, Peek also returns the subnet that the host would
+// claim first. If no subnet is free, that is the zero prefix, and View.Waiting
+// gives the reason.
+//
+// Peek adds the given other hosts to the known ones and regards their subnets
+// as leased. It cannot know which hosts are alive, so it reports each host with
+// a lease as alive. If this host accepts packets without a tunnel, Peek assumes
+// the same of every host in this host's underlay network. Peek writes nothing
+// to disk.
 func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	s := store{cfg.Dir}
 	st, err := s.loadState()
@@ -44,7 +49,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	}
 	for i, h := range others {
 		view.Peers = append(view.Peers, h)
-		var id lease.ID // any that is nobody's: a record needs one
+		var id lease.ID // a made-up ID, because each record needs one
 		binary.BigEndian.PutUint64(id[8:], uint64(i)+1)
 		records = append(records, lease.Record{Host: id, Version: 1, State: lease.Held, Subnet: h.Subnet, Age: 1, Name: h.Name,
 			Underlay: netip.AddrPortFrom(h.Underlay, cfg.Underlay.Port())})
@@ -86,7 +91,8 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	return view, candidate, nil
 }
 
-// whyNone says why there is no subnet for a host, and what to do.
+// whyNone returns the reason why no subnet is free for this host, and the
+// command to run.
 func whyNone(machine *lease.Machine, cfg Config) string {
 	only := machine.Waiting().Only
 	if !only.IsValid() {

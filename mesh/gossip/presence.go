@@ -9,31 +9,34 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// signature names the sender of a packet. memberlist does not say which address
-// a message came from, and does not notice that one is sent again later. So
-// each process draws a stamp, and proves that it is there, at its address, by
-// answering a challenge with it. A packet with another stamp counts for nothing.
+// signature names the sender of a packet. It is necessary for two reasons.
+// memberlist does not tell which address a message came from, and it does not
+// detect a replayed message.
+//
+// Each process therefore draws a random stamp. It proves that it runs at its
+// address by answering a challenge with this stamp. A host ignores packets with
+// any other stamp.
 type signature struct {
 	From  lease.ID       `cbor:"1,keyasint"`
 	Stamp uint64         `cbor:"2,keyasint"`
-	At    netip.AddrPort `cbor:"3,keyasint"` // where From's gossip listens
+	At    netip.AddrPort `cbor:"3,keyasint"` // the address where From listens for gossip
 }
 
-// echo is a challenge or, with Reply, its answer.
+// echo is a challenge or, if Reply is set, the answer to one.
 type echo struct {
 	Number uint64 `cbor:"1,keyasint"` // random
 	Reply  bool   `cbor:"2,keyasint,omitempty"`
-	Life   uint64 `cbor:"3,keyasint,omitempty"` // of the host that answers, see meta
+	Life   uint64 `cbor:"3,keyasint,omitempty"` // life of the host that answers, see meta; 0 in a challenge
 }
 
-// presence is a host that has answered directly.
+// presence records that a host has answered a challenge directly.
 type presence struct{ stamp uint64 }
 
-// challenge waits for a host's direct answer, and keeps what it has sent until
-// then.
+// challenge waits for the direct answer of a host. It keeps the packets of that
+// host until then.
 type challenge struct {
 	number uint64
-	at     []netip.AddrPort // where the host may be, in the order to try
+	at     []netip.AddrPort // possible addresses of the host, in the order to try them
 	tries  int
 	sent   time.Time
 	stash  []packet
@@ -41,43 +44,44 @@ type challenge struct {
 
 const (
 	challengeAgain = 300 * time.Millisecond
-	challengeEnds  = 5 * time.Second // of a host that gossip does not find alive
+	challengeEnds  = 5 * time.Second // for a host that memberlist does not regard as alive
 	mostChallenges = 4096
 	mostStash      = 4       // packets of one host
-	mostStashed    = 1 << 15 // records in all of them
+	mostStashed    = 1 << 15 // records in the packets of all hosts
 )
 
-// newStamp is a random number that is not zero.
+// newStamp returns a random number that is not zero.
 func newStamp() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return max(binary.BigEndian.Uint64(b[:]), 1)
 }
 
-// sign names this host as the sender.
+// sign adds this host's signature to a packet.
 func (n *Node) sign(p packet) packet {
 	p.Sign = &signature{From: n.self, Stamp: n.stamp, At: n.cfg.Underlay}
 	return p
 }
 
-// isAlive reports whether a host is alive: gossip finds it so, and it has
-// answered this host directly. What others say, or what is played back, is not
-// enough.
+// isAlive reports whether a host is alive. memberlist must regard it as alive,
+// and it must have answered a challenge of this host. Reports of third hosts
+// are not enough, because they may be wrong or replayed.
 func (n *Node) isAlive(id lease.ID) bool {
 	_, member := n.members[id]
 	return member && n.isPresent(id)
 }
 
-// hasMet reports whether a host has ever answered this one directly, or is this
-// one.
+// hasMet reports whether a host has ever answered a challenge of this host. It
+// returns true for this host itself.
 func (n *Node) hasMet(id lease.ID) bool {
 	return id == n.self || n.isPresent(id) || n.sightings[id] != nil && n.sightings[id].Met
 }
 
 func (n *Node) isPresent(id lease.ID) bool { return n.presences[id].stamp != 0 }
 
-// believes reports whether a packet comes from the process that it names. If
-// that is not known yet, the packet is kept until the process has answered.
+// believes reports whether the process named in the signature sent the packet.
+// If this is not known yet, believes challenges that process and keeps the
+// packet until the answer comes.
 func (n *Node) believes(p packet) bool {
 	if p.Sign == nil || p.Sign.From == n.self {
 		return false
@@ -89,8 +93,10 @@ func (n *Node) believes(p packet) bool {
 	return false
 }
 
-// challenge asks a host for a direct answer, at the address where gossip has it
-// or, if there is none or no answer comes from there, at the one given.
+// challenge asks a host for a direct answer. It first tries the address that
+// memberlist has for the host. If there is no such address, or no answer from
+// it, challenge tries the given one. If p is not nil, it keeps the packet
+// within the limits mostStash and mostStashed.
 func (n *Node) challenge(id lease.ID, at netip.AddrPort, p *packet) {
 	c := n.challenges[id]
 	if c == nil {
@@ -117,7 +123,7 @@ func (n *Node) challenge(id lease.ID, at netip.AddrPort, p *packet) {
 }
 
 func (n *Node) sendChallenge(id lease.ID, c *challenge) {
-	if len(c.at) == 0 || n.list == nil { // nil: before Run
+	if len(c.at) == 0 || n.list == nil { // n.list is nil before Run
 		return
 	}
 	c.sent = time.Now()
@@ -125,8 +131,8 @@ func (n *Node) sendChallenge(id lease.ID, c *challenge) {
 	c.tries++
 }
 
-// challengeSilent repeats challenges that were not answered, and gives up those
-// of hosts that gossip does not find alive.
+// challengeSilent sends the unanswered challenges again. After challengeEnds it
+// drops the challenges to hosts that memberlist does not regard as alive.
 func (n *Node) challengeSilent() {
 	for id := range n.members {
 		if !n.isPresent(id) && n.challenges[id] == nil {
@@ -153,8 +159,8 @@ func (n *Node) endChallenge(id lease.ID) {
 	}
 }
 
-// handleEcho answers a challenge, or takes the answer to one: the host is
-// there, and what it has sent meanwhile is believed.
+// handleEcho answers a challenge, or handles the answer to one. After an answer
+// the host counts as present, and handleEcho processes the packets kept for it.
 func (n *Node) handleEcho(p packet) (out lease.Output) {
 	from := p.Sign.From
 	if !p.Echo.Reply {
@@ -181,6 +187,8 @@ func (n *Node) handleEcho(p packet) (out lease.Output) {
 	return out
 }
 
-// newLife is the number of this process in the host's life: greater than all
-// before, also when the clock was set back or the state was lost.
+// newLife returns the life of this process. The number is greater than the life
+// of every earlier process of this host. It is at least the clock's time in
+// Unix milliseconds, so it also grows if the state was lost. It is at least
+// last+1, so it also grows if the clock was set back.
 func newLife(last uint64, now time.Time) uint64 { return max(last+1, uint64(max(now.UnixMilli(), 0))) }

@@ -10,8 +10,9 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// problems are what the operator should know, by key: setting one again
-// replaces it. Those that can't be seen to end are forgotten after a while.
+// problems holds the problems to show to the operator, by key. A problem
+// replaces an earlier one with the same key. If the agent cannot observe the
+// end of a problem, the problem expires after unlessAgain.
 type problems struct {
 	byKey map[string]timedProblem
 }
@@ -26,20 +27,20 @@ const (
 	unlessAgain = 2 * time.Minute
 )
 
-// stranger is a kind of problem about a host that is not let in. Each kind has
-// its own bound, so that problems of a kind that anybody can cause do not hide
-// those of another.
+// stranger is a kind of problem about a host that was not admitted. Each kind
+// has its own limit. Otherwise a kind that any machine can cause could hide the
+// problems of another kind.
 type stranger string
 
 const (
-	refusedHost   stranger = "refused "   // its answer was read: it has the key
-	knownAddress  stranger = "known "     // its gossip cannot be decrypted, and it is at a known address
-	unknownStream stranger = "stream "    // likewise, at another address from which it has connected
-	unknownPacket stranger = "datagram "  // likewise, by a datagram, whose address anybody can invent
-	strangerKey            = "stranger: " // begins the keys of all
+	refusedHost   stranger = "refused "   // its answer was readable, so it has the key
+	knownAddress  stranger = "known "     // gossip that cannot be decrypted, from a known address
+	unknownStream stranger = "stream "    // the same, over a connection from an unknown address
+	unknownPacket stranger = "datagram "  // the same, in a datagram, whose source address may be forged
+	strangerKey            = "stranger: " // the prefix of the keys of all kinds
 )
 
-// most is how many problems of its kind there are at most.
+// most returns the maximum number of problems of this kind.
 func (s stranger) most() int {
 	switch s {
 	case refusedHost, knownAddress:
@@ -54,7 +55,8 @@ func (s stranger) key(at netip.Addr) string { return strangerKey + string(s) + a
 
 func newProblems() *problems { return &problems{byKey: make(map[string]timedProblem)} }
 
-// set reports whether the problem is a new one.
+// set stores a problem for the given duration. It reports whether the problem
+// is new or has changed.
 func (p *problems) set(key string, problem mesh.Problem, lasts time.Duration) bool {
 	known, ok := p.byKey[key]
 	t := timedProblem{Problem: problem}
@@ -65,8 +67,9 @@ func (p *problems) set(key string, problem mesh.Problem, lasts time.Duration) bo
 	return !ok || known.Problem != problem
 }
 
-// stranger sets a problem about a host that is not let in, by its address.
-// Beyond the kind's bound it is dropped.
+// stranger stores a problem about a host that was not admitted, by its address.
+// It drops the problem if the limit of its kind is reached. It reports whether
+// the problem is new or has changed.
 func (p *problems) stranger(kind stranger, at netip.Addr, problem mesh.Problem) bool {
 	key := kind.key(at)
 	if _, known := p.byKey[key]; !known {
@@ -84,7 +87,8 @@ func (p *problems) stranger(kind stranger, at netip.Addr, problem mesh.Problem) 
 	return p.set(key, problem, unlessAgain)
 }
 
-// welcome ends the problems about an address whose host is a member now.
+// welcome removes the problems about the address of a host that is now a
+// member.
 func (p *problems) welcome(at netip.AddrPort) {
 	for _, kind := range []stranger{refusedHost, knownAddress, unknownStream, unknownPacket} {
 		p.clear(kind.key(at.Addr()))
@@ -98,7 +102,7 @@ func (p *problems) expire() {
 	maps.DeleteFunc(p.byKey, func(_ string, t timedProblem) bool { return !t.until.IsZero() && now.After(t.until) })
 }
 
-// list returns the problems that last, sorted by key.
+// list returns the problems that have not expired, sorted by key.
 func (p *problems) list() []mesh.Problem {
 	p.expire()
 	var list []mesh.Problem

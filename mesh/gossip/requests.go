@@ -12,8 +12,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// request is work for the goroutine that owns the state. What it changed is
-// durable when done is closed, if it could be made so.
+// request is a function that the goroutine owning the state runs. The owner
+// writes the changes to disk before it closes done. If that write fails, it
+// closes done as well.
 type request struct {
 	do   func() lease.Output
 	done chan struct{}
@@ -21,11 +22,12 @@ type request struct {
 
 var errStopped = errors.New("gossip has stopped on this host; the agent's log says why")
 
-// ask has the owner do something, and waits until it is done.
+// ask makes the owner run a function and waits for its end. If ctx ends first,
+// ask returns the context's error, and the owner may still run the function.
 func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
 	r := request{do: do, done: make(chan struct{})}
 	select {
-	case n.requests <- r: // and then the owner does it, whatever happens
+	case n.requests <- r: // from here on the owner runs the function, even if ctx ends
 	case <-n.stopped:
 		return errStopped
 	case <-ctx.Done():
@@ -39,7 +41,7 @@ func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
 	}
 }
 
-// Leases lists every subnet that is not free, sorted.
+// Leases lists all subnets that are not free, sorted by subnet.
 func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
 	err = n.ask(ctx, func() lease.Output {
 		list = n.leases()
@@ -48,9 +50,10 @@ func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
 	return list, err
 }
 
-// Renumber makes this host claim another subnet, the given one or, if that is
-// zero, any, and returns it when the claim stands. Until then it keeps the one
-// that it has.
+// Renumber makes this host claim another subnet. The zero prefix means any free
+// subnet. Renumber waits until the new lease is on disk and returns its subnet.
+// Until then this host keeps its present subnet. If ctx ends first, Renumber
+// withdraws the claim and returns an error.
 func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
 	var wrong error
 	var before lease.Record
@@ -84,13 +87,13 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 			return netip.Prefix{}, fmt.Errorf("another host has taken what was asked for, or nothing is free; %s stays this host's", before.Subnet)
 		}
 		if !wait(ctx, 20*time.Millisecond) {
-			continue // ask says why
+			continue // the next ask returns the context's error
 		}
 	}
 }
 
-// withdraw makes sure that a renumbering which was given up does not happen
-// later, when containers may be attached.
+// withdraw cancels the claim of a renumbering that was given up. Otherwise the
+// new subnet could be granted later, when containers may be attached.
 func (n *Node) withdraw() {
 	ctx, cancel := context.WithTimeout(context.Background(), tcpTimeout)
 	defer cancel()
@@ -99,11 +102,13 @@ func (n *Node) withdraw() {
 	}
 }
 
-// Leave says goodbye: for good with release, else the subnet stays reserved
-// for this host. When it returns, those who could be reached know. Run goes on
-// until its context ends, but this host takes no part any more.
+// Leave takes this host out of the mesh. With release it gives up the subnet;
+// otherwise the subnet stays reserved for this host. When Leave returns nil, it
+// has sent the news to every host that it could reach. Run continues until its
+// context ends, but this host no longer takes part.
 //
-// A host that has left already leaves once more without an error.
+// A second call returns nil and does nothing more, unless it releases the
+// subnet.
 func (n *Node) Leave(ctx context.Context, release bool) error {
 	if err := n.introduce(ctx); err != nil && ctx.Err() != nil {
 		return err
@@ -116,11 +121,12 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		n.untold = true
 		n.commit(n.machine.Leave(release))
 		n.left = true
-		if n.dirty { // after a restart this host would take its lease for its own
+		if n.dirty { // otherwise this host would still hold its lease after a restart
 			wrong = errors.New("cannot write to state_dir that this host leaves, so the peers were not told: they see it as failed")
 			return lease.Output{}
 		}
-		// With the whole table go the promises that were made here.
+		// Send the whole table, because it contains the promises that this host
+		// made to other hosts.
 		data := encode(n.sign(packet{Mesh: n.mesh, Records: n.machine.Table().Records()}))
 		var goodbyes sync.WaitGroup
 		for id, m := range n.members {
@@ -128,7 +134,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		}
 		goodbyes.Wait()
 		if err := n.list.Leave(tcpTimeout); err != nil {
-			n.cfg.Log.Debug("leave", "err", err) // the peers have our table
+			n.cfg.Log.Debug("leave", "err", err) // not fatal: the peers have this host's table
 		}
 		n.untold, n.dirty = false, true
 		n.commit(lease.Output{})

@@ -13,23 +13,26 @@ import (
 	"time"
 )
 
-// searchFor is how long a founder listens for an existing mesh.
+// searchFor is the time for which a host listens for an existing mesh before it
+// creates one.
 const searchFor = time.Second
 
-// askAt is when it asks, as parts of searchFor: one loss or two do not matter.
+// askAt holds the times of the questions as fractions of searchFor. Several
+// questions make the search safe against the loss of one or two.
 var askAt = []float64{0, 0.1, 0.3, 0.6}
 
-// search is this host's part in the search for a mesh on its link. A host that
-// is to create a mesh asks first, by multicast to all hosts of the link. Members
-// of a mesh with the same gossip key answer, and so do other hosts that are
-// about to create one: of those, the one with the lowest address goes on.
+// search is this host's part in the search for a mesh on its link. A host asks
+// before it creates a mesh, by multicast to all hosts of the link. Members of a
+// mesh with the same gossip key answer. Other hosts that are about to create a
+// mesh also answer. Of all hosts about to create one, the host with the lowest
+// address creates it.
 type search struct {
 	lasts     time.Duration
 	candidate atomic.Bool // this host is about to create a mesh
 	answers   rate
 
 	mu     sync.Mutex
-	number [16]byte // of the question that is open; zero: none
+	number [16]byte // number of the open question; zero: none
 	heard  map[netip.AddrPort]beacon
 	news   chan struct{} // capacity 1
 }
@@ -38,10 +41,10 @@ func newSearch() *search {
 	return &search{lasts: searchFor, heard: make(map[netip.AddrPort]beacon), news: make(chan struct{}, 1)}
 }
 
-// maxHeard bounds the answers that are kept.
+// maxHeard is the maximum number of answers to keep.
 const maxHeard = 1024
 
-// hear keeps an answer to the open question.
+// hear stores an answer to the open question.
 func (s *search) hear(b beacon) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +54,8 @@ func (s *search) hear(b beacon) {
 	}
 }
 
-// ask opens a question, or with a zero number closes it.
+// ask opens a question and removes earlier answers. The zero number closes the
+// question.
 func (s *search) ask(number [16]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,20 +63,21 @@ func (s *search) ask(number [16]byte) {
 	clear(s.heard)
 }
 
-// answered returns the answers so far, sorted by address.
+// answered returns the answers received so far, sorted by address.
 func (s *search) answered() []beacon {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.heard), func(a, b beacon) int { return a.Underlay.Compare(b.Underlay) })
 }
 
-// members are those who answered and are in a mesh, at most 8 of them.
+// members returns the answers of hosts that are in a mesh, at most eight.
 func members(heard []beacon) []beacon {
 	in := slices.DeleteFunc(slices.Clone(heard), func(b beacon) bool { return b.Mesh == "" })
 	return in[:min(len(in), 8)]
 }
 
-// rival is the host that creates the mesh in place of this one, if any.
+// rival returns the first other host that is about to create a mesh and has a
+// lower address than this one.
 func rival(heard []beacon, self netip.AddrPort) (beacon, bool) {
 	for _, b := range heard {
 		if b.Mesh == "" && b.Underlay.Compare(self) < 0 {
@@ -82,16 +87,17 @@ func rival(heard []beacon, self netip.AddrPort) (beacon, bool) {
 	return beacon{}, false
 }
 
-// search listens for an existing mesh on this host's link before this host
-// creates one. It returns the members that answered. Else why is empty if this
-// host may create a mesh, or tells why it must wait.
+// search looks for an existing mesh on this host's link before this host
+// creates one. It returns the addresses of the members that answered. If why is
+// empty, this host may create a mesh. Otherwise why gives the reason why it
+// must not.
 func (n *Node) search(ctx context.Context) (here []netip.AddrPort, why string) {
 	if n.network == nil {
 		return nil, ""
 	}
 	n.seeking.candidate.Store(true)
 	heard, err := n.askLink(ctx)
-	if err != nil { // a link without multicast: only seeds can tell
+	if err != nil { // without multicast on the link, only the seeds can tell
 		n.cfg.Log.Debug("search for a mesh", "err", err)
 		return nil, ""
 	}
@@ -111,8 +117,8 @@ func (n *Node) search(ctx context.Context) (here []netip.AddrPort, why string) {
 	return nil, ""
 }
 
-// askLink asks all hosts of the link, several times, and returns the answers. It
-// ends early when a member has answered.
+// askLink asks all hosts of the link several times and returns the answers. It
+// returns early when a member has answered.
 func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 	var number [16]byte
 	_, _ = rand.Read(number[:]) // never fails (crypto/rand)
@@ -144,7 +150,7 @@ func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 		switch err := n.network.ask(question.seal(n.cfg.Keys)); {
 		case errors.Is(err, errNoLink):
 			return nil, err
-		case err != nil: // a device that has just come up may have no route yet
+		case err != nil: // a device that came up a moment ago may have no route yet
 			failed = err
 		default:
 			sent = true
@@ -156,7 +162,8 @@ func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 	return n.seeking.answered(), nil
 }
 
-// hearBeacon takes a beacon off the network, in one of its goroutines.
+// hearBeacon handles the datagram of a beacon. It runs in the goroutines that
+// read the sockets.
 func (n *Node) hearBeacon(packet []byte, from netip.AddrPort) {
 	b, err := openBeacon(n.cfg.Keys, packet)
 	if err != nil || b.ID == n.self || b.Underlay == n.cfg.Underlay || b.Underlay != netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()) {
@@ -172,6 +179,6 @@ func (n *Node) hearBeacon(packet []byte, from netip.AddrPort) {
 	}
 	answer := beacon{Number: b.Number, Answer: true, ID: n.self, Name: n.cfg.Name, Mesh: name, Underlay: n.cfg.Underlay}.seal(n.cfg.Keys)
 	if len(answer) <= len(packet) {
-		_, _ = n.network.udp.WriteToUDPAddrPort(answer, from) // it asks again
+		_, _ = n.network.udp.WriteToUDPAddrPort(answer, from) // ignore the error, because the other host asks again
 	}
 }

@@ -12,10 +12,17 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// knownSettings returns the record that a host has when its agent starts. A mesh
-// that is older than the record has the settings of the configuration, which had
-// to be the same on all hosts; so all make the same record. A host that is of no
-// mesh, or has lost its state, has none: it learns it from the others.
+// knownSettings returns the settings record with which the agent starts.
+//
+// A mesh may be older than the record of its settings. Then each host makes the
+// record from its configuration. All these records are equal, because such a
+// mesh required the same configuration on all hosts.
+//
+// A host without a mesh, or without its state, starts with the zero record and
+// learns the settings from other hosts.
+//
+// knownSettings returns an error if the pool or the prefix of the configuration
+// differs from that of the record.
 func knownSettings(st state, cfg Config) (settings.Record, error) {
 	switch {
 	case st.Settings != nil:
@@ -34,6 +41,7 @@ func knownSettings(st state, cfg Config) (settings.Record, error) {
 
 var errFixedSpace = errors.New("pool and the prefix of a mesh cannot change")
 
+// recordOrNil returns nil for the zero record.
 func recordOrNil(r settings.Record) *settings.Record {
 	if r.IsZero() {
 		return nil
@@ -41,10 +49,11 @@ func recordOrNil(r settings.Record) *settings.Record {
 	return &r
 }
 
-// settingsToTell is what may be told to others: the record that is on disk.
+// settingsToTell returns the record that may be sent to other hosts: the one on
+// disk.
 func (n *Node) settingsToTell() *settings.Record { return recordOrNil(n.keptSettings) }
 
-// learnSettings takes a record that another host of this mesh has sent.
+// learnSettings handles a record that another host of this mesh has sent.
 func (n *Node) learnSettings(got *settings.Record) {
 	if got == nil {
 		return
@@ -59,7 +68,8 @@ func (n *Node) learnSettings(got *settings.Record) {
 	}
 }
 
-// changeSettings replaces the record. It counts once it is on disk.
+// changeSettings replaces the record. The new record takes effect once it is on
+// disk.
 func (n *Node) changeSettings(is settings.Record) {
 	if !n.settings.IsZero() {
 		n.cfg.Log.Info("the mesh settings have changed", "keys", strings.Join(changedKeys(n.settings.Values, is.Values), ","),
@@ -68,8 +78,8 @@ func (n *Node) changeSettings(is settings.Record) {
 	n.settings, n.dirty = is, true
 }
 
-// changedKeys names the keys whose values differ. The values stay out of the log:
-// one of them is the tunnel key.
+// changedKeys returns the keys whose values differ. It returns no values,
+// because its result goes to the log and one of the values is the tunnel key.
 func changedKeys(was, is settings.Values) []string {
 	var keys []string
 	for _, v := range is {
@@ -85,8 +95,9 @@ func changedKeys(was, is settings.Values) []string {
 	return keys
 }
 
-// tellSettings spreads a record that is new on disk: to 64 hosts at once, by
-// gossip to the others. What is lost is repaired by the comparison of tables.
+// tellSettings broadcasts a record that is new on disk. It sends the record to
+// 64 hosts at once. The other hosts get it by gossip, if it fits into one
+// datagram. The comparison of tables repairs lost messages.
 func (n *Node) tellSettings() {
 	digest := n.keptSettings.Digest()
 	if n.keptSettings.IsZero() || digest == n.toldSettings {
@@ -106,14 +117,17 @@ func (n *Node) tellSettings() {
 	}
 }
 
-// settingsDiffer reports whether another host, which has told a digest, has other
-// settings. 0 is no digest: it has nothing to compare.
+// settingsDiffer reports whether another host sent a digest that differs from
+// the digest of this host's settings on disk. The digest 0 means that the other
+// host has nothing to compare. If this host has no settings, the result is
+// false.
 func (n *Node) settingsDiffer(digest uint64) bool {
 	return digest != 0 && !n.keptSettings.IsZero() && digest != n.keptSettings.Digest()
 }
 
-// settingsProblems are those of a host whose configuration differs from the mesh,
-// or whose agent is too old to read a value.
+// settingsProblems returns a problem for each pinned value that differs from
+// the mesh. It also returns one for each value that this version of the agent
+// cannot read.
 func settingsProblems(values settings.Values, pins []settings.Pin) []mesh.Problem {
 	if len(values) == 0 {
 		return nil
@@ -136,8 +150,8 @@ func settingsProblems(values settings.Values, pins []settings.Pin) []mesh.Proble
 	return problems
 }
 
-// settingsNews is a record on its way through the mesh by gossip. A newer one
-// replaces it in the queue.
+// settingsNews is a broadcast of a settings record. A newer broadcast replaces
+// it in memberlist's queue.
 type settingsNews struct{ message []byte }
 
 // Name implements memberlist.NamedBroadcast.

@@ -10,40 +10,42 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// sighting is what this host has seen of another with its own eyes. It is
-// kept over restarts.
+// sighting holds the direct observations of this host about another host. It is
+// kept across restarts.
 type sighting struct {
 	Subnet netip.Prefix `json:"subnet,omitzero"`
-	Since  time.Time    `json:"since"` // when the subnet was first seen to be the host's
-	Seen   time.Time    `json:"seen"`  // when the host was last alive
-	// Silent is for how long this host has been up and missed the other. Only
-	// this counts for the lease's time to live: neither a clock that jumps nor
-	// the time in which this host itself was off takes a lease from anyone.
+	Since  time.Time    `json:"since"` // when this host first saw that the other host holds Subnet
+	Seen   time.Time    `json:"seen"`  // when the other host was last alive
+	// Silent is the time for which this host was running and the other was not
+	// alive. Only this time counts for the lease's time to live. Neither a jump
+	// of the clock nor the time when this host was off can end a lease.
 	Silent time.Duration `json:"silent,omitzero"`
-	// Path and MTU are what the path to the host took and what it said of its own,
-	// see mesh.Host, when they were last known. They count until they are known
-	// again: after a power cut of a whole site Docker is not to be started with
-	// another MTU by each host in turn.
+	// Path and MTU are the last known values of the fields of mesh.Host with
+	// these names, in bytes. They apply until new values are known. Without
+	// them, each host would start Docker with another MTU after a power failure
+	// of the whole site.
 	Path int `json:"path,omitzero"`
 	MTU  int `json:"mtu,omitzero"`
-	// Direct is what the host said last of packets without a tunnel, see mesh.Host:
-	// one that is silent, or has not been met yet after a restart, is reached as before.
+	// Direct is the last known value of the field of mesh.Host with this name.
+	// It stays valid for a host that is silent, or that this host has not met
+	// since a restart.
 	Direct netip.Prefix `json:"direct,omitzero"`
 
-	// Life is that of the process which last answered this host directly, see
-	// meta, and Met whether any ever did.
+	// Life is the life (see meta) of the process that last answered a challenge
+	// of this host. Met reports whether any process of the host ever answered.
 	Life uint64 `json:"life,omitzero"`
 	Met  bool   `json:"met,omitzero"`
-	// Paired is the number of the last pairing that was taken from the host.
+	// Paired is the number of the last pairing accepted from the host.
 	Paired uint64 `json:"paired,omitzero"`
-	// Forced says that this host's operator removed the host by force.
+	// Forced reports whether this host's operator removed the host by force.
 	Forced bool `json:"forced,omitzero"`
 
-	missed time.Time // up to when Silent has been counted; zero: not in this process
+	missed time.Time // Silent includes the time until then; zero: nothing was counted in this process
 }
 
 type sightings map[lease.ID]*sighting
 
+// of returns the sighting of a host. It creates one if there is none.
 func (s sightings) of(id lease.ID) *sighting {
 	if s[id] == nil {
 		now := time.Now()
@@ -52,13 +54,13 @@ func (s sightings) of(id lease.ID) *sighting {
 	return s[id]
 }
 
-// lost notes that a host is no longer alive.
+// lost records that a host is no longer alive.
 func (s sightings) lost(id lease.ID) {
 	one := s.of(id)
 	one.Seen, one.missed = time.Now(), time.Now()
 }
 
-// update looks at one host of the table.
+// update records the subnet of a host and whether the host is alive now.
 func (s sightings) update(r lease.Record, alive bool) *sighting {
 	one, now := s.of(r.Host), time.Now()
 	if one.Subnet != r.Subnet {
@@ -75,7 +77,8 @@ func (s sightings) update(r lease.Record, alive bool) *sighting {
 	return one
 }
 
-// expire tells the machine whose leases have run out.
+// expire tells the lease machine which leases have expired and which hosts were
+// removed by force here.
 func (n *Node) expire() lease.Output {
 	expired := make(map[lease.ID]bool)
 	for r := range n.machine.Table().All() {
@@ -102,7 +105,7 @@ func (n *Node) expire() lease.Output {
 	return out
 }
 
-// leases lists what is not free, sorted by subnet.
+// leases lists all subnets that are not free, sorted by subnet.
 func (n *Node) leases() []mesh.Lease {
 	table := n.machine.Table()
 	lost := make(map[lease.ID]bool)
@@ -133,7 +136,8 @@ func (n *Node) leases() []mesh.Lease {
 	return list
 }
 
-// exhausted says who has the subnets, when none is left.
+// exhausted returns the text that says that no subnet is free and lists the
+// failed hosts that still hold one.
 func (n *Node) exhausted() string {
 	space := n.cfg.Settings.Space
 	var failed []string

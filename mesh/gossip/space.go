@@ -9,9 +9,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// SpaceError means that the mesh of the seeds has another pool or prefix than this
-// host, whose own are only defaults. Nothing has been applied: start again with
-// Space. It ends Run before Ready only.
+// SpaceError means that the seeds' mesh has another pool or prefix than this
+// host, whose own pool and prefix are only defaults. Run returns it before
+// Ready only. Nothing has been applied. The caller starts again with Space.
 type SpaceError struct{ Space lease.Space }
 
 // Error implements error.
@@ -19,8 +19,9 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("the mesh has the pool %s and the prefix %d", e.Space.Pool, e.Space.Bits)
 }
 
-// SpaceOf returns the pool and the prefix of the mesh that the host whose state is
-// in dir is in; zero if it is in none, or if they are not known. It reads one file.
+// SpaceOf returns the pool and the prefix of the mesh of the host whose state
+// is in dir. It returns the zero Space if the host is in no mesh, or if the
+// values are not known. It reads only one file.
 func SpaceOf(dir string) (lease.Space, error) {
 	st, err := store{dir}.loadState()
 	switch {

@@ -18,22 +18,24 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// state is what a host must not forget: who it is, and the lease table with
-// the promises that it made.
+// state is the part of a host's memory that must survive a restart. It holds
+// the host's identity and the lease table, which contains the promises of this
+// host.
 type state struct {
 	Host      lease.ID       `json:"host"`
 	Mesh      string         `json:"mesh,omitempty"`
 	Records   []lease.Record `json:"records"`
 	Sightings sightings      `json:"sightings,omitempty"`
-	// Settings is nil in the state of an agent that had no record of them.
+	// Settings is nil if an agent without a settings record wrote the state.
 	Settings *settings.Record `json:"settings,omitempty"`
-	// Untold is true while this host has left and may not have told its peers.
+	// Untold becomes true when this host begins to leave. It becomes false when
+	// this host has told its peers.
 	Untold bool `json:"untold,omitempty"`
 
-	damaged error // why all but Host is lost
+	damaged error // the reason why everything except Host is lost; nil: nothing is lost
 }
 
-// solitary reports whether no other host was ever heard of.
+// solitary reports whether the state has no record of another host.
 func (s state) solitary() bool {
 	for _, r := range s.Records {
 		if r.Host != s.Host {
@@ -43,16 +45,17 @@ func (s state) solitary() bool {
 	return true
 }
 
-// store keeps a state in a directory: the ID in a file of its own, which is
-// written once and so survives what happens to the other.
+// store keeps a state in a directory. The ID has a file of its own, which is
+// written only once. The ID therefore survives damage to the other file.
 type store struct{ dir string }
 
 func (s store) idFile() string    { return filepath.Join(s.dir, "id") }
 func (s store) stateFile() string { return filepath.Join(s.dir, "state.json") }
 
-// load reads the state. A host that has none gets a new identity, which is
-// durable before load returns. Of a host that has only its ID left, the state
-// says so; what could not be read is kept beside it.
+// load reads the state. If the directory holds neither file, load creates a new
+// identity and writes it to disk. If only the ID is readable, load sets damaged
+// in the returned state. It then renames an unreadable state file to
+// state.json.damaged.
 func (s store) load() (state, error) {
 	id, idErr := s.loadID()
 	st, stErr := s.loadState()
@@ -62,7 +65,7 @@ func (s store) load() (state, error) {
 			s.idFile(), id, s.stateFile(), st.Host)
 	case stErr == nil && idErr == nil:
 		return st, nil
-	case stErr == nil: // the state has the ID as well
+	case stErr == nil: // the state also contains the ID
 		return st, s.write(s.idFile(), []byte(st.Host.String()+"\n"))
 	case idErr == nil:
 		st = state{Host: id, damaged: stErr}
@@ -84,8 +87,9 @@ func (s store) load() (state, error) {
 		errors.Join(idErr, stErr))
 }
 
-// create makes the state of a new host durable. The state comes first: with an
-// ID alone the host would take itself for one that has lost its state.
+// create writes the state of a new host to disk. It writes the state before the
+// ID. With only an ID on disk, the host would conclude that it has lost its
+// state.
 func (s store) create(st state) error {
 	if err := s.save(st); err != nil {
 		return err
@@ -117,7 +121,7 @@ func (s store) loadState() (state, error) {
 	return st, nil
 }
 
-// decodeState refuses what no host writes.
+// decodeState decodes a state and rejects one that no agent writes.
 func decodeState(data []byte) (state, error) {
 	var st state
 	if err := json.Unmarshal(data, &st); err != nil {
@@ -142,14 +146,15 @@ func decodeState(data []byte) (state, error) {
 	return st, nil
 }
 
-// newID is a random ID, of a host or of a mesh.
+// newID returns a random ID for a host or a mesh.
 func newID() lease.ID {
 	var id lease.ID
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
 	return id
 }
 
-// save makes the state durable: when it returns nil, a crash can't undo it.
+// save writes the state to disk. When it returns nil, the state survives a
+// crash.
 func (s store) save(st state) error {
 	data, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
@@ -162,7 +167,7 @@ func (s store) write(file string, data []byte) error {
 	if err := renameio.WriteFile(file, data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
-	dir, err := os.Open(s.dir) // the rename is durable only with its directory
+	dir, err := os.Open(s.dir) // the rename survives a crash only if the directory is synced
 	if err != nil {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
@@ -173,12 +178,13 @@ func (s store) write(file string, data []byte) error {
 	return nil
 }
 
-// ResetIdentity makes the host whose state is in dir another one, which knows
-// the same mesh and holds nothing. No agent may be running with that state.
+// ResetIdentity gives the host whose state is in dir a new identity. The new
+// host knows the same mesh and holds no lease. The caller makes sure that no
+// agent runs with this state.
 func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	s := store{dir}
 	_, idErr := os.Stat(s.idFile())
-	_, stErr := os.Stat(s.stateFile()) // has it too, where an earlier reset was interrupted
+	_, stErr := os.Stat(s.stateFile()) // this file also has the ID; only it exists after an interrupted reset
 	if idErr != nil && stErr != nil {
 		return lease.ID{}, lease.ID{}, fmt.Errorf("there is no host's identity to reset in %s: %w", dir, idErr)
 	}
@@ -193,8 +199,9 @@ func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	return old, st.Host, s.create(st)
 }
 
-// Reserved returns the subnet that the host whose state is in dir has a right
-// to, be it that it only asks for it; zero: none, or the host has no state.
+// Reserved returns the subnet to which the host whose state is in dir has a
+// right. A subnet that the host only claims counts too. Reserved returns the
+// zero prefix if there is no such subnet or no state.
 func Reserved(dir string) (netip.Prefix, error) {
 	s := store{dir}
 	st, err := s.loadState()
@@ -213,7 +220,8 @@ func Reserved(dir string) (netip.Prefix, error) {
 }
 
 // HasLeft reports whether the host whose state is in dir has left its mesh, and
-// whether it has given up its subnet with that.
+// whether it then released its subnet. Both are false if the state cannot be
+// read.
 func HasLeft(dir string) (left, released bool) {
 	st, err := store{dir}.loadState()
 	if err != nil {
@@ -227,12 +235,13 @@ func HasLeft(dir string) (left, released bool) {
 	return false, false
 }
 
-// IsUntold reports whether the host whose state is in dir was ended after it left
-// its mesh and before it had told its peers, which then see it as failed.
+// IsUntold reports whether the host whose state is in dir left its mesh without
+// telling its peers. This happens if the agent was stopped in between. The
+// peers then see the host as failed.
 func IsUntold(dir string) bool {
 	st, err := store{dir}.loadState()
 	return err == nil && st.Untold
 }
 
-// StateFiles are the names of what a host keeps in its state directory.
+// StateFiles returns the names of the files in a host's state directory.
 func StateFiles() []string { return []string{"state.json", "state.json.damaged", "id"} }

@@ -7,14 +7,15 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// unreadable is gossip that cannot be decrypted.
+// unreadable describes gossip that cannot be decrypted.
 type unreadable struct {
 	from   netip.Addr
-	stream bool // it came by a connection: the address is real
+	stream bool // it came over a TCP connection, so the address is not forged
 }
 
-// handleRefusal reports a host that was not let in, or that did not let us in. It
-// may have been before, as long as it was of no mesh.
+// handleRefusal reports a host that this host did not admit, or that did not
+// admit this host. Such a host may have been a member while it was in no mesh.
+// In that case handleRefusal also removes it from the members.
 func (n *Node) handleRefusal(r refusal) {
 	if m, was := n.members[r.id]; was && m.meta.Mesh == "" && m.underlay == r.underlay {
 		n.lose(r.id)
@@ -31,9 +32,10 @@ func (n *Node) handleRefusal(r refusal) {
 	}
 }
 
-// handleUnreadable reports gossip that cannot be decrypted. A member's gossip is
-// decrypted all the time: a datagram from its address that cannot be is somebody
-// else's. If its key has changed, it soon counts as failed, and is reported then.
+// handleUnreadable reports gossip that cannot be decrypted. It ignores
+// datagrams from the address of a member, because a member's gossip can be
+// decrypted. Another program has sent such a datagram. If a member has changed
+// its key, it soon counts as failed, and its gossip is reported then.
 func (n *Node) handleUnreadable(u unreadable) {
 	for _, m := range n.members {
 		if m.underlay.Addr() == u.from {
@@ -51,7 +53,7 @@ func (n *Node) handleUnreadable(u unreadable) {
 		What: "gossip from " + u.from.String() + " is encrypted with another key, or only one of the two hosts encrypts",
 		Do:   "make mesh.key_file and mesh.insecure the same on all hosts of the mesh",
 	}
-	if n.problems.stranger(kind, u.from, problem) { // else it is no reason to make the view anew
+	if n.problems.stranger(kind, u.from, problem) { // otherwise the view need not be refreshed
 		n.touched = true
 		n.cfg.Log.Warn("gossip with another key", "underlay", u.from)
 	}

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// encryptedMessage is memberlist's first byte of an encrypted message on a
-// connection (encryptMsg in its net.go). The length of the rest follows: four
-// bytes, big-endian.
+// encryptedMessage is the first byte of an encrypted memberlist message on a
+// connection (encryptMsg in memberlist's net.go). The length of the rest
+// follows in four bytes, big-endian.
 const encryptedMessage = 10
 
-// labelledMessage is memberlist's first byte of a message with a label
-// (hasLabelMsg in its net.go). gremesh uses no labels.
+// labelledMessage is the first byte of a memberlist message with a label
+// (hasLabelMsg in memberlist's net.go). gremesh uses no labels.
 const labelledMessage = 244
 
 const streamHeader = 5 // bytes
@@ -30,39 +30,41 @@ var (
 	errLabelled  = errors.New("the message has a label")
 )
 
-// stream is a gossip connection that memberlist reads from. The first Read
-// takes the message's length off the wire, refuses a length above the limit of
-// the address, and waits until the bytes fit the budget. Close returns them.
+// stream is a gossip connection from which memberlist reads. The first Read
+// reads the length of the message. It rejects a length above the limit for the
+// address, and waits until the bytes fit into the budget. Close returns the
+// bytes to the budget.
 type stream struct {
 	net.Conn
 	from     netip.Addr
 	class    *admission
 	keyed    bool // gossip is encrypted
-	entered  bool // counts as one of its class's connections
+	entered  bool // it counts as one of the connections of its class
 	refused  func(error)
-	deadline time.Time // of reading; zero: none
+	deadline time.Time // for reading; zero: none
 
 	begun  bool
-	header []byte // read, and not yet handed on
-	left   int64  // bytes that may still be read
-	weight int64  // bytes of the budget
+	header []byte // bytes that were read but not yet passed on
+	left   int64  // number of bytes that may still be read
+	weight int64  // number of bytes taken from the budget
 	failed error
 	close  sync.Once
 }
 
-// SetDeadline implements net.Conn. It is not called while Read runs.
+// SetDeadline implements net.Conn. The caller does not call it while Read runs.
 func (s *stream) SetDeadline(t time.Time) error {
 	s.deadline = t
 	return s.Conn.SetDeadline(t)
 }
 
-// SetReadDeadline implements net.Conn. It is not called while Read runs.
+// SetReadDeadline implements net.Conn. The caller does not call it while Read
+// runs.
 func (s *stream) SetReadDeadline(t time.Time) error {
 	s.deadline = t
 	return s.Conn.SetReadDeadline(t)
 }
 
-// Read implements net.Conn. Only one goroutine reads at a time.
+// Read implements net.Conn. Only one goroutine may read at a time.
 func (s *stream) Read(b []byte) (int, error) {
 	if !s.begun {
 		s.begun = true
@@ -84,8 +86,9 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// begin reads as much of the message as tells its length, and takes its share
-// of the budget.
+// begin reads the start of the message to learn its length. It then reserves
+// bytes of the budget. It reserves at least streamShare, because the answer to
+// a small message is the whole state.
 func (s *stream) begin() error {
 	header := make([]byte, streamHeader)
 	if _, err := io.ReadFull(s.Conn, header[:1]); err != nil {
@@ -96,7 +99,7 @@ func (s *stream) begin() error {
 	case header[0] == labelledMessage:
 		return errLabelled
 	case !s.keyed:
-	case header[0] != encryptedMessage: // memberlist refuses it at the first byte
+	case header[0] != encryptedMessage: // memberlist rejects the message at the first byte
 		s.left = streamShare
 	default:
 		if _, err := io.ReadFull(s.Conn, header[1:]); err != nil {
@@ -112,6 +115,8 @@ func (s *stream) begin() error {
 	return s.reserve(max(s.left, streamShare))
 }
 
+// reserve waits until weight bytes of the budget are free, and takes them. It
+// waits at most until the read deadline, or for streamLimit if there is none.
 func (s *stream) reserve(weight int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), streamLimit)
 	if !s.deadline.IsZero() {

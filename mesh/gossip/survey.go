@@ -13,38 +13,38 @@ import (
 )
 
 const (
-	surveyPatience  = 2 * time.Second  // for the answer of a host, from when it is asked or has said that it is at it
-	surveyLimit     = 10 * time.Second // for all; who was not asked by then counts as silent
+	surveyPatience  = 2 * time.Second  // maximum wait for an answer, after the question or the last sign of progress
+	surveyLimit     = 10 * time.Second // for a whole survey; a host that was not asked by then counts as silent
 	signEvery       = 500 * time.Millisecond
-	surveyAtOnce    = 256 // hosts that are asked at the same time
+	surveyAtOnce    = 256 // maximum number of hosts that are asked at the same time
 	answersAtOnce   = 3
-	waitingAskers   = 16 // the next one is not answered, and may ask again
+	waitingAskers   = 16 // a further question is dropped; its sender may ask again
 	maxRow          = 4 << 20
-	answerRoundTrip = 500 * time.Millisecond // of the patience, for what is not making the row
+	answerRoundTrip = 500 * time.Millisecond // reserved for sending the question and the answer
 )
 
-// question asks a host for its row. It goes by TCP, as the answer does: one
-// that is lost would be reported as a host that does not answer.
+// question asks a host for its row. The question and the answer go by TCP. If
+// a datagram were lost, the survey would report a silent host.
 type question struct {
 	From    lease.ID `cbor:"1,keyasint"`
 	Number  uint64   `cbor:"2,keyasint"`           // random, not 0
-	Patient bool     `cbor:"3,keyasint,omitempty"` // it waits for who says that it is at it
+	Patient bool     `cbor:"3,keyasint,omitempty"` // the sender keeps waiting while it receives signs of progress
 }
 
-// reply is the answer to the question with its number.
+// reply answers the question with the same number.
 type reply struct {
 	Number uint64 `cbor:"1,keyasint"`
-	Row    []byte `cbor:"2,keyasint"` // an encoded mesh.Row: only who waits for it decodes it
+	Row    []byte `cbor:"2,keyasint"` // an encoded mesh.Row; only a host that waits for it decodes it
 }
 
-// asker is where the answer to a question goes.
+// asker is a received question with the address for the answer.
 type asker struct {
 	question
 
 	at netip.AddrPort
 }
 
-// surveys are the questions under way, asked here and by others.
+// surveys holds the questions in progress, from this host and from other hosts.
 type surveys struct {
 	row     func(context.Context) mesh.Row // nil: this host answers no questions
 	askers  chan asker
@@ -54,7 +54,8 @@ type surveys struct {
 	awaited map[uint64]awaited // by number
 }
 
-// awaited is where an answer goes, and the signs of who makes one.
+// awaited holds the channels for the answer to one question and for the signs
+// of progress.
 type awaited struct {
 	row   chan []byte   // capacity 1
 	signs chan struct{} // capacity 1
@@ -66,23 +67,27 @@ func newSurveys() *surveys {
 	}
 }
 
-// inquiry is a survey that somebody waits for.
+// inquiry is a request for a survey, with the hosts to ask and the channel for
+// the result.
 type inquiry struct {
 	ctx    context.Context
 	hosts  []member
 	result chan<- mesh.Survey // capacity 1
 }
 
-// AnswerWith has this host answer the questions of others with its row. It is to
-// be called before Run. The function is called by several goroutines at once,
-// with a context that ends when an answer would be too late.
+// AnswerWith sets the function that returns this host's row for the questions
+// of other hosts. Call it before Run. Several goroutines call the function at
+// the same time. Its context ends when an answer would be too late.
 func (n *Node) AnswerWith(row func(context.Context) mesh.Row) { n.surveys.row = row }
 
-// Survey asks all hosts that are alive for their rows, 256 at once, and returns
-// what has come within 2 s of each question, or of the last sign that the host is
-// at it, and within 10 s. One survey runs at a time; another
-// waits for it. Of a thousand hosts that are all silent not all have been asked
-// when it ends, after 12 s; they count as asked.
+// Survey asks all live hosts for their rows, 256 hosts at a time. It returns
+// the rows that arrive in time. A host has 2 s to answer, or to send a sign of
+// progress, which gives it 2 s more. The whole survey takes 10 s; the sending
+// of the last questions can extend it to 12 s.
+//
+// Only one survey runs at a time; another one waits. If a thousand hosts are
+// all silent, the survey ends before it has asked them all. The result lists
+// all hosts as asked.
 func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	var hosts []member
 	if err := n.ask(ctx, func() lease.Output {
@@ -109,7 +114,7 @@ func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	}
 }
 
-// inquire is the goroutine that runs surveys.
+// inquire runs the surveys, one after the other, until ctx ends.
 func (n *Node) inquire(ctx context.Context) error {
 	for {
 		select {
@@ -121,10 +126,11 @@ func (n *Node) inquire(ctx context.Context) error {
 	}
 }
 
+// survey asks the hosts of one inquiry for their rows.
 func (n *Node) survey(ctx context.Context, i inquiry) mesh.Survey {
 	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
 	defer cancel()
-	defer context.AfterFunc(i.ctx, cancel)() // whoever asked has gone
+	defer context.AfterFunc(i.ctx, cancel)() // stop when the caller of Survey no longer waits
 	var survey mesh.Survey
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -156,7 +162,7 @@ func (n *Node) survey(ctx context.Context, i inquiry) mesh.Survey {
 	return survey
 }
 
-// question asks one host for its row and waits for it.
+// question asks one host for its row and waits for the answer.
 func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
 	q := question{From: n.self, Number: rand.Uint64N(1<<64-1) + 1, Patient: true}
 	its := awaited{make(chan []byte, 1), make(chan struct{}, 1)}
@@ -183,22 +189,22 @@ func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
 	}
 }
 
-// await says where the answer with a number goes.
+// await registers the channels for the question with this number.
 func (s *surveys) await(number uint64, to awaited) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.awaited[number] = to
 }
 
-// forget says that nobody waits any more.
+// forget removes the question with this number.
 func (s *surveys) forget(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.awaited, number)
 }
 
-// deliver is called by the goroutine that owns the state. An answer that nobody
-// waits for is dropped, unread.
+// deliver passes an answer on. It drops an answer that no goroutine waits for,
+// without decoding it. The goroutine that owns the state calls it.
 func (s *surveys) deliver(r reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,28 +214,31 @@ func (s *surveys) deliver(r reply) {
 	}
 }
 
-// sign is called by the goroutine that owns the state.
+// sign passes a sign of progress on. The goroutine that owns the state calls
+// it.
 func (s *surveys) sign(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case s.awaited[number].signs <- struct{}{}:
-	default: // nobody waits, or there is one that was not seen yet
+	default: // no goroutine waits, or the previous sign was not read yet
 	}
 }
 
-// take is called by the goroutine that owns the state.
+// take queues a question of another host. The goroutine that owns the state
+// calls it.
 func (s *surveys) take(q question, at netip.AddrPort) {
 	if s.row == nil {
 		return
 	}
 	select {
 	case s.askers <- asker{q, at}:
-	default: // it may ask again
+	default: // the other host may ask again
 	}
 }
 
-// answer is one of the goroutines that answer the questions of others.
+// answer answers the questions of other hosts until ctx ends. Several
+// goroutines run it.
 func (n *Node) answer(ctx context.Context) error {
 	for {
 		select {
@@ -241,9 +250,10 @@ func (n *Node) answer(ctx context.Context) error {
 	}
 }
 
-// tellRow makes the row and sends it. Where that takes long, because a pass is
-// under way or the machine is busy, it says meanwhile that it is at it; by
-// datagram, as one that is lost is followed by others in time.
+// tellRow makes the row and sends it. This can take long while a pass runs or
+// the machine is busy. Until the row is ready, tellRow sends a sign of progress
+// every signEvery. The signs go by datagram, because another sign follows a
+// lost one soon enough.
 func (n *Node) tellRow(ctx context.Context, a asker) {
 	limit := surveyPatience
 	if a.Patient {

@@ -7,8 +7,9 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// handleTwins reports two hosts with one ID. A third host tells both of each
-// other; each of the two tells the other for how long it has been running.
+// handleTwins handles a report of two hosts with the same ID. If the ID is not
+// that of this host, it tells each of the two the other's address. Otherwise it
+// pings the other host, and goes on only if that host answers.
 func (n *Node) handleTwins(t twins) {
 	if t.id != n.self {
 		n.sendPacket(t.id, t.here, packet{Mesh: n.mesh, Twin: t.also})
@@ -19,13 +20,14 @@ func (n *Node) handleTwins(t twins) {
 		return
 	}
 	n.outgoing.Go(func() {
-		if n.answers(t.also) { // else it is where this host was before it moved
+		if n.answers(t.also) { // without an answer, t.also is the address that this host had before it moved
 			n.delegate.inbox.put(event{twin: &t.also})
 		}
 	})
 }
 
-// handleLivingTwin is called when the other one has answered.
+// handleLivingTwin tells a twin that has answered how long this process has
+// been running. It also reports the twin to the operator.
 func (n *Node) handleLivingTwin(also netip.AddrPort) {
 	n.sendPacket(n.self, also, packet{Mesh: n.mesh, Twin: n.cfg.Underlay, Uptime: n.uptime()})
 	problem := mesh.Problem{
@@ -37,8 +39,9 @@ func (n *Node) handleLivingTwin(also netip.AddrPort) {
 	}
 }
 
-// handleTwin hears of another host with this host's ID, from a third host or
-// from that host itself. Of the two processes the younger stops taking part.
+// handleTwin handles a message about another host with this host's ID. The
+// message comes from a third host, or from the twin itself. Of the two
+// processes, the one that started later stops.
 func (n *Node) handleTwin(p packet) {
 	if p.Twin == n.cfg.Underlay {
 		return
@@ -47,10 +50,10 @@ func (n *Node) handleTwin(p packet) {
 	case p.Uptime == 0:
 		n.handleTwins(twins{id: n.self, here: n.cfg.Underlay, also: p.Twin})
 	case n.older(p.Twin, p.Uptime):
-		n.handleLivingTwin(p.Twin) // it has said so itself
+		n.handleLivingTwin(p.Twin) // the twin itself has sent this message, so it is alive
 	default:
 		n.outgoing.Go(func() {
-			if n.answers(p.Twin) { // else it has ended, or there was none, and this one goes on
+			if n.answers(p.Twin) { // without an answer, the twin has ended or never existed, and this process continues
 				n.delegate.inbox.put(event{elder: &p.Twin})
 			}
 		})
@@ -58,20 +61,24 @@ func (n *Node) handleTwin(p packet) {
 }
 
 const (
-	closeCall = time.Second      // more than a message takes
-	clearCut  = 10 * time.Second // is not taken for a close call
+	closeCall = time.Second      // longer than a message takes to arrive
+	clearCut  = 10 * time.Second // an uptime difference that the other host cannot regard as a close call
 )
 
-// older reports whether this process goes on, for it has been running for longer
-// than its twin, as far as that can be told from a message that took a while.
-// Where there is little between them, the one with the lower address judges for
-// both: if it stays, it says from then on that it has been running for much
-// longer, and if it does not, the other has not stopped.
+// older reports whether this process continues because it has been running
+// longer than its twin. The comparison is not exact, because the message took
+// some time.
+//
+// If the difference is small, the host with the lower address decides for both.
+// If that host continues, it adds clearCut to its uptime. The other host then
+// receives a clearly higher uptime and stops. If that host stops instead, the
+// other host has not stopped, because in a close call it waits for the
+// decision.
 func (n *Node) older(twin netip.AddrPort, uptime time.Duration) bool {
 	difference := n.uptime() - uptime
 	switch judges := n.cfg.Underlay.Compare(twin) < 0; {
 	case !judges:
-		return difference > -closeCall // in a close call, until the other one has judged
+		return difference > -closeCall // in a close call, continue until the other host has decided
 	case difference < 0:
 		return false
 	case difference < clearCut:
@@ -80,6 +87,6 @@ func (n *Node) older(twin netip.AddrPort, uptime time.Duration) bool {
 	return true
 }
 
-// uptime is for how long this process has been running, and what it has been
-// given over a twin.
+// uptime returns how long this process has been running, plus the time added by
+// older.
 func (n *Node) uptime() time.Duration { return time.Since(n.started) + n.seniority }

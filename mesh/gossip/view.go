@@ -17,7 +17,7 @@ import (
 const renumber = "run `gremesh renumber`, which gives this host another subnet and restarts Docker; " +
 	"it happens by itself once no container is attached to docker0"
 
-// conflictSince is when the conflict was first seen in which this host lost.
+// conflictSince returns when this host first saw the conflict that it lost.
 func (n *Node) conflictSince() time.Time {
 	if n.conflict.IsZero() {
 		n.conflict = time.Now()
@@ -25,13 +25,14 @@ func (n *Node) conflictSince() time.Time {
 	return n.conflict
 }
 
-// missing is a host that should be alive and is not.
+// missing is a host that should be alive but is not.
 type missing struct {
 	at   netip.AddrPort
-	seen time.Time // alive, last
+	seen time.Time // when it was last alive
 }
 
-// refresh publishes a new view, and signals if it differs from the last.
+// refresh publishes a new view. It signals Changed if the new view differs from
+// the last one.
 func (n *Node) refresh() {
 	n.refreshed, n.touched = time.Now(), false
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
@@ -59,7 +60,7 @@ func (n *Node) refresh() {
 	}
 	n.stuck = stuck
 
-	lost := make(map[lease.ID]lease.Record) // to whom
+	lost := make(map[lease.ID]lease.Record) // the winner of the conflict, by the ID of the loser
 	for _, c := range n.machine.Table().Conflicts(n.hasMet) {
 		lost[c.Loser.Host] = c.Winner
 	}
@@ -117,14 +118,14 @@ func (n *Node) refresh() {
 	if old := n.view.Swap(&view); old == nil || differ(*old, view) {
 		notify(n.changed)
 	}
-	if view.Mesh != n.delegate.meta.Load().Mesh { // not before the view has it: announce reads it there
+	if view.Mesh != n.delegate.meta.Load().Mesh { // only after the new view is stored, because announce reads Mesh from it
 		notify(n.publish)
 	}
 }
 
-// applicable is this host's record as far as it may be acted on. What it gets
-// counts once it is durable; what others have taken from it is gone at once, on a
-// full disk as well.
+// applicable returns the lease record that this host may act on. A new lease
+// takes effect once it is on disk. A lease lost to another host ends
+// immediately, even if the disk is full.
 func (n *Node) applicable() lease.Record {
 	if now := n.machine.Own(); n.kept.State == lease.Held && (now.State == lease.Forgotten || now.State == lease.Claiming) {
 		return now
@@ -132,10 +133,11 @@ func (n *Node) applicable() lease.Record {
 	return n.kept
 }
 
-// differ reports whether two views differ in what a pass depends on. Without a
-// lease it touches nothing, whatever the others do. How many tunnels hosts have
-// is for status alone; as a mesh forms, each host's number changes with each of
-// its tunnels.
+// differ reports whether two views differ in the fields that matter to a
+// reconcile pass. A pass of a host without a lease does nothing, so changes of
+// other hosts do not matter then. The tunnel counts are only for status. They
+// do not matter either, because each host's count changes with each of its
+// tunnels while a mesh forms.
 func differ(a, b mesh.View) bool {
 	if !a.Self.Subnet.IsValid() && !b.Self.Subnet.IsValid() && a.Lost == b.Lost {
 		return false
@@ -148,10 +150,12 @@ func differ(a, b mesh.View) bool {
 	return !same || !reflect.DeepEqual(a, b)
 }
 
-// unproved is the liveness of a host that has no record yet.
+// unproved is the liveness of a host that has no record yet. The key reports
+// whether the host has answered a challenge.
 var unproved = map[bool]mesh.Liveness{true: mesh.Alive, false: mesh.Failed}
 
-// peer is what the table and memberlist together say of another host.
+// peer combines the record of another host with memberlist's information about
+// it.
 func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	m := n.members[r.Host]
 	alive := n.isAlive(r.Host)
@@ -177,7 +181,8 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 	return host
 }
 
-// liveness is what a host is, given whether gossip finds it alive.
+// liveness returns the liveness of a host. alive reports whether gossip regards
+// the host as alive.
 func liveness(r lease.Record, alive bool) mesh.Liveness {
 	switch {
 	case r.State == lease.Left, !alive && (r.State == lease.Released || r.State == lease.Forgotten):
@@ -188,7 +193,7 @@ func liveness(r lease.Record, alive bool) mesh.Liveness {
 	return mesh.Failed
 }
 
-// waiting says why this host holds no lease.
+// waiting returns the reason why this host holds no lease.
 func (n *Node) waiting() string {
 	if why := n.silence.Load(); why != nil {
 		return "no host could be joined yet: " + *why
@@ -215,7 +220,8 @@ func (n *Node) waiting() string {
 	return "no host that holds a lease is known yet"
 }
 
-// voices says how many hosts have granted a claim, and who has not.
+// voices returns a text with the number of hosts that granted a claim and the
+// names of those that did not.
 func (n *Node) voices(w lease.Waiting) string {
 	text := fmt.Sprintf("granted by %d", w.Granted)
 	silent := slices.DeleteFunc(slices.Clone(w.Silent), func(id lease.ID) bool { return slices.Contains(w.Lost, id) })
@@ -228,7 +234,7 @@ func (n *Node) voices(w lease.Waiting) string {
 	return text
 }
 
-// names lists hosts with their addresses.
+// names returns the hosts with their addresses, sorted and joined.
 func (n *Node) names(hosts []lease.ID) string {
 	var names []string
 	for _, id := range hosts {
@@ -239,7 +245,7 @@ func (n *Node) names(hosts []lease.ID) string {
 	return strings.Join(names, ", ")
 }
 
-// occupants names those who keep others from a subnet.
+// occupants returns the hosts whose records occupy a subnet, with their states.
 func (n *Node) occupants(subnet netip.Prefix) string {
 	var names []string
 	for r := range n.machine.Table().Occupants(subnet) {

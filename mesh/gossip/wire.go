@@ -12,32 +12,33 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// protocol is the version of what follows. Hosts of different versions don't
-// join each other.
+// protocol is the version of the message format below. Hosts with different
+// versions do not join each other.
 const protocol = 2
 
-// packet is all that hosts say to each other beyond memberlist's own messages:
-// as user message, and as the state in push/pull.
+// packet holds everything that hosts send to each other in addition to
+// memberlist's own messages. It travels as a user message, and as the state in
+// a push/pull exchange.
 type packet struct {
-	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty while it has none
+	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty if the sender is in none yet
 	Records []lease.Record `cbor:"2,keyasint,omitempty"`
 	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
 	Sum     *sum           `cbor:"6,keyasint,omitempty"`
-	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // another host uses the receiver's ID, here
+	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // the address of another host with the receiver's ID
 	Pair    *pairing       `cbor:"9,keyasint,omitempty"`
-	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the sender is that host, and up for so long
+	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the uptime of the sender, if the sender itself is that host
 	Ask     *question      `cbor:"7,keyasint,omitempty"`
 	Tell    *reply         `cbor:"8,keyasint,omitempty"`
-	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question that is being answered
-	Sign    *signature     `cbor:"12,keyasint,omitempty"` // who sends it
+	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question whose answer is in progress
+	Sign    *signature     `cbor:"12,keyasint,omitempty"` // names the sender
 	Echo    *echo          `cbor:"13,keyasint,omitempty"`
 	Forced  *forced        `cbor:"14,keyasint,omitempty"`
 
-	Settings *settings.Record `cbor:"11,keyasint,omitempty"` // of the sender's mesh
+	Settings *settings.Record `cbor:"11,keyasint,omitempty"` // the settings of the sender's mesh
 }
 
-// sum says what a host knows, in short. Who knows something else answers with
-// all of it.
+// sum is the digest of a host's knowledge. A receiver with a different digest
+// answers with its whole state.
 type sum struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Digest uint64   `cbor:"2,keyasint"` // of its table
@@ -45,7 +46,7 @@ type sum struct {
 	Settings uint64 `cbor:"3,keyasint,omitempty"` // digest of its mesh settings; 0: not compared
 }
 
-// meta is what every host says of itself with each sign of life.
+// meta is the information that memberlist distributes about every host.
 type meta struct {
 	Protocol int              `cbor:"1,keyasint"`
 	Mesh     string           `cbor:"2,keyasint"`
@@ -55,14 +56,15 @@ type meta struct {
 	Tunnels  mesh.TunnelCount `cbor:"8,keyasint"`
 	Direct   netip.Prefix     `cbor:"9,keyasint,omitzero"`   // see Config
 	MTU      int              `cbor:"11,keyasint,omitempty"` // see mesh.Host
-	// Life numbers the host's processes: each has a greater one than those
-	// before. What an earlier process said of itself is not taken any more.
+	// Life is the number of the host's process. It is greater than that of
+	// every earlier process of the host. Other hosts reject the meta of an
+	// earlier process.
 	Life uint64 `cbor:"14,keyasint,omitempty"`
 }
 
 func (m meta) space() lease.Space { return lease.Space{Pool: m.Pool, Bits: m.Bits} }
 
-// maxRecords bounds the table that a host accepts.
+// maxRecords is the maximum number of records in a table that a host accepts.
 const maxRecords = 1 << 16
 
 var (
@@ -75,14 +77,15 @@ var (
 
 func must[T any](mode T, err error) T {
 	if err != nil {
-		panic(err) // constant options
+		panic(err) // not reachable, because the options are constants
 	}
 	return mode
 }
 
 func encode(v any) []byte { return must(encoding.Marshal(v)) }
 
-// decodePacket refuses what no host sends; what it returns is valid.
+// decodePacket decodes a packet. It rejects a packet that no host sends, so the
+// returned packet is valid.
 func decodePacket(data []byte) (packet, error) {
 	var p packet
 	if err := decoding.Unmarshal(data, &p); err != nil {
@@ -125,8 +128,8 @@ func decodePacket(data []byte) (packet, error) {
 	return p, nil
 }
 
-// validMesh refuses an ID that could not be told on to others, nor printed on a
-// line; a host that is of no mesh yet has none.
+// validMesh reports whether a mesh ID can be sent to other hosts and printed on
+// one line. The empty ID is valid: the host is in no mesh yet.
 func validMesh(id string) bool { return id == "" || lease.ValidName(id) }
 
 func decodeRow(data []byte) (mesh.Row, error) {
