@@ -63,7 +63,7 @@ no terminal to ask on.`,
 	return cmd
 }
 
-// renderAdoptable is what would become of the ports, for people.
+// renderAdoptable renders the ports that would be adopted, for people.
 func renderAdoptable(a mesh.Adoption, p paint) string {
 	var b strings.Builder
 	if len(a.Ports) == 0 {
@@ -79,7 +79,7 @@ func renderAdoptable(a mesh.Adoption, p paint) string {
 	return b.String()
 }
 
-// renderAdopted is what has become of them.
+// renderAdopted renders the ports that were adopted, for people.
 func renderAdopted(a mesh.Adoption) string {
 	var b strings.Builder
 	for _, port := range a.Ports {

@@ -21,13 +21,15 @@ import (
 )
 
 const (
-	// What waits for this unit, Docker among it, starts after this time even
-	// though no seed has answered.
+	// After readyAfter the agent reports to systemd that it is ready, even if
+	// no seed has answered. Until then systemd does not start units such as
+	// Docker that wait for this unit.
 	readyAfter   = 10 * time.Second
-	leaveTimeout = 150 * time.Second // more than a restart of Docker that is under way
+	leaveTimeout = 150 * time.Second // longer than a Docker restart that is in progress
 )
 
-// agent is this host's parts, wired together for one underlay address.
+// agent is the set of components of this host, connected for one underlay
+// address.
 type agent struct {
 	parts
 	at      underlay
@@ -38,22 +40,22 @@ type agent struct {
 	probes  *probe.Prober
 	loop    *mesh.Loop
 	control http.Handler
-	ready   func() // tells systemd
+	ready   func() // tells systemd that the agent is ready
 	memory  *mesh.Memory
 
-	life     context.Context // ends with run, and with it what is asked of the agent
+	life     context.Context // ends with run; requests to the agent end with it
 	end      context.CancelFunc
 	loopLife context.Context // ends with life, or earlier by stopLoop
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
-	ending   atomic.Bool   // leaves, or gives way to its successor
-	leaving  atomic.Bool   // leaves the mesh
-	left     chan struct{} // closed when the host has left the mesh, or failed to
-	leaveErr error         // why it failed to; valid once left is closed
-	released bool          // it gave up its subnet with that; likewise
+	ending   atomic.Bool   // the agent leaves the mesh, or a successor replaces it
+	leaving  atomic.Bool   // the agent leaves the mesh
+	left     chan struct{} // closed when the host has left the mesh, or has failed to leave
+	leaveErr error         // the error of leaving; valid once left is closed
+	released bool          // the host gave up its subnet; valid once left is closed
 }
 
-// newAgent starts nothing.
+// newAgent creates the agent and connects its components. It starts nothing.
 func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
@@ -76,19 +78,20 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.node.CarriesWith(func(id lease.ID) bool { return a.loop.Carries(id.String()) })
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Settings: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
-	a.loopLife, a.stopLoop = context.WithCancel(a.life) // it may be asked to leave before it runs
+	a.loopLife, a.stopLoop = context.WithCancel(a.life) // not created in run, because the agent may be asked to leave before it runs
 	log.Info("this host", "version", buildVersion(), "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
 
-// run keeps this host until ctx ends, it leaves the mesh, or it has another
-// underlay, which it then returns. Tunnels and routes stay as they are.
+// run operates this host until ctx ends, the host leaves the mesh, or its
+// underlay changes. In the last case it returns the new underlay. run itself
+// does not change tunnels and routes when it ends; leave removes them.
 func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err error) {
 	defer a.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	context.AfterFunc(ctx, a.end) // at the first error
+	context.AfterFunc(ctx, a.end) // at the end of ctx, or at the first error
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.ovs.Run(ctx) })
@@ -122,8 +125,9 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	return next, err
 }
 
-// keep runs the loop, once this host has met the others or has reason to go on
-// without.
+// keep runs the loop. It first waits until this host has joined others or
+// continues without them. If there are peers, it also waits for the first path
+// MTU, but for at most pathsAfter.
 func (a *agent) keep(ctx context.Context) error {
 	defer close(a.loopDone)
 	late := time.AfterFunc(readyAfter, a.ready)
@@ -133,7 +137,7 @@ func (a *agent) keep(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	if len(a.peers()) > 0 { // Docker is started, and restarted, with the MTU
+	if len(a.peers()) > 0 { // Docker starts and restarts with the MTU of these paths
 		select {
 		case <-a.paths.First():
 		case <-time.After(pathsAfter):
@@ -147,14 +151,17 @@ func (a *agent) keep(ctx context.Context) error {
 var errKeepsSubnet = errors.New("this host has left the mesh just now and keeps the right to its subnet; " +
 	"to give the subnet up, start the agent (systemctl start gremesh) and run `gremesh leave --release`")
 
-// leave takes this host out of the mesh: it takes away what gremesh made here
-// and tells the peers, so that the peers drop their ports at once. The agent ends
-// with it, in any case: having stopped the loop there is no way back. Whoever
-// asked may go away meanwhile.
+// leave takes this host out of the mesh. It removes everything that gremesh
+// created on this host. It then tells the peers, so that they delete their
+// tunnel ports at once.
+//
+// Once leave has stopped the loop, the agent ends even if leave fails, because
+// the loop cannot be started again. If the caller disconnects, leave continues.
+// It takes at most leaveTimeout.
 func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if !a.leaving.CompareAndSwap(false, true) { // asked a second time
+	if !a.leaving.CompareAndSwap(false, true) { // this is the second request
 		select {
 		case <-a.left:
 			if release && !a.released && a.leaveErr == nil {

@@ -60,7 +60,8 @@ or a host without a lease lacks Open vSwitch, nft or Docker.`,
 	return cmd
 }
 
-// meshFlags adds the flags for the keys that a host needs before it knows a mesh.
+// meshFlags adds the flags for the keys that a host needs before it knows a
+// mesh.
 func meshFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
@@ -75,36 +76,36 @@ func meshFlags(cmd *cobra.Command) {
 		"name":      "node.name",
 		"advertise": "node.advertise",
 	} {
-		// The flag exists: it was made above.
+		// The error is always nil, because the flag was added above.
 		_ = flags.SetAnnotation(flag, keyAnnotation, []string{key})
 	}
 }
 
-// oneProcessor has the agent run on one processor at a time, unless GOMAXPROCS in
-// the environment says otherwise. It does one thing after the other; with more,
-// the runtime wakes another thread for each event, to look for work that is not
-// there, which was a quarter of what a host at rest costs.
+// oneProcessor limits the agent to one processor at a time, unless the
+// environment sets GOMAXPROCS. The agent does one thing after the other. With
+// more processors, the Go runtime wakes another thread for each event to look
+// for work, and finds none. This was a quarter of the CPU time of an idle host.
 func oneProcessor() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
 }
 
-// memoryLimit is what the runtime keeps the agent's memory below as far as it
-// can, in bytes: three times what an agent with 1,000 peers uses. Messages that
-// are read before they are authenticated make the rest.
+// memoryLimit is the soft limit for the memory of the Go runtime, in bytes. It
+// is three times the memory that an agent with 1,000 peers uses. The rest is
+// for messages that are read before they are authenticated.
 const memoryLimit = 160 << 20
 
-// limitMemory has the runtime collect garbage before the agent uses more, unless
-// GOMEMLIMIT in the environment says otherwise.
+// limitMemory makes the Go runtime collect garbage before the agent exceeds
+// memoryLimit, unless the environment sets GOMEMLIMIT.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 }
 
-// newLogger writes for people on a terminal and as JSON elsewhere, unless the
-// format is fixed.
+// newLogger returns a logger with the configured format. In the format auto it
+// writes text on a terminal and JSON elsewhere.
 func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {
 	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: cfg.Level, NoColor: !coloured(w)}))

@@ -74,8 +74,9 @@ Exit codes:
 	return cmd
 }
 
-// auditEnd is what an audit ends with: that it failed, or its outcome. One that
-// failed can't tell, unless it was asked for in the wrong way.
+// auditEnd returns the error with which an audit ends. A usage error is
+// returned as it is. Any other failure becomes the exit code for "can't tell".
+// Without a failure, auditEnd returns outcome.
 func auditEnd(failed, outcome error) error {
 	var usage exitErr
 	switch {
@@ -87,7 +88,8 @@ func auditEnd(failed, outcome error) error {
 	return outcome
 }
 
-// auditExit turns an audit into its exit code.
+// auditExit returns the exit code of an audit of this host, or nil if it is
+// clean.
 func auditExit(audit mesh.Audit) error {
 	switch {
 	case len(audit.Drift) > 0, len(audit.Paths.Problems) > 0:
@@ -98,7 +100,8 @@ func auditExit(audit mesh.Audit) error {
 	return nil
 }
 
-// meshExit turns an audit of the mesh into its exit code.
+// meshExit returns the exit code of an audit of the mesh, or nil if it is
+// clean.
 func meshExit(audit mesh.FullAudit) error {
 	for _, f := range audit.Findings {
 		if !f.Unsure {

@@ -14,9 +14,9 @@ import (
 
 const watchEvery = 2 * time.Second
 
-// watchMesh looks at the mesh until it is stopped, and ends with the outcome of
-// the last look. An agent that does not answer is looked at again, for it may be
-// restarted.
+// watchMesh audits the mesh every watchEvery until the command is stopped. It
+// returns the outcome of the last audit. If the agent does not answer,
+// watchMesh tries again, because the agent may be restarting.
 func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 	c, err := file.client(cmd)
 	if err != nil {
@@ -43,7 +43,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 	}
 }
 
-// writeLook writes one look, or why there was none.
+// writeLook writes one audit, or the reason for its failure.
 func writeLook(w, stderr io.Writer, out output, audit mesh.FullAudit, failed error) error {
 	if out == asJSON {
 		if failed != nil {
@@ -66,9 +66,10 @@ func writeLook(w, stderr io.Writer, out output, audit mesh.FullAudit, failed err
 	return err
 }
 
-// overdraw draws a frame over the last one without the flicker of clearing the
-// terminal first: from its upper left corner, each line to its end, and then
-// what is below (ECMA-48: CUP, EL, ED).
+// overdraw returns control sequences that draw a frame over the previous one.
+// It starts in the upper left corner, clears the rest of each line, and clears
+// the lines below the frame. Clearing the whole terminal first would make it
+// flicker. Source: ECMA-48 (CUP, EL, ED).
 func overdraw(frame string) string {
 	return "\x1b[H" + strings.ReplaceAll(frame, "\n", "\x1b[K\n") + "\x1b[J"
 }

@@ -10,70 +10,70 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// Config is the checked configuration of an agent. Its mapstructure tags are
-// the keys of the file; examples/gremesh.yaml explains each of them.
+// Config is the checked configuration of an agent. The mapstructure tags are
+// the keys of the file. examples/gremesh.yaml explains each key.
 type Config struct {
 	Node       NodeConfig       `mapstructure:"node"`
 	Mesh       MeshConfig       `mapstructure:"mesh"`
-	Pool       netip.Prefix     `mapstructure:"pool"`   // the container network of the whole mesh, masked, IPv4
-	Prefix     int              `mapstructure:"prefix"` // bits of a host's subnet
-	Bip        netip.Prefix     `mapstructure:"bip"`    // docker0's address as the operator fixed it; zero: leased freely
+	Pool       netip.Prefix     `mapstructure:"pool"`   // container network of the whole mesh; masked, IPv4
+	Prefix     int              `mapstructure:"prefix"` // prefix length of a host's subnet
+	Bip        netip.Prefix     `mapstructure:"bip"`    // docker0's address, if the operator set it; zero: any free subnet
 	OVS        OVSConfig        `mapstructure:"ovs"`
 	Tunnel     TunnelConfig     `mapstructure:"tunnel"`
 	Route      string           `mapstructure:"route"`  // per-peer or aggregate
-	Direct     string           `mapstructure:"direct"` // never or same-subnet: peers that need no tunnel
-	Flood      string           `mapstructure:"flood"`  // on or off: whether broadcasts of containers go to the other hosts
+	Direct     string           `mapstructure:"direct"` // never, or same-subnet: no tunnels to peers in the same underlay subnet
+	Flood      string           `mapstructure:"flood"`  // on or off: whether containers' broadcasts go to the other hosts
 	Docker     DockerConfig     `mapstructure:"docker"`
 	Masquerade MasqueradeConfig `mapstructure:"masquerade"`
 	StateDir   string           `mapstructure:"state_dir"`    // absolute path
 	Control    string           `mapstructure:"control"`      // absolute path of the unix socket
-	PeerGrace  time.Duration    `mapstructure:"peer_grace"`   // how long a failed peer's port outlives its BFD session
-	LeaseTTL   time.Duration    `mapstructure:"lease_ttl"`    // how long a host may be silent and keep its subnet; 0: for ever
+	PeerGrace  time.Duration    `mapstructure:"peer_grace"`   // how long a failed peer's port stays after its BFD session is down
+	LeaseTTL   time.Duration    `mapstructure:"lease_ttl"`    // how long a silent host keeps its lease; 0: for ever
 	Import     string           `mapstructure:"lease_import"` // flannel's subnet.env; empty: none
 	Metrics    MetricsConfig    `mapstructure:"metrics"`
 	Log        LogConfig        `mapstructure:"log"`
 
-	Imported netip.Prefix   `mapstructure:"-"` // the subnet that Import names; zero: none
-	Profile  bool           `mapstructure:"-"` // profiles are answered for at the control socket
-	Pins     []settings.Pin `mapstructure:"-"` // mesh settings that are fixed for this host
-	Adapt    bool           `mapstructure:"-"` // a mesh that this host joins may have another pool
+	Imported netip.Prefix   `mapstructure:"-"` // the subnet in the file Import; zero: none
+	Profile  bool           `mapstructure:"-"` // the control socket serves profiles
+	Pins     []settings.Pin `mapstructure:"-"` // mesh settings that this host's configuration fixes
+	Adapt    bool           `mapstructure:"-"` // this host may join a mesh with another pool
 }
 
-// NodeConfig is this host as its peers know it.
+// NodeConfig describes this host to its peers.
 type NodeConfig struct {
 	Name      string    `mapstructure:"name"`
 	Advertise Advertise `mapstructure:"advertise"`
 }
 
-// MeshConfig is how this host finds the others.
+// MeshConfig configures how this host finds the other hosts.
 type MeshConfig struct {
 	Bootstrap bool     `mapstructure:"bootstrap"`
 	Join      []string `mapstructure:"join"` // seeds as host:port
-	Port      int      `mapstructure:"port"` // of gossip, TCP and UDP
+	Port      int      `mapstructure:"port"` // gossip port, TCP and UDP
 	KeyFile   string   `mapstructure:"key_file"`
 	Insecure  bool     `mapstructure:"insecure"`
 
-	Keys [][]byte `mapstructure:"-"` // of KeyFile, 32 bytes each, the primary first; empty: insecure
+	Keys [][]byte `mapstructure:"-"` // contents of KeyFile, 32 bytes each, the primary key first; empty: insecure
 }
 
-// OVSConfig is the Open vSwitch of this host.
+// OVSConfig configures the use of this host's Open vSwitch.
 type OVSConfig struct {
 	DB       string `mapstructure:"db"` // unix:PATH or tcp:HOST:PORT
 	Bridge   string `mapstructure:"bridge"`
-	Datapath string `mapstructure:"datapath"` // system, netdev, or empty for OVS's default
+	Datapath string `mapstructure:"datapath"` // system, netdev, or empty for the default of Open vSwitch
 }
 
-// TunnelConfig configures the tunnels. Type, Fallback and Key are mesh settings: a
-// value here pins them for this host.
+// TunnelConfig configures the tunnels. Type, Fallback and Key are mesh
+// settings. A value here pins them for this host.
 type TunnelConfig struct {
 	Type     string        `mapstructure:"type"`     // gre, vxlan or geneve
-	Fallback []string      `mapstructure:"fallback"` // types for pairs that the first does not get through to
-	Retry    time.Duration `mapstructure:"retry"`    // until a pair that has moved tries the first type again
-	Key      uint32        `mapstructure:"key"`      // GRE key, VXLAN or Geneve network identifier; 0: none
+	Fallback []string      `mapstructure:"fallback"` // types for pairs of hosts whose path drops the first type
+	Retry    time.Duration `mapstructure:"retry"`    // how long a pair uses a fallback type before it tries the first type again
+	Key      uint32        `mapstructure:"key"`      // GRE key, or VXLAN or Geneve network identifier; 0: none
 	BFD      bool          `mapstructure:"bfd"`
 }
 
-// DockerConfig is the Docker daemon of this host.
+// DockerConfig configures the use of this host's Docker daemon.
 type DockerConfig struct {
 	Bridge     string  `mapstructure:"bridge"`
 	Socket     string  `mapstructure:"socket"` // unix://PATH
@@ -81,54 +81,57 @@ type DockerConfig struct {
 	Restart    Restart `mapstructure:"restart"`
 }
 
-// MasqueradeConfig is which destinations see the containers' own addresses:
-// masq.Config, or a file that has it.
+// MasqueradeConfig configures which destinations see the containers' own
+// addresses. The settings are those of masq.Config. They are set here or in
+// ConfigFile.
 type MasqueradeConfig struct {
 	NonMasqueradeCIDRs []netip.Prefix `mapstructure:"nonMasqueradeCIDRs"` // nil: the default
 	MasqLinkLocal      bool           `mapstructure:"masqLinkLocal"`
 	MasqLinkLocalIPv6  bool           `mapstructure:"masqLinkLocalIPv6"`
 	CIDRLimit          int            `mapstructure:"cidrLimit"`
 	ResyncInterval     time.Duration  `mapstructure:"resyncInterval"`
-	ConfigFile         string         `mapstructure:"config_file"` // absolute path; empty: the keys beside it
+	ConfigFile         string         `mapstructure:"config_file"` // absolute path; empty: use the keys above
 }
 
-// MetricsConfig is how Prometheus sees this host.
+// MetricsConfig configures the endpoint for Prometheus.
 type MetricsConfig struct {
-	Listen netip.AddrPort `mapstructure:"listen"` // zero: nowhere
+	Listen netip.AddrPort `mapstructure:"listen"` // zero: no endpoint
 }
 
-// LogConfig is what the agent writes to standard error.
+// LogConfig configures the log on standard error.
 type LogConfig struct {
 	Level  slog.Level `mapstructure:"level"`
 	Format string     `mapstructure:"format"` // auto, text or json
 }
 
-// Advertise is where the peers reach this host: an underlay address, the
-// interface that has it, or the network that it is the only one in. All are
-// zero when it is to be found by the route to the first seed.
+// Advertise selects the underlay address of this host. It is an address, the
+// interface that has it, or a network that contains only this address of the
+// host. If all fields are zero, the route to the first seed selects the
+// address.
 type Advertise struct {
 	Addr      netip.Addr
 	Interface string
 	Network   netip.Prefix
 }
 
-// Restart is the command that restarts Docker, as a list of its words; empty:
-// never.
+// Restart is the command that restarts Docker, as a list of words. The empty
+// list means never.
 type Restart []string
 
-// Values of route.
+// Values of Config.Route.
 const (
 	perPeer   = "per-peer"
 	aggregate = "aggregate"
 )
 
-// Values of direct.
+// Values of Config.Direct.
 const (
 	never      = "never"
 	sameSubnet = "same-subnet"
 )
 
-// The file that is read when none is named; it need not exist.
+// defaultFile is the configuration file that the agent reads if no file is
+// named. It need not exist.
 const defaultFile = "/etc/gremesh/gremesh.yaml"
 
 const (
@@ -136,10 +139,10 @@ const (
 	insecureKey = "mesh.insecure"
 )
 
-// defaults has a value for every key. Without one, viper would not look for
-// the key in the environment.
+// defaults returns a value for every key. Without a default, viper ignores the
+// key in the environment.
 func defaults() map[string]any {
-	name, _ := os.Hostname() // an empty name is refused like any other
+	name, _ := os.Hostname() // if it fails, the name is empty, and the validation rejects an empty name
 	return map[string]any{
 		"node.name":                     name,
 		"node.advertise":                "",
@@ -183,7 +186,8 @@ func defaults() map[string]any {
 	}
 }
 
-// configKeys are the keys of Config in its order: node.name, node.advertise …
+// configKeys returns the keys of Config in the order of its fields, such as
+// node.name and node.advertise.
 func configKeys() []string {
 	return structKeys(reflect.TypeFor[Config](), "")
 }
@@ -203,7 +207,7 @@ func structKeys(t reflect.Type, prefix string) []string {
 	return keys
 }
 
-// isSection tells a struct of keys from a struct that is a value.
+// isSection reports whether a struct contains keys. Other structs are values.
 func isSection(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || t.NumField() == 0 {
 		return false

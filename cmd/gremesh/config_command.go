@@ -181,8 +181,8 @@ func completeSetting(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeSettings completes names and values in turn. A setting that cannot
-// change is not offered.
+// completeSettings completes pairs of a name and a value. It does not offer
+// settings that cannot change.
 func completeSettings(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	if len(args)%2 == 0 {

@@ -10,15 +10,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// yesFlag gives a command that can't be undone the --yes flag.
+// yesFlag adds the flag --yes to a command that cannot be undone.
 func yesFlag(cmd *cobra.Command) *bool {
 	return cmd.Flags().Bool("yes", false, "do not ask")
 }
 
 var errNotConfirmed = errors.New("nothing was done")
 
-// confirm says what a command is about to do and asks whether it may, unless
-// yes was given. Without a terminal there is no one to ask.
+// confirm shows the effect of a command and asks for permission, unless yes is
+// set. Without a terminal it returns a usage error, because nobody could
+// answer.
 func confirm(cmd *cobra.Command, yes bool, what string) error {
 	if yes {
 		return nil

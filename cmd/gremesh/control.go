@@ -19,14 +19,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// askTimeout bounds one question to the agent. Leaving waits for a restart of
-// Docker that is under way.
+// askTimeout bounds one request to the agent. It is long, because leaving waits
+// for a Docker restart in progress.
 const askTimeout = 3 * time.Minute
 
-// errNoAgent is that nothing listens on the control socket.
+// errNoAgent means that no process listens on the control socket.
 var errNoAgent = errors.New("no agent answers")
 
-// client asks a running agent through its control socket: HTTP with JSON.
+// client sends requests to a running agent over its control socket, as HTTP
+// with JSON.
 type client struct {
 	socket string
 	http   *http.Client
@@ -52,48 +53,52 @@ func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
 	return audit, understood(err, audit.Drift != nil)
 }
 
-// plan asks what the agent would change now.
+// plan returns the changes that the agent would make now.
 func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
 	return preview, understood(err, preview.Host != "")
 }
 
-// meshAudit is what two looks at the whole mesh have in common.
+// meshAudit returns the findings that two audits of the whole mesh have in
+// common.
 func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
 	return audit, understood(err, audit.Hosts != nil)
 }
 
-// meshLook is one look at the whole mesh, changes under way included.
+// meshLook returns one audit of the whole mesh. The result includes faults that
+// may be changes in progress.
 func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
 	return audit, understood(err, audit.Hosts != nil)
 }
 
-// adoptable is what adopt would do.
+// adoptable returns the ports that adopt would adopt, without changing
+// anything.
 func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
 	return adoption, understood(err, adoption.Ports != nil)
 }
 
-// adopt takes ports over that were made by hand, and returns which.
+// adopt adopts the manually created ports and returns them.
 func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
 	return adoption, understood(err, adoption.Ports != nil)
 }
 
-// leave takes the host out of the mesh; with release it gives its subnet up.
+// leave takes the host out of the mesh. With release it also gives up the
+// host's subnet.
 func (c *client) leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)
 }
 
-// settings are those of the mesh, as this host has them.
+// settings returns the settings of the mesh, as this host has them.
 func (c *client) settings(ctx context.Context) (list mesh.SettingList, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/config", &list)
 	return list, understood(err, list.Settings != nil)
 }
 
-// set changes settings of the mesh, and returns all of them.
+// set changes settings of the mesh and returns all settings.
 func (c *client) set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	err = c.send(ctx, http.MethodPost, "/v1/config", changes, &list)
 	return list, understood(err, list.Settings != nil)
@@ -104,19 +109,21 @@ func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	return leases, understood(err, leases != nil)
 }
 
-// findForgotten returns the host, by name or ID, that forget would forget.
+// findForgotten returns the host that forget would forget, given its name or
+// ID.
 func (c *client) findForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/forget?"+url.Values{"host": {host}}.Encode(), &found)
 	return found, understood(err, found.ID != "")
 }
 
-// forget forgets a host, by name or ID.
+// forget forgets a host, given its name or ID.
 func (c *client) forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}, "how": {string(how)}}.Encode(), &done)
 	return done, understood(err, done.ID != "")
 }
 
-// renumber gives this host another subnet, to if it is valid, and returns it.
+// renumber gives this host another subnet and returns it. If to is not valid,
+// the agent chooses the subnet.
 func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
 	query := ""
 	if to.IsValid() {
@@ -129,8 +136,8 @@ func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, e
 	return got.Subnet, understood(err, got.Subnet.IsValid())
 }
 
-// retry has the first tunnel type tried again with a host, by name or ID, and
-// returns it when the tunnel is up with it.
+// retry makes the agent try the first tunnel type again with a host, given its
+// name or ID. When the tunnel is up with that type, retry returns the type.
 func (c *client) retry(ctx context.Context, host string) (string, error) {
 	var got struct {
 		Type string `json:"type"`
@@ -139,8 +146,10 @@ func (c *client) retry(ctx context.Context, host string) (string, error) {
 	return got.Type, understood(err, got.Type != "")
 }
 
-// understood is an error where an answer lacks what every agent's has: another
-// program's, in which no drift is found, does not say that there is none.
+// understood returns an error if whole is false, which means that the answer
+// lacks a field that every agent sends. The answer may come from another
+// program. Without this check, such an answer would look like an audit without
+// drift.
 func understood(err error, whole bool) error {
 	if err == nil && !whole {
 		return errors.New("the answer is not an agent's: what listens on the control socket?")
@@ -148,12 +157,14 @@ func understood(err error, whole bool) error {
 	return err
 }
 
-// ask sends a request and decodes its answer into answer; nil: it says nothing.
+// ask sends a request without a body and decodes the response into answer. If
+// answer is nil, ask ignores the fields of the response.
 func (c *client) ask(ctx context.Context, method, path string, answer any) error {
 	return c.send(ctx, method, path, nil, answer)
 }
 
-// send is ask with a body; nil: there is none.
+// send sends a request with what, encoded as JSON, as its body. If what is nil,
+// the request has no body. It decodes the response like ask.
 func (c *client) send(ctx context.Context, method, path string, what, answer any) error {
 	var body io.Reader
 	if what != nil {
@@ -163,7 +174,8 @@ func (c *client) send(ctx context.Context, method, path string, what, answer any
 		}
 		body = bytes.NewReader(text)
 	}
-	// The socket is the address; the URL's host is there for form's sake.
+	// The client connects to the socket. net/http requires a host in the URL
+	// but nothing uses it.
 	req, err := http.NewRequestWithContext(ctx, method, "http://gremesh"+path, body)
 	if err != nil {
 		return err
@@ -186,7 +198,7 @@ func (c *client) send(ctx context.Context, method, path string, what, answer any
 	return nil
 }
 
-// refusal is the error that the agent answered with: {"error": "..."}.
+// refusal returns the error in the agent's response: {"error": "..."}.
 func refusal(resp *http.Response) error {
 	var body struct {
 		Error string `json:"error"`
@@ -197,7 +209,8 @@ func refusal(resp *http.Response) error {
 	return errors.New(body.Error)
 }
 
-// explain says what a failed connection means and what to do.
+// explain returns an error that gives the meaning of a failed connection and
+// the remedy.
 func (c *client) explain(err error) error {
 	var timeout net.Error
 	switch {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// decodeValue turns a value as it was written into the type of its key, and
-// says what is allowed when it cannot. The file has numbers, booleans and
-// lists; the environment has text for all of them. It is a decode hook of
-// mapstructure.
+// decodeValue converts a value to the type of its key. If the value is not
+// valid, the error says which values are allowed. Values from the file are
+// numbers, booleans, lists or text. Values from the environment are always
+// text. decodeValue is a decode hook of mapstructure.
 func decodeValue(_, to reflect.Type, value any) (any, error) {
 	text, isText := value.(string)
 	switch to {
@@ -60,7 +60,7 @@ func decodeValue(_, to reflect.Type, value any) (any, error) {
 	return value, nil
 }
 
-// allowed replaces an error by what it is that would have been right.
+// allowed replaces a non-nil error with a text about the allowed values.
 func allowed(err error, what string) error {
 	if err != nil {
 		return errors.New(what)
@@ -68,12 +68,12 @@ func allowed(err error, what string) error {
 	return nil
 }
 
-// decodeText parses text into a T by its UnmarshalText.
+// decodeText parses text into a T with its UnmarshalText method.
 func decodeText[T any, P interface {
 	*T
 	encoding.TextUnmarshaler
 }](value any, what string) (T, error) {
-	if parsed, done := value.(T); done { // as an element of a list, which was decoded as a whole
+	if parsed, done := value.(T); done { // an element of a list that was already decoded as a whole
 		return parsed, nil
 	}
 	var parsed T
@@ -84,7 +84,8 @@ func decodeText[T any, P interface {
 	return parsed, allowed(P(&parsed).UnmarshalText([]byte(text)), what)
 }
 
-// parseAdvertise tells an address, a network and an interface's name apart.
+// parseAdvertise returns an Advertise with an address, a network or an
+// interface name.
 func parseAdvertise(text string, isText bool) (Advertise, error) {
 	if !isText {
 		return Advertise{}, errors.New("must be an address, a network or an interface name")
@@ -92,7 +93,7 @@ func parseAdvertise(text string, isText bool) (Advertise, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return Advertise{Addr: addr}, nil
 	}
-	if strings.Contains(text, "/") { // no interface name has one
+	if strings.Contains(text, "/") { // no interface name contains a slash
 		network, err := netip.ParsePrefix(text)
 		return Advertise{Network: network}, allowed(err, "is no network")
 	}
@@ -102,7 +103,8 @@ func parseAdvertise(text string, isText bool) (Advertise, error) {
 	return Advertise{Interface: text}, nil
 }
 
-// parseList takes a list of text, or text with commas or white space between.
+// parseList returns a list of text. It also accepts one text, whose elements
+// are separated by commas or white space.
 func parseList(value any) ([]string, error) {
 	switch v := value.(type) {
 	case []string:
@@ -123,12 +125,13 @@ func parseList(value any) ([]string, error) {
 	return nil, errors.New("must be a list of text")
 }
 
-// restartNever are the words for no command, in any case. YAML reads a bare no
-// and off as false.
+// restartNever lists the words that mean no command, in upper or lower case.
+// YAML reads an unquoted no or off as false.
 var restartNever = []string{"never", "no", "off", "false", "none"}
 
-// parseRestart takes a command as a list, a command without quotes as text
-// with white space between its words, or never.
+// parseRestart returns the restart command. It accepts a list of words, a text
+// without quotes, or one of restartNever. White space separates the words of a
+// text.
 func parseRestart(value any) (Restart, error) {
 	what := errors.New("must be a command as a list, like [systemctl, restart, docker], or never")
 	switch v := value.(type) {
@@ -142,7 +145,7 @@ func parseRestart(value any) (Restart, error) {
 			return Restart{}, nil
 		}
 		if strings.ContainsAny(v, `'"\`) {
-			return nil, what // there is no shell here that would read them
+			return nil, what // no shell would interpret these characters
 		}
 		value = strings.Fields(v)
 	}
@@ -150,7 +153,7 @@ func parseRestart(value any) (Restart, error) {
 	if err != nil || len(words) == 0 || words[0] == "" {
 		return nil, what
 	}
-	if len(words) == 1 && slices.Contains(restartNever, strings.ToLower(words[0])) { // [never]
+	if len(words) == 1 && slices.Contains(restartNever, strings.ToLower(words[0])) { // a list such as [never]
 		return Restart{}, nil
 	}
 	return words, nil
