@@ -1,6 +1,8 @@
-// Package drift describes one difference between what should be and what is.
+// Package drift describes one difference between the desired and the observed
+// state.
 //
-// The parts that observe the machine (ovsdb, bridge, bridge/docker) return
-// their differences as values that embed a Drift; whoever prints or judges
-// them needs no more than that. The package is pure and has no dependencies.
+// The packages that observe the machine (ovsdb, bridge, bridge/docker) return
+// their differences as values that embed a Drift. Code that prints or evaluates
+// differences needs no other type. The package is pure: it does no I/O, and of
+// gremesh it imports only mesh/reconcile.
 package drift
