@@ -1,10 +1,11 @@
-// Package history keeps the last changes that were made on this host: what,
-// when, why. They are one JSON object a line in a file of the state directory,
-// which outlives the agent and can be read while it is stopped.
+// Package history keeps a record of the last changes on this host, each with
+// its time and its cause. The record is a file in the state directory with one
+// JSON object per line. The file remains when the agent stops, and people can
+// read it while the agent is stopped.
 //
-// The history is told to people and nothing is decided by it. So it is not
-// synced to the disk, a line that can't be read is skipped, and a disk that is
-// full costs a warning and entries, and never a repair.
+// The history is for people only: gremesh makes no decision from it. Therefore
+// it is not synced to disk, and a reader skips damaged lines. A full disk
+// causes a warning and lost entries, but it never prevents a correction.
 //
-// A File may be used from any goroutine. Only one process may append.
+// A File may be used from any goroutine. Only one process may append to it.
 package history

@@ -17,33 +17,34 @@ import (
 )
 
 const (
-	// Name is the file in the state directory.
+	// Name is the name of the file in the state directory.
 	Name = "history.jsonl"
-	// Keep is how many changes are kept.
+	// Keep is the number of changes that the history keeps.
 	Keep = 1000
-	// most is how many lines the file has before it is written anew with those
-	// that are kept.
+	// most is the number of lines at which the file is rewritten with only the
+	// newest Keep changes.
 	most = 2 * Keep
 )
 
-// File is the history of a host, to be added to.
+// File appends to the history of a host.
 type File struct {
 	path string
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	lines   int  // in the file; less where it could not be written anew
+	lines   int  // in the file; the file has more lines after a failed rewrite
 	counted bool // lines is known
-	failed  bool // the last change could not be written
+	failed  bool // the last append failed
 }
 
-// New returns the history that is kept in a state directory, which must exist
-// by the time of the first change. Nothing is touched.
+// New returns the history in the state directory dir. The directory must exist
+// before the first Append. New itself does no I/O.
 func New(dir string, log *slog.Logger) *File {
 	return &File{path: filepath.Join(dir, Name), log: log}
 }
 
-// Read returns the last changes, the oldest first, Keep at the most.
+// Read returns the last changes, oldest first, at most Keep. If the file does
+// not exist, it returns an empty list and no error.
 func Read(dir string) ([]Change, error) {
 	b, err := regular.Read(filepath.Join(dir, Name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,8 +56,8 @@ func Read(dir string) ([]Change, error) {
 	return Newest(parse(b), Keep), nil
 }
 
-// Append adds changes, the oldest first, all by one write. What can't be
-// written is lost, and the first of a row of failures is logged.
+// Append writes changes, oldest first, in one write. Changes that cannot be
+// written are lost. Append logs the first of several consecutive failures.
 func (f *File) Append(changes ...Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,7 +93,7 @@ func (f *File) append(changes []Change) (err error) {
 		if _, err := file.ReadAt(last, size-1); err != nil {
 			return err
 		}
-		if last[0] != '\n' { // of an agent that was killed
+		if last[0] != '\n' { // an agent was killed while it wrote the last line
 			lines = append([]byte("\n"), lines...)
 		}
 	}
@@ -100,7 +101,7 @@ func (f *File) append(changes []Change) (err error) {
 	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
 	f.lines += bytes.Count(lines[:whole], []byte("\n"))
 	if err != nil {
-		return errors.Join(err, file.Truncate(size+int64(whole))) // no half of a line
+		return errors.Join(err, file.Truncate(size+int64(whole))) // removes a half-written line
 	}
 	if f.lines >= most {
 		return f.rewrite()
@@ -108,9 +109,9 @@ func (f *File) append(changes []Change) (err error) {
 	return nil
 }
 
-// rewrite leaves the changes that are kept, and replaces the file as a whole.
+// rewrite replaces the whole file with the newest Keep changes.
 func (f *File) rewrite() error {
-	f.lines = Keep // where it fails, it is tried again when as many more have come
+	f.lines = Keep // a failed rewrite is repeated after Keep more lines
 	b, err := regular.Read(f.path)
 	if err != nil {
 		return err
