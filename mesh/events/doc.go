@@ -1,11 +1,11 @@
-// Package events turns consecutive snapshots of a host into events: a peer
-// joined, failed, left or returned; a tunnel went down or came up; a problem
-// appeared or was cleared. The log and the history record them, so that
-// "when did it break last night?" has an answer.
+// Package events compares consecutive snapshots of a host and returns events. A
+// peer joins, fails, leaves or returns; a tunnel goes down or comes up; a
+// problem appears or is cleared. The log and the history record these events,
+// so that an operator can find out when something broke.
 //
-// The package is pure: it has no clock, logger or I/O. A [Tracker] belongs to
-// one goroutine. Two invariants hold:
-//   - Equal consecutive snapshots produce no event.
-//   - An object that keeps changing produces a bounded number of events
-//     (see flapLimit); the rest is summarized once it is stable again.
+// The package is pure: it has no clock, logger or I/O. Only one goroutine may
+// use a [Tracker]. Two invariants hold:
+//   - Two equal consecutive snapshots produce no event.
+//   - An object that keeps changing produces a bounded number of events (see
+//     flapLimit). The other changes are summarized when it is stable again.
 package events

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Kind names what happened. The values are stable: the history and its readers
-// use them.
+// Kind is the kind of an event. The values are stable, because the history file
+// contains them.
 type Kind string
 
 // Kinds of events.
@@ -17,7 +17,7 @@ const (
 	PeerFailed     Kind = "peer-failed"
 	PeerReturned   Kind = "peer-returned" // alive again after it failed or left
 	PeerLeft       Kind = "peer-left"
-	PeerRemoved    Kind = "peer-removed" // forgotten, or its lease expired
+	PeerRemoved    Kind = "peer-removed" // an operator forgot it, or its lease expired
 	TunnelDown     Kind = "tunnel-down"
 	TunnelUp       Kind = "tunnel-up"
 	ProblemAppears Kind = "problem"
@@ -25,21 +25,21 @@ const (
 	Flapping       Kind = "flapping" // summarizes the changes that were not reported one by one
 )
 
-// Event is one thing that happened at a host.
+// Event is one event on a host.
 type Event struct {
 	Time     time.Time
 	Kind     Kind
 	Peer     string     // name of the peer; empty: the event is about a problem
-	Underlay netip.Addr // of the peer
-	Text     string     // the problem, or what flapped
-	// After is how long the former state lasted: the outage, for a tunnel that
-	// came up. Zero: unknown.
+	Underlay netip.Addr // address of the peer
+	Text     string     // the problem, or the object that flapped
+	// After is the duration of the former state. At TunnelUp it is the outage.
+	// Zero means unknown.
 	After time.Duration
-	Times int    // changes that a Flapping event stands for
-	Is    string // state after a Flapping event
+	Times int    // number of changes that a Flapping event summarizes
+	Is    string // state at a Flapping event
 }
 
-// Bad reports whether the event is for the worse.
+// Bad reports whether the event is a change for the worse.
 func (e Event) Bad() bool {
 	switch e.Kind {
 	case PeerFailed, TunnelDown, ProblemAppears, Flapping:
@@ -48,7 +48,7 @@ func (e Event) Bad() bool {
 	return false
 }
 
-// Object names what the event is about, as the history shows it.
+// Object returns the name of the event's object, as the history shows it.
 func (e Event) Object() string {
 	switch e.Kind {
 	case TunnelDown, TunnelUp:
@@ -62,8 +62,8 @@ func (e Event) Object() string {
 }
 
 // States returns the former and the new state, as the history shows them. An
-// empty former state means that the object did not exist, an empty new state
-// that it is gone.
+// empty former state means that the object did not exist. An empty new state
+// means that the object is gone.
 func (e Event) States() (was, is string) {
 	switch e.Kind {
 	case PeerJoined:
@@ -90,7 +90,7 @@ func (e Event) States() (was, is string) {
 	return "", ""
 }
 
-// lasted adds to a state how long it lasted, if that is known.
+// lasted adds the duration of a state to its text, if the duration is known.
 func lasted(state string, d time.Duration) string {
 	if d <= 0 {
 		return state
@@ -98,8 +98,8 @@ func lasted(state string, d time.Duration) string {
 	return fmt.Sprintf("%s for %s", state, Round(d))
 }
 
-// Round shortens a duration to what a person wants to read: tenths of a second
-// below ten seconds, whole seconds below an hour, and whole minutes beyond.
+// Round rounds a duration for people: to tenths of a second below ten seconds,
+// to whole seconds below an hour, and to whole minutes above.
 func Round(d time.Duration) time.Duration {
 	switch {
 	case d < 10*time.Second:

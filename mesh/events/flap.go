@@ -8,24 +8,26 @@ import (
 )
 
 const (
-	// flapLimit is how many changes of one object are reported within flapWindow.
+	// flapLimit is the number of changes of one object that are reported within
+	// flapWindow.
 	flapLimit = 6
-	// flapWindow is also how long a flapping object must be stable before it is
-	// reported again, with a summary of what was left out.
+	// flapWindow is also the time for which a flapping object must be stable.
+	// After that, a summary reports the hidden changes, and new changes are
+	// reported again.
 	flapWindow = 5 * time.Minute
 )
 
 // flap counts the changes of one object.
 type flap struct {
-	began  time.Time // of the window
-	last   time.Time // the last change
-	count  int       // within the window, or since damping began
+	began  time.Time // start of the window
+	last   time.Time // time of the last change
+	count  int       // changes within the window, or since changes were first hidden
 	hidden int       // changes that were not reported
-	state  string    // after the last change
+	state  string    // state after the last change
 }
 
-// damp leaves out the changes of objects that change too often, and adds a
-// summary for those that have become stable.
+// damp drops the changes of objects that change too often. It adds a summary
+// for each object that has become stable.
 func (t *Tracker) damp(now time.Time, changes []change) []Event {
 	var events []Event
 	for _, name := range slices.Sorted(maps.Keys(t.flaps)) {

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// State tells whether a tunnel carries packets.
+// State is the state of a tunnel: whether it carries packets.
 type State uint8
 
-// A tunnel is Unknown while nothing is known about it: it is not wanted, or
-// Open vSwitch does not answer.
+// A tunnel is Unknown if it is not desired, or if Open vSwitch does not answer.
 const (
 	Unknown State = iota
 	Up
@@ -35,42 +34,44 @@ const (
 	Left   = "left"
 )
 
-// settling is how long after the first snapshot the tracker waits for peers and
-// tunnels that were known before, because a restart of the agent is no event. A
-// new tunnel has as long to come up before it counts as down.
+// settling is the time after the first snapshot in which known peers and
+// tunnels may come up without an event. Otherwise each restart of the agent
+// would cause events. A new tunnel also has this time to come up before it
+// counts as down.
 const settling = 15 * time.Second
 
-// lasting is how long a problem must exist before it is an event: a pass that
-// fails is repeated within a second, and mostly succeeds then.
+// lasting is the minimum age of a problem before it becomes an event. A shorter
+// time would report failed passes that succeed when they are repeated within a
+// second.
 const lasting = time.Second
 
 // Tracker compares each snapshot with the one before. The zero Tracker is not
 // valid; use [NewTracker].
 type Tracker struct {
-	began     time.Time           // of the first snapshot; zero: there was none
+	began     time.Time           // time of the first snapshot; zero: there was none
 	peers     map[string]*peer    // by ID
-	unsettled map[string]*peer    // those that time alone can make an event of
+	unsettled map[string]*peer    // peers that can cause an event without a change, when time passes; by ID
 	problems  map[string]*problem // by text
 	flaps     map[string]*flap    // by the object's name
 }
 
-// problem is one that exists.
+// problem is a problem that currently exists.
 type problem struct {
 	since    time.Time
-	reported bool // there was an event
+	reported bool // an event has reported it
 }
 
-// peer is what the tracker knows of one peer.
+// peer is the tracker's knowledge about one peer.
 type peer struct {
 	Peer
-	since   time.Time // of the liveness
-	before  bool      // known since the first snapshot, and not seen alive yet
-	quiet   bool      // the tunnel is from before the first snapshot
+	since   time.Time // when the liveness last changed
+	before  bool      // not alive in the first snapshot or since then; false after PeerFailed
+	quiet   bool      // the peer was in the first snapshot, so its tunnel may be older
 	fresh   bool      // the tunnel has not been up yet
-	changed time.Time // of the tunnel's state; zero while it is unknown
+	changed time.Time // when the tunnel's state last changed; zero while it is unknown
 }
 
-// NewTracker returns a Tracker that has seen nothing.
+// NewTracker returns a Tracker without any snapshot.
 func NewTracker() *Tracker {
 	return &Tracker{
 		peers: make(map[string]*peer), unsettled: make(map[string]*peer),
@@ -78,7 +79,7 @@ func NewTracker() *Tracker {
 	}
 }
 
-// Since returns since when each current problem exists, by its text.
+// Since returns the start time of each current problem, by the problem's text.
 func (t *Tracker) Since() map[string]time.Time {
 	since := make(map[string]time.Time, len(t.problems))
 	for text, p := range t.problems {
@@ -87,8 +88,9 @@ func (t *Tracker) Since() map[string]time.Time {
 	return since
 }
 
-// Due returns when time alone makes an event, unless something changes before:
-// Next or SameAgain should be called then. Zero: never.
+// Due returns the time of the next event that occurs without any change. The
+// caller should call Next or SameAgain at that time. A zero time means that
+// there is no such event.
 func (t *Tracker) Due() (at time.Time) {
 	add := func(due time.Time) {
 		if at.IsZero() || due.Before(at) {
@@ -111,10 +113,11 @@ func (t *Tracker) Due() (at time.Time) {
 	return at
 }
 
-// Next takes the snapshot of a host at a time and returns what has happened
-// since the one before, sorted by peer and kind. problems are the texts of the
-// current problems. Peers of the first snapshot are known from before: what is
-// alive or up then, or within [settling], is no event.
+// Next compares the snapshot of a host at time now with the previous one. It
+// returns the events since then: events of peers sorted by peer and kind, then
+// problems. problems are the texts of the current problems. The tracker assumes
+// that the peers of the first snapshot existed before. Such a peer or tunnel
+// causes no event if it is up at once or within [settling].
 func (t *Tracker) Next(now time.Time, peers []Peer, problems []string) []Event {
 	first := t.began.IsZero()
 	if first {
@@ -139,8 +142,9 @@ func (t *Tracker) Next(now time.Time, peers []Peer, problems []string) []Event {
 	return t.damp(now, append(found, t.problemChanges(now, problems)...))
 }
 
-// SameAgain tells the tracker that peers are as in the last snapshot, and
-// returns what has happened to the problems.
+// SameAgain tells the tracker that the peers have not changed since the last
+// snapshot. It returns the events of problems, and the events of peers that are
+// due because time has passed.
 func (t *Tracker) SameAgain(now time.Time, problems []string) []Event {
 	var found []change
 	for _, p := range t.unsettled {
@@ -150,7 +154,7 @@ func (t *Tracker) SameAgain(now time.Time, problems []string) []Event {
 	return t.damp(now, append(found, t.problemChanges(now, problems)...))
 }
 
-// change is an event, with the object that damp counts it for.
+// change is an event with the name of the object under which damp counts it.
 type change struct {
 	Event
 	object string
@@ -190,7 +194,7 @@ func (p *peer) liveness(now time.Time, is Peer, settled bool) []change {
 	if was == is.Liveness {
 		if before && settled && was == Failed {
 			p.before = false
-			return []change{p.event(now, PeerFailed, 0)} // not heard of since the agent's start
+			return []change{p.event(now, PeerFailed, 0)} // no contact since the agent started
 		}
 		return nil
 	}
@@ -209,8 +213,9 @@ func (p *peer) liveness(now time.Time, is Peer, settled bool) []change {
 	return nil
 }
 
-// tunnel compares the state of the tunnel. While it is unknown the last known
-// state stands. A tunnel that has not been up yet may take [settling] to come up.
+// tunnel compares the state of the tunnel. If the new state is unknown, the
+// last known state remains. A tunnel that has not been up yet has [settling] to
+// come up.
 func (p *peer) tunnel(now time.Time, is Peer, settled bool) []change {
 	if is.Liveness == Left {
 		p.Tunnel, p.fresh, p.quiet, p.changed = Unknown, true, false, time.Time{}
