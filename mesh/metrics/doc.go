@@ -1,6 +1,6 @@
-// Package metrics shows a host's status in the format of Prometheus. It is the
-// only importer of Prometheus' client.
+// Package metrics exports a host's status in the Prometheus format. Only this
+// package imports the Prometheus client.
 //
-// It has no state: all of gremesh's own metrics are made of one [mesh.Status],
-// which is asked for when they are scraped.
+// The package keeps no state. It builds all gremesh metrics from one
+// [mesh.Status], which it requests on every scrape.
 package metrics

@@ -12,11 +12,11 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// patience is for one account of the host. A scrape has 10 s by default.
+// patience bounds the request for one status. A scrape has 10 s by default.
 const patience = 5 * time.Second
 
-// Handler answers scrapes with what status says, and with the metrics of Go and
-// of this process. status may be called from any goroutine.
+// Handler serves the metrics of the status, of the Go runtime and of this
+// process at GET /metrics. It may call status from any goroutine.
 func Handler(status func(context.Context) mesh.Status) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -25,12 +25,13 @@ func Handler(status func(context.Context) mesh.Status) http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	mux := http.NewServeMux()
-	// Two peers of one name and address are one too many; the other metrics stand.
+	// Two peers with the same name and address produce duplicate metrics. With
+	// ContinueOnError all other metrics are still served.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	return mux
 }
 
-// metric is one of gremesh's own, and what it is in a status.
+// metric is one of gremesh's own metrics; of reads its values from a status.
 type metric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -41,7 +42,7 @@ func define(name, help string, labels []string, of func(mesh.Status, func(float6
 	return metric{prometheus.NewDesc("gremesh_"+name, help, labels, nil), prometheus.GaugeValue, of}
 }
 
-// metrics are documented in docs/operations.md.
+// metrics returns all gremesh metrics. docs/operations.md documents them.
 func metrics() []metric {
 	tunnel := []string{"peer", "underlay", "type"}
 	all := []metric{
@@ -93,7 +94,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// collector makes metrics of a status when they are scraped.
+// collector converts a status to metrics when a scrape comes in.
 type collector struct {
 	status func(context.Context) mesh.Status
 }

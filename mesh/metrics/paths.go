@@ -6,7 +6,7 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// paths are the metrics of the probes from docker0 to the peers' docker0s.
+// paths returns the metrics of the probes from docker0 to the peers' docker0.
 func paths() []metric {
 	each := func(name, help string, kind prometheus.ValueType, of func(mesh.PathStatus) (value float64, ok bool)) metric {
 		m := define(name, help, []string{"peer", "underlay"}, func(s mesh.Status, set func(float64, ...string)) {
