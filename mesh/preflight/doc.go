@@ -1,6 +1,6 @@
-// Package preflight checks what a host needs before gremesh changes anything on
-// it. A check only looks: it installs, starts and changes nothing. The package
-// knows no part of the machine; its caller brings the checks.
+// Package preflight checks a host before gremesh changes anything on it. A
+// check only reads: it installs, starts and changes nothing. The package
+// contains no checks of its own; its caller supplies them.
 //
-// Functions may be called from any goroutine.
+// The functions may be called from any goroutine.
 package preflight

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// Finding is something that is wrong with a host.
+// Finding is one fault of a host.
 type Finding struct {
-	What string // what is missing, does not work or is in the way
+	What string // what is missing, does not work or conflicts
 	Do   string // the command that corrects it
-	// Tolerable reports whether the agent can start all the same: time may mend
-	// it, such as a service that starts at boot, or the mesh works in spite of it.
+	// Tolerable reports whether the agent can start in spite of the finding.
+	// Either the fault may disappear by itself, such as a service that starts
+	// at boot, or the mesh works without a correction.
 	Tolerable bool
 }
 
-// String is the finding on one line: "WHAT: DO".
+// String returns the finding on one line: "WHAT: DO", or "WHAT" without a Do.
 func (f Finding) String() string {
 	if f.Do == "" {
 		return f.What
@@ -23,10 +24,11 @@ func (f Finding) String() string {
 	return f.What + ": " + f.Do
 }
 
-// Check looks for one thing. It returns nothing if the host is as it should be.
+// Check examines one aspect of the host. It returns nothing if it finds no
+// fault.
 type Check func(context.Context) []Finding
 
-// Run runs the checks in order and returns all that they found.
+// Run runs the checks in order and returns all findings.
 func Run(ctx context.Context, checks ...Check) []Finding {
 	var all []Finding
 	for _, check := range checks {
@@ -35,7 +37,8 @@ func Run(ctx context.Context, checks ...Check) []Finding {
 	return all
 }
 
-// Error lists all findings that are not tolerable; nil if there is none.
+// Error returns an error that lists all findings that are not tolerable. It
+// returns nil if there are none.
 func Error(all []Finding) error {
 	var lines []string
 	for _, f := range all {
