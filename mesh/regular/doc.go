@@ -1,6 +1,6 @@
-// Package regular reads files that others may have put something else in the
-// place of: a named pipe would keep the reader waiting for ever, and a device
-// has no end.
+// Package regular reads regular files and refuses everything else. Another
+// program may have replaced a file: a named pipe would block the reader
+// forever, and a device may have no end.
 //
-// The package keeps nothing; its functions may be called from any goroutine.
+// The package keeps no state. Its functions may be called from any goroutine.
 package regular

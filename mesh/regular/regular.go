@@ -9,12 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrOther is what is no regular file, nor leads to one.
+// ErrOther is the cause of an error if the path, after symbolic links, is not a
+// regular file.
 var ErrOther = errors.New("is no regular file")
 
-// Open opens a regular file to be read.
+// Open opens a regular file for reading. If path is not a regular file, the
+// error wraps [ErrOther].
 func Open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe: without its other end
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // without O_NONBLOCK, opening a named pipe blocks until a writer opens it
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +30,7 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Read returns what a regular file holds.
+// Read returns the contents of a regular file. It fails like [Open].
 func Read(path string) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
