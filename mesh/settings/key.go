@@ -11,23 +11,24 @@ import (
 type Key[T any] struct {
 	name    string
 	help    string   // one line
-	choices []string // words that a shell can complete; nil: any text
-	// fixed is why the setting cannot change on a running mesh, and what to do
-	// instead; empty: it can.
+	choices []string // words for shell completion; nil: any text
+	// fixed says why the setting cannot change on a running mesh, and what to
+	// do instead. It is empty if the setting can change.
 	fixed   string
 	initial T
 	parse   func(text string) (T, error)
 	format  func(T) string
-	// draw makes a value from 64 random bits, for the word "random"; nil: there is
-	// none.
+	// draw makes a value from 64 random bits for the word "random". It is nil
+	// if the key does not accept that word.
 	draw func(random uint64) T
 }
 
-// Name returns the key as gremesh.yaml has it.
+// Name returns the key's name in gremesh.yaml.
 func (k Key[T]) Name() string { return k.name }
 
-// Of reads the key. It returns the default if the key is absent, or if this
-// version of gremesh cannot read the value; [Unreadable] tells.
+// Of returns the key's value. It returns the default if the key is absent, or
+// if this version of gremesh cannot read the value. [Unreadable] lists such
+// values.
 func (k Key[T]) Of(values Values) T {
 	if text, ok := values.Get(k.name); ok {
 		if value, err := k.parse(text); err == nil {
@@ -37,7 +38,7 @@ func (k Key[T]) Of(values Values) T {
 	return k.initial
 }
 
-// Is returns the value in the form that a record has it.
+// Is returns the value in the form that a record contains.
 func (k Key[T]) Is(value T) Value { return Value{k.name, k.format(value)} }
 
 // Definition describes a key for code that does not need its type.
@@ -46,7 +47,7 @@ type Definition struct {
 	Help    string
 	Default string
 	Choices []string
-	Fixed   string // why it cannot change on a running mesh, and what to do; empty: it can
+	Fixed   string // why it cannot change on a running mesh, and what to do instead; empty: it can
 
 	canonical func(text string) (string, error)
 	draw      func(random uint64) string
@@ -67,7 +68,8 @@ func (k Key[T]) definition() Definition {
 	return d
 }
 
-// Lookup returns the definition of a key. The error lists the keys that there are.
+// Lookup returns the definition of a key. If the key is unknown, the error
+// lists all keys.
 func Lookup(key string) (Definition, error) {
 	var names []string
 	for _, d := range Definitions() {
@@ -79,8 +81,9 @@ func Lookup(key string) (Definition, error) {
 	return Definition{}, fmt.Errorf("%q is not a mesh setting; the settings are %s", key, strings.Join(names, ", "))
 }
 
-// Canonical returns the text as a record has it, or an error that says what the
-// key takes. The word "random" is returned as it is if the key takes it.
+// Canonical returns the text in the form that a record contains. If the text is
+// not valid, the error states which values the key accepts. The word "random"
+// is returned unchanged if the key accepts it.
 func (d Definition) Canonical(text string) (string, error) {
 	if text == Random && d.draw != nil {
 		return Random, nil
@@ -92,16 +95,17 @@ func (d Definition) Canonical(text string) (string, error) {
 	return text, nil
 }
 
-// Random is the word for a random value.
+// Random is the word that stands for a random value.
 const Random = "random"
 
-// ErrFixed is wrapped by the error of a setting that cannot change on a running
-// mesh.
+// ErrFixed is wrapped by the error for a setting that cannot change on a
+// running mesh.
 var ErrFixed = errors.New("it cannot change on a running mesh")
 
-// Edit returns the values with the given changes, each in any form that its key
-// takes. random returns 64 random bits. An error names the first change that
-// cannot be made; then nothing is changed.
+// Edit returns a copy of values with the given changes. Each change may have
+// any form that its key accepts. random returns 64 random bits. The error names
+// the first change that is not possible, or the values that contradict each
+// other. After an error the caller must keep the old values.
 func Edit(values Values, changes []Value, random func() uint64) (Values, error) {
 	edited := slices.Clone(values)
 	for _, change := range changes {
@@ -115,7 +119,7 @@ func Edit(values Values, changes []Value, random func() uint64) (Values, error) 
 		if change.Text == Random && d.draw != nil {
 			change.Text = d.draw(random())
 		}
-		if change.Text == values.textOf(d) { // also if it is fixed
+		if change.Text == values.textOf(d) { // no change, so it is allowed even for a fixed key
 			continue
 		}
 		if d.Fixed != "" {
@@ -133,8 +137,8 @@ func (v Values) textOf(d Definition) string {
 	return d.Default
 }
 
-// Unreadable returns the values that this version of gremesh does not understand:
-// of a key that it knows, but in a form that it does not.
+// Unreadable returns the values that this version of gremesh cannot parse
+// although it knows their keys.
 func Unreadable(values Values) []Value {
 	var found []Value
 	for _, d := range Definitions() {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The keys of the mesh settings. Each one is also a key of gremesh.yaml, where a
+// The keys of the mesh settings. Each key also exists in gremesh.yaml, where a
 // host can pin its value.
 var (
 	Pool = Key[netip.Prefix]{
@@ -52,7 +52,7 @@ func Definitions() []Definition {
 	}
 }
 
-// Check refuses values that do not go together.
+// Check returns an error if the values contradict each other.
 func Check(values Values) error {
 	pool, prefix := Pool.Of(values), Prefix.Of(values)
 	if prefix <= pool.Bits() {
@@ -72,7 +72,7 @@ func Check(values Values) error {
 	return nil
 }
 
-// MaxKey is the largest tunnel key that every tunnel type takes (24 bits).
+// MaxKey is the largest tunnel key that every tunnel type accepts (24 bits).
 const MaxKey = 1<<24 - 1
 
 const none = "none"

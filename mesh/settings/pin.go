@@ -8,10 +8,10 @@ import (
 // Pin is a value that the configuration of one host fixes for that host.
 type Pin struct {
 	Value
-	Where string // where the configuration has it: "/etc/gremesh/gremesh.yaml"
+	Where string // file that contains the pin: "/etc/gremesh/gremesh.yaml"
 }
 
-// Pinned returns the values that count on a host with these pins.
+// Pinned returns the values with the pins of a host applied.
 func Pinned(values Values, pins []Pin) Values {
 	for _, p := range pins {
 		values = values.With(p.Value)
@@ -19,7 +19,8 @@ func Pinned(values Values, pins []Pin) Values {
 	return values
 }
 
-// Differing returns the pins whose value differs from that of the mesh.
+// Differing returns the pins that differ from the value of the mesh. It ignores
+// pins of unknown keys.
 func Differing(values Values, pins []Pin) []Pin {
 	return slices.DeleteFunc(slices.Clone(pins), func(p Pin) bool {
 		d, err := Lookup(p.Key)
@@ -27,7 +28,8 @@ func Differing(values Values, pins []Pin) []Pin {
 	})
 }
 
-// Text returns the value of a key as a record has it, or its default.
+// Text returns the value of a key in the form that a record contains, or the
+// key's default.
 func Text(values Values, key string) string {
 	d, err := Lookup(key)
 	if err != nil {
@@ -37,5 +39,5 @@ func Text(values Values, key string) string {
 	return values.textOf(d)
 }
 
-// String says what the pin is: "tunnel.type is pinned to vxlan in FILE".
+// String returns the pin as text: "tunnel.type is pinned to vxlan in FILE".
 func (p Pin) String() string { return fmt.Sprintf("%s is pinned to %s in %s", p.Key, p.Text, p.Where) }

@@ -12,18 +12,18 @@ import (
 
 // Limits of a record.
 const (
-	MaxVersion = 1 << 62 // of a valid record: the next one can always be written
+	MaxVersion = 1 << 62 // of a valid record, so that a next version always exists
 	MaxJump    = 1 << 32 // by which one message can raise the version of a known record
 	maxValues  = 128
 	maxText    = 256  // bytes of one key or value
 	maxBytes   = 8192 // of all keys and values together
 )
 
-// Record is one version of a mesh's settings. The zero Record is none: the host
-// has not learned the settings of its mesh yet.
+// Record is one version of a mesh's settings. The zero Record means that the
+// host has not learned the settings of its mesh yet.
 //
-// Version 0 belongs to a mesh that is older than this record: each host made it
-// from its own configuration, which had to be the same on all hosts.
+// Version 0 belongs to a mesh that is older than this record format. Each host
+// made it from its own configuration, which had to be the same on all hosts.
 type Record struct {
 	Version uint64   `cbor:"1,keyasint" json:"version"`
 	Writer  lease.ID `cbor:"2,keyasint" json:"writer"` // host that wrote this version; zero in version 0
@@ -36,14 +36,14 @@ type Value struct {
 	Text string `cbor:"2,keyasint" json:"value"`
 }
 
-// Values are sorted by key, and have each key once. A key that is absent has its
+// Values are sorted by key, and each key occurs once. An absent key has its
 // default.
 type Values []Value
 
-// IsZero reports whether there is no record.
+// IsZero reports whether the record is the zero Record.
 func (r Record) IsZero() bool { return len(r.Values) == 0 }
 
-// Get returns the text of a key. It is not ok if the key is absent.
+// Get returns the text of a key. ok is false if the key is absent.
 func (v Values) Get(key string) (text string, ok bool) {
 	i, ok := v.find(key)
 	if !ok {
@@ -73,8 +73,9 @@ func (v Value) compare(other Value) int {
 	return cmp.Or(cmp.Compare(v.Key, other.Key), cmp.Compare(v.Text, other.Text))
 }
 
-// Compare orders records: 1 means that r replaces other. The higher version wins,
-// then the higher writer, then the content; it returns 0 for equal records only.
+// Compare orders records; 1 means that r replaces other. The record with the
+// higher version wins, then the one with the higher writer, then the content
+// decides. It returns 0 only for equal records.
 func (r Record) Compare(other Record) int {
 	if r.IsZero() != other.IsZero() {
 		if r.IsZero() {
@@ -86,7 +87,7 @@ func (r Record) Compare(other Record) int {
 		slices.CompareFunc(r.Values, other.Values, Value.compare))
 }
 
-// Merge returns the one of two records that counts.
+// Merge returns the winner of two records by [Record.Compare].
 func Merge(a, b Record) Record {
 	if b.Compare(a) > 0 {
 		return b
@@ -95,9 +96,9 @@ func Merge(a, b Record) Record {
 }
 
 // Accept merges a record that another host sent. It returns an error if got is
-// not valid, or is further ahead of known than MaxJump: no host gets that far by
-// itself, and the versions would be used up. A host that knows no record takes
-// any.
+// not valid, or if its version is more than MaxJump above the version of known.
+// Such a record does not come from a working host and would use up the
+// versions. A host without a record accepts any valid record.
 func Accept(known, got Record) (Record, error) {
 	if err := got.Validate(); err != nil {
 		return known, err
@@ -108,8 +109,9 @@ func Accept(known, got Record) (Record, error) {
 	return Merge(known, got), nil
 }
 
-// Validate refuses a record that no host writes. It does not look at what the
-// values mean: a later version of gremesh may know more keys than this one.
+// Validate returns an error for a record that no host writes. It does not check
+// the meaning of the values, because a later version of gremesh may know more
+// keys.
 func (r Record) Validate() error {
 	switch {
 	case r.IsZero():
@@ -135,17 +137,18 @@ func (r Record) Validate() error {
 	return nil
 }
 
-// Digest returns a number that tells different records apart; it is never 0.
+// Digest returns a hash of the record. Different records have different
+// digests, except for collisions. The digest is never 0.
 func (r Record) Digest() uint64 {
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%d %s", r.Version, r.Writer) // a hash takes everything
+	_, _ = fmt.Fprintf(h, "%d %s", r.Version, r.Writer) // writing to a hash cannot fail
 	for _, v := range r.Values {
 		_, _ = fmt.Fprintf(h, "\x00%s\x00%s", v.Key, v.Text)
 	}
 	return max(1, h.Sum64())
 }
 
-// isKey reports whether a key has the form of those in gremesh.yaml.
+// isKey reports whether a key has the form of the keys in gremesh.yaml.
 func isKey(key string) bool {
 	for _, b := range []byte(key) {
 		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '.' && b != '_' {
@@ -155,7 +158,8 @@ func isKey(key string) bool {
 	return key != "" && len(key) <= maxText
 }
 
-// isText reports whether a value is printable ASCII on one line.
+// isText reports whether a value is printable ASCII on one line, at most
+// maxText bytes.
 func isText(text string) bool {
 	for _, b := range []byte(text) {
 		if b < ' ' || b > '~' {
