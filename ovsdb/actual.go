@@ -1,41 +1,43 @@
 package ovsdb
 
-// Actual is what Open vSwitch holds on this host, as far as it matters to a
-// Switch. The zero Actual is an Open vSwitch without bridges.
+// Actual is the observed state of Open vSwitch on this host, as far as a Switch
+// needs it. The zero Actual is an Open vSwitch without bridges.
 type Actual struct {
 	Bridge Bridge   // the configured bridge
-	Stale  []Bridge // bridges of ours with another name, sorted by name
-	Ports  []Port   // every port of every bridge, others' too, sorted by name
+	Stale  []Bridge // gremesh's bridges with another name, sorted by name
+	Ports  []Port   // all ports of all bridges, including other programs' ports, sorted by name
 
-	Database string // UUID of the one row of the table Open_vSwitch: an emptied database has another
+	Database string // UUID of the only row of the table Open_vSwitch; it differs after the database was emptied
 
-	// Static are the static entries of the configured bridge's forwarding table
-	// for untagged frames, MAC address to OfPort; nil where ovs-vswitchd can't be
-	// asked, or takes none: then Learns says why. Shared: read only.
+	// Static holds the static entries for untagged frames in the configured
+	// bridge's forwarding table: MAC address to OfPort. It is nil if
+	// ovs-vswitchd cannot be asked or does not support static entries; then
+	// Learns states the reason. It is shared and read only.
 	Static map[MAC]int
 	Learns string
 
-	// Restoring is other_config:flow-restore-wait of the table Open_vSwitch: while
-	// it is true ovs-vswitchd forwards nothing.
+	// Restoring is other_config:flow-restore-wait of the table Open_vSwitch.
+	// While it is true, ovs-vswitchd forwards nothing.
 	Restoring bool
 
-	// Down says why ovs-vswitchd does not act on the database; empty: it does,
-	// or it cannot be asked because its files are not beside ovs.db's socket. While it is down,
-	// BFD of every port is StateUnknown, and OfPort and Error are what it wrote
-	// last.
+	// Down states why ovs-vswitchd does not act on the database. It is empty if
+	// ovs-vswitchd does, or if it cannot be asked because its files are not
+	// next to ovs.db's socket. While ovs-vswitchd is down, BFD of every port
+	// with BFD is StateUnknown, and OfPort and Error are its last values.
 	Down string
 
-	// Forwarding is what the database does not know of the configured bridge; nil:
-	// it is not known.
+	// Forwarding is the state of the configured bridge that is not in the
+	// database. It is nil if it is not known.
 	Forwarding *Forwarding
 
-	flows uint64 // the version of Forwarding
+	flows uint64 // version of Forwarding
 
-	revision, table uint64 // the same: nothing has changed in between, in the database and in Static; 0: not observed
+	revision, table uint64 // versions of the database content and of Static; 0: not observed
 }
 
-// Same tells, at no cost, that both were observed and nothing has changed from
-// one to the other. Otherwise they may be equal all the same.
+// Same reports, without comparing contents, that both states were observed and
+// that nothing changed between them. If it returns false, they may still be
+// equal.
 func (a Actual) Same(b Actual) bool {
 	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns && a.Down == b.Down && a.flows == b.flows
 }
@@ -44,60 +46,61 @@ func (a Actual) Same(b Actual) bool {
 type Bridge struct {
 	Name     string
 	Exists   bool
-	Ours     bool   // external_ids has our mark
+	Ours     bool   // external_ids has gremesh's mark
 	Mesh     string // external_ids:gremesh
-	Datapath string // datapath_type; empty is "system"
-	FailMode string // fail_mode; empty is "standalone"
+	Datapath string // datapath_type; empty means "system"
+	FailMode string // fail_mode; empty means "standalone"
 	MTU      int    // bytes; mtu_request of its own port; 0: none
-	OfPort   int    // of its own port; 0: ovs-vswitchd has not made the bridge
+	OfPort   int    // of its own port; 0: ovs-vswitchd has not created the bridge
 	Error    string // of its own port
 
-	Settings []Setting // of the bridge and its own port that can stop packets
-	Mirrors  []Mirror  // that reserve its own port or one of ours, sorted
+	Settings []Setting // settings of the bridge and its own port that can stop packets
+	Mirrors  []Mirror  // mirrors that reserve its own port or a port of gremesh, sorted by UUID
 
-	uuid, local string // rows of Bridge and of its own port's Interface
+	uuid, local string // UUIDs of the rows of Bridge and of its own port's Interface
 }
 
-// Port is one row of the Port table with its Interface. For a port that is no
-// tunnel only the name and type of the Tunnel are set.
+// Port is one row of the Port table with its Interface. For a port that is not
+// a tunnel, only the name and type of Tunnel are set.
 type Port struct {
-	Tunnel              // Tunnel.BFD says whether BFD is enabled
-	Bridge     string   // the bridge that it is on
+	Tunnel              // Tunnel.BFD is true if BFD is enabled
+	Bridge     string   // name of its bridge
 	Interfaces []string // names of its Interfaces, sorted; more than one: a bond
-	Ours       bool     // external_ids has our mark
+	Ours       bool     // external_ids has gremesh's mark
 	Mesh       string   // external_ids:gremesh
-	Adopted    bool     // external_ids:gremesh-adopted: made by hand, see Adopt
+	Adopted    bool     // external_ids:gremesh-adopted: created by hand, see Adopt
 	Protected  bool
-	Options    []string  // keys of the Interface's options that Tunnel has no place for, sorted
-	OfPort     int       // 0: not set up yet; -1: Open vSwitch could not
-	Error      string    // Interface error: why it could not
+	Options    []string  // keys of the Interface's options that Tunnel has no field for, sorted
+	OfPort     int       // 0: not set up yet; -1: Open vSwitch could not set it up
+	Error      string    // Interface error: the reason for OfPort -1
 	BFD        BFDStatus // Interface bfd_status
 	MinTx      string    // Interface bfd:min_tx, milliseconds; empty: the default of 100
 
-	Settings []Setting // that can stop packets
+	Settings []Setting // settings that can stop packets
 
-	// Unreadable holds, by "column:key", values that are no address, number
-	// or subnet and so have no place in Tunnel: "options:key" = "flow".
+	// Unreadable holds values that are not an address, number or subnet and
+	// therefore do not fit in Tunnel. Its keys are "column:key": "options:key"
+	// = "flow".
 	Unreadable map[string]string
 
-	uuid, iface string // rows of Port and Interface
+	uuid, iface string // UUIDs of the rows of Port and Interface
 }
 
 // BFDStatus is the state of a tunnel's BFD session (ovs-vswitchd.conf.db(5),
-// Interface bfd_status). It is zero where BFD is not enabled.
+// Interface bfd_status). It is zero if BFD is not enabled.
 type BFDStatus struct {
 	State       string // "up", "init", "down", "admin_down" or StateUnknown
-	Forwarding  bool   // whether Open vSwitch thinks that packets get through
-	Diagnostic  string // why State is not up, in Open vSwitch's words
-	RemoteState string // State at the other end, as far as it is heard
+	Forwarding  bool   // Open vSwitch considers the path usable
+	Diagnostic  string // Open vSwitch's reason why State is not up
+	RemoteState string // last State received from the other end
 }
 
-// local says whether the port is its bridge's own, which comes and goes with
-// the bridge.
+// local reports whether the port is its bridge's own port, which is created and
+// deleted with the bridge.
 func (p *Port) local() bool { return p.Name == p.Bridge }
 
-// tunnel says whether the port leads to other hosts: it has a remote_ip, be it
-// one that OpenFlow sets ("flow").
+// tunnel reports whether the port leads to other hosts: it has a remote_ip.
+// That may also be "flow", which means that OpenFlow sets the address.
 func (p *Port) tunnel() bool {
 	return p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != ""
 }

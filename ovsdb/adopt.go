@@ -7,12 +7,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// Adopt returns what makes tunnel ports of others ours that are wanted tunnels
-// in all but the mark, one change a port: it is marked, protected, and gets BFD
-// and its local address, none of which stops its packets. It keeps its name,
-// because Open vSwitch can't give it another. The other tunnels of others on
-// want's bridge, and those elsewhere that are in a wanted one's way, are left
-// with the reason why.
+// Adopt returns the changes that turn other programs' tunnel ports into
+// gremesh's, one change for each port. A port qualifies if it equals a desired
+// tunnel except for the mark. It gets the mark, protected=true, BFD and its
+// local address; none of these stops its packets. It keeps its name, because
+// Open vSwitch cannot rename a port.
+//
+// left lists the other tunnel ports on want's bridge that are not adopted. It
+// also lists ports on other bridges that conflict with a desired tunnel. Each
+// has the reason.
 func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
 	if want.Bridge == "" {
 		return nil, nil
@@ -25,7 +28,7 @@ func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
 		t, wanted := a.leadsTo(p)
 		inTheWay := wanted && p.Type == t.Type && sameTunnel(t, p)
 		if p.Bridge != want.Bridge && !inTheWay {
-			continue // the business of others
+			continue // it belongs to another program and does not conflict
 		}
 		if why, do := a.refuse(t, wanted, p); why != "" {
 			left = append(left, Conflict{key(kindPort, p.Name, ""), why, do})
@@ -42,7 +45,7 @@ type adopter struct {
 	foreign map[endpoint][]Port
 }
 
-// leadsTo returns the wanted tunnel to the remote of a port.
+// leadsTo returns the desired tunnel to the remote of a port.
 func (a adopter) leadsTo(p Port) (Tunnel, bool) {
 	for _, t := range a.want.Tunnels {
 		if t.Remote == p.Remote {
@@ -52,8 +55,8 @@ func (a adopter) leadsTo(p Port) (Tunnel, bool) {
 	return Tunnel{}, false
 }
 
-// refuse says why a port can't become the wanted tunnel to its remote, and what
-// to do about it; nothing if it can.
+// refuse returns the reason why a port cannot become the desired tunnel to its
+// remote, and the remedy. It returns empty strings if the port can.
 func (a adopter) refuse(t Tunnel, wanted bool, p Port) (why, do string) {
 	remove := ovsVsctl("del-port", p.Bridge, p.Name)
 	replace := fmt.Sprintf("delete it, and %s takes its place at once: %s", t.Name, remove)
@@ -119,7 +122,8 @@ func orNone(s string) string {
 	return s
 }
 
-// adoptPort takes nothing away; what a port has too much is drift from then on.
+// adoptPort adds values and removes none. Extra values of the port are drift
+// after the adoption.
 func adoptPort(mesh string, t Tunnel, p Port) Change {
 	port := lacking(portColumns(mesh, true, p.Name != t.Name, t.Peer), portColumns("", p.Protected, false, p.Peer))
 	iface := lacking(interfaceColumns(t), interfaceColumns(p.Tunnel))
@@ -134,7 +138,8 @@ func adoptPort(mesh string, t Tunnel, p Port) Change {
 	return change
 }
 
-// lacking are the wanted values that are not there.
+// lacking returns the desired values that are missing or different. It always
+// includes the mark.
 func lacking(want, have []column) []column {
 	var columns []column
 	for i, c := range want {

@@ -12,22 +12,23 @@ import (
 
 const (
 	// applyTimeout bounds an Apply whose context has no earlier deadline. A
-	// thousand tunnels take less than one second of it.
+	// thousand tunnels take less than one second.
 	applyTimeout = 10 * time.Second
-	// ovs-vswitchd has so long to act on a transaction, and more where it is a
-	// large one: 5,000 tunnels took 2.2 s. While it is down nothing waits longer,
-	// as the transaction stands, and it acts on that when it comes back. One that
-	// runs, on a machine that is busy, has all of applyTimeout.
+	// settleTimeout is the time for ovs-vswitchd to apply a transaction, plus
+	// settlePerChange for each change: 5,000 tunnels took 2.2 s. If
+	// ovs-vswitchd is down, waiting longer is useless: the transaction is
+	// committed, and ovs-vswitchd applies it when it starts. If it runs on a
+	// busy machine, Apply waits for up to applyTimeout.
 	settleTimeout   = 2 * time.Second
 	settlePerChange = time.Millisecond
 )
 
 // Apply commits the changes in one transaction, all or none, and returns when
-// ovs-vswitchd has acted on them: what Observe returns after that has the
-// ofport or the error of every port. BFD of new ports comes in a second one.
-// Then it makes the entries of the forwarding
-// table, which need their ports. After an error the transaction may have
-// been committed all the same; Observe tells.
+// ovs-vswitchd has applied them. After that, Observe returns the ofport or the
+// error of every port. Apply enables BFD on new ports in a second transaction.
+// Then it changes the forwarding table, flows and flags, because they need
+// their ports. If Apply returns an error, the transaction may still have been
+// committed; call Observe to find out.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -63,8 +64,9 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	return nil
 }
 
-// configure commits changes and waits for ovs-vswitchd. New ports get BFD when
-// it has acted on all else, or when that is not to be waited for any longer.
+// configure commits changes and waits for ovs-vswitchd. It enables BFD on new
+// ports when ovs-vswitchd has applied everything else, or when the wait has
+// timed out.
 func (c *Client) configure(ctx context.Context, s *session, changes []Change) error {
 	changes, enable := withoutBFD(changes)
 	nextCfg, err := s.commit(ctx, changes)
@@ -80,7 +82,7 @@ func (c *Client) configure(ctx context.Context, s *session, changes []Change) er
 	return err
 }
 
-// applied waits until ovs-vswitchd has acted on the changes.
+// applied waits until ovs-vswitchd has applied the changes.
 func (c *Client) applied(ctx context.Context, s *session, nextCfg int, changes []Change) error {
 	short, cancel := context.WithTimeout(ctx, settleTimeout+time.Duration(len(changes))*settlePerChange)
 	defer cancel()
@@ -96,7 +98,7 @@ func (c *Client) applied(ctx context.Context, s *session, nextCfg int, changes [
 	return nil
 }
 
-// commit returns the value that cur_cfg has once the changes are applied
+// commit returns the value of cur_cfg that shows that the changes are applied
 // (ovs-vswitchd.conf.db(5), Open_vSwitch next_cfg).
 func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, err error) {
 	roots, err := s.roots()
@@ -104,10 +106,10 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 		return 0, err
 	}
 	var ops []ovsdb.Operation
-	var objects []string // of ops
+	var objects []string // object of each operation, for errors
 	if len(roots) == 0 {
-		// An empty database, which ovs-vsctl would give its row as well. The
-		// column is there because libovsdb leaves out an empty row.
+		// The database is empty, so create its row, as ovs-vsctl does. The
+		// column is needed, because libovsdb omits an empty row.
 		ops = append(ops, insert(tableRoot, "root", nil, ovsdb.Row{"next_cfg": 0}))
 		objects = append(objects, "Open_vSwitch")
 	}
@@ -154,13 +156,14 @@ func (s *session) commit(ctx context.Context, changes []Change) (nextCfg int, er
 		return 0, err
 	}
 	for _, row := range results[len(ops)-1].Rows {
-		n, _ := row["next_cfg"].(float64) // JSON's only kind of number
+		n, _ := row["next_cfg"].(float64) // encoding/json decodes every number as float64
 		nextCfg = int(n)
 	}
 	return nextCfg, nil
 }
 
-// transact commits the operations, or says which one was refused and why.
+// transact commits the operations. If the server refuses one, the error names
+// it.
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
 	s.transactions.Add(1)
 	defer s.transactions.Add(-1)

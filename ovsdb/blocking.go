@@ -13,29 +13,29 @@ import (
 )
 
 // Setting is a column with a value that can stop, limit or divert packets
-// although the bridge and its ports are configured as they should be. On a row
-// of ours Diff sets it back to Open vSwitch's default; on another row it is a
+// although the bridge and its ports are configured correctly. On gremesh's
+// rows, Diff resets it to Open vSwitch's default. On other rows it is a
 // conflict. docs/datapath.md lists the columns of the schema.
 type Setting struct {
 	Object reconcile.Key
-	Column string // in ovs-vsctl's words: "tag", "other_config:priority-tags"
-	Is     string // as ovs-vsctl prints it
-	Why    string // what the value does to packets
+	Column string // name in ovs-vsctl: "tag", "other_config:priority-tags"
+	Is     string // value as ovs-vsctl prints it
+	Why    string // effect of the value on packets
 
 	table, uuid string
 	reset       column
 }
 
-// blocker is a column that can stop packets.
+// blocker describes a column that can stop packets.
 type blocker struct {
 	name, key string
-	none      any // the default, where an absent value is not allowed
+	none      any // default value; nil: the value is removed
 	why       string
 }
 
 func (b blocker) column() column { return column{name: b.name, key: b.key, value: b.none} }
 
-// found returns the setting of a column, if it has a value.
+// found returns the setting of a column, or nothing if is is empty.
 func (b blocker) found(table string, object reconcile.Key, uuid, is string) []Setting {
 	if is == "" {
 		return nil
@@ -43,7 +43,7 @@ func (b blocker) found(table string, object reconcile.Key, uuid, is string) []Se
 	return []Setting{{Object: object, Column: b.column().String(), Is: is, Why: b.why, table: table, uuid: uuid, reset: b.column()}}
 }
 
-// The columns, see ovs-vswitchd.conf.db(5).
+// The columns; see ovs-vswitchd.conf.db(5).
 var (
 	blockSTP        = blocker{"stp_enable", "", false, "the spanning tree blocks tunnels, and no other host carries their packets"}
 	blockRSTP       = blocker{"rstp_enable", "", false, "the spanning tree blocks tunnels, and no other host carries their packets"}
@@ -63,9 +63,10 @@ var (
 	blockBFDKey   = blocker{"bfd", "check_tnl_key", nil, "BFD accepts only packets with tunnel key 0"}
 )
 
-// blockingOptions are the options of a tunnel's Interface that make the two
-// ends differ, or its packets too short-lived or of another layer. Other options,
-// such as csum, tos and df_default, are the operator's.
+// blockingOptions are the options of a tunnel's Interface that can stop its
+// packets, with their effects. They make the two ends differ, limit the hops of
+// packets, or remove the Ethernet header. Other options, such as csum, tos and
+// df_default, are left to the operator.
 var blockingOptions = map[string]string{
 	"in_key":      "the tunnel accepts packets with that key only",
 	"out_key":     "the tunnel sends packets with that key",
@@ -83,7 +84,7 @@ func onText(is bool) string {
 	return ""
 }
 
-// setText is a set of integers as ovs-vsctl prints it.
+// setText returns a set of integers as ovs-vsctl prints it.
 func setText(set []int) string {
 	if len(set) == 0 {
 		return ""
@@ -108,7 +109,7 @@ func blockingBridge(row *bridgeRow) []Setting {
 
 func blockingPort(row *portRow) []Setting {
 	if row.Tag == nil && len(row.Trunks) == 0 && row.VLANMode == nil && row.QoS == nil && row.LACP == nil && len(row.OtherConfig) == 0 {
-		return nil // of a thousand ports
+		return nil // the usual case; saves time with a thousand ports
 	}
 	object := key(kindPort, row.Name, "")
 	in := func(b blocker, is string) []Setting { return b.found(tablePort, object, row.UUID, is) }
@@ -145,7 +146,7 @@ func blockingInterface(row *interfaceRow) []Setting {
 	return all
 }
 
-// change sets a column of ours back to its default.
+// change resets the column of a gremesh row to its default.
 func (s Setting) change() Change {
 	return Change{
 		Drift: drift.Of(key(s.Object.Kind, s.Object.Name, s.Column), s.Is, s.reset.text(), setColumn(s.Object.Kind, s.Object.Name, s.reset)),
@@ -153,15 +154,15 @@ func (s Setting) change() Change {
 	}
 }
 
-// conflict reports a column that is not ours.
+// conflict reports the setting of a row that is not gremesh's.
 func (s Setting) conflict() Conflict {
 	return Conflict{s.Object,
 		fmt.Sprintf("%s is %s: %s", s.Column, s.Is, s.Why),
 		setColumn(s.Object.Kind, s.Object.Name, s.reset)}
 }
 
-// resets are the changes of settings on rows of ours. Of fail_mode mendBridge
-// takes care.
+// resets returns the changes that reset the settings of gremesh's rows. It
+// skips fail_mode, because mendBridge corrects it.
 func resets(settings []Setting) []Change {
 	var changes []Change
 	for _, s := range settings {
@@ -172,15 +173,16 @@ func resets(settings []Setting) []Change {
 	return changes
 }
 
-// Mirror is a row of the Mirror table that reserves the bridge's own port or one
-// of ours for its copies (ovs-vswitchd.conf.db(5), Mirror output_port).
+// Mirror is a row of the Mirror table that reserves the bridge's own port or a
+// port of gremesh for its copies (ovs-vswitchd.conf.db(5), Mirror output_port).
 type Mirror struct {
 	Name   string
 	Output string // name of the port
 	uuid   string
 }
 
-// conflict reports the mirror. It is never removed: it has an owner.
+// conflict reports the mirror. gremesh never removes a mirror, because it
+// belongs to another program.
 func (m Mirror) conflict(bridge string) Conflict {
 	return Conflict{key(kindBridge, bridge, ""),
 		fmt.Sprintf("mirror %s has the output port %s: the port carries only copies, and no other packets", cmp.Or(m.Name, "without a name"), m.Output),

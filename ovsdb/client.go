@@ -12,23 +12,24 @@ import (
 	"time"
 )
 
-// Config says which Open vSwitch a Client speaks to.
+// Config configures a Client: the Open vSwitch that it uses.
 type Config struct {
-	DB     string // where ovsdb-server listens: "unix:/path" or "tcp:host:port"
-	Bridge string // the bridge to observe: "br0"
-	// StateDir is where it is kept what was before the first change; made when
-	// missing.
+	DB     string // address of ovsdb-server: "unix:/path" or "tcp:host:port"
+	Bridge string // name of the bridge to observe: "br0"
+	// StateDir is the directory for the original state, which the Client saves
+	// before its first change. The Client creates it if it is missing.
 	StateDir string
 	Log      *slog.Logger
 }
 
-// Client keeps a connection to ovsdb-server and a copy of what matters there.
+// Client holds a connection to ovsdb-server and a copy of the rows that gremesh
+// needs.
 type Client struct {
 	config  Config
 	changed chan struct{}
-	heard   chan struct{} // a port may have heard its peer for the first time
+	heard   chan struct{} // receives a value when a port may have received its peer's first BFD packet
 	tried   chan struct{} // closed when the first attempt to connect has ended
-	writing sync.Mutex    // one Apply at a time
+	writing sync.Mutex    // held by Apply, so that only one runs at a time
 	table   table
 	pulse   *pulse
 	flows   *flows
@@ -36,24 +37,24 @@ type Client struct {
 
 	mu   sync.Mutex
 	live *session // nil while there is no connection
-	down error    // why there is none
+	down error    // why there is no connection
 }
 
 // Times of the connection.
 //
-// A server that hangs holds up every pass for patience, until the heartbeat has
-// noticed and the connection is given up: 6 s after it stopped, at the latest.
+// If the server hangs, each pass waits for patience. The heartbeat notices the
+// hang and closes the connection at most 6 s after the server stopped.
 const (
 	firstRetry  = 100 * time.Millisecond
-	lastRetry   = time.Second     // an attempt that nobody answers costs next to nothing
-	patience    = 2 * time.Second // for an answer that takes ovsdb-server no work
-	dialTimeout = 5 * time.Second // for a connection, with all that the database holds
+	lastRetry   = time.Second     // longest pause between attempts; a failed attempt costs almost nothing
+	patience    = 2 * time.Second // for an answer that needs no work in ovsdb-server
+	dialTimeout = 5 * time.Second // to connect and to receive the whole database
 	firstTry    = 2 * time.Second // for the first attempt to connect
-	heartbeat   = 2 * time.Second // between questions whether the server is alive
-	farewell    = time.Second     // for a connection to close
+	heartbeat   = 2 * time.Second // between checks that the server is alive
+	farewell    = time.Second     // for closing a connection
 )
 
-// New makes a Client, which does nothing until Run is called.
+// New returns a Client. It does nothing until Run is called.
 func New(c Config) *Client {
 	client := &Client{
 		config:  c,
@@ -69,8 +70,8 @@ func New(c Config) *Client {
 	return client
 }
 
-// Run connects, and connects again whenever the connection is lost, until ctx
-// ends. It returns nil then, when all that it started has ended.
+// Run connects, and reconnects whenever the connection is lost, until ctx ends.
+// Then it waits for all goroutines that it started, and returns nil.
 func (c *Client) Run(ctx context.Context) error {
 	var beats sync.WaitGroup
 	beats.Go(func() { c.pulse.run(ctx) })
@@ -79,7 +80,7 @@ func (c *Client) Run(ctx context.Context) error {
 	for {
 		connected, err := c.connectOnce(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // that it was told to end is no error
+			return nil //nolint:nilerr // the end of ctx is not an error
 		}
 		if connected {
 			retry = firstRetry
@@ -94,8 +95,9 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-// connectOnce lives as long as one connection. Every connection has a libovsdb
-// client of its own, so that no row of an earlier one can be left in its cache.
+// connectOnce runs one connection from start to end. Each connection has its
+// own libovsdb client. A shared client could keep rows of an earlier connection
+// in its cache.
 func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
 	s, err := dial(ctx, c.config.DB, notices{wake: c.wake, doubt: func() { c.table.doubt.Store(true) }, bridge: c.flows.renew, hear: c.hear})
 	if err == nil {
@@ -123,8 +125,8 @@ func (c *Client) publish(s *session, err error) {
 	}
 }
 
-// firstTried returns when the first attempt to connect has ended, or has taken
-// too long.
+// firstTried waits until the first attempt to connect has ended, at most
+// firstTry.
 func (c *Client) firstTried(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
@@ -134,7 +136,7 @@ func (c *Client) firstTried(ctx context.Context) {
 	}
 }
 
-// session is the current connection.
+// session returns the current connection, or an error if there is none.
 func (c *Client) session() (*session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,20 +146,23 @@ func (c *Client) session() (*session, error) {
 	return c.live, nil
 }
 
-// DownError is the error of a part of Open vSwitch that does not run or answer.
+// DownError reports that a part of Open vSwitch does not run or does not
+// answer.
 type DownError struct {
-	What string // which, and where
+	What string // the part, and its socket or address
 	Do   string // the command that starts it
 	Err  error
 }
 
-// Error names the part, the command and, unless What says it already, the cause.
+// Error returns What and Do. It does not include Err, because What states the
+// cause.
 func (e *DownError) Error() string { return e.What + ": " + e.Do }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *DownError) Unwrap() error { return e.Err }
 
-// unreachable says in plain words why ovsdb-server cannot be asked.
+// unreachable wraps err in a DownError that explains why ovsdb-server cannot be
+// reached.
 func (c *Client) unreachable(err error) error {
 	path, local := strings.CutPrefix(c.config.DB, "unix:")
 	switch {
@@ -173,13 +178,14 @@ func (c *Client) unreachable(err error) error {
 	return &DownError{what, RestartCommand, err}
 }
 
-// Commands of DownError.Do, and of an operator whose ovs-vswitchd is down.
+// Values of DownError.Do; also the remedies when ovs-vswitchd is down.
 const (
 	StartCommand   = "systemctl start openvswitch-switch"
 	RestartCommand = "systemctl restart openvswitch-switch"
 )
 
-// innermost is the cause without the words that each layer puts before it.
+// innermost returns the text of the innermost error, without the text of the
+// layers that wrap it.
 func innermost(err error) string {
 	for {
 		next := errors.Unwrap(err)
@@ -190,9 +196,9 @@ func innermost(err error) string {
 	}
 }
 
-// Changed receives a value when something may have changed since the last one:
-// a bridge, a port, the state of a BFD session, or the connection. It carries no
-// more than that; Observe tells what is.
+// Changed receives a value when something may have changed since the last
+// value: a bridge, a port, the state of a BFD session, or the connection. The
+// value carries no details; call Observe to get the state.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
 func (c *Client) wake() {

@@ -7,8 +7,8 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// The rows copy themselves: without that libovsdb writes each that changes as
-// JSON and reads it back, several times over.
+// The rows implement CloneableModel. Without it, libovsdb copies each changed
+// row several times by encoding it to JSON and decoding it again.
 
 // CloneModel implements libovsdb's CloneableModel.
 func (r *rootRow) CloneModel() model.Model {

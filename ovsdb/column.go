@@ -5,14 +5,14 @@ import (
 	"net/netip"
 )
 
-// Keys of external_ids. mark is the ownership mark and bears the mesh's ID.
+// Keys of external_ids. mark is the ownership mark; its value is the mesh's ID.
 const (
 	mark       = "gremesh"
 	markPeer   = "gremesh-peer"
 	markName   = "gremesh-name"
 	markSubnet = "gremesh-subnet"
-	// markAdopted is on a port that was made by hand and taken over, and so has
-	// another name than gremesh's own would.
+	// markAdopted is set on a port that was created by hand and adopted. Such a
+	// port has another name than gremesh would give it.
 	markAdopted = "gremesh-adopted"
 )
 
@@ -20,8 +20,8 @@ const (
 // options:remote_ip=192.0.2.1.
 type column struct {
 	name  string
-	key   string // within a map; empty: the column is no map
-	value any    // string, bool or int; nil: it should be absent
+	key   string // within a map; empty: the column is not a map
+	value any    // string, bool or int; nil: the value should be absent
 }
 
 func (c column) String() string {
@@ -31,7 +31,7 @@ func (c column) String() string {
 	return c.name + ":" + c.key
 }
 
-// text is the value as ovs-vsctl prints it, empty when absent.
+// text returns the value as ovs-vsctl prints it, or "" if it is absent.
 func (c column) text() string {
 	if c.value == nil {
 		return ""
@@ -39,9 +39,10 @@ func (c column) text() string {
 	return fmt.Sprint(c.value)
 }
 
-// The functions below say what a row looks like. Desired and actual state go
-// through the same ones and so differ in values only, never in length or order.
-// The mark is there whatever the mesh's ID, for without it a row is not ours.
+// The functions below return the columns of a row. They are used for both the
+// desired and the observed state, so the two results differ only in values,
+// never in length or order. The mark is present even if the mesh's ID is empty,
+// because a row without it is not gremesh's.
 
 func bridgeColumns(datapath, failMode, mesh string) []column {
 	return []column{
@@ -112,7 +113,7 @@ func prefix(p netip.Prefix) any {
 	return p.String()
 }
 
-// keyText leaves key 0 out, which is the same to Open vSwitch as none.
+// keyText returns nil for key 0, because Open vSwitch treats 0 like no key.
 func keyText(key uint32) any {
 	if key == 0 {
 		return nil

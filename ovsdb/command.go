@@ -6,25 +6,27 @@ import (
 	"strings"
 )
 
-// The ovs-vsctl(8) command lines that do the same as the operations, for people
-// and their shells.
+// The ovs-vsctl(8) command lines that are equivalent to the operations, for
+// people and shells.
 
-// addBridge makes a bridge in one ovs-vsctl transaction.
+// addBridge returns the command that creates a bridge in one ovs-vsctl
+// transaction.
 func addBridge(name string, bridge, local []column) string {
 	return ovsVsctl("add-br", name) +
 		settings("bridge", name, bridge) +
 		settings("interface", name, local)
 }
 
-// addPort makes a port in one ovs-vsctl transaction: it is never without
-// protected=true.
+// addPort returns the command that creates a port in one ovs-vsctl transaction.
+// The port therefore never exists without protected=true.
 func addPort(bridge, name string, port, iface []column) string {
 	return ovsVsctl("add-port", bridge, name) +
 		settings("port", name, port) +
 		settings("interface", name, iface)
 }
 
-// setColumn gives one column of a row its value, or takes it away.
+// setColumn returns the command that sets one column of a row, or removes its
+// value.
 func setColumn(table, name string, c column) string {
 	switch {
 	case c.value != nil:
@@ -37,8 +39,8 @@ func setColumn(table, name string, c column) string {
 
 func ovsVsctl(args ...string) string { return "ovs-vsctl " + arguments(args...) }
 
-// settings is a further ovs-vsctl subcommand on the same line, or nothing when
-// no column has a value.
+// settings returns a further ovs-vsctl subcommand for the same line. It returns
+// "" if no column has a value.
 func settings(table, name string, columns []column) string {
 	args := []string{"set", table, name}
 	for _, c := range columns {
@@ -52,20 +54,20 @@ func settings(table, name string, columns []column) string {
 	return " -- " + arguments(args...)
 }
 
-// plain are values that ovs-vsctl takes as they are (ovs-vsctl(8), Database
-// Values); others want the quotes of a JSON string.
+// plain matches values that ovs-vsctl accepts without quotes (ovs-vsctl(8),
+// Database Values). Other values need the quotes of a JSON string.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.:/@-]*$`)
 
 func assignment(c column) string {
 	value := c.text()
 	if !plain.MatchString(value) {
-		quoted, _ := json.Marshal(value) // a string always marshals
+		quoted, _ := json.Marshal(value) // encoding a string cannot fail
 		value = string(quoted)
 	}
 	return c.String() + "=" + value
 }
 
-// safe are arguments that a shell takes as they are.
+// safe matches arguments that a shell does not change.
 var safe = regexp.MustCompile(`^[A-Za-z0-9_.:/@=-]+$`)
 
 func arguments(args ...string) string {

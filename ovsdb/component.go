@@ -14,24 +14,24 @@ import (
 // Actual.
 type Component[In any] struct {
 	Client *Client
-	// Spec returns the part of the desired state that Open vSwitch should hold.
+	// Spec returns the desired state of Open vSwitch.
 	Spec func(*In) Switch
 }
 
 // Name returns "ovs".
 func (c *Component[In]) Name() string { return component }
 
-// After returns the guard, which keeps tunnels off a bridge that leads to a
-// network of its own.
+// After returns the guard component. The guard keeps tunnels off a bridge that
+// leads to a network of its own.
 func (c *Component[In]) After() []string { return []string{"guard"} }
 
-// Observe returns an Actual, or a DownError.
+// Observe returns an Actual. Its error is a DownError.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return c.Client.Observe(ctx)
 }
 
-// Plan compares with Diff. While ovs-vswitchd is down, its database is still
-// kept in order, because ovs-vswitchd acts on it when it starts.
+// Plan compares the states with Diff. While ovs-vswitchd is down, Plan still
+// corrects its database, because ovs-vswitchd acts on it when it starts.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
 	var want Switch
 	if req.Desired != nil {
@@ -40,8 +40,8 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 	return plan(want, s.(Actual))
 }
 
-// Original returns the MTU of a bridge that gremesh did not make; JSON null if
-// there is none.
+// Original returns the MTU of a bridge that gremesh did not create. It returns
+// JSON null if there is no such bridge.
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	b := s.(Actual).Bridge
 	if !b.Exists || b.Ours {
@@ -50,8 +50,8 @@ func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	return json.Marshal(Former{b.Name, b.MTU})
 }
 
-// Restore plans the removal of everything that gremesh made, and gives another
-// program's bridge its MTU back.
+// Restore plans the removal of everything that gremesh created, and restores
+// the MTU of another program's bridge.
 func (c *Component[In]) Restore(_ reconcile.Request[In], original json.RawMessage, s reconcile.State) reconcile.Plan {
 	var former Former
 	if len(original) > 0 {
@@ -64,7 +64,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], original json.RawMessag
 	return plan(Switch{Back: &former}, s.(Actual))
 }
 
-// Apply commits the changes, and returns once ovs-vswitchd acts on them.
+// Apply commits the changes and returns when ovs-vswitchd has applied them.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
 	own := make([]Change, 0, len(changes))
 	for _, change := range changes {
@@ -73,8 +73,8 @@ func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) e
 	return c.Client.Apply(ctx, own)
 }
 
-// Watch notifies of rows that change, of BFD, and of the connection. The client
-// must run.
+// Watch calls notify when a row, a BFD session or the connection changes, until
+// ctx ends. It needs a running Client.
 func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 	for {
 		select {
@@ -86,16 +86,18 @@ func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 	}
 }
 
-// Refresh makes the next Observe ask ovs-vswitchd for what it gives no notice
-// of: the forwarding table and the flows.
+// Refresh makes the next Observe ask ovs-vswitchd for the state that causes no
+// events: the forwarding table and the flows.
 func (c *Component[In]) Refresh() { c.Client.Refresh() }
 
-// Investigate names the commands that show who writes to Open vSwitch.
+// Investigate returns the commands that show which program writes to Open
+// vSwitch.
 func (c *Component[In]) Investigate(reconcile.Key) string {
 	return "find the program and stop it: `journalctl -t ovs-vsctl` shows the commands that were run, `ovsdb-client monitor Interface,Port,Bridge` shows when"
 }
 
-// Explain names what else has changed in Open vSwitch.
+// Explain returns the cause of a change in Open vSwitch, if it can be
+// recognized.
 func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconcile.Change) (string, bool) {
 	was, is := prev.State.(Actual), cur.State.(Actual)
 	switch {
@@ -113,9 +115,9 @@ func hasPort(have Actual, peer string) bool {
 	return slices.ContainsFunc(have.Ports, func(p Port) bool { return p.Ours && p.Peer.ID == peer })
 }
 
-// broadcastDelay bounds the delay of a change to protected under contention:
-// without it, broadcasts that arrive by a tunnel leave by all others, and
-// between three hosts that never ends.
+// broadcastDelay bounds the delay of a change to protected under contention. On
+// an unprotected port, broadcasts from one tunnel leave by all others. Between
+// three hosts they circulate without end.
 const broadcastDelay = time.Second
 
 // plan returns the changes and problems of a desired and an observed state.
@@ -139,9 +141,8 @@ func plan(want Switch, have Actual) reconcile.Plan {
 	return p
 }
 
-// problems returns what keeps Open vSwitch from its desired state, or its
-// packets from arriving. left and rest are want and have without what is
-// settled.
+// problems returns the problems that keep Open vSwitch from its desired state
+// or stop its packets. left and rest are want and have without settled tunnels.
 func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
 	var all []reconcile.Problem
 	if have.Down != "" {

@@ -9,19 +9,25 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Conflict is a difference that is not ours to mend, or that Open vSwitch
-// refused to mend.
+// Conflict is a difference that gremesh must not correct, or that Open vSwitch
+// could not apply.
 type Conflict struct {
-	Key  reconcile.Key // of the object that is in the way
+	Key  reconcile.Key // key of the conflicting object
 	What string        // what is wrong
-	Do   string        // what an operator can do about it
+	Do   string        // what an operator can do
 }
 
-// Conflicts returns what keeps have from becoming want although Diff has
-// nothing more to say: names and tunnels that others have taken, a bridge of
-// others with another datapath, and what ovs-vswitchd could not set up, in its
-// own words. Sorted by object. What is a danger and in nobody's way is among
-// Loops.
+// Conflicts returns the obstacles that keep have from becoming want, sorted by
+// object:
+//
+//   - names and tunnels that other programs use;
+//   - another program's bridge with another datapath;
+//   - settings, mirrors, flows and flags that stop packets and that gremesh must
+//     not change;
+//   - objects that ovs-vswitchd could not set up, with its own error text.
+//
+// Diff has no changes for these. Ports that are only dangerous, without being
+// an obstacle, are in Loops.
 func Conflicts(want Switch, have Actual) []Conflict { return conflicts(Unsettled(want, have)) }
 
 func conflicts(want Switch, have Actual) []Conflict {
@@ -83,13 +89,13 @@ func conflicts(want Switch, have Actual) []Conflict {
 	return found
 }
 
-// portIndex finds ports by what must be unique among them.
+// portIndex finds ports by names and endpoints, which must be unique.
 type portIndex struct {
 	byName  map[string]Port // by the names of the Port and of its Interfaces
 	foreign map[endpoint][]Port
 }
 
-// endpoint is the part of a tunnel's identity that is always there.
+// endpoint is the part of a tunnel's identity that is always set.
 type endpoint struct {
 	kind   string
 	remote netip.Addr
@@ -110,12 +116,13 @@ func indexPorts(ports []Port) portIndex {
 	return x
 }
 
-// obstacle says which port of others keeps a tunnel from being made, or stands
-// beside the port of ours that it is: the zero Port where there is none.
+// obstacle returns the conflict of a tunnel with another program's port, if
+// there is one. is is gremesh's port for the tunnel, or the zero Port. A port
+// that only has the tunnel's name counts only if is is the zero Port.
 //
-// A tunnel of others to the same remote without a local address of its own
-// counts: Open vSwitch would take both, and then hand all that arrives to ours,
-// and broadcasts would go to the peer twice.
+// Another program's tunnel to the same remote conflicts even if it has no local
+// address. Open vSwitch accepts both. Then it passes all arriving packets to
+// gremesh's tunnel, and sends broadcasts to the peer twice.
 func (x portIndex) obstacle(t Tunnel, is Port) (Conflict, bool) {
 	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
 		if !sameTunnel(t, p) {
@@ -139,9 +146,9 @@ func (x portIndex) obstacle(t Tunnel, is Port) (Conflict, bool) {
 	return Conflict{}, false
 }
 
-// sameTunnel says whether a port of others takes packets that are meant for a
-// tunnel to the same remote: none but those with its key, and unless it has a
-// local address of its own, those to any.
+// sameTunnel reports whether another program's port receives packets that are
+// meant for a tunnel to the same remote. The keys must be equal. The local
+// addresses must be equal, or one of them must be missing.
 func sameTunnel(t Tunnel, p Port) bool {
 	return p.Key == t.Key && (p.Local == t.Local || !p.Local.IsValid() || !t.Local.IsValid())
 }

@@ -12,25 +12,26 @@ import (
 	"time"
 )
 
-// NoDatapathError says that ovs-vswitchd runs without a datapath that a bridge
-// needs. It is in the error of Check.
+// NoDatapathError reports that ovs-vswitchd runs without a datapath that a
+// bridge needs. Check returns it.
 type NoDatapathError struct {
 	Type string   // "system" or "netdev"
-	Has  []string // the types that it has
+	Has  []string // the types that ovs-vswitchd has
 }
 
-// Error names the datapath and what there is.
+// Error names the missing datapath and the existing ones.
 func (e *NoDatapathError) Error() string {
 	return fmt.Sprintf("Open vSwitch has no datapath of type %s (it has %s)", e.Type, strings.Join(e.Has, ", "))
 }
 
-// checkTimeout is how long Check waits.
+// checkTimeout bounds the duration of Check.
 const checkTimeout = 2 * time.Second
 
-// Check asks once whether Open vSwitch answers, both its database and
-// ovs-vswitchd, and whether the datapath that a bridge needs is available: the bridge's own type if it exists and datapath is empty, else
-// datapath, which defaults to "system". It changes nothing. If ovs-vswitchd has
-// not yet written what it has (Open_vSwitch, datapath_types), that is no error.
+// Check asks once whether the database and ovs-vswitchd answer, and whether the
+// needed datapath exists. That is datapath if it is not empty, else the type of
+// the existing bridge, else "system". Check changes nothing. It is no error if
+// ovs-vswitchd has not written its datapath types yet (Open_vSwitch,
+// datapath_types).
 func Check(ctx context.Context, db, bridge, datapath string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -39,7 +40,7 @@ func Check(ctx context.Context, db, bridge, datapath string) error {
 	if err != nil {
 		return fmt.Errorf("connect to Open vSwitch's database: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing is lost
+	defer conn.Close() //nolint:errcheck // no data is lost
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
@@ -87,7 +88,7 @@ func Check(ctx context.Context, db, bridge, datapath string) error {
 }
 
 // stringSet decodes a set of strings: one string, or ["set", [...]] (RFC 7047,
-// 5.1).
+// 5.1). It returns nil for anything else.
 func stringSet(raw json.RawMessage) []string {
 	var one string
 	if json.Unmarshal(raw, &one) == nil {

@@ -12,28 +12,33 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Change is one difference and the operations that mend it.
+// Change is one difference and the operations that correct it.
 type Change struct {
 	drift.Drift
 	ops   []ovsdb.Operation
-	refs  []reference // come after all ops
-	entry *entry      // in the forwarding table, which is not in the database; nil: none
-	steer *steer      // of flows and flags, which are not in the database either; nil: none
-	port  *lone       // that comes or goes, with nothing else; nil: none
+	refs  []reference // executed after all ops
+	entry *entry      // entry of the forwarding table, which is not in the database; nil: none
+	steer *steer      // flow or port flags, which are not in the database either; nil: none
+	port  *lone       // port that the change adds or deletes, and that is its only effect; nil: none
 }
 
-// lone is a port whose coming or going touches no other.
+// lone is a port that is added or deleted without an effect on other ports.
 type lone struct {
 	name   string
-	number int // of one that goes
+	number int // OpenFlow number of a port to delete
 }
 
-// Diff returns what must change for have to become want, in the order in which
-// the commands may be run by hand: the bridge, new ports, ports that differ,
-// the forwarding table, ports to delete, bridges to delete. have must be observed of want's bridge.
+// Diff returns the changes from have to want. have must be the observed state
+// of want's bridge. An operator may run the commands by hand in the order of
+// the changes:
 //
-// What is not ours is left alone, and a tunnel that would get in its way is not
-// made: see Conflicts.
+//   - the bridge, new ports, and ports that differ;
+//   - the forwarding table, flows and flags;
+//   - ports to delete, bridges to delete.
+//
+// Diff changes nothing of other programs except a bridge's MTU and static
+// entries. It does not create a tunnel that would conflict with their ports;
+// see Conflicts.
 func Diff(want Switch, have Actual) []Change { return diff(Unsettled(want, have)) }
 
 func diff(want Switch, have Actual) []Change {
@@ -45,9 +50,10 @@ func diff(want Switch, have Actual) []Change {
 	for _, p := range ports {
 		kept[p.Name] = true
 	}
-	// Open vSwitch can fail to give a tunnel's identity to a new port in the
-	// transaction that takes it from an old one ("File exists"), and does not
-	// try again. So the new one is left to the next Diff.
+	// Do not move a tunnel's identity from an old port to a new one in one
+	// transaction. Open vSwitch can then fail to create the new port ("File
+	// exists"), and does not retry. Therefore the next Diff creates the new
+	// port.
 	held, made := make(map[identity]bool), make(map[string]bool)
 	for _, p := range have.Ports {
 		if p.Ours {
@@ -59,7 +65,7 @@ func diff(want Switch, have Actual) []Change {
 		case have.Bridge.Exists:
 			changes = append(changes, mendBridge(want, have.Bridge)...)
 		case taken:
-			return nil // no bridge, no tunnels; and nothing to gain from deletes
+			return nil // no bridge, so no tunnels; deleting ports would gain nothing
 		default:
 			changes = append(changes, newBridge(want))
 		}
@@ -83,12 +89,12 @@ func diff(want Switch, have Actual) []Change {
 	changes = append(changes, diffFDB(want, have, names, ports, made)...)
 	changes = append(changes, diffForwarding(want, have)...)
 
-	foreign := make(map[string]bool) // bridges with ports of others
+	foreign := make(map[string]bool) // bridges with ports of other programs
 	for _, p := range have.Ports {
 		switch {
 		case p.Ours && !kept[p.Name] && !awaits(want, p):
 			changes = append(changes, oldPort(p))
-		case p.Ours && !kept[p.Name]: // a loop waits for no peer
+		case p.Ours && !kept[p.Name]: // protect it now: a loop does not wait until the peer joins
 			changes = append(changes, mend(kindPort, tablePort, p.Name, p.uuid,
 				[]column{{name: "protected", value: true}}, []column{{name: "protected", value: p.Protected}})...)
 		case !p.Ours && !p.local():
@@ -106,15 +112,16 @@ func diff(want Switch, have Actual) []Change {
 	return changes
 }
 
-// awaits tells whether a port was made from a plan for a mesh that did not exist
-// yet, and its peer has not come so far: it stays, for to make it anew when the
-// peer joins would be a pause for nothing.
+// awaits reports whether a port was created from a plan for a mesh that did not
+// exist yet, and its peer has not joined so far. Such a port stays. Otherwise
+// it would be created again when the peer joins, which interrupts traffic
+// needlessly.
 func awaits(want Switch, p Port) bool {
 	return want.Bridge == p.Bridge && p.Mesh == "" && p.Peer.ID == "" &&
 		!slices.ContainsFunc(want.Tunnels, func(t Tunnel) bool { return t.Remote == p.Remote })
 }
 
-// identity is what no two tunnels have in common.
+// identity is the combination of values that no two tunnels may have in common.
 type identity struct {
 	kind          string
 	remote, local netip.Addr
@@ -123,23 +130,23 @@ type identity struct {
 
 func identityOf(t Tunnel) identity { return identity{t.Type, t.Remote, t.Local, t.Key} }
 
-// component is the name of the part of the machine that this package keeps.
+// component is the name of this package's reconcile component.
 const component = "ovs"
 
-// Kinds of objects, as ovs-vsctl calls their tables.
+// Kinds of objects, named like the tables of ovs-vsctl.
 const (
 	kindBridge    = "bridge"
 	kindPort      = "port"
 	kindInterface = "interface"
 )
 
-// key identifies an object of Open vSwitch by what ovs-vsctl calls its table:
-// "interface", "gre43", "options:remote_ip".
+// key returns the key of an object of Open vSwitch, with the table name of
+// ovs-vsctl as its kind: "interface", "gre43", "options:remote_ip".
 func key(kind, name, field string) reconcile.Key {
 	return reconcile.Key{Component: component, Kind: kind, Name: name, Field: field}
 }
 
-// about says which peer a difference is about.
+// about sets the peer of a difference.
 func about(p Peer, d drift.Drift) drift.Drift {
 	d.Peer = p.ID
 	return d
@@ -164,8 +171,8 @@ func newBridge(want Switch) Change {
 	}
 }
 
-// standalone makes a bridge learn like an ordinary switch; with "secure" it
-// would drop everything until a controller tells it otherwise.
+// standalone makes a bridge learn like an ordinary switch. With "secure" the
+// bridge would drop every packet until a controller adds flows.
 const standalone = "standalone"
 
 func mendBridge(want Switch, b Bridge) []Change {
@@ -186,8 +193,8 @@ func mendBridge(want Switch, b Bridge) []Change {
 	return changes
 }
 
-// sameDatapath says whether a bridge with the datapath_type have is what was
-// asked for. Asking for none accepts any, and none is "system".
+// sameDatapath reports whether a bridge with datapath_type have satisfies want.
+// An empty want accepts any type, and an empty have means "system".
 func sameDatapath(want, have string) bool {
 	return want == "" || want == cmp.Or(have, "system")
 }
@@ -214,7 +221,8 @@ func oldPort(p Port) Change {
 	}
 }
 
-// movePort makes a port of ours anew that is on another bridge.
+// movePort moves a port of gremesh to want's bridge: it deletes the port and
+// creates it again.
 func movePort(want Switch, t Tunnel, p Port) Change {
 	made, gone := newPort(want, t), oldPort(p)
 	add := strings.TrimPrefix(made.Commands[0], "ovs-vsctl ")
@@ -245,7 +253,7 @@ func mendPort(mesh string, t Tunnel, p Port) []Change {
 	return changes
 }
 
-// unread fills in the values that Tunnel could not hold.
+// unread replaces columns with the raw values that Tunnel could not represent.
 func (p Port) unread(columns []column) []column {
 	for i, c := range columns {
 		if raw, ok := p.Unreadable[c.String()]; ok {
@@ -255,8 +263,8 @@ func (p Port) unread(columns []column) []column {
 	return columns
 }
 
-// mend compares two rows column by column. kind is what ovs-vsctl calls the
-// table.
+// mend compares two rows column by column and returns a change for each
+// difference. kind is the table name of ovs-vsctl.
 func mend(kind, table, name, uuid string, want, have []column) []Change {
 	var changes []Change
 	for i, c := range want {

@@ -1,29 +1,34 @@
-// Package ovsdb keeps one Open vSwitch bridge and its tunnels as they should
-// be. It is the only importer of libovsdb.
+// Package ovsdb keeps one Open vSwitch bridge and its tunnels in their desired
+// state. It is the only package that imports libovsdb.
 //
-// The way through it is observe, diff, apply:
+// It works in the steps observe, diff and apply:
 //
-//   - [Client.Observe] reads what is from a cache that the server keeps up to
-//     date. It never answers from a cache that may be stale.
-//   - [Diff] is pure and says which rows differ from the [Switch] that should
-//     be, each difference with the ovs-vsctl command that mends it. [Conflicts]
-//     says what Diff may not mend, and [Loops] which ports of others are a danger.
-//   - [Adopt] says what makes ports of others ours that lead where ours should.
-//   - [Client.Apply] commits differences in one transaction and waits until
-//     ovs-vswitchd has acted on it, and enables BFD on the ports that are new.
-//     Then it has ovs-vswitchd itself make the
-//     static entries of the bridge's forwarding table, which are in no database.
+//   - [Client.Observe] reads the observed state from a cache that the server keeps
+//     up to date. It never answers from a cache that may be stale.
+//   - [Diff] is pure. It returns the differences from the desired [Switch], each
+//     with the ovs-vsctl command that corrects it. [Conflicts] returns the
+//     differences that Diff must not correct. [Loops] returns the ports of other
+//     programs that can cause a broadcast loop.
+//   - [Adopt] returns the changes that take over other programs' ports, where
+//     those lead to the same peer as a desired tunnel.
+//   - [Client.Apply] commits changes in one transaction and waits until
+//     ovs-vswitchd has applied it. Then it enables BFD on the new ports. Finally
+//     it asks ovs-vswitchd to set what is in no database: the static entries of
+//     the bridge's forwarding table, the flow that forwards, and port flags.
 //
-// Ownership: a bridge or port is ours if its external_ids have the key
-// "gremesh", whatever the value. Nothing else is ever deleted or changed, but
-// for the ports that we add to a bridge of others, the mtu_request of that
-// bridge's own port, what an operator has adopted, and static entries for MAC
-// addresses that begin with 02:42, behind tunnels.
+// Ownership: gremesh owns a bridge or port if its external_ids have the key
+// "gremesh", with any value. The package deletes or changes nothing else, with
+// these exceptions:
 //
-// Every tunnel has protected=true (ovs-vswitchd.conf.db(5), Port), from the
-// transaction that makes it: a full mesh of tunnels on one learning bridge is a
-// loop without it.
+//   - the ports that it adds to another program's bridge;
+//   - the mtu_request of the own port of such a bridge;
+//   - the ports that an operator has adopted;
+//   - static entries behind tunnels for MAC addresses that begin with 02:42.
 //
-// A Client may be used from any goroutine. Run keeps the connection and must
-// be running for the other methods to work.
+// Every tunnel has protected=true (ovs-vswitchd.conf.db(5), Port) from the
+// transaction that creates it. Without it, a full mesh of tunnels on one
+// learning bridge is a loop.
+//
+// A Client may be used from any goroutine. Run maintains the connection. The
+// other methods work only while Run is running.
 package ovsdb

@@ -6,14 +6,15 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// withoutBFD returns the changes with new interfaces that have no BFD yet, and
-// what gives it to them.
+// withoutBFD returns the changes with BFD removed from new interfaces, and the
+// operations that enable it later.
 //
-// A new session sends its first packet at once, and then none for up to a
-// second (RFC 5880, section 6.8.3). One that is made together with its port has
-// sent before ovs-vswitchd can send by that port: the packet is lost, and so is
-// a second, unless the other end is made later. One that is made when
-// ovs-vswitchd has set the port up is heard if the other end is there.
+// A new session sends its first packet at once, and the next one up to a second
+// later (RFC 5880, section 6.8.3). If a session is created together with its
+// port, it sends before ovs-vswitchd can send by that port. The packet is lost,
+// and so is a second, unless the other end is created later. If the session is
+// created when ovs-vswitchd has set up the port, the other end receives the
+// packet if it exists.
 func withoutBFD(changes []Change) (without []Change, enable []ovsdb.Operation) {
 	for _, change := range changes {
 		ops := make([]ovsdb.Operation, len(change.ops))

@@ -10,37 +10,38 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// MAC is an Ethernet address; the zero MAC is none.
+// MAC is an Ethernet address. The zero MAC means none.
 type MAC [6]byte
 
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// pinned tells whether an address is of the form that gremesh gives to docker0s
-// and Docker to containers: of those entries that are not wanted are taken away,
-// and no others.
+// pinned reports whether an address begins with 02:42. gremesh gives such
+// addresses to docker0, and Docker gives them to containers. Only such entries
+// are deleted if they are not desired.
 func (m MAC) pinned() bool { return m[0] == 0x02 && m[1] == 0x42 }
 
-// entry is a static entry to be made, or to be taken away, in a bridge's
-// forwarding table.
+// entry is a static entry of a bridge's forwarding table to add or to delete.
 type entry struct {
 	bridge, port string
 	mac          MAC
 	gone         bool
 }
 
-// diffFDB pins the MAC addresses of the peers to the tunnels that lead to them,
-// made being those that are about to be made, ports those of ours, by the names
-// of the tunnels. A tunnel that is still another's to give has its entry on the
-// port that was made by hand: without one, Open vSwitch may learn a way by a
-// third host from a port that is not protected, and keep to it.
+// diffFDB returns the changes that pin the MAC addresses of the peers to the
+// tunnels that lead to them. ports are gremesh's ports by tunnel name. made
+// contains the names of the tunnels that the same Diff creates.
 //
-// It is silent while it is not known what there is.
+// If another program's port is still in place of a tunnel, the entry points to
+// that port. Without an entry, Open vSwitch may learn a path through a third
+// host from an unprotected port, and keep it.
+//
+// If the existing entries are not known, diffFDB returns nothing.
 func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, made map[string]bool) []Change {
 	if have.Static == nil {
 		return nil
 	}
 	var changes []Change
-	there := 0 // wanted entries that are there
+	there := 0 // number of desired entries that exist
 	for _, t := range want.Tunnels {
 		if t.MAC == (MAC{}) {
 			continue
@@ -52,7 +53,7 @@ func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, m
 		p, leads := ports[t.Name]
 		switch {
 		case made[t.Name]:
-			p = Port{Tunnel: t} // what is there leads to another port
+			p = Port{Tunnel: t} // an existing entry points to another port
 		case leads && p.Bridge == want.Bridge:
 		default:
 			p = names.byHand(want.Bridge, t)
@@ -68,8 +69,9 @@ func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, m
 	return append(changes, oldEntries(want, have, ports)...)
 }
 
-// oldEntries are those behind tunnels that nobody wants any more. With a port
-// its entries go by themselves.
+// oldEntries returns the deletion of entries behind tunnels that are no longer
+// desired. The entries of a port that is deleted need no change, because
+// ovs-vswitchd deletes them with the port.
 func oldEntries(want Switch, have Actual, ports map[string]Port) []Change {
 	wanted := make(map[MAC]bool, len(want.Tunnels))
 	for _, t := range want.Tunnels {
@@ -92,7 +94,7 @@ func oldEntries(want Switch, have Actual, ports map[string]Port) []Change {
 	return changes
 }
 
-// port is that of the configured bridge with a number (Interface ofport).
+// port returns the configured bridge's port with a number (Interface ofport).
 func (a Actual) port(number int) (Port, bool) {
 	if number > 0 {
 		for _, p := range a.Ports {
@@ -104,7 +106,7 @@ func (a Actual) port(number int) (Port, bool) {
 	return Port{}, false
 }
 
-// behind says where an entry leads; empty where there is none.
+// behind returns the target of an entry as text, or "" if there is none.
 func (a Actual) behind(number int) string {
 	if p, ok := a.port(number); ok {
 		return "behind " + p.Name
@@ -112,8 +114,8 @@ func (a Actual) behind(number int) string {
 	return ""
 }
 
-// byHand is the port of others that is a tunnel in all but the mark; zero: there
-// is none.
+// byHand returns another program's port that equals the tunnel except for the
+// mark, or the zero Port.
 func (x portIndex) byHand(bridge string, t Tunnel) Port {
 	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
 		if p.Bridge == bridge && sameTunnel(t, p) {
@@ -139,9 +141,9 @@ func oldEntry(p Port, mac MAC) Change {
 
 func ovsAppctl(args ...string) string { return "ovs-appctl " + arguments(args...) }
 
-// parseFDB reads the static entries for untagged frames from what fdb/show
-// prints, MAC address to port number. A table of 5,000 lines is read without an
-// allocation for each:
+// parseFDB reads the output of fdb/show and returns the static entries for
+// untagged frames: MAC address to port number. It makes no allocation per line,
+// because a table can have 5,000 lines. The format is:
 //
 //	port  VLAN  MAC                Age
 //	   3     0  02:42:ac:11:2b:01  static
@@ -161,7 +163,7 @@ func parseFDB(table string) map[MAC]int {
 	return static
 }
 
-// word cuts the first word off a line.
+// word splits the first word off a line.
 func word(line string) (first, rest string) {
 	line = strings.TrimLeft(line, " ")
 	if end := strings.IndexAny(line, " \n"); end >= 0 {
@@ -170,7 +172,8 @@ func word(line string) (first, rest string) {
 	return line, ""
 }
 
-// parsePort reads a port number; LOCAL is the bridge's own (ovs-ofctl(8)).
+// parsePort parses a port number. LOCAL is the bridge's own port
+// (ovs-ofctl(8)).
 func parsePort(s string) (number int, ok bool) {
 	if s == "LOCAL" {
 		return localPort, true
@@ -181,7 +184,7 @@ func parsePort(s string) (number int, ok bool) {
 
 const localPort = 65534
 
-// parseMAC reads 02:42:ac:11:2b:01.
+// parseMAC parses an address of the form 02:42:ac:11:2b:01.
 func parseMAC(s string) (mac MAC, ok bool) {
 	if len(s) != 17 {
 		return mac, false

@@ -14,31 +14,32 @@ import (
 	"time"
 )
 
-// Forwarding is what ovs-vswitchd does with the packets of a bridge beside its
-// configuration: flows and OpenFlow's flags of ports. The database knows nothing
-// of either. Shared: read only.
+// Forwarding is the state of a bridge's packet handling that is not in the
+// database: flows, and OpenFlow flags of ports. It is shared and read only.
 type Forwarding struct {
-	Normal bool     // a flow handles every packet as a learning switch does
-	Others []string // flows of table 0 that may handle packets otherwise, sorted; at most maxFlows
-	Count  int      // of those
-	// Flags are the flags that stop packets, by the names of the ports that have
-	// some.
+	Normal bool     // a flow forwards every packet like a learning switch
+	Others []string // flows of table 0 that may handle packets differently, sorted; at most maxFlows
+	Count  int      // number of such flows, including those that are not in Others
+	// Flags are the flags that stop packets, by port name. Ports without such
+	// flags are not in the map.
 	Flags map[string]PortFlags
-	// Unread says why the flags could not be read; empty: they were.
+	// Unread states why the flags could not be read. It is empty if they were
+	// read.
 	Unread string
 }
 
 const (
-	maxFlows = 3   // that are kept
-	maxShown = 200 // bytes of a flow in a sentence
-	// flowsEvery is how often flows are read, and flagsEvery flags: they give no
-	// notice of a change. Where it takes long, it is done less often.
+	maxFlows = 3   // limit of Forwarding.Others
+	maxShown = 200 // bytes of a flow in a message
+	// flowsEvery is the time between two reads of the flows, and flagsEvery
+	// that of the flags. Both must be polled, because they cause no events. If
+	// a read takes long, the time is longer; see flowsShare.
 	flowsEvery  = 2 * time.Second
 	flagsEvery  = 4 * time.Second
-	flowsShare  = 50 // the time between two reads is at least so many times that of one
+	flowsShare  = 50 // the time between two reads is at least this many times the duration of a read
 	localFlags  = blockingFlags &^ portDown
 	normalFlow  = "priority=0,actions=NORMAL"
-	hiddenAbove = 65535 // Open vSwitch's own flows have a higher priority
+	hiddenAbove = 65535 // flows with a higher priority are internal flows of Open vSwitch
 )
 
 var (
@@ -46,8 +47,9 @@ var (
 	priority     = regexp.MustCompile(`^priority=([0-9]+)`)
 )
 
-// parseFlows reads the output of bridge/dump-flows (ovs-vswitchd(8)). Only table
-// 0 counts: a packet gets to another table only by a flow of this one.
+// parseFlows reads the output of bridge/dump-flows (ovs-vswitchd(8)). Only
+// table 0 counts, because a packet reaches another table only by a flow of
+// table 0.
 func parseFlows(text string) (normal bool, others []string, count int) {
 	for line := range strings.Lines(text) {
 		at := strings.Index(line, "priority=")
@@ -68,7 +70,7 @@ func parseFlows(text string) (normal bool, others []string, count int) {
 		switch {
 		case normalForAll.MatchString(flow):
 			normal = true
-		case strings.HasSuffix(flow, "actions=NORMAL"): // for some packets
+		case strings.HasSuffix(flow, "actions=NORMAL"): // forwards some packets like a learning switch
 		default:
 			count++
 			others = append(others, flow)
@@ -78,37 +80,38 @@ func parseFlows(text string) (normal bool, others []string, count int) {
 	return normal, slices.Clip(others[:min(len(others), maxFlows)]), count
 }
 
-// flows keeps the Forwarding of one bridge. It may be used from any goroutine.
+// flows maintains the Forwarding of one bridge. It may be used from any
+// goroutine.
 type flows struct {
 	db, bridge string
-	wake       func()      // called when it has changed
-	due        atomic.Bool // the next state reads
+	wake       func()      // called when is has changed
+	due        atomic.Bool // the next call of state reads
 
-	mu      sync.Mutex // held while it is read
+	mu      sync.Mutex // held while is is read
 	is      *Forwarding
-	version uint64 // of is
+	version uint64 // incremented when is changes
 	next    time.Time
 	flagsAt time.Time // when the flags are read next
 }
 
-// renew makes the next state read all. It does not block.
+// renew makes the next call of state read flows and flags. It does not block.
 func (f *flows) renew() { f.due.Store(true) }
 
-// state returns what was read last; nil: the bridge does not exist, or
-// ovs-vswitchd cannot be asked.
+// state returns the last Forwarding that was read, and its version. It returns
+// nil if the bridge does not exist or ovs-vswitchd cannot be asked.
 func (f *flows) state(ctx context.Context) (*Forwarding, uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.due.Swap(false) {
 		f.flagsAt = time.Time{}
-		if f.read(ctx) { // it may be an audit that asks, and that mends nothing
+		if f.read(ctx) { // wake the loop too: the caller may be an audit, which corrects nothing
 			f.wake()
 		}
 	}
 	return f.is, f.version
 }
 
-// poll reads what is due.
+// poll reads the flows, and the flags, if they are due.
 func (f *flows) poll(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,7 +159,7 @@ func (f *flows) ask(ctx context.Context, now time.Time) (*Forwarding, error) {
 	switch _, refused := errors.AsType[openflowError](err); {
 	case refused || errors.Is(err, errVersion):
 		is.Unread = err.Error()
-	case err != nil: // its socket comes and goes with the bridge
+	case err != nil: // the socket is created and deleted with the bridge
 		f.flagsAt = time.Time{}
 		if f.is != nil {
 			is.Flags, is.Unread = f.is.Flags, f.is.Unread
@@ -184,8 +187,8 @@ func readFlags(ctx context.Context, db, bridge string) (map[string]PortFlags, er
 	return flags, nil
 }
 
-// blocking returns the flags that stop packets. That the bridge's own device is
-// down is observed, and corrected, in the kernel.
+// blocking returns the flags that stop packets. It ignores the flag down of the
+// bridge's own port, because the kernel part observes and corrects that.
 func (p ofPort) blocking() PortFlags {
 	if p.number == ofPortLocal {
 		return p.config & localFlags
@@ -200,11 +203,12 @@ func sameForwarding(a, b *Forwarding) bool {
 	return a.Normal == b.Normal && a.Count == b.Count && slices.Equal(a.Others, b.Others) && maps.Equal(a.Flags, b.Flags) && a.Unread == b.Unread
 }
 
-// String names the flags as ovs-ofctl's mod-port sets them: "no-receive".
+// String returns the flags as words of ovs-ofctl mod-port: "no-receive".
 func (f PortFlags) String() string { return strings.Join(f.actions("no-"), " ") }
 
-// actions are the words of ovs-ofctl's mod-port for flags, with a prefix for
-// those that are negations.
+// actions returns the words of ovs-ofctl mod-port for the flags. If no is
+// empty, it returns the words that clear the flags; otherwise no is the prefix
+// of the words that set them.
 func (f PortFlags) actions(no string) []string {
 	var all []string
 	for _, flag := range []struct {

@@ -16,17 +16,18 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// StateFile is where in the state directory a Former is kept.
+// StateFile is the name of the file in the state directory that holds a Former.
 const StateFile = "switch.json"
 
-// Former is what gremesh's first change found of a bridge that is not its own.
+// Former is the original state of another program's bridge before gremesh's
+// first change.
 type Former struct {
 	Bridge string `json:"bridge"`
-	MTU    int    `json:"mtu_request"` // bytes, of its own port; 0: none
+	MTU    int    `json:"mtu_request"` // bytes, of the bridge's own port; 0: none
 }
 
-// Former returns what was before gremesh's first change; nil: no bridge of
-// others has been changed.
+// Former returns the original state from the state directory. It returns nil
+// without an error if gremesh has not saved one.
 func (c *Client) Former() (*Former, error) {
 	path := filepath.Join(c.config.StateDir, StateFile)
 	b, err := regular.Read(path)
@@ -43,11 +44,11 @@ func (c *Client) Former() (*Former, error) {
 	return &f, nil
 }
 
-// remember makes durable how a bridge of others is before the first change to
-// it. What is there already is never overwritten.
+// remember saves the original state of another program's bridge to disk before
+// the first change to it. It never overwrites a saved state.
 func (c *Client) remember(ctx context.Context, changes []Change) error {
 	if !slices.ContainsFunc(changes, func(change Change) bool { return change.Should != "" }) {
-		return nil // what is only taken away is ours
+		return nil // changes that only delete affect only gremesh's objects
 	}
 	if f, err := c.Former(); f != nil || err != nil {
 		return err
@@ -66,15 +67,16 @@ func (c *Client) remember(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("keep how Open vSwitch was before gremesh: %w", err)
 	}
-	dir, err := os.Open(c.config.StateDir) // the rename is durable only with its directory
+	dir, err := os.Open(c.config.StateDir) // a rename is durable only after its directory is synced
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// diffFormer puts back what a bridge of others had, and takes our mark from one
-// of ours that others use by now, which stays for that.
+// diffFormer restores the original MTU of another program's bridge. If other
+// programs have added ports to gremesh's bridge, the bridge stays, and
+// diffFormer removes gremesh's mark from it.
 func diffFormer(former *Former, foreign map[string]bool, b Bridge) []Change {
 	switch {
 	case !b.Exists:
@@ -88,7 +90,7 @@ func diffFormer(former *Former, foreign map[string]bool, b Bridge) []Change {
 	return nil
 }
 
-// Stays says what of ours is not taken away and why.
+// Stays lists gremesh's objects that are not removed, each with the reason.
 func Stays(have Actual) []string {
 	var others []string
 	for _, p := range have.Ports {

@@ -7,24 +7,24 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// hurriedMinTx is one more than Open vSwitch's default of bfd:min_tx, in
-// milliseconds (ovs-vswitchd.conf.db(5), Interface).
+// hurriedMinTx is Open vSwitch's default of bfd:min_tx plus 1, in milliseconds
+// (ovs-vswitchd.conf.db(5), Interface).
 const hurriedMinTx = "101"
 
-// hurryEvery is how often handshakes are hurried at most. As a mesh forms they
-// come in a row, and ovs-vswitchd goes through all that it has for each change;
-// it acts on one within 100 ms (decision 6).
+// hurryEvery is the minimum time between two rounds. When a mesh forms, many
+// handshakes follow each other, and ovs-vswitchd checks its whole configuration
+// for each change. It acts on a change within 100 ms (decision 6).
 const hurryEvery = 50 * time.Millisecond
 
-// Hurry ends the BFD handshakes of ports of ours that are under way, as soon as
-// they are, until ctx ends; it then returns nil. It is no difference from what
-// should be, so neither Diff nor an audit knows of it, and it is done once in a
-// port's life.
+// Hurry accelerates the BFD handshakes of gremesh's ports when they are in
+// progress, until ctx ends; then it returns nil. It sets bfd:min_tx once in the
+// life of a port. The changed value is not drift: neither Diff nor an audit
+// reports it.
 //
-// Until a session is up, each end sends once a second at the most (RFC 5880,
-// section 6.8.3), so that the end which hears the other's first packet keeps
-// its answer back for up to a second. A change of min_tx makes Open vSwitch
-// start a poll sequence (section 6.5), and that packet leaves at once.
+// Until a session is up, each end sends at most once per second (RFC 5880,
+// section 6.8.3). An end that receives the peer's first packet therefore delays
+// its answer by up to a second. A change of min_tx makes Open vSwitch start a
+// poll sequence (section 6.5), and that packet leaves at once.
 func (c *Client) Hurry(ctx context.Context) error {
 	for {
 		select {
@@ -60,19 +60,19 @@ func (c *Client) hurry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Nobody waits until ovs-vswitchd has acted on it: that does not make it
-	// any faster.
+	// Do not wait for ovs-vswitchd to act on the change, because waiting does
+	// not make it faster.
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	_, err = s.transact(ctx, nudges)
 	return err
 }
 
-// hurries tells whether the port is ours, has heard its peer, and was not
-// nudged yet.
+// hurries reports whether the port is gremesh's, has received its peer's first
+// packet, and has not been accelerated yet.
 func (p Port) hurries() bool { return p.Ours && p.BFD.State == "init" && p.MinTx == "" }
 
-// shakes is hurries, but for whose the port is.
+// shakes is like hurries, but does not check the owner of the port.
 func (row *interfaceRow) shakes() bool {
 	return row.BFDStatus["state"] == "init" && row.BFD["min_tx"] == ""
 }

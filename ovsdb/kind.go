@@ -2,13 +2,14 @@ package ovsdb
 
 import "net/netip"
 
-// greOverIPv4 is what a port of Open vSwitch's type gre is that has an IPv6
-// address. The userspace datapath takes it for ip6gre; the kernel's sends nothing
-// by it, and says nothing (seen with OVS 3.1 and Linux 6.1).
+// greOverIPv4 is the tunnel type of a port with Interface type gre and an IPv6
+// address. The userspace datapath treats it as ip6gre. The kernel datapath
+// sends nothing by it and reports no error (seen with OVS 3.1 and Linux 6.1).
 const greOverIPv4 = "gre over IPv4"
 
-// interfaceType is the Interface's type column for a tunnel's type. GRE over
-// IPv6 has one of its own (ovs-vswitchd.conf.db(5)); VXLAN and Geneve have not.
+// interfaceType returns the Interface's type column for a tunnel type. GRE over
+// IPv6 has a type of its own, ip6gre (ovs-vswitchd.conf.db(5)). VXLAN and
+// Geneve do not.
 func interfaceType(kind string, remote netip.Addr) string {
 	switch {
 	case kind == greOverIPv4:
@@ -19,7 +20,7 @@ func interfaceType(kind string, remote netip.Addr) string {
 	return kind
 }
 
-// typeOf is a tunnel's type by its Interface's type column.
+// typeOf returns the tunnel type for an Interface's type column.
 func typeOf(column string, remote netip.Addr) string {
 	switch {
 	case column == "gre" && remote.Is6():

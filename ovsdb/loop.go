@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// Loops returns the tunnel ports of others on a bridge that are not protected
-// (ovs-vswitchd.conf.db(5), Port) and so let through what another tunnel brings.
-// Of a full mesh of such bridges the tunnels are a loop. A bridge with fewer
-// than two tunnels has nothing to pass on. Sorted by object.
+// Loops returns other programs' tunnel ports on the bridge that are not
+// protected (ovs-vswitchd.conf.db(5), Port), sorted by object. An unprotected
+// port forwards packets that arrive by another tunnel. A full mesh of such
+// bridges is a loop. For a bridge with fewer than two tunnels Loops returns
+// nil, because there is no second tunnel to forward to.
 func Loops(bridge string, have Actual) []Conflict {
 	var found []Conflict
 	tunnels := 0
@@ -19,7 +20,7 @@ func Loops(bridge string, have Actual) []Conflict {
 			continue
 		}
 		tunnels++
-		if p.Ours || p.Protected { // Diff protects what is ours
+		if p.Ours || p.Protected { // Diff protects gremesh's ports
 			continue
 		}
 		protect := column{name: "protected", value: true}

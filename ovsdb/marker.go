@@ -7,9 +7,10 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// markerRow stands in a table that is not monitored, and so has no other row in
-// the cache. Its events come after those of all rows that were in the cache when
-// it was put there.
+// markerRow is a barrier in libovsdb's event queue. It is in a table that is
+// not monitored, so it is the only row of this table in the cache. Its events
+// follow the events of all rows that were in the cache when it was inserted or
+// updated.
 type markerRow struct {
 	UUID string `ovsdb:"_uuid"`
 
@@ -24,19 +25,18 @@ func (r *markerRow) CloneModel() model.Model { c := *r; return &c }
 // CloneModelInto implements libovsdb's CloneableModel.
 func (r *markerRow) CloneModelInto(m model.Model) { *m.(*markerRow) = *r }
 
-// markerUpdate is a change of the marker's row.
+// markerUpdate is an update of the marker's row.
 type markerUpdate struct{ row *markerRow }
 
-// GetUpdatedTables is of what libovsdb's cache takes.
+// GetUpdatedTables implements the update interface of libovsdb's cache.
 func (markerUpdate) GetUpdatedTables() []string { return []string{tableMarker} }
 
-// ForEachModelUpdate is of what libovsdb's cache takes.
+// ForEachModelUpdate implements the update interface of libovsdb's cache.
 func (u markerUpdate) ForEachModelUpdate(_ string, do func(string, model.Model, model.Model) error) error {
 	return do("", u.row, u.row)
 }
 
-// caughtUp returns when the events of all rows that are in the cache have been
-// handled.
+// caughtUp waits until the events of all rows in the cache have been handled.
 func (s *session) caughtUp(ctx context.Context, tables *cache.TableCache) error {
 	s.marking.Lock()
 	defer s.marking.Unlock()

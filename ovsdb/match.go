@@ -1,12 +1,13 @@
 package ovsdb
 
-// matched pairs the wanted tunnels, by name, with the ports of ours that are to
-// be them: the one of that name, on whatever bridge, or else one that was
-// adopted for the peer. Peers are told apart by their IDs, so that an adopted
-// port stays when its peer gets another subnet or underlay address.
+// matched returns the port of gremesh for each desired tunnel, by the tunnel's
+// name. That is the port of the same name, on any bridge. If there is none, it
+// is a port that was adopted for the peer. Peers are identified by their IDs,
+// so an adopted port stays when its peer gets another subnet or underlay
+// address.
 //
-// An adopted port whose name is that of another tunnel is no match: it becomes
-// that tunnel, and its own is made anew under its own name.
+// An adopted port that has the name of another tunnel becomes that other
+// tunnel. The tunnel to its own peer is then created with its own name.
 func matched(want Switch, have Actual) map[string]Port {
 	wanted := make(map[string]bool, len(want.Tunnels))
 	for _, t := range want.Tunnels {

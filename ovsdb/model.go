@@ -6,11 +6,11 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// The tables of the Open_vSwitch database and the columns of them that
-// this package reads (ovs-vswitchd.conf.db(5)). Each column here is asked of
-// the server at connect time and an older server that lacks one refuses the
-// connection, so there is none that is not needed. The statistics column is
-// absent on purpose: it changes every five seconds in every row.
+// The tables and columns of the Open_vSwitch database that this package reads
+// (ovs-vswitchd.conf.db(5)). The client requests every column here when it
+// connects. An older server that lacks one refuses, so list no column that is
+// not needed. The statistics column is omitted on purpose: it changes in every
+// row every five seconds.
 
 type rootRow struct {
 	UUID    string   `ovsdb:"_uuid"`
@@ -89,8 +89,8 @@ func tables() map[string]model.Model {
 	}
 }
 
-// columnsOf lists the columns of a row type. A monitor without a list gets all
-// that the server has, statistics included.
+// columnsOf returns the columns of a row type. A monitor without this list
+// receives all columns of the server, including statistics.
 func columnsOf(row model.Model) []string {
 	var columns []string
 	for _, field := range reflect.VisibleFields(reflect.TypeOf(row).Elem()) {

@@ -12,12 +12,12 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// Observe returns what Open vSwitch holds, at least as new as the call. It
-// costs one question to ovsdb-server and a look at what has changed since the
-// last Observe, every 30 s at all that there is, and one question to
-// ovs-vswitchd where its forwarding table may be another; the error says
-// what was tried and how to start Open vSwitch. Before the first attempt to
-// connect has ended it waits for that, 2 s at the most.
+// Observe returns the state of Open vSwitch, at least as new as the call. It
+// sends one request to ovsdb-server and reads the rows that changed since the
+// last Observe. Every 30 s it reads the whole cache. If the forwarding table
+// may have changed, it also asks ovs-vswitchd. Observe waits at most 2 s for
+// the first attempt to connect. The error states what failed and how to start
+// Open vSwitch.
 func (c *Client) Observe(ctx context.Context) (Actual, error) {
 	c.firstTried(ctx)
 	s, err := c.session()
@@ -40,17 +40,18 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 			return have, nil
 		}
 	}
-	s.ovs.Disconnect() // and Run starts with a new cache
+	s.ovs.Disconnect() // Run then reconnects with a new cache
 	return Actual{}, c.unreachable(errors.New("the copy of its database contradicts itself"))
 }
 
-// rows are those of a session's cache by UUID. They are shared with the
-// cache, which never changes a row but replaces it: read only.
+// rows are the rows of a session's cache by UUID. They are shared with the
+// cache and read only. The cache replaces a row instead of changing it.
 type rows struct {
 	roots, bridges, ports, interfaces, mirrors map[string]model.Model
 }
 
-// roots is the Open_vSwitch table: one row, or none in an empty database.
+// roots returns the rows of the Open_vSwitch table: one, or none in an empty
+// database.
 func (s *session) roots() (map[string]model.Model, error) {
 	tables := s.ovs.Cache()
 	if tables == nil {
@@ -64,9 +65,9 @@ func rowsOf(tables *cache.TableCache) rows {
 	return rows{of(tableRoot), of(tableBridge), of(tablePort), of(tableInterface), of(tableMirror)}
 }
 
-// actual joins the rows. They are not whole when an update came in while they
-// were read: then a reference leads nowhere, or nothing refers to a row, neither
-// of which the server allows.
+// actual joins the rows. whole is false if an update arrived while they were
+// read. Then a reference points to a missing row, or nothing refers to a row.
+// The server allows neither.
 func (r rows) actual(name string) (have Actual, whole bool) {
 	have.Bridge.Name = name
 	var bridges, ports, interfaces int
@@ -180,7 +181,8 @@ func (p *Port) join(row *interfaceRow) {
 	}
 }
 
-// read parses a value, or keeps it in p.Unreadable.
+// read parses a value. If that fails, it stores the value in p.Unreadable and
+// returns zero.
 func read[T any](p *Port, column, value string, parse func(string) (T, error)) T {
 	var zero T
 	if value == "" {

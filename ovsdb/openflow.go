@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// The part of OpenFlow 1.0 (ONF TS-001) that reads and sets the flags of ports
-// and adds the flow of a standalone bridge. ovs-vswitchd takes OpenFlow on the
-// socket BRIDGE.mgmt beside its control socket, which ovs-ofctl(8) uses too.
+// This file implements the part of OpenFlow 1.0 (ONF TS-001) that reads and
+// sets port flags and adds the flow of a standalone bridge. ovs-vswitchd
+// accepts OpenFlow on the socket BRIDGE.mgmt next to its control socket.
+// ovs-ofctl(8) uses the same socket.
 const (
 	ofVersion = 1
 
@@ -29,7 +30,7 @@ const (
 	ofBarrier      = 18
 	ofBarrierReply = 19
 
-	ofStatsPortDesc = 13 // Open vSwitch has it in OpenFlow 1.0 too
+	ofStatsPortDesc = 13 // Open vSwitch supports it in OpenFlow 1.0 too
 	ofStatsMore     = 1  // flag: more replies follow
 
 	ofPortSize   = 48
@@ -38,7 +39,7 @@ const (
 	ofPortLocal  = 0xfffe
 )
 
-// PortFlags are OpenFlow's flags of a port that stop packets (ovs-ofctl(8),
+// PortFlags are the OpenFlow flags of a port that stop packets (ovs-ofctl(8),
 // mod-port).
 type PortFlags uint32
 
@@ -57,7 +58,7 @@ type ofPort struct {
 	number uint16
 	mac    [6]byte
 	name   string
-	config PortFlags // all, not only those that stop packets
+	config PortFlags // all flags, not only those that stop packets
 }
 
 // openflow is a connection to a bridge's OpenFlow socket.
@@ -66,8 +67,8 @@ type openflow struct {
 	xid  uint32
 }
 
-// dialOpenFlow connects and exchanges hellos. The connection has controlPatience
-// for all that is asked on it.
+// dialOpenFlow connects and exchanges hello messages. All requests on the
+// connection together may take at most controlPatience.
 func dialOpenFlow(ctx context.Context, db, bridge string) (*openflow, error) {
 	path, err := pidfile(db)
 	if err != nil {
@@ -96,12 +97,12 @@ func dialOpenFlow(ctx context.Context, db, bridge string) (*openflow, error) {
 	return o, nil
 }
 
-// errVersion is the error of a bridge whose column protocols excludes our
-// version.
+// errVersion is the error if the bridge's protocols column excludes OpenFlow
+// 1.0.
 var errVersion = errors.New("the bridge does not accept OpenFlow10")
 
-// speaksVersion reads the versions in the body of a hello (OpenFlow 1.3.1,
-// section 7.5.1). A hello without them accepts ours.
+// speaksVersion reports whether the body of a hello accepts OpenFlow 1.0
+// (OpenFlow 1.3.1, section 7.5.1). A hello without a version bitmap accepts it.
 func speaksVersion(hello []byte) bool {
 	const versionBitmap = 1
 	if len(hello) < 8 || binary.BigEndian.Uint16(hello) != versionBitmap {
@@ -124,8 +125,8 @@ func (o *openflow) write(kind uint8, xid uint32, body []byte) error {
 	return err
 }
 
-// receive returns the body of the next message of a kind. It answers echoes and
-// skips other messages.
+// receive returns the body of the next message of type kind. It answers echo
+// requests, returns an OpenFlow error as error, and skips other messages.
 func (o *openflow) receive(kind uint8) ([]byte, error) {
 	for {
 		var head [8]byte
@@ -153,7 +154,7 @@ func (o *openflow) receive(kind uint8) ([]byte, error) {
 	}
 }
 
-// openflowError is what ovs-vswitchd answers to a message that it refuses.
+// openflowError is ovs-vswitchd's answer to a message that it refuses.
 type openflowError struct{ kind, code uint16 }
 
 func (e openflowError) Error() string {
@@ -199,7 +200,7 @@ func parsePorts(body []byte) (all []ofPort) {
 	return all
 }
 
-// clear takes flags from a port.
+// clear removes flags from a port.
 func (o *openflow) clear(p ofPort, flags PortFlags) error {
 	body := binary.BigEndian.AppendUint16(nil, p.number)
 	body = append(body, p.mac[:]...)
@@ -208,13 +209,13 @@ func (o *openflow) clear(p ofPort, flags PortFlags) error {
 	return o.send(ofPortMod, append(body, make([]byte, 8)...))
 }
 
-// addNormal adds the flow that a standalone bridge has: it handles every packet
-// as a learning switch does.
+// addNormal adds the flow of a standalone bridge, which forwards every packet
+// like a learning switch.
 func (o *openflow) addNormal() error {
 	const wildcardsAll = 1<<22 - 1
 	body := binary.BigEndian.AppendUint32(nil, wildcardsAll)
-	body = append(body, make([]byte, 36+8)...)             // the rest of the match, the cookie
-	body = append(body, make([]byte, 8)...)                // add; no timeouts; priority 0
+	body = append(body, make([]byte, 36+8)...)             // rest of the match, cookie
+	body = append(body, make([]byte, 8)...)                // command add, no timeouts, priority 0
 	body = binary.BigEndian.AppendUint32(body, 1<<32-1)    // no buffer
 	body = binary.BigEndian.AppendUint16(body, ofPortNone) // no out_port
 	body = append(body, 0, 0)                              // no flags
@@ -223,7 +224,8 @@ func (o *openflow) addNormal() error {
 	return o.send(ofFlowMod, append(body, 0, 0))
 }
 
-// barrier returns when all that was sent has been done, or the first error.
+// barrier waits until the bridge has processed all messages sent before it. It
+// returns the first error that the bridge reported.
 func (o *openflow) barrier() error {
 	if err := o.send(ofBarrier, nil); err != nil {
 		return err

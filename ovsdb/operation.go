@@ -6,11 +6,12 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// The operations (RFC 7047, section 5.2) that changes are made of. They name
-// each column that they write; libovsdb's own Update(model) writes all booleans
-// of the model and so would reset a column that was not meant.
+// These are the operations (RFC 7047, section 5.2) of which changes consist.
+// They list each column that they write. libovsdb's own Update(model) writes
+// all booleans of the model, so it would reset other columns.
 
-// insert makes a row. Its id stands for the row within the transaction.
+// insert creates a row. Other operations of the transaction refer to the row by
+// id.
 func insert(table, id string, columns []column, more ovsdb.Row) ovsdb.Operation {
 	row := ovsdb.NewRow()
 	for _, c := range columns {
@@ -33,7 +34,8 @@ func insert(table, id string, columns []column, more ovsdb.Row) ovsdb.Operation 
 	return ovsdb.Operation{Op: ovsdb.OperationInsert, Table: table, UUIDName: id, Row: row}
 }
 
-// set gives one column of a row its value, or takes it away.
+// set sets one column of a row, or one key of a map column. If c has no value,
+// set removes the value.
 func set(table, uuid string, c column) ovsdb.Operation {
 	where := []ovsdb.Condition{is("_uuid", ovsdb.UUID{GoUUID: uuid})}
 	if c.key == "" {
@@ -44,7 +46,8 @@ func set(table, uuid string, c column) ovsdb.Operation {
 		return ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: table, Where: where,
 			Row: ovsdb.Row{c.name: value}}
 	}
-	// An insert into a map leaves a key that is there as it is.
+	// An insert into a map does not change an existing key, so delete the key
+	// first.
 	mutations := []ovsdb.Mutation{
 		{Column: c.name, Mutator: ovsdb.MutateOperationDelete, Value: ovsdb.OvsSet{GoSet: []any{c.key}}},
 	}
@@ -55,18 +58,19 @@ func set(table, uuid string, c column) ovsdb.Operation {
 	return ovsdb.Operation{Op: ovsdb.OperationMutate, Table: table, Where: where, Mutations: mutations}
 }
 
-// reference puts a row into a column of references, or takes it out. A row that
-// nothing refers to does not survive its transaction.
+// reference adds a row to a column of references, or removes it. A row without
+// a reference to it is deleted at the end of its transaction.
 type reference struct {
 	to referrer
-	id string // of the row: its UUID, or what it is called within the transaction
+	id string // of the row: its UUID, or its name within the transaction
 }
 
-// referrer is a column of references in one row, and what is done to it.
+// referrer is a column of references in one row, and the mutator to apply to
+// it.
 type referrer struct {
 	mutator       ovsdb.Mutator
 	table, column string
-	name          string // of the row; empty: the only one of its table
+	name          string // name of the row; empty: the only row of its table
 }
 
 func attach(table, column, id, name string) reference {
@@ -77,9 +81,9 @@ func detach(table, column, uuid, name string) reference {
 	return reference{referrer{ovsdb.MutateOperationDelete, table, column, name}, uuid}
 }
 
-// refer does all that is to be done to one column in one operation: ovsdb-server
-// copies the whole column for each, which takes as long as all else when there
-// are a thousand.
+// refer combines all mutations of one column in one operation. ovsdb-server
+// copies the whole column for each operation. For a thousand rows, that would
+// take as long as everything else together.
 func refer(to referrer, rows []any) ovsdb.Operation {
 	where := root()
 	if to.name != "" {
@@ -93,12 +97,12 @@ func is(column string, value any) ovsdb.Condition {
 	return ovsdb.Condition{Column: column, Function: ovsdb.ConditionEqual, Value: value}
 }
 
-// root holds for the one row of the Open_vSwitch table, without knowing it.
+// root matches the only row of the Open_vSwitch table, whose UUID is not known.
 func root() ovsdb.Condition {
 	return ovsdb.Condition{Column: "_uuid", Function: ovsdb.ConditionNotEqual,
 		Value: ovsdb.UUID{GoUUID: "00000000-0000-0000-0000-000000000000"}}
 }
 
-// id is a name for the row to insert that is an <id> of RFC 7047 whatever
-// characters the row's own name has.
+// id returns a name for a row to insert. It is a valid <id> of RFC 7047 for any
+// characters in name.
 func id(table, name string) string { return fmt.Sprintf("%s_%x", table, name) }

@@ -16,48 +16,53 @@ import (
 )
 
 const (
-	// pulseEvery is how often ovs-vswitchd is asked whether it answers. The end
-	// of its process is noticed at once, by the end of a connection.
+	// pulseEvery is the interval of the checks that ovs-vswitchd answers. The
+	// end of the process is noticed at once, because a connection to it ends.
 	pulseEvery = 2 * time.Second
-	// returnEvery is how often an ovs-vswitchd that has ended is looked for.
+	// returnEvery is the interval of the checks for a new ovs-vswitchd after
+	// one has ended.
 	returnEvery = 200 * time.Millisecond
-	// hungAfter is how long an ovs-vswitchd that runs may stay silent. With
-	// 5,000 new tunnels it answers nothing for 2.2 s.
+	// hungAfter is the time without an answer after which a running
+	// ovs-vswitchd counts as down. With 5,000 new tunnels it does not answer
+	// for 2.2 s.
 	hungAfter = 7 * time.Second
 )
 
-// StateUnknown is the BFDStatus.State of every port while ovs-vswitchd is down:
-// the database still holds the state that it wrote earlier.
+// StateUnknown is the BFDStatus.State of every port with BFD while ovs-vswitchd
+// is down. The database then still holds the last state that ovs-vswitchd
+// wrote.
 const StateUnknown = "unknown"
 
 // pulse reports whether ovs-vswitchd runs and answers. The database does not
-// say so: it keeps the last state of every port when ovs-vswitchd has died.
-// A pulse may be used from any goroutine.
+// show this: it keeps the last state of every port after ovs-vswitchd has
+// ended. A pulse may be used from any goroutine.
 type pulse struct {
 	db   string
-	wake func() // called when the answer has changed
+	wake func() // called when down has changed
 	now  func() time.Time
-	beat func(context.Context) // called after every answer
+	beat func(context.Context) // called after every successful check in run
 
 	mu       sync.Mutex // held while ovs-vswitchd is asked
 	looked   bool
-	down     string    // why it is down; empty: it is not
-	answered time.Time // last; before the first answer: the first question
+	down     string    // why ovs-vswitchd is down; empty: it is not
+	answered time.Time // time of the last answer; before the first answer: of the first question
 	ended    bool      // no process runs
-	found    bool      // a pid file was there once
-	due      bool      // the next state asks
+	found    bool      // ovs-vswitchd answered at least once
+	due      bool      // the next call of state asks
 }
 
-// look asks ovs-vswitchd and returns why it is down; empty means that it
-// answers, or that it cannot be asked because its files are not beside ovs.db.
+// look asks ovs-vswitchd and returns the reason why it is down. It returns ""
+// if ovs-vswitchd answers, or if it cannot be asked because its files are not
+// next to ovs.db's socket.
 func (p *pulse) look(ctx context.Context) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ask(ctx)
 }
 
-// state returns the last answer. It asks only if nothing has been asked yet,
-// after renew, and while ovs-vswitchd does not run, which costs little.
+// state returns the last answer. It asks ovs-vswitchd only before the first
+// answer, after renew, and while ovs-vswitchd does not run, when asking takes
+// little time.
 func (p *pulse) state(ctx context.Context) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +72,7 @@ func (p *pulse) state(ctx context.Context) string {
 	return p.ask(ctx)
 }
 
-// renew makes the next state ask.
+// renew makes the next call of state ask ovs-vswitchd.
 func (p *pulse) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +94,7 @@ func (p *pulse) ask(ctx context.Context) string {
 		p.answered = now
 	case p.ended:
 		down = err.Error()
-	case ctx.Err() != nil: // nothing is known
+	case ctx.Err() != nil: // the call was interrupted, so the last answer stays
 		down = p.down
 	case now.Sub(p.answered) >= hungAfter:
 		down = "ovs-vswitchd runs, but does not answer"
@@ -101,10 +106,10 @@ func (p *pulse) ask(ctx context.Context) string {
 	return down
 }
 
-// errEnded is in the error of an ovs-vswitchd that does not run.
+// errEnded is wrapped by the error for an ovs-vswitchd that does not run.
 var errEnded = errors.New("ovs-vswitchd is not running")
 
-// alive asks ovs-vswitchd for its version.
+// alive returns nil if ovs-vswitchd answers a request for its version.
 func alive(ctx context.Context, db string) error {
 	ctl, err := reach(ctx, db)
 	if err != nil {
@@ -118,7 +123,8 @@ func alive(ctx context.Context, db string) error {
 	return err
 }
 
-// reach connects to ovs-vswitchd. errEnded is in the error if it does not run.
+// reach connects to ovs-vswitchd. The error wraps errEnded if ovs-vswitchd does
+// not run.
 func reach(ctx context.Context, db string) (*control, error) {
 	runs, err := vswitchd(db)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,9 +142,10 @@ func reach(ctx context.Context, db string) (*control, error) {
 	return ctl, err
 }
 
-// serverBeside reports whether the directory of ovsdb-server's socket is the one
-// where Open vSwitch's daemons keep their own files. In another directory, such
-// as one that a container shares, a missing pid file says nothing.
+// serverBeside reports whether Open vSwitch's daemons keep their files in the
+// directory of ovsdb-server's socket. In another directory, such as one shared
+// with a container, a missing pid file does not mean that ovs-vswitchd has
+// ended.
 func serverBeside(db string) bool {
 	path, err := pidfile(db)
 	if err != nil {
@@ -148,8 +155,8 @@ func serverBeside(db string) bool {
 	return err == nil
 }
 
-// run asks every pulseEvery, and at once when ovs-vswitchd ends, until ctx is
-// done.
+// run asks ovs-vswitchd every pulseEvery, and at once when it ends, until ctx
+// is done.
 func (p *pulse) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		conn, ended := p.listen(ctx)
@@ -168,7 +175,7 @@ func (p *pulse) run(ctx context.Context) {
 	}
 }
 
-// rest waits, and reports whether neither ctx nor the other end came first.
+// rest waits for d. It returns false if ctx or the connection ends first.
 func rest(ctx context.Context, ended <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -182,9 +189,8 @@ func rest(ctx context.Context, ended <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// listen opens a connection to ovs-vswitchd on which nothing is said; ended is
-// closed when either side closes it. conn is nil if ovs-vswitchd cannot be
-// reached.
+// listen opens an idle connection to ovs-vswitchd. ended is closed when either
+// side closes the connection. conn is nil if ovs-vswitchd cannot be reached.
 func (p *pulse) listen(ctx context.Context) (conn net.Conn, ended <-chan struct{}) {
 	ctl, err := reach(ctx, p.db)
 	if err != nil {
@@ -198,8 +204,8 @@ func (p *pulse) listen(ctx context.Context) (conn net.Conn, ended <-chan struct{
 	return ctl.conn, closed
 }
 
-// blurred keeps the ports of one revision without the state that a dead
-// ovs-vswitchd wrote earlier. The zero value is empty.
+// blurred caches the ports of one revision with their BFD state set to unknown,
+// for an ovs-vswitchd that is down. The zero value is empty.
 type blurred struct {
 	revision uint64
 	ports    []Port

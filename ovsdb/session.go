@@ -17,35 +17,36 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// session is one connection to ovsdb-server and the cache that it feeds. It
+// session is one connection to ovsdb-server with the cache that it fills. It
 // never reconnects.
 type session struct {
 	ovs     client.Client
 	settled chan struct{} // capacity 1: cur_cfg may have changed
 	dead    chan struct{} // closed when the session has ended
 	last    snapshot
-	ours    atomic.Pointer[map[string]bool] // names of the ports that come and go by the Apply under way
-	// transactions are under way, each with a time limit of its own: a large one
-	// keeps ovsdb-server from all else.
+	ours    atomic.Pointer[map[string]bool] // names of the ports that the current Apply adds or deletes
+	// transactions counts the transactions in progress. Each has its own time
+	// limit. A large one keeps ovsdb-server from answering the heartbeat, so
+	// the heartbeat ignores failures meanwhile.
 	transactions atomic.Int32
 	marking      sync.Mutex
-	marked       bool // the marker's row is there; guarded by marking
+	marked       bool // the barrier row exists; guarded by marking
 }
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// notices are what a session calls in libovsdb's only event goroutine; they must
-// not block.
+// notices are the callbacks of a session. libovsdb's single event goroutine
+// calls them, so they must not block.
 type notices struct {
-	wake   func() // when a row changes
-	doubt  func() // before that, unless nothing but a BFD session did
-	bridge func() // before wake, when a bridge other than its ports has changed
-	hear   func() // when a row becomes that of an interface to be hurried
+	wake   func() // called when a row changes
+	doubt  func() // called before wake, if the change may affect the forwarding table
+	bridge func() // called before wake, if a bridge changed other than in its ports
+	hear   func() // called when a BFD handshake of an interface can be accelerated
 }
 
-// dial connects and fills the cache. It takes no longer than dialTimeout,
-// whatever becomes of ctx: when the context of one of its calls ends, libovsdb
-// looks at an answer that may just be coming in, which is a data race (v0.7.0).
+// dial connects and fills the cache. It takes at most dialTimeout and ignores
+// the end of ctx. If the context of a call ends, libovsdb reads an answer that
+// may still be arriving, which is a data race (v0.7.0).
 func dial(ctx context.Context, db string, tell notices) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
@@ -69,9 +70,10 @@ func dial(ctx context.Context, db string, tell notices) (*session, error) {
 			DeleteFunc: func(_ string, was model.Model) { s.event(nil, was, tell) },
 		})
 	}
-	// One monitor: with several, libovsdb mixes them up. Its updates are
-	// checked against the cache, and a contradiction ends the connection;
-	// those of the newer monitor_cond_since are not.
+	// Use one monitor only, because libovsdb confuses several. Use
+	// monitor_cond: libovsdb checks its updates against the cache, and a
+	// contradiction ends the connection. It does not check the updates of the
+	// newer monitor_cond_since.
 	monitor := ovs.NewMonitor()
 	monitor.Method = ovsdb.ConditionalMonitorRPC
 	for table, row := range tables() {
@@ -87,8 +89,9 @@ func dial(ctx context.Context, db string, tell notices) (*session, error) {
 	return s, nil
 }
 
-// event runs in libovsdb's only event goroutine: it signals and returns. is is
-// nil for a row that is gone, and was for one that has come.
+// event handles the change of one row. It runs in libovsdb's single event
+// goroutine and does not block. is is nil for a deleted row, and was is nil for
+// a new row.
 func (s *session) event(is, was model.Model, tell notices) {
 	switch row := cmp.Or(is, was).(type) {
 	case *markerRow:
@@ -117,7 +120,8 @@ func (s *session) event(is, was model.Model, tell notices) {
 	}
 }
 
-// expect has the rows of ports that come and go by changes be no reason for doubt.
+// expect names the ports that changes add or delete, so that their rows do not
+// invalidate the forwarding table.
 func (s *session) expect(changes []Change) {
 	names := make(map[string]bool)
 	for _, c := range changes {
@@ -131,7 +135,7 @@ func (s *session) expect(changes []Change) {
 func (s *session) expected(is, was model.Model) bool {
 	name := ""
 	switch row := cmp.Or(is, was).(type) {
-	case *bridgeRow: // the rows of its ports tell by themselves
+	case *bridgeRow: // the rows of its ports have events of their own
 		old, known := was.(*bridgeRow)
 		return is != nil && known && sameBridge(row, old)
 	case *portRow:
@@ -143,7 +147,8 @@ func (s *session) expected(is, was model.Model) bool {
 	return ours != nil && (*ours)[name]
 }
 
-// watch returns why the connection has ended, or ctx's error.
+// watch waits until the connection has ended and returns the reason, or ctx's
+// error.
 func (s *session) watch(ctx context.Context) error {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -161,24 +166,26 @@ func (s *session) watch(ctx context.Context) error {
 	}
 }
 
-// ask returns when ovsdb-server has answered. All that was committed before the
-// question is in the cache then: updates and answers come in one stream, and
-// libovsdb handles it in order.
+// ask returns when ovsdb-server has answered an echo request. The cache then
+// holds all transactions that were committed before the request: updates and
+// answers arrive in one stream, and libovsdb handles them in order.
 func (s *session) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return bounded(ctx, func() error {
-		// Not the caller's context, nor one that ends as soon: when it ends,
-		// Echo looks at an answer that may just be coming in, which is a data
-		// race (v0.7.0). The heartbeat will have closed the connection by then.
+		// Do not use the caller's context, or one that ends as early. When it
+		// ends, Echo reads an answer that may still be arriving, which is a
+		// data race (v0.7.0). The heartbeat closes the connection before this
+		// longer context ends.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*patience)
 		defer cancel()
 		return s.ovs.Echo(ctx)
 	})
 }
 
-// close ends the connection and waits until libovsdb's goroutines have ended;
-// those that hang in a write to a server that reads nothing end with it.
+// close ends the connection and waits until libovsdb's goroutines have ended,
+// at most farewell. Goroutines that hang in a write, because the server does
+// not read, end too.
 func (s *session) close() {
 	defer close(s.dead)
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
@@ -187,7 +194,7 @@ func (s *session) close() {
 		s.ovs.Close()
 		for s.ovs.CurrentEndpoint() != "" {
 			select {
-			case <-s.ovs.DisconnectNotify(): // is not sent when nobody waits
+			case <-s.ovs.DisconnectNotify(): // it is not sent if nobody waits
 			case <-time.After(time.Millisecond):
 			}
 		}
@@ -195,9 +202,9 @@ func (s *session) close() {
 	})
 }
 
-// bounded calls f and stops waiting for it when ctx ends. libovsdb holds a lock
-// while it writes to the socket, so a server that has stopped reading outlives
-// every context that it is called with.
+// bounded calls f, and returns early with an error when ctx ends. libovsdb
+// holds a lock while it writes to the socket. If the server stops reading, a
+// call to libovsdb can therefore outlast its context.
 func bounded(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

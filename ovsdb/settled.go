@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// Unsettled leaves out the tunnels that are as they should be, with their
-// ports and static entries: what Diff and Conflicts find is the same without them,
-// and of a thousand tunnels they are all but a few. What leads to the same host as
-// something that is not settled stays in, since that may be in its way.
+// Unsettled removes the tunnels that are in their desired state, with their
+// ports and static entries. Diff and Conflicts return the same without them. In
+// a mesh of a thousand tunnels almost all are settled. A settled tunnel stays
+// in if something unsettled leads to the same host, because the two may
+// conflict. If have.Ports is not sorted by name, Unsettled removes nothing.
 func Unsettled(want Switch, have Actual) (Switch, Actual) {
 	for i := 1; i < len(have.Ports); i++ {
 		if have.Ports[i].Name < have.Ports[i-1].Name {
@@ -23,8 +24,8 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 			break
 		}
 	}
-	remotes := make(map[netip.Addr]bool) // that are not settled
-	entries := 0                         // that are
+	remotes := make(map[netip.Addr]bool) // remotes of unsettled tunnels and ports
+	entries := 0                         // number of static entries of settled tunnels
 	walk(want, have, func(t *Tunnel, p *Port) {
 		switch {
 		case t == nil:
@@ -68,8 +69,8 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 	return want, have
 }
 
-// loose are the static entries that are not of settled tunnels. The tunnels
-// behind which they are count as not settled.
+// loose returns the static entries that do not belong to settled tunnels. It
+// adds the remotes of the tunnels behind which such entries are to remotes.
 func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
 	entries := maps.Clone(have.Static)
 	settled := make(map[int]netip.Addr) // remotes by port number
@@ -89,8 +90,8 @@ func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
 	return entries
 }
 
-// walk visits tunnels and ports, sorted by name and together where they have the
-// same one; nil: there is none.
+// walk visits tunnels and ports in the order of their names. It visits a tunnel
+// and a port of the same name together; otherwise the missing one is nil.
 func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
 	i, j := 0, 0
 	for i < len(want.Tunnels) || j < len(have.Ports) {
@@ -117,11 +118,11 @@ func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
 	}
 }
 
-// settled tells whether a port is all that a tunnel of its name should be, and
-// works.
+// settled reports whether a port works and has the desired state of the tunnel
+// with its name.
 func (p *Port) settled(want Switch, have Actual, t *Tunnel) bool {
 	is := p.Tunnel
-	is.MAC = t.MAC // of no column
+	is.MAC = t.MAC // the MAC is in no column of the port
 	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted || len(p.Settings) > 0 ||
 		p.Unreadable != nil || len(p.Interfaces) != 1 || p.Interfaces[0] != p.Name || p.Error != "" || p.OfPort <= 0 {
 		return false

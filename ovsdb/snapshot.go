@@ -14,38 +14,38 @@ import (
 )
 
 const (
-	// wholeEvery is how often an Observe reads the whole cache, whatever the
-	// events say.
+	// wholeEvery is the time after which an Observe reads the whole cache, even
+	// if no event asks for it.
 	wholeEvery = 30 * time.Second
-	// fewRows have changed where to look at each is quicker than to read the
-	// whole cache.
+	// fewRows is the largest number of changed rows that are read one by one.
+	// With more, reading the whole cache is faster.
 	fewRows = 64
 )
 
-// snapshot is what the last Observe of a session has returned, and which rows have
-// changed since. What it has returned is never changed again.
+// snapshot holds the result of a session's last Observe and the rows that have
+// changed since. It never modifies a result that it has returned.
 type snapshot struct {
-	mu     sync.Mutex // of what is below; events do not wait for it
+	mu     sync.Mutex // guards the fields below; event does not take it
 	have   Actual
-	read   time.Time         // the whole cache; zero: it is to be read
+	read   time.Time         // when the whole cache was read; zero: it must be read
 	ports  map[string]string // names of the ports by the UUIDs of their rows
-	ifaces map[string]string // the rows of the ports by those of their Interfaces
-	sums   map[string]uint64 // of the ports of each bridge, by its name
+	ifaces map[string]string // UUIDs of the Port rows by the UUIDs of their Interface rows
+	sums   map[string]uint64 // sum of the Port rows' UUIDs of each bridge, by bridge name
 
 	events  sync.Mutex
-	changed map[string]bool // UUIDs of rows of Port and Interface
-	bridges bool            // ports of a bridge have come or gone
+	changed map[string]bool // UUIDs of changed rows of Port and Interface
+	bridges bool            // the list of ports of a bridge has changed
 	other   bool            // anything else has changed
 }
 
 var (
-	// revisions count what was observed, to tell whether two are the same.
+	// revisions numbers the observed states, to detect that two are the same.
 	revisions atomic.Uint64
 	seed      = maphash.MakeSeed()
 )
 
-// event takes a row that has changed, or come, or gone. It is called in
-// libovsdb's only event goroutine.
+// event records that a row was changed, added or deleted. libovsdb's single
+// event goroutine calls it.
 func (s *snapshot) event(is, was model.Model) {
 	s.events.Lock()
 	defer s.events.Unlock()
@@ -73,8 +73,9 @@ func sameBridge(a, b *bridgeRow) bool {
 		slices.Equal(a.Controllers, b.Controllers) && slices.Equal(a.Mirrors, b.Mirrors) && slices.Equal(a.FloodVLANs, b.FloodVLANs)
 }
 
-// observe is what the cache holds for a bridge; what is the same as the last time
-// is not read again. It is not whole when an update comes in meanwhile.
+// observe returns the state of the named bridge from the cache. It reads only
+// the rows that have changed since the last call, if that is possible. whole is
+// false if an update arrived while it read.
 func (s *snapshot) observe(tables *cache.TableCache, name string) (have Actual, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +113,7 @@ func (s *snapshot) observe(tables *cache.TableCache, name string) (have Actual, 
 	return have, true
 }
 
-// sum stands for a set of rows.
+// sum returns a hash of a set of rows. It does not depend on their order.
 func sum(uuids ...string) (all uint64) {
 	for _, uuid := range uuids {
 		all += maphash.String(seed, uuid)
@@ -120,13 +121,13 @@ func sum(uuids ...string) (all uint64) {
 	return all
 }
 
-// renew reads the rows that have changed, and no others. It reports false where
-// that does not explain all that is there: then the whole cache must be read.
+// renew reads only the changed rows. It returns false if they do not explain
+// the whole content of the cache; then the caller must read the whole cache.
 // The names of ports and Interfaces never change (ovs-vswitchd.conf.db(5)).
 func (s *snapshot) renew(tables *cache.TableCache, changed map[string]bool) bool {
 	ports, ifaces, bridges := tables.Table(tablePort), tables.Table(tableInterface), tables.Table(tableBridge).RowsShallow()
 	next := slices.Clone(s.have.Ports)
-	rows := make(map[string]*portRow) // those that have changed and are there
+	rows := make(map[string]*portRow) // changed rows that exist
 	for uuid := range changed {
 		if port, known := s.ifaces[uuid]; known {
 			uuid = port
@@ -186,7 +187,7 @@ func (s *snapshot) renew(tables *cache.TableCache, changed map[string]bool) bool
 	return true
 }
 
-// referring is the name of the bridge that has a port.
+// referring returns the name of the bridge that contains a port, or "".
 func referring(bridges map[string]model.Model, port string) string {
 	for _, m := range bridges {
 		if row := m.(*bridgeRow); slices.Contains(row.Ports, port) {
@@ -196,7 +197,8 @@ func referring(bridges map[string]model.Model, port string) string {
 	return ""
 }
 
-// find is where a port is, or would be, among those that are sorted by name.
+// find returns the position of a port in a list sorted by name. If the port is
+// missing, it returns the position where it would be.
 func find(ports []Port, name string) (at int, there bool) {
 	return slices.BinarySearchFunc(ports, name, func(p Port, name string) int { return cmp.Compare(p.Name, name) })
 }

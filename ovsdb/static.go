@@ -13,31 +13,32 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// table is what is known of the forwarding table of the observed bridge. It is
-// in no database and gives no notice, so it is asked for when something was seen
-// that can have changed it: another ovs-vswitchd, a row that is not as it was; and
-// after Refresh. What becomes of it by our own ports and entries is known.
+// table is the known state of the observed bridge's forwarding table. The table
+// is in no database and its changes cause no events. It is therefore read again
+// when it may have changed: ovs-vswitchd was restarted, or a row changed. It is
+// also read after Refresh. The effects of our own ports and entries are known
+// without reading.
 type table struct {
-	doubt   atomic.Bool // it may have changed since it was read
-	mu      sync.Mutex  // held while it is read
-	asked   process     // the ovs-vswitchd whose table it is
-	able    bool        // that one takes static entries
+	doubt   atomic.Bool // the table may have changed since it was read
+	mu      sync.Mutex  // held while the table is read
+	asked   process     // the ovs-vswitchd that was asked last
+	able    bool        // that ovs-vswitchd supports static entries
 	static  map[MAC]int
-	version uint64 // of static
+	version uint64 // incremented when static changes
 }
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
 
-// Refresh makes the next Observe read again what gives no notice of a change.
+// Refresh makes the next Observe read everything again that causes no events.
 func (c *Client) Refresh() {
 	c.table.doubt.Store(true)
 	c.pulse.renew()
 	c.flows.renew()
 }
 
-// Reconsider has ovs-vswitchd work out all flows of its datapaths anew, each with
-// the next packet of it: it drops what it has installed (ovs-appctl
-// revalidator/purge).
+// Reconsider makes ovs-vswitchd compute all flows of its datapaths again
+// (ovs-appctl revalidator/purge). It drops all installed flows. The next packet
+// of each flow installs a new one.
 func (c *Client) Reconsider(ctx context.Context) error {
 	runs, err := vswitchd(c.config.DB)
 	if err != nil {
@@ -54,8 +55,8 @@ func (c *Client) Reconsider(ctx context.Context) error {
 	return nil
 }
 
-// join adds what ovs-vswitchd itself says: whether it runs, and its forwarding
-// table.
+// join adds the state that ovs-vswitchd itself reports: whether it runs, its
+// flows and port flags, and its forwarding table.
 func (c *Client) join(ctx context.Context, have *Actual) {
 	have.Down = c.pulse.state(ctx)
 	t := &c.table
@@ -93,7 +94,7 @@ func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
 }
 
 func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge) error {
-	if bridge.OfPort <= 0 { // ovs-vswitchd has not made it
+	if bridge.OfPort <= 0 { // ovs-vswitchd has not created it yet
 		t.keep(map[MAC]int{})
 		t.doubt.Store(true)
 		return nil
@@ -107,7 +108,7 @@ func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge)
 	if err != nil {
 		return fmt.Errorf("read the forwarding table of %s: %w", bridge.Name, err)
 	}
-	if runs != t.asked { // not earlier: it has these commands when it has made a bridge
+	if runs != t.asked { // not earlier: ovs-vswitchd has these commands only after it has created a bridge
 		commands, err := ctl.call(ctx, "list-commands")
 		if err != nil {
 			return err
@@ -128,9 +129,9 @@ func (t *table) keep(static map[MAC]int) {
 	}
 }
 
-// made takes it that changes were made that are about ports that come and go, and
-// about entries; numbers are those of the ports that have some. An entry goes with
-// its port.
+// made updates the table after changes that added or deleted ports or entries.
+// numbers are the port numbers of the ports with new entries, by port name.
+// When a port is deleted, ovs-vswitchd deletes its entries.
 func (t *table) made(changes []Change, numbers map[string]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,9 +159,9 @@ func (t *table) made(changes []Change, numbers map[string]int) {
 	t.keep(static)
 }
 
-// unsettled tells whether ovs-vswitchd may have dropped entries for what has
-// become of a row. It does when a port is made anew or protected, and for
-// nothing that is written about a BFD session.
+// unsettled reports whether ovs-vswitchd may have dropped entries because of
+// the change of a row. It drops them when a port is created again or becomes
+// protected, but not when the state of a BFD session changes.
 func unsettled(old, now model.Model) bool {
 	was, ok := old.(*interfaceRow)
 	if !ok {
@@ -170,8 +171,9 @@ func unsettled(old, now model.Model) bool {
 	return !ok || was.Type != is.Type || deref(was.OfPort) != deref(is.OfPort) || deref(was.Error) != deref(is.Error)
 }
 
-// pin makes and takes away static entries. A port that Open vSwitch could not
-// set up gets none; it returns the numbers of those that do.
+// pin adds and deletes static entries. A port that Open vSwitch could not set
+// up gets none. pin returns the numbers of the other ports with new entries, by
+// name.
 func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers map[string]int, err error) {
 	var add, del [][]string
 	numbers = make(map[string]int)
@@ -192,7 +194,7 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers
 		return nil, errLost
 	}
 	add = slices.DeleteFunc(add, func(args []string) bool {
-		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // by the index that the schema has
+		_, m, err := tables.Table(tableInterface).RowByModel(&interfaceRow{Name: args[1]}) // uses the schema's index on name
 		row, there := m.(*interfaceRow)
 		if err != nil || !there || deref(row.OfPort) <= 0 {
 			return true
@@ -205,13 +207,14 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers
 	if err != nil {
 		return nil, err
 	}
-	// What is gone already is refused, which is as well.
+	// ovs-vswitchd refuses to delete a missing entry. Ignore that, because the
+	// entry is gone.
 	if _, err := spread(ctx, c.config.DB, runs, "fdb/del", del); err != nil {
 		return nil, err
 	}
 	answers, err := spread(ctx, c.config.DB, runs, "fdb/add", add)
 	for i, a := range answers {
-		if a.err != nil && !errors.Is(a.err, errUnknown) { // of that Observe tells
+		if a.err != nil && !errors.Is(a.err, errUnknown) { // Observe reports an unknown command
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))
 		}
 	}

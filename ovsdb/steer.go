@@ -10,15 +10,16 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// steer is a change of what the database does not know.
+// steer is a change of a flow or of port flags, which are not in the database.
 type steer struct {
 	bridge string
-	port   string // whose flags are cleared; empty: the flow that forwards is added
+	port   string // port whose flags are cleared; empty: add the flow that forwards
 	flags  PortFlags
 }
 
-// diffForwarding returns what forwards packets again: the flow of a bridge of
-// ours, and the flags of ports of ours. have is reduced to what is not settled.
+// diffForwarding returns the changes that make the bridge forward packets
+// again: the flow of gremesh's bridge, and the flags of gremesh's ports. have
+// contains only the ports that are not settled.
 func diffForwarding(want Switch, have Actual) []Change {
 	f := have.Forwarding
 	if f == nil || !have.Bridge.Exists || have.Bridge.Name != want.Bridge {
@@ -53,15 +54,17 @@ func diffForwarding(want Switch, have Actual) []Change {
 	return changes
 }
 
-// flushes reports whether the bridge has a setting that takes the flow away, and
-// brings it back when it goes: fail_mode=secure or a controller.
+// flushes reports whether a setting of the bridge removes the flow:
+// fail_mode=secure or a controller. Open vSwitch adds the flow again when the
+// setting is removed.
 func (b Bridge) flushes() bool {
 	return slices.ContainsFunc(b.Settings, func(s Setting) bool {
 		return s.table == tableBridge && (s.Column == blockSecure.name || s.Column == blockController.name)
 	})
 }
 
-// forwardingConflicts returns the flows and flags of others that stop packets.
+// forwardingConflicts returns the flows and flags that stop packets and that
+// gremesh must not change.
 func forwardingConflicts(have Actual) []Conflict {
 	f, b := have.Forwarding, have.Bridge
 	if f == nil || !b.Exists {
@@ -97,7 +100,7 @@ func forwardingConflicts(have Actual) []Conflict {
 	return found
 }
 
-// steer applies changes of flows and flags.
+// steer applies the changes of flows and flags.
 func (c *Client) steer(ctx context.Context, changes []Change) error {
 	var errs []error
 	for _, change := range changes {

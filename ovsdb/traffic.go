@@ -7,15 +7,15 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// Traffic is what an Interface has carried since it was made (Interface
-// statistics, which ovs-vswitchd renews every five seconds).
+// Traffic holds the counters of an Interface since its creation (Interface
+// statistics). ovs-vswitchd updates them every five seconds.
 type Traffic struct {
 	RxBytes uint64
 	TxBytes uint64
 }
 
-// Traffic asks for the counters of every Interface, by its name. While
-// ovs-vswitchd is down nobody counts, and it returns an error.
+// Traffic returns the counters of every Interface, by name. While ovs-vswitchd
+// is down, nothing updates the counters, so it returns an error.
 func (c *Client) Traffic(ctx context.Context) (map[string]Traffic, error) {
 	if down := c.pulse.state(ctx); down != "" {
 		return nil, &DownError{down, RestartCommand, errEnded}
@@ -41,7 +41,7 @@ func (c *Client) Traffic(ctx context.Context) (map[string]Traffic, error) {
 	return traffic, nil
 }
 
-// counter reads a counter; libovsdb makes a float64 of every number.
+// counter reads a counter. libovsdb decodes every number as float64.
 func counter(counters ovsdb.OvsMap, key string) uint64 {
 	n, _ := counters.GoMap[key].(float64)
 	return uint64(n)

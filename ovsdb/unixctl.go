@@ -15,18 +15,20 @@ import (
 )
 
 // control is a connection to ovs-vswitchd's control socket, which ovs-appctl(8)
-// uses: JSON-RPC 1.0, each command a method and its arguments strings.
+// also uses. The protocol is JSON-RPC 1.0: a command is a method, and its
+// arguments are strings.
 type control struct {
 	conn    net.Conn
 	answers *json.Decoder
 }
 
-// refusedError is what ovs-vswitchd says to a command that it could not do.
+// refusedError is ovs-vswitchd's answer to a command that failed.
 type refusedError string
 
 func (e refusedError) Error() string { return strings.TrimSpace(string(e)) }
 
-// Is tells a command that ovs-vswitchd does not have, as it says in words only.
+// Is reports errUnknown for a command that ovs-vswitchd does not have.
+// ovs-vswitchd has no error code for this, so Is searches the text.
 func (e refusedError) Is(other error) bool {
 	return other == errUnknown && strings.Contains(string(e), "is not a valid command")
 }
@@ -34,19 +36,19 @@ func (e refusedError) Is(other error) bool {
 var errUnknown = errors.New("ovs-vswitchd does not have the command")
 
 const (
-	controlPatience = time.Second // for ovs-vswitchd to take a connection and to answer a batch
-	controlBatch    = 100         // commands that are sent before an answer is read
+	controlPatience = time.Second // for ovs-vswitchd to accept a connection and to answer a batch
+	controlBatch    = 100         // number of commands that are sent before an answer is read
 
-	// ovs-vswitchd does 10 commands of each connection before it looks at all its
-	// ports again, which takes the longer the more there are.
+	// ovs-vswitchd runs 10 commands of each connection and then checks all its
+	// ports again. That check takes longer the more ports exist.
 	controlRound       = 10
 	controlConnections = 32
 )
 
 var errNotLocal = errors.New("ovs.db is no unix socket, and the control socket of ovs-vswitchd is looked for beside it")
 
-// pidfile is where ovs-vswitchd keeps its process number: in the folder of
-// ovsdb-server's socket, as its control socket is.
+// pidfile returns the path of ovs-vswitchd's pid file. Like the control socket,
+// it is in the directory of ovsdb-server's socket.
 func pidfile(db string) (string, error) {
 	path, local := strings.CutPrefix(db, "unix:")
 	if !local {
@@ -55,14 +57,14 @@ func pidfile(db string) (string, error) {
 	return filepath.Join(filepath.Dir(path), "ovs-vswitchd.pid"), nil
 }
 
-// process is an ovs-vswitchd. In a container all that are started one after the
-// other may have one number.
+// process identifies one run of ovs-vswitchd. The pid alone is not enough: in a
+// container, each new ovs-vswitchd may get the same pid.
 type process struct {
 	pid     string
-	started int64 // when it wrote its pidfile, Unix time in nanoseconds
+	started int64 // modification time of its pid file, Unix time in nanoseconds
 }
 
-// vswitchd is the ovs-vswitchd that was started last, running or not.
+// vswitchd returns the ovs-vswitchd that started last. It may have ended.
 func vswitchd(db string) (process, error) {
 	path, err := pidfile(db)
 	if err != nil {
@@ -89,8 +91,9 @@ func dialControl(ctx context.Context, db string, of process) (*control, error) {
 	return &control{conn, json.NewDecoder(conn)}, nil
 }
 
-// vswitchdRuns tells whether an ovs-vswitchd takes connections, be it that it is
-// too busy to answer, or stopped. Where its socket can't be found, it is none.
+// vswitchdRuns reports whether an ovs-vswitchd accepts connections. It is true
+// even if ovs-vswitchd is stopped or too busy to answer. It is false if the
+// socket cannot be found.
 func vswitchdRuns(ctx context.Context, db string) bool {
 	runs, err := vswitchd(db)
 	if err != nil {
@@ -108,7 +111,7 @@ func (c *control) close() { _ = c.conn.Close() }
 
 // call runs one command.
 func (c *control) call(ctx context.Context, method string, args ...string) (string, error) {
-	answers, err := c.calls(ctx, method, [][]string{append([]string{}, args...)}) // null is no list
+	answers, err := c.calls(ctx, method, [][]string{append([]string{}, args...)}) // an empty list, because ovs-vswitchd does not accept null
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +123,7 @@ type answer struct {
 	err  error // a refusedError
 }
 
-// calls runs one command with many arguments in turn.
+// calls runs one command with several argument lists, in order.
 func (c *control) calls(ctx context.Context, method string, args [][]string) ([]answer, error) {
 	all := make([]answer, 0, len(args))
 	for len(all) < len(args) {
@@ -146,8 +149,9 @@ func (c *control) calls(ctx context.Context, method string, args [][]string) ([]
 	return all, nil
 }
 
-// spread runs one command with many arguments, in no order, on as many
-// connections as save time.
+// spread runs one command with many argument lists, in any order. It uses
+// several connections in parallel, because ovs-vswitchd runs only controlRound
+// commands of each connection at a time.
 func spread(ctx context.Context, db string, runs process, method string, args [][]string) ([]answer, error) {
 	all := make([]answer, len(args))
 	each := max(controlRound, (len(args)+controlConnections-1)/controlConnections)
