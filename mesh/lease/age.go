@@ -2,25 +2,28 @@ package lease
 
 import "slices"
 
-// mostRecords is the greatest number of records that any table keeps.
+// mostRecords is the largest number of records that any table keeps.
 const mostRecords = 1 << 16
 
-// ageStep is how far one age may lie beyond the next lower one and still count
-// for the age of new leases. All records of a table together raise that age by
-// less than leap, so that every other host takes the new lease's record.
+// ageStep is the largest gap between two successive ages that count for new
+// leases. A table has at most mostRecords records. So all of them together
+// raise the age of new leases by less than leap. Therefore every other host
+// accepts the record of a new lease.
 const ageStep = leap / mostRecords
 
-// ages is what a table knows of the order of leases. An age counts when it is
-// the lowest of all, or at most ageStep beyond another one that counts. A member
-// can send a single host ages that no other host takes: they do not count.
+// ages summarizes the ages in a table. An age counts if it is the lowest one,
+// or if it is at most ageStep above another age that counts. A hostile member
+// can send ages to a single host that no other host accepts. Those ages do not
+// count.
 type ages struct {
-	lowest, greatest uint64 // of the ages that count; 0: none
-	beyond           uint64 // the lowest of those that do not; 0: none
-	stale            bool   // must be counted again
+	lowest, greatest uint64 // of the ages that count; 0: there is none
+	beyond           uint64 // the lowest age that does not count; 0: there is none
+	stale            bool   // the next reader must count all ages again
 }
 
-// add takes the age of a record that was merged. It costs nothing for an age
-// that continues the order; any other has all ages counted when they are needed.
+// add takes the age of a merged record. An age that extends the sequence of
+// counting ages costs constant time. After any other age, lastAge counts all
+// ages again when it is called next.
 func (a *ages) add(age uint64) {
 	switch {
 	case age == 0 || a.stale:
@@ -36,7 +39,7 @@ func (a *ages) add(age uint64) {
 	}
 }
 
-// countAges returns the ages that count among all.
+// countAges returns the summary of the given ages. It sorts all in place.
 func countAges(all []uint64) (a ages) {
 	slices.Sort(all)
 	for _, age := range all {
@@ -54,8 +57,8 @@ func countAges(all []uint64) (a ages) {
 	return a
 }
 
-// lastAge returns the greatest age that counts for the age of new leases; 0 if
-// there is none.
+// lastAge returns the greatest age that counts for the age of new leases. It
+// returns 0 if no age counts.
 func (t *Table) lastAge() uint64 {
 	if t.ages.stale {
 		all := make([]uint64, 0, len(t.records))

@@ -2,7 +2,8 @@ package lease
 
 import "slices"
 
-// Receive takes a message from another host. It must be valid.
+// Receive handles a message from another host. The caller must have validated
+// it.
 func (m *Machine) Receive(msg Message) Output {
 	switch {
 	case msg.Claim != nil:
@@ -15,8 +16,9 @@ func (m *Machine) Receive(msg Message) Output {
 	return m.receiveAnswer(*msg.Answer)
 }
 
-// receiveClaim grants a claim unless another host's record stands against it.
-// Merging the claim is the promise, and binds whether or not it weighs.
+// receiveClaim answers a claim. It grants the claim unless another host's
+// record conflicts with it. Merging the claim's record is the promise. The
+// promise binds this host even if its grant has no weight.
 func (m *Machine) receiveClaim(c Claim) Output {
 	claimant := c.Record.Host
 	if claimant == m.self {
@@ -33,20 +35,20 @@ func (m *Machine) receiveClaim(c Claim) Output {
 		m.heard(c.Record)
 		m.superseded()
 		for _, r := range slices.Collect(m.table.Occupants(c.Record.target())) {
-			if m.expired[r.Host] && r.Host != claimant { // if it comes back now, it must ask
+			if m.expired[r.Host] && r.Host != claimant { // if r's host comes back now, it must ask for its subnet again
 				out.Add(m.forget(r))
 			}
 		}
 	}
 	if known, _ = m.table.Get(claimant); known != c.Record && m.off != storedGrant {
-		granted = false // the record is the promise: without it there is none
+		granted = false // the stored record is the promise: without it there is no promise
 	}
 	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds(), Lost: m.unsure()}
 	switch {
 	case m.table.Digest() == c.Digest:
 	case answer.Holder:
 		answer.Records = m.table.news()
-	case !granted: // why, so that the claimant turns to another
+	case !granted: // send the reason, so that the claimant tries another subnet
 		answer.Records = slices.Collect(m.table.Occupants(c.Record.target()))
 	}
 	out.Send = append(out.Send, Envelope{To: claimant, Message: Message{Answer: answer}})
@@ -56,9 +58,10 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	return out
 }
 
-// grantable reports whether nothing that this host knows stands against a
-// claim. A host that comes back to a lease which never ended is not kept from
-// it by someone's mere claim: that can't have stood beside the lease.
+// grantable reports whether no record that this host knows conflicts with a
+// claim. A host may come back to a lease that never ended. A mere claim by
+// another host does not prevent that, because such a claim cannot have stood
+// beside the lease.
 func (m *Machine) grantable(claim Record) bool {
 	known, _ := m.table.Get(claim.Host)
 	comesBack := known.occupies() && known.Age != 0 && known.Age == claim.Age && known.Subnet == claim.target()

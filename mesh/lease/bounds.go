@@ -2,24 +2,26 @@ package lease
 
 import "slices"
 
-// leap is how far a version or an age may lie beyond the ones that are known.
-// A host raises its version by 1 at each change and by [forgetting] when it is
-// forgotten, so no honest record gets there. A hostile member needs 2^28
-// messages to reach maxCount.
+// leap is the largest distance by which a version or an age may exceed the
+// known ones. A host raises its version by 1 at each change. Other hosts raise
+// it by [forgetting] when they forget the host. So no honest record reaches
+// this bound. A hostile member needs 2^28 messages to reach maxCount.
 const leap = 1 << 32
 
-// limit is the greatest number of records that a table for a space keeps: four
-// for each subnet. A mesh has at most one holder for each subnet, and the rest
-// are claims, and hosts that have left.
+// limit returns the largest number of records that a table for a space keeps.
+// It is four for each subnet, at least 1024 and at most mostRecords. A mesh has
+// at most one holder for each subnet. The other records are claims, and hosts
+// that have left.
 func (s Space) limit() int { return min(max(4*s.Len(), 1<<10), mostRecords) }
 
-// bounds are the limits for one batch of records: how far a member's message
-// may go. They are taken before the batch, so that one message with many
-// records goes no further than one with a single record.
+// bounds limits one batch of records, which is what one message of a member may
+// change. The limits are computed before the batch is merged. So a message with
+// many records can raise versions and ages no further than a message with one
+// record.
 type bounds struct {
-	first    bool          // nothing is known of any other host: the batch is the mesh's own table
-	versions map[ID]uint64 // of the hosts in the batch, before it
-	version  uint64        // the greatest of all, for hosts that are not known
+	first    bool          // this host knows no other host: the batch is the mesh's own table
+	versions map[ID]uint64 // of the hosts in the batch, as known before it
+	version  uint64        // the greatest known version, used for unknown hosts
 	age      uint64
 }
 
@@ -31,9 +33,10 @@ func (m *Machine) bounds() bounds {
 	}
 }
 
-// acceptable keeps records out of the table that belong to another pool, that
-// count so high that a host could not go on from them, or for which there is
-// no room.
+// acceptable reports whether the table may take a record. It refuses a record
+// of another pool, and a record for which there is no room. It also refuses a
+// version or an age that is beyond the limits in b. It always refuses one that
+// is so high that a host could not continue from it.
 func (m *Machine) acceptable(r Record, b bounds) bool {
 	if r.Version >= maxCount/2 || r.Age >= maxCount/2 ||
 		r.occupies() && !m.cfg.Space.Contains(r.Subnet) || r.Next.IsValid() && !m.cfg.Space.Contains(r.Next) {
@@ -51,14 +54,16 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 		b.versions[r.Host] = version
 	}
 	if r.Host == m.self {
-		// The host goes on from such a version, and others must accept that.
+		// If this host accepts such a version, it continues with a later one.
+		// The other hosts must still accept that later one.
 		return r.Version <= version+leap/2 && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 	}
 	return r.Version <= version+leap && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 }
 
-// hasRoom reports whether a record of a host, which may be known, still fits.
-// If the table is full, records of hosts that have gone make room.
+// hasRoom reports whether the table can take a record of one more host. With
+// known set, the table already has a record of the host. A full table drops
+// ended records until limit/2 of them are left, if it has more.
 func (t *Table) hasRoom(known bool, limit int) bool {
 	if known || len(t.records) < limit {
 		return true
@@ -70,10 +75,10 @@ func (t *Table) hasRoom(known bool, limit int) bool {
 	return len(t.records) < limit
 }
 
-// collect drops records that no longer matter, until at most keep hosts that
-// have gone are left: first released ones, then forgotten ones, each by
-// descending distance from being needed, which is the lowest version first. A
-// dropped host that comes back brings its own record.
+// collect drops ended records until at most keep of them are left. It drops
+// released records first, then forgotten ones. Among records of one state it
+// drops the lowest version first. A dropped host that comes back brings its own
+// record.
 func (t *Table) collect(keep int) {
 	var ended []Record
 	for r := range t.All() {
@@ -103,14 +108,14 @@ func (t *Table) collect(keep int) {
 	t.recount()
 }
 
-// Purge erases what a bad record has left of a host: the record itself, and its
-// effect on the age of the next lease. It reports whether there was one. Only a
-// host that no longer has a right to a subnet, or that no one has ever met, may
-// be purged: its owner sees to that.
+// Purge erases the traces of a bad record of a host: the record itself, and its
+// effect on the age of the next lease. The result's Changed reports whether
+// there was such a record. The caller must check that the host has no right to
+// a subnet, or that no host has ever met it.
 //
-// The version stays known, so that the record does not come back from other
-// hosts, unless it lies so far beyond all others that [Machine.Merge] refuses
-// it from now on.
+// Purge keeps the version, so that other hosts do not bring the record back. It
+// does not keep a version that is more than leap above all others, because
+// [Machine.Merge] refuses that version from then on.
 func (m *Machine) Purge(host ID) Output {
 	r, ok := m.table.Get(host)
 	if !ok || host == m.self {

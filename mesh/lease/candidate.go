@@ -5,8 +5,10 @@ import (
 	"net/netip"
 )
 
-// only is the one subnet that the host may claim, if there is but one: the
-// operator's, the one that it was told to take, or the one that it had and that its containers have addresses of.
+// only returns the one subnet that the host may claim. It returns the zero
+// Prefix if the host may choose. The subnet is the operator's fixed one, the
+// one requested with [Machine.Renumber], or the host's former one. The host's
+// containers still have addresses of the former one.
 func (m *Machine) only() netip.Prefix {
 	own := m.Own()
 	switch {
@@ -20,14 +22,15 @@ func (m *Machine) only() netip.Prefix {
 	return netip.Prefix{}
 }
 
-// Candidate is the subnet that the host would claim first, as far as it knows the
-// others. It reports false when none is left.
+// Candidate returns the subnet that the host would claim first, judged by the
+// records that it knows. ok is false if no subnet is left.
 func (m *Machine) Candidate() (netip.Prefix, bool) { return m.candidate(nil) }
 
-// candidate picks the subnet to claim next: the only one, else the first of
-// the preferred ones that is free, else a free one found by hashing the host's
-// ID, so that hosts that start together rarely try the same. Subnets in refused
-// are passed over. It reports false when none is left.
+// candidate returns the subnet to claim next. If the host may claim only one
+// subnet, it is that one. Otherwise it is the first preferred subnet that is
+// free, or a free subnet found by hashing the host's ID. Because of the hash,
+// hosts that start together rarely try the same subnet. candidate skips the
+// subnets in refused. It returns false if no subnet is left.
 func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) {
 	free := func(subnet netip.Prefix) bool { return !refused[subnet] && m.mayHave(subnet) }
 	if only := m.only(); only.IsValid() {
@@ -41,7 +44,7 @@ func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) 
 	}
 	n := uint64(m.cfg.Space.Len())
 	start := binary.BigEndian.Uint64(m.self[:8])
-	step := binary.BigEndian.Uint64(m.self[8:]) | 1 // odd: visits all of a power of two
+	step := binary.BigEndian.Uint64(m.self[8:]) | 1 // an odd step visits every index, because Len is a power of two
 	for i := range n {
 		subnet := m.cfg.Space.At(int((start + i*step) % n))
 		if free(subnet) && (subnet != own.Subnet || !m.moves) {
@@ -51,7 +54,7 @@ func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) 
 	return netip.Prefix{}, false
 }
 
-// mayHave reports whether no one else's record stands against the host's
+// mayHave reports whether no other host's record conflicts with this host
 // having subnet.
 func (m *Machine) mayHave(subnet netip.Prefix) bool {
 	return m.grantable(Record{Host: m.self, Subnet: subnet, Age: m.Own().Age})

@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// claim is the attempt under way. What it asks for, and as which version, is
-// in the host's own record. Its sets are kept in step with the table.
+// claim is the claim that is under way. The host's own record has the subnet
+// and the version of the claim. The machine updates these sets whenever the
+// table changes.
 type claim struct {
-	refused map[netip.Prefix]bool // subnets denied since the first attempt
-	answers map[ID]vote           // who granted it, and how much that weighs
-	version map[ID]uint64         // of their records when they answered
-	granted map[ID]bool           // electors that granted it as holders
-	silent  map[ID]bool           // electors that have not answered
-	unasked map[ID]bool           // the silent ones that it has not been sent to
+	refused map[netip.Prefix]bool // subnets that were denied since the first attempt
+	answers map[ID]vote           // the hosts that granted the claim, and the weight of their grants
+	version map[ID]uint64         // of these hosts' records when they answered
+	granted map[ID]bool           // electors that granted the claim as holders
+	silent  map[ID]bool           // electors that have not answered, or whose answer does not count
+	unasked map[ID]bool           // the silent electors that the claim was not sent to yet
 }
 
 func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
@@ -26,7 +27,7 @@ func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
 	return c
 }
 
-// count fills the claim's sets from the table.
+// count builds the claim's sets from the whole table.
 func (m *Machine) count(c *claim) {
 	c.granted, c.silent, c.unasked = make(map[ID]bool), make(map[ID]bool), make(map[ID]bool)
 	for r := range m.table.All() {
@@ -34,11 +35,12 @@ func (m *Machine) count(c *claim) {
 	}
 }
 
-// place puts one host where it belongs among the claim's sets.
+// place puts the host of a record into the claim's sets where it belongs.
 func (m *Machine) place(c *claim, r Record) {
 	v := c.answers[r.Host]
 	if v == weighs && c.version[r.Host] != r.Version && m.off != recall {
-		// It may have lost its state since, and with it this grant.
+		// The host may have lost its state since its answer, and this grant
+		// with it.
 		v = silent
 		delete(c.answers, r.Host)
 	}
@@ -55,8 +57,9 @@ func (m *Machine) place(c *claim, r Record) {
 	}
 }
 
-// again are those to ask once more: the silent ones, and who answered while
-// it was claiming itself and holds a lease by now, so that its answer weighs.
+// again returns the hosts to ask once more. These are the silent ones. They
+// also include hosts that answered without weight and hold a lease now, because
+// a new answer has weight.
 func (c *claim) again(table *Table) map[ID]bool {
 	whom := maps.Clone(c.silent)
 	for id, v := range c.answers {
@@ -67,26 +70,31 @@ func (c *claim) again(table *Table) map[ID]bool {
 	return whom
 }
 
-// heard keeps the claim in step with a record that was merged.
+// heard updates the claim's sets for a merged record.
 func (m *Machine) heard(r Record) {
 	if m.claim != nil {
 		m.place(m.claim, r)
 	}
 }
 
-// Waiting says what a host without a lease waits for.
+// Waiting says what a host without a lease is waiting for.
 type Waiting struct {
-	Subnet    netip.Prefix // under claim; zero when no claim is under way
-	Granted   int          // grants by holders so far
-	Silent    []ID         // hosts that have not answered the claim or, without a claim, that may hold a lease by now while no host is known to; sorted
+	Subnet  netip.Prefix // the claimed subnet; zero when no claim is under way
+	Granted int          // number of grants by holders so far
+	// Silent are the hosts that have not answered the claim, sorted. Without a
+	// claim, they are the hosts that may hold a lease by now while no holder is
+	// known.
+	Silent    []ID
 	Exhausted bool         // there is no subnet that the host may claim
-	Only      netip.Prefix // the one subnet that it may claim, if there is but one
-	Lost      []ID         // those of Silent that answered, but have lost earlier promises; sorted
-	Oldest    ID           // every host has left, and this one, whose lease is the oldest, must come back first; zero: not so
+	Only      netip.Prefix // the one subnet that the host may claim; zero: it may choose
+	Lost      []ID         // the hosts in Silent that answered, but have lost earlier promises; sorted
+	// Oldest is the host that must come back first, because every host has left
+	// and its lease is the oldest. Zero: this is not the case.
+	Oldest ID
 }
 
-// Waiting returns what the host waits for; meaningless once it holds a lease
-// and does not renumber.
+// Waiting returns what the host is waiting for. The result has no meaning if
+// the host holds a lease and does not renumber.
 func (m *Machine) Waiting() Waiting {
 	w := Waiting{Only: m.only()}
 	if m.claim == nil {
@@ -107,11 +115,11 @@ func (m *Machine) Waiting() Waiting {
 	return w
 }
 
-// begin starts an attempt at the next candidate, as a new version of the own
-// record: answers to earlier attempts no longer count. A holder keeps what it
-// has meanwhile.
+// begin starts an attempt to claim the next candidate. It writes a new version
+// of the host's own record, so answers to earlier attempts no longer count. A
+// holder keeps its subnet during the attempt.
 func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
-	if m.usurped { // what a later self had is in its record
+	if m.usurped { // the own record now has the subnet of the later version
 		m.had = Record{}
 	}
 	m.claim, m.usurped = nil, false
@@ -120,14 +128,14 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	own := m.Own()
 	switch {
 	case ok && m.isAlone() && (m.cfg.Founder && !m.lost || own.Age > 0 && own.State != Released):
-		// All others are known to have left, or were forgotten here while this
-		// host was forgotten there: there is no one to ask, and no one to deny.
+		// No other host can grant or deny this claim. All others have left, or
+		// this host has forgotten them while they forgot it.
 		return m.hold(subnet)
 	case m.seeks || !ok:
 		return m.abandon()
 	case own.State == Held && own.Subnet == subnet:
 		own.Next = netip.Prefix{}
-		own.State = Claiming // usurped: asks for its own again
+		own.State = Claiming // usurped: the host asks for its own subnet again
 	case own.State == Held:
 		own.Next = subnet
 	case own.Subnet == subnet:
@@ -142,9 +150,9 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 	return m.write(own).with(m.ask(m.claim.unasked))
 }
 
-// abandon makes sure that nothing stays claimed.
+// abandon ends the claim of the host's own record.
 func (m *Machine) abandon() Output {
-	if m.wish.IsValid() { // told to take what can't be had, it takes no other
+	if m.wish.IsValid() { // the requested subnet is not available, so the host takes no other
 		m.wish, m.moves = netip.Prefix{}, false
 	}
 	own := m.Own()
@@ -152,11 +160,12 @@ func (m *Machine) abandon() Output {
 	case own.State == Held && own.Next.IsValid():
 		own.Next = netip.Prefix{}
 	case own.State == Claiming && own.Age > 0 && m.mayHave(own.Subnet):
-		own.State = Left // comes back to it when there is someone to ask
+		own.State = Left // the host comes back to the subnet when it knows a holder to ask
 	case own.State == Claiming && own.Age > 0:
-		own.State = Forgotten // it is another's by now, and this host may take no other by itself
+		own.State = Forgotten // another host has the subnet now; this host may take no other by itself
 	case own.State == Claiming && m.had.Age > 0:
-		// It reserves nothing: meanwhile others could take what this host had.
+		// The Forgotten record reserves nothing: in the meantime other hosts
+		// can take the subnet that this host had.
 		own.State, own.Subnet, own.Age = Forgotten, m.had.Subnet, m.had.Age
 	case own.State == Claiming:
 		own.State = Released
@@ -166,7 +175,7 @@ func (m *Machine) abandon() Output {
 	return m.write(own)
 }
 
-// ask sends the claim to some of the electors.
+// ask sends the claim to the given electors.
 func (m *Machine) ask(whom map[ID]bool) Output {
 	message := Message{Claim: &Claim{Record: m.Own(), Digest: m.table.Digest()}}
 	var out Output
@@ -177,11 +186,12 @@ func (m *Machine) ask(whom map[ID]bool) Output {
 	return out
 }
 
-// decide counts. Electors that answered while claiming themselves are bound by
-// their promise and weigh nothing; of all others more must have granted than
-// are silent. Electors heard of since the last count are asked.
+// decide counts the grants. Electors that were claiming when they answered are
+// bound by their promise, but have no weight. Of the other electors, more must
+// have granted the claim than are silent. Otherwise decide sends the claim to
+// electors that it has not asked yet.
 func (m *Machine) decide() Output {
-	if own := m.Own(); !m.grantable(own) { // what this host knows itself is as good as a denial
+	if own := m.Own(); !m.grantable(own) { // a conflicting record in this host's own table has the effect of a denial
 		m.claim.refused[own.target()] = true
 		return m.begin(m.claim.refused)
 	}
@@ -192,7 +202,7 @@ func (m *Machine) decide() Output {
 	return m.ask(m.claim.unasked)
 }
 
-// recount looks again after the electors have changed.
+// recount evaluates the claim again after the electors have changed.
 func (m *Machine) recount() Output {
 	switch {
 	case m.claim != nil:
@@ -204,14 +214,17 @@ func (m *Machine) recount() Output {
 	return Output{}
 }
 
-// elects reports whether a host is asked: it holds a lease, or may by now.
+// elects reports whether a host is an elector: it holds a lease, or may hold
+// one by now.
 func (m *Machine) elects(r Record) bool {
 	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.gone(r.Host)
 }
 
-// isAlone reports whether no other host is known that holds a lease or may, and
-// none that left with an older one: of all that have left, the oldest begins,
-// for two that began each by itself would not know what the other grants.
+// isAlone reports whether this host may start without asking any other host.
+// That is the case if it knows no elector, and no host that left with an older
+// lease. If all hosts have left, the one with the oldest lease must start
+// first. If two hosts started alone, neither would know the grants of the
+// other.
 func (m *Machine) isAlone() bool {
 	own := m.Own()
 	for r := range m.table.All() {
@@ -222,13 +235,15 @@ func (m *Machine) isAlone() bool {
 	return true
 }
 
-// precedes reports whether a host that left must come back before this one.
+// precedes reports whether the host of r has left and must come back before
+// this host.
 func (m *Machine) precedes(r, own Record) bool {
 	return r.Host != m.self && r.State == Left && !m.gone(r.Host) && (own.Age == 0 || r.compareAge(own) < 0)
 }
 
 // oldestLeft returns the host that all others wait for when every host has
-// left; the zero ID if someone else can be asked, or no one precedes this host.
+// left. It returns the zero ID if there is an elector to ask, or if no host
+// precedes this host.
 func (m *Machine) oldestLeft() ID {
 	var oldest Record
 	for r := range m.table.All() {
@@ -242,8 +257,9 @@ func (m *Machine) oldestLeft() ID {
 	return oldest.Host
 }
 
-// unheard returns the hosts whose last record is a claim, if no host is known
-// to hold a lease: each may have got what it claimed.
+// unheard returns the hosts whose last record is a claim, sorted, if no holder
+// is known. Each of them may have got its subnet since. If a holder is known,
+// unheard returns nil.
 func (m *Machine) unheard() []ID {
 	var hosts []ID
 	for r := range m.table.All() {

@@ -1,23 +1,26 @@
-// Package lease decides who owns which subnet, without a coordinator.
+// Package lease decides which host owns which subnet, without a coordinator.
 //
-// Every host keeps a [Table]: one [Record] per host it has ever heard of. Only
-// its owner writes a record, and of two versions the higher one wins, so tables
-// can be merged in any order, any number of times.
+// Every host keeps a [Table] with one [Record] for each host that it has ever
+// heard of. Only its owner writes a record. Of two versions of a record the
+// higher one wins. So hosts can merge tables in any order and any number of
+// times.
 //
-// A host without a lease asks for one ([Machine.Claim]): it writes a record in
-// state [Claiming] and sends it to everyone it knows of. Whoever receives a
-// claim grants it when no other host's record in its own table stands against
-// it, and writes it down before it answers. That record is at once the promise
-// not to grant the subnet to anyone else and the news that the claimant exists.
-// Every answer carries the answerer's table.
+// A host without a lease claims one ([Machine.Start], [Machine.Retry]). It
+// writes a record in state [Claiming] and sends it to every host that holds a
+// lease or may hold one. A receiver grants the claim if no other host's record
+// in its own table conflicts with it. It writes the claim to disk before it
+// answers. The stored record is a promise: the receiver grants the subnet to no
+// other host. It also tells the receiver that the claimant exists. The answer
+// of a holder carries the holder's table.
 //
 // The claim stands when more holders have granted it than are silent, and no
-// one has denied it. Hosts that are themselves still claiming answer too, and
-// are bound by their answer, but weigh nothing. Why two claims of one subnet
-// can't both stand, whatever is delayed, lost or repeated: docs/leases.md.
+// host has denied it. Hosts that are still claiming answer too. Their answer
+// binds them, but it has no weight. The proof in docs/leases.md shows that two
+// claims of one subnet cannot both stand, even if messages are delayed, lost or
+// repeated.
 //
-// The package is pure: no clock, no I/O, no randomness, no logging. A Machine
-// is not safe for concurrent use; its owner calls it from one goroutine, makes
-// the table durable whenever a call says that it changed, and only then sends
-// the messages that the call returned.
+// The package is pure: it has no clock, no I/O, no randomness and no logging. A
+// Machine is not safe for concurrent use: its owner calls it from one
+// goroutine. If a call reports a change, the owner first writes the table to
+// disk. Only then does it send the messages that the call returned.
 package lease

@@ -1,5 +1,6 @@
 package lease
 
-// Follow withdraws the right of a founder: this host has joined a mesh of
-// others, and takes no lease that they have not granted.
+// Follow withdraws this host's right to take a first lease by itself. The owner
+// calls it when this host has joined an existing mesh. From then on this host
+// takes no lease that the other hosts have not granted.
 func (m *Machine) Follow() { m.cfg.Founder = false }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// ID is a host's random, persisted identity. A lease belongs to it, not to a
-// name or an address. The zero ID is nobody's.
+// ID is a host's random, persistent identity. A lease belongs to an ID, not to
+// a name or an address. The zero ID belongs to no host.
 type ID [16]byte
 
-// ParseID reads the form that String writes: 32 hexadecimal digits.
+// ParseID parses the form that [ID.String] returns: 32 hexadecimal digits.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != hex.EncodedLen(len(id)) {
@@ -22,13 +22,13 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// String is the ID as 32 hexadecimal digits.
+// String returns the ID as 32 hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// IsZero reports whether id is nobody's.
+// IsZero reports whether id is the zero ID, which belongs to no host.
 func (id ID) IsZero() bool { return id == ID{} }
 
-// Compare orders IDs bytewise: -1, 0 or 1.
+// Compare compares two IDs byte by byte and returns -1, 0 or 1.
 func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
 // MarshalText implements [encoding.TextMarshaler].

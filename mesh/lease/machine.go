@@ -7,47 +7,54 @@ import (
 	"slices"
 )
 
-// Config is what a Machine is told once.
+// Config configures a Machine.
 type Config struct {
 	Self     ID
 	Name     string
-	Underlay netip.AddrPort // where this host's gossip listens
+	Underlay netip.AddrPort // the underlay address of this host's gossip
 	Space    Space
-	Fixed    netip.Prefix   // the only subnet to claim, when the operator fixed it
-	Prefer   []netip.Prefix // subnets to claim before any other, best first
-	Founder  bool           // takes a lease by itself where no one is known to hold or to claim one
-	Lost     bool           // what this host promised is lost, as far as its own disk goes
-	// Objection says what speaks against forgetting a host, as seen from here;
-	// nil: nothing ever does.
+	Fixed    netip.Prefix   // the only subnet to claim, if the operator fixed it
+	Prefer   []netip.Prefix // subnets to claim before any other, the best one first
+	Founder  bool           // may take a lease by itself if it knows no host that holds or claims one
+	Lost     bool           // this host's disk no longer has the promises that it made
+	// Objection returns the reason why this host refuses to forget another
+	// host. If Objection is nil, this host never refuses.
 	Objection func(ID) Objection
 }
 
-// Machine is one host's part in the protocol.
+// Machine runs the lease protocol for one host.
 type Machine struct {
 	cfg     Config
 	self    ID
 	table   *Table
-	expired map[ID]bool  // whose leases have run out, by this host's clock
-	forced  map[ID]bool  // whom this host's operator has removed by force
-	removal *removal     // the one that this host has asked for; nil: none
-	lost    bool         // promises that this host made are lost, until its next claim stands
-	sure    bool         // this process has taken its lease itself: it knows that no one else wrote its record
-	active  bool         // takes part: has met others, or has reason to go on without
-	claim   *claim       // nil while none is under way
-	seeks   bool         // would claim, if it knew a holder to ask
-	usurped bool         // the mesh knows a later self, whose promises are forgotten here: ask, and so learn them
-	moves   bool         // may take another subnet than the one it had
-	wish    netip.Prefix // the one to take, if it was told which
-	had     Record       // what it comes back to if it does not get another one; zero: nothing
-	off     rule         // none, but in the test of the simulation
+	expired map[ID]bool // hosts whose leases have expired, by this host's clock
+	forced  map[ID]bool // hosts that this host's operator has removed by force
+	removal *removal    // the removal that this host has asked for; nil: none
+	lost    bool        // this host has lost its promises, and its next claim does not stand yet
+	// sure says that this process took its lease itself. So it knows that no
+	// other process wrote its record.
+	sure bool
+	// active says that this host takes part: it has met other hosts, or has a
+	// reason to continue without them.
+	active bool
+	claim  *claim // nil while no claim is under way
+	seeks  bool   // would start a claim if it knew a holder to ask
+	// usurped says that the mesh knows a later version of this host's record.
+	// This host has forgotten the promises of that version. It asks for its
+	// lease again, and so learns them.
+	usurped bool
+	moves   bool         // may take another subnet than the one that it had
+	wish    netip.Prefix // the subnet that the operator asked for; zero: none
+	had     Record       // the record to return to if the host gets no other subnet; zero: none
+	off     rule         // the disabled rule; none except in tests of the simulation
 }
 
-// NewMachine returns the machine of a host that knew the given records when it
-// last made its table durable. It answers claims, but its answers do not weigh
-// and it claims nothing before Start.
+// NewMachine returns the machine of a host. The records are those that the host
+// has on disk. Before Start the machine answers claims, but its answers have no
+// weight. Before Start it claims nothing.
 func NewMachine(cfg Config, known []Record) *Machine {
 	m := &Machine{cfg: cfg, self: cfg.Self, table: NewTable()}
-	b := m.bounds() // of an empty table: its own disk is believed
+	b := m.bounds() // computed on an empty table, because the host trusts its own disk
 	for _, r := range known {
 		if m.acceptable(r, b) {
 			m.table.Merge(r)
@@ -57,20 +64,21 @@ func NewMachine(cfg Config, known []Record) *Machine {
 	return m
 }
 
-// Own returns the host's own record; the zero Record when it never had one.
+// Own returns the host's own record. It returns the zero Record if the host
+// never had one.
 func (m *Machine) Own() Record {
 	own, _ := m.table.Get(m.self)
 	return own
 }
 
-// Table returns the machine's table, to be read only.
+// Table returns the machine's table. The caller must not change it.
 func (m *Machine) Table() *Table { return m.table }
 
 // Holds reports whether the host holds a lease.
 func (m *Machine) Holds() bool { return m.Own().State == Held }
 
-// Start lets the host take part, after it has met others: it brings its own
-// record up to date and asks for a lease if it has none.
+// Start makes the host take part, after it has met other hosts. It updates the
+// host's own record, and claims a lease if the host has none.
 func (m *Machine) Start() Output {
 	m.active = true
 	own := m.Own()
@@ -79,7 +87,7 @@ func (m *Machine) Start() Output {
 	}
 	var out Output
 	if own.Name != m.cfg.Name || own.Underlay != m.cfg.Underlay || own.Next.IsValid() {
-		own.Next = netip.Prefix{} // a claim does not outlive its process
+		own.Next = netip.Prefix{} // a claim ends with the process that made it
 		out = m.write(own)
 	}
 	if m.cfg.Fixed.IsValid() && m.cfg.Fixed != own.Subnet {
@@ -88,8 +96,8 @@ func (m *Machine) Start() Output {
 	return out
 }
 
-// Retry moves a host on that wants a lease or a removal: it asks the silent
-// hosts again, or starts over. Its owner calls it from time to time.
+// Retry continues a claim or a removal that has not finished. It asks the
+// silent hosts again, or starts over. The owner calls it periodically.
 func (m *Machine) Retry() Output {
 	return m.retryClaim().with(m.pursue())
 }
@@ -106,8 +114,9 @@ func (m *Machine) retryClaim() Output {
 	return m.begin(nil)
 }
 
-// Renumber makes the host claim another subnet, the given one or, if that is
-// zero, any. It lets go of the one it has only when the claim stands.
+// Renumber makes the host claim another subnet. If to is zero, the host may
+// claim any subnet. It keeps its present subnet until the claim stands.
+// Renumber returns an error if the host cannot claim the requested subnet.
 func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
 	switch own := m.Own(); {
 	case !m.active:
@@ -139,9 +148,9 @@ func (m *Machine) Withdraw() Output {
 	return m.abandon()
 }
 
-// Expire tells which hosts' leases have run out: they keep no one from their
-// subnets, and are not asked. They are still remembered, and count again when
-// they are no longer given.
+// Expire sets the hosts whose leases have expired. Their records keep no host
+// from their subnets, and this host does not ask them. The table keeps their
+// records. A host that is missing in a later call counts again.
 func (m *Machine) Expire(hosts map[ID]bool) Output {
 	if maps.Equal(m.expired, hosts) {
 		return Output{}
@@ -150,15 +159,16 @@ func (m *Machine) Expire(hosts map[ID]bool) Output {
 	return m.recount()
 }
 
-// Expired reports whether a host's lease has run out, as last told by Expire.
+// Expired reports whether a host's lease has expired, as set by Expire.
 func (m *Machine) Expired(host ID) bool { return m.expired[host] }
 
 // Claiming reports whether a claim is under way.
 func (m *Machine) Claiming() bool { return m.claim != nil }
 
-// Leave says goodbye: for good with release, else the subnet stays this host's.
-// The owner must hand the whole table, not only the host's own record, to
-// those who stay: with it go the promises made here.
+// Leave makes the host leave the mesh. With release the host gives up its
+// subnet. Otherwise the subnet stays reserved for it, if it ever held a lease.
+// The owner must send the whole table to the remaining hosts, not only the
+// host's own record. The table contains the promises that this host made.
 func (m *Machine) Leave(release bool) Output {
 	own := m.Own()
 	m.claim, m.removal, m.seeks, m.active = nil, nil, false, false
@@ -178,8 +188,9 @@ func (m *Machine) Leave(release bool) Output {
 	return out
 }
 
-// Merge takes records that came by gossip. They must be valid. Those that lie
-// beyond the bounds for one batch, see [Machine.acceptable], are refused.
+// Merge merges records that arrived by gossip. The caller must have validated
+// them. Merge refuses a record outside the bounds for one batch, see
+// [Machine.acceptable].
 func (m *Machine) Merge(records []Record) Output {
 	var out Output
 	b := m.bounds()
@@ -211,8 +222,8 @@ func (m *Machine) Merge(records []Record) Output {
 	return out
 }
 
-// write makes the next version of the host's own record. Claims are not spread:
-// they are sent to those who matter.
+// write stores the next version of the host's own record. It does not spread a
+// claim, because the host sends it to the electors directly.
 func (m *Machine) write(own Record) Output {
 	own.Host, own.Version, own.Name, own.Underlay = m.self, m.Own().Version+1, m.cfg.Name, m.cfg.Underlay
 	own.Lost, own.Doomed = m.lost, false
@@ -223,8 +234,9 @@ func (m *Machine) write(own Record) Output {
 	return Output{Changed: true, Spread: []Record{own}}
 }
 
-// hold makes subnet the host's own. Whoever it belonged to before, and whose
-// lease has run out, is off the books with that.
+// hold makes subnet this host's own. It forgets every other host whose record
+// still occupies the subnet. Such a record did not prevent the claim, for
+// example because its lease has expired.
 func (m *Machine) hold(subnet netip.Prefix) Output {
 	var out Output
 	for _, r := range slices.Collect(m.table.Occupants(subnet)) {
@@ -232,7 +244,7 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 			out.Add(m.forget(r))
 		}
 	}
-	age := m.Own().Age // of a lease that the host comes back to
+	age := m.Own().Age // kept if the host comes back to its lease
 	if age == 0 || m.Own().Subnet != subnet {
 		age = m.table.lastAge() + 1
 	}
@@ -241,6 +253,8 @@ func (m *Machine) hold(subnet netip.Prefix) Output {
 	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
 }
 
+// forget marks a record as Forgotten, with a version that wins over the host's
+// own.
 func (m *Machine) forget(r Record) Output {
 	r.State, r.Version, r.Next, r.Lost, r.Doomed = Forgotten, r.Version+forgetting, netip.Prefix{}, false, false
 	m.table.Merge(r)

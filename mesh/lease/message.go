@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Message is what hosts tell each other about leases. Exactly one field is set.
+// Message is a message about leases from one host to another. Exactly one field
+// is set.
 type Message struct {
 	Claim   *Claim   `cbor:"1,keyasint,omitempty"`
 	Answer  *Answer  `cbor:"2,keyasint,omitempty"`
@@ -13,26 +14,27 @@ type Message struct {
 	Consent *Consent `cbor:"4,keyasint,omitempty"`
 }
 
-// Claim asks for a subnet.
+// Claim asks another host to grant a subnet.
 type Claim struct {
-	Record Record `cbor:"1,keyasint"` // the claimant's own, in state Claiming, or Held with a Next
-	Digest uint64 `cbor:"2,keyasint"` // of the claimant's table, this record included
+	Record Record `cbor:"1,keyasint"` // the claimant's own record, in state Claiming, or Held with a Next
+	Digest uint64 `cbor:"2,keyasint"` // of the claimant's table, which includes this record
 }
 
 // Answer grants or denies a claim.
 type Answer struct {
 	From    ID     `cbor:"1,keyasint"`
-	Version uint64 `cbor:"2,keyasint"` // of the claim's record
-	Granted bool   `cbor:"3,keyasint"` // From will grant the subnet to no one else
-	Holder  bool   `cbor:"4,keyasint"` // From holds a lease itself: its grant weighs
-	// Lost says that From may have forgotten promises: it counts as silent.
+	Version uint64 `cbor:"2,keyasint"` // version of the claim's record
+	Granted bool   `cbor:"3,keyasint"` // From promises to grant the subnet to no other host
+	Holder  bool   `cbor:"4,keyasint"` // From holds a lease itself, so its grant has weight
+	// Lost says that From may have forgotten promises. From counts as silent.
 	Lost bool `cbor:"6,keyasint,omitempty"`
-	// Records are From's table if it is a holder, unless the digests are
-	// equal; else what stands against the claim.
+	// Records are the table of From if From is a holder and the digests differ.
+	// If From is no holder and denies the claim, they are the records that
+	// conflict with it.
 	Records []Record `cbor:"5,keyasint,omitempty"`
 }
 
-// Validate refuses what no host sends.
+// Validate returns an error for a message that no correct host sends.
 func (m Message) Validate() error {
 	set := 0
 	for _, is := range []bool{m.Claim != nil, m.Answer != nil, m.Removal != nil, m.Consent != nil} {
@@ -59,7 +61,8 @@ func (m Message) Validate() error {
 	return ValidateAll(m.Answer.Records)
 }
 
-// ValidateAll refuses a list of records when one of them is refused.
+// ValidateAll returns the first error of the given records, or nil if all of
+// them are valid.
 func ValidateAll(records []Record) error {
 	for _, r := range records {
 		if err := r.Validate(); err != nil {
@@ -69,25 +72,26 @@ func ValidateAll(records []Record) error {
 	return nil
 }
 
-// Envelope is a message and the host that it is for.
+// Envelope is a message with the host to send it to.
 type Envelope struct {
 	To      ID
 	Message Message
 }
 
-// Output is what a call to a Machine asks of its owner: first make the table
-// durable if it changed, then send, and spread by gossip.
+// Output lists the actions that the owner of a Machine must take after a call.
+// If the table changed, the owner first writes it to disk. Then it sends the
+// messages in Send, and spreads the records in Spread by gossip.
 type Output struct {
 	Changed bool
 	Send    []Envelope
 	Spread  []Record
-	Refused []Record // records that were not taken, see [Machine.Merge]; at most maxRefused
+	Refused []Record // records that [Machine.Merge] refused; at most maxRefused
 }
 
-// maxRefused bounds the refused records that one call reports.
+// maxRefused is the largest number of refused records that one call reports.
 const maxRefused = 8
 
-// Add joins what two calls asked for.
+// Add appends the actions of another call.
 func (o *Output) Add(other Output) {
 	o.Changed = o.Changed || other.Changed
 	o.Send = append(o.Send, other.Send...)

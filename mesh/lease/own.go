@@ -2,19 +2,21 @@ package lease
 
 import "net/netip"
 
-// mergeOwn takes a record of this host that this host did not write, or that it
-// has forgotten writing.
+// mergeOwn merges a record of this host that other hosts sent, and that this
+// host did not write or has forgotten writing. There are three cases:
 //
-//   - Others begin to forget it. It is running, so it answers with a later version.
-//   - Others have forgotten it. It asks for its lease again.
-//   - Anything else is a later version of its own: it was restored from an old
-//     copy, a clone of it is running, or a member lies. A process that has taken
-//     its lease itself knows better, and answers with a later version. Any other
-//     asks for its lease again, and counts as silent until it has it.
+//   - Other hosts have begun to forget this host. It is running, so it answers
+//     with a later version.
+//   - Other hosts have forgotten this host. It asks for its lease again.
+//   - The record is any other later version of its own. Either this host was
+//     restored from an old copy, or a clone of it is running, or a member lies.
+//     A process that has taken its lease itself knows that the record is wrong.
+//     It answers with a later version. Any other process asks for its lease
+//     again, and counts as silent until it has it.
 //
-// The record never moves the host to another subnet than the one it had,
-// because its containers have addresses of that one. If it cannot have it any
-// more, it is Forgotten, and takes no other subnet by itself.
+// The record never moves the host to another subnet, because its containers
+// have addresses of the old one. If the host cannot have the old subnet any
+// more, its state becomes Forgotten. It then takes no other subnet by itself.
 func (m *Machine) mergeOwn(r Record) Output {
 	before := m.Own()
 	if !m.table.Merge(r) {
@@ -36,14 +38,15 @@ func (m *Machine) mergeOwn(r Record) Output {
 	if other {
 		r.State, r.Subnet, r.Age, r.Next = Forgotten, before.Subnet, before.Age, netip.Prefix{}
 	}
-	if other || m.lost { // which must outlast a crash
+	if other || m.lost { // this must survive a crash
 		out.Add(m.write(r))
 	}
 	return out
 }
 
-// keepClaim writes the record that this host had as a later version. A claim
-// under way begins again, because answers name its version.
+// keepClaim writes this host's previous record again, as a later version. If a
+// claim is under way, it starts the claim again, because answers name the
+// version of the claim's record.
 func (m *Machine) keepClaim(before Record, out *Output) {
 	out.Add(m.write(before))
 	if m.claim != nil {
@@ -51,6 +54,7 @@ func (m *Machine) keepClaim(before Record, out *Output) {
 	}
 }
 
-// unsure reports whether this host may have forgotten promises that it made: it
-// has lost its state, or has not met the mesh since its start.
+// unsure reports whether this host may have forgotten promises that it made.
+// That is the case if it has lost its state, or if it has not met the mesh
+// since its start.
 func (m *Machine) unsure() bool { return m.off != recall && (m.lost || !m.active) }

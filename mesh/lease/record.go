@@ -7,21 +7,22 @@ import (
 	"net/netip"
 )
 
-// State says what a host's subnet is to it.
+// State is the relation between a host and the subnet in its record.
 type State uint8
 
-// The states of a record. Their numbers go over the wire: add, don't reorder.
+// The states of a record. The numbers are part of the wire format: add new ones
+// at the end, and do not reorder them.
 const (
-	Claiming  State = iota + 1 // asked for; not to be applied
-	Held                       // granted by a majority; the host's own
-	Left                       // its host said goodbye and may come back to it
-	Released                   // given up by its host
-	Forgotten                  // taken off the books by others; its host may ask for it again
+	Claiming  State = iota + 1 // the host asks for the subnet; it must not apply it yet
+	Held                       // a majority granted the subnet to the host
+	Left                       // the host left the mesh, and may come back to the subnet
+	Released                   // the host gave the subnet up
+	Forgotten                  // other hosts removed the host; it may ask for the subnet again
 )
 
 var stateNames = [...]string{Claiming: "claiming", Held: "held", Left: "left", Released: "released", Forgotten: "forgotten"}
 
-// String is the state's word, as logs and status show it.
+// String returns the name of the state, as logs and status show it.
 func (s State) String() string {
 	if !s.valid() {
 		return fmt.Sprintf("State(%d)", uint8(s))
@@ -50,43 +51,47 @@ func (s *State) UnmarshalText(text []byte) error {
 	return fmt.Errorf("lease state %.40q is unknown", text)
 }
 
-// MaxName is the longest name that a record carries, in bytes (hostname(7)).
+// MaxName is the length of the longest name in a record, in bytes
+// (hostname(7)).
 const MaxName = 64
 
-// maxCount bounds versions and ages, so that a hostile record can't make the
-// next one overflow.
+// maxCount is the largest valid version and age. Without this bound a hostile
+// record could make the next version or age overflow.
 const maxCount = 1 << 61
 
-// forgetting raises a version by more than the host itself ever does while it
-// does not know that it was forgotten: of the two records the later one stands.
+// forgetting is the amount by which other hosts raise a version when they
+// forget a host. A host that does not know that it was forgotten never raises
+// its version that far. So the forgotten record wins over the host's own.
 const forgetting = 1 << 20
 
-// dooming raises a version in the same way when a removal begins. It is less
-// than forgetting, so that the removal's end stands over its beginning.
+// dooming is the amount by which a version rises when a removal begins. It is
+// less than forgetting, so that the record of the completed removal wins over
+// the record of its start.
 const dooming = forgetting / 2
 
-// Record is a host's word about itself. Only the host writes it, and everyone
-// else copies it, until the host is forgotten. Records of dead hosts stay in
-// the table.
+// Record is a host's statement about itself. Only the host writes it, and the
+// other hosts copy it. There are two exceptions: other hosts set Doomed, and
+// they write the state Forgotten. Records of dead hosts stay in the table.
 type Record struct {
 	Host     ID             `json:"host" cbor:"1,keyasint"`
-	Version  uint64         `json:"version" cbor:"2,keyasint"` // raised by the host at every change
+	Version  uint64         `json:"version" cbor:"2,keyasint"` // the host raises it at every change
 	State    State          `json:"state" cbor:"3,keyasint"`
-	Subnet   netip.Prefix   `json:"subnet" cbor:"4,keyasint"` // zero when Released without ever having had one
-	Age      uint64         `json:"age" cbor:"5,keyasint"`    // the lease's place in the order of leases; lower is older
+	Subnet   netip.Prefix   `json:"subnet" cbor:"4,keyasint"` // zero if the host is Released and never had a subnet
+	Age      uint64         `json:"age" cbor:"5,keyasint"`    // the lease's place in the order of leases; a lower age is an older lease
 	Name     string         `json:"name" cbor:"6,keyasint"`
-	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"`               // where its gossip listens
-	Next     netip.Prefix   `json:"next,omitzero" cbor:"8,keyasint,omitzero"` // asked for by a holder that renumbers
-	// Lost says that the host has lost the promises that it made. It counts as
-	// silent until its next claim stands.
+	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"`               // the underlay address of the host's gossip
+	Next     netip.Prefix   `json:"next,omitzero" cbor:"8,keyasint,omitzero"` // the subnet that a holder asks for while it renumbers
+	// Lost says that the host has lost the promises that it made. The host
+	// counts as silent until its next claim stands.
 	Lost bool `json:"lost,omitempty" cbor:"9,keyasint,omitempty"`
-	// Doomed says that other hosts are agreeing to forget this host. It counts
-	// as silent. A host that is running answers with a later version.
+	// Doomed says that other hosts are agreeing to forget this host. The host
+	// counts as silent. A running host answers with a later version.
 	Doomed bool `json:"doomed,omitempty" cbor:"10,keyasint,omitempty"`
 }
 
-// Validate refuses what no host writes. Records come off the network and out
-// of files: nothing else may look at one before it has passed here.
+// Validate returns an error for a record that no correct host writes. Records
+// come from the network and from files. No other code may use such a record
+// before Validate has accepted it.
 func (r Record) Validate() error {
 	switch {
 	case r.Host.IsZero():
@@ -111,7 +116,9 @@ func (r Record) Validate() error {
 	return nil
 }
 
-// ValidName keeps names out that could not be printed on a line.
+// ValidName reports whether a name has 1 to MaxName bytes, all of them
+// printable ASCII without spaces. Any other name could not be printed on one
+// line.
 func ValidName(name string) bool {
 	for _, b := range []byte(name) {
 		if b <= ' ' || b > '~' {
@@ -121,18 +128,18 @@ func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxName
 }
 
-// occupies reports whether the record keeps others from its subnets.
+// occupies reports whether the record keeps other hosts from its subnets.
 func (r Record) occupies() bool { return r.State == Claiming || r.State == Held || r.State == Left }
 
 // ended reports whether the host gave its subnet up or was forgotten.
 func (r Record) ended() bool { return r.State == Released || r.State == Forgotten }
 
-// has reports whether subnet is one that the record occupies.
+// has reports whether the record occupies subnet.
 func (r Record) has(subnet netip.Prefix) bool {
 	return r.occupies() && (r.Subnet == subnet || r.Next == subnet && subnet.IsValid())
 }
 
-// target is what a claim made with this record asks for.
+// target returns the subnet that a claim with this record asks for.
 func (r Record) target() netip.Prefix {
 	if r.Next.IsValid() {
 		return r.Next
@@ -140,14 +147,16 @@ func (r Record) target() netip.Prefix {
 	return r.Subnet
 }
 
-// compareAge orders leases by who wins where they overlap: the lower age, then
-// the lower ID. Every host that has both records names the same one.
+// compareAge compares two leases of one subnet. The winner comes first: the one
+// with the lower age, or the lower ID if the ages are equal. Every host that
+// has both records finds the same winner.
 func (r Record) compareAge(s Record) int {
 	return cmp.Or(cmp.Compare(r.Age, s.Age), r.Host.Compare(s.Host))
 }
 
-// UsableUnderlay tells whether one host may be reached by the address from all
-// others: a link-local one is of one link alone (RFC 4291, section 2.5.6).
+// UsableUnderlay reports whether every other host can reach a host at this
+// address. An IPv6 link-local address is valid on one link only (RFC 4291,
+// section 2.5.6).
 func UsableUnderlay(a netip.Addr) bool {
 	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && (a.Is4() || !a.IsLinkLocalUnicast())
 }

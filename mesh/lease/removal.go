@@ -8,24 +8,24 @@ import (
 	"slices"
 )
 
-// Removal asks a host to agree that another host is forgotten. It is sent twice
-// to each: first to learn what everyone has promised, then to hand all of that
-// to those who agree.
+// Removal asks a host to agree to forget another host. The requester sends it
+// twice to each holder. The first round collects the promises of all holders.
+// The second round sends the collected promises to the holders that agree.
 type Removal struct {
 	From    ID       `cbor:"1,keyasint"`
-	Record  Record   `cbor:"2,keyasint"`           // of the host to be forgotten; Doomed
-	Final   bool     `cbor:"3,keyasint,omitempty"` // the second time
-	Records []Record `cbor:"4,keyasint,omitempty"` // From's table, with all that the others handed over
+	Record  Record   `cbor:"2,keyasint"`           // of the host to forget; it is Doomed
+	Final   bool     `cbor:"3,keyasint,omitempty"` // set in the second round
+	Records []Record `cbor:"4,keyasint,omitempty"` // From's table, with the tables that the first round collected
 }
 
 // Consent answers a Removal.
 type Consent struct {
 	From    ID        `cbor:"1,keyasint"`
-	Host    ID        `cbor:"2,keyasint"` // the one to be forgotten
-	Version uint64    `cbor:"3,keyasint"` // of the Removal's record
+	Host    ID        `cbor:"2,keyasint"` // the host to forget
+	Version uint64    `cbor:"3,keyasint"` // version of the Removal's record
 	Final   bool      `cbor:"4,keyasint,omitempty"`
-	Why     Objection `cbor:"5,keyasint,omitempty"` // why From does not agree; NoObjection: it agrees
-	Holder  bool      `cbor:"6,keyasint,omitempty"` // From holds a lease itself: its consent weighs
+	Why     Objection `cbor:"5,keyasint,omitempty"` // the reason why From does not agree; NoObjection: From agrees
+	Holder  bool      `cbor:"6,keyasint,omitempty"` // From holds a lease itself, so its consent has weight
 	Lost    bool      `cbor:"7,keyasint,omitempty"` // see Answer
 	Records []Record  `cbor:"8,keyasint,omitempty"` // From's table
 }
@@ -33,12 +33,12 @@ type Consent struct {
 // Objection is a reason not to forget a host.
 type Objection uint8
 
-// The objections. Their numbers go over the wire: add, don't reorder.
+// The objections. Their numbers are on the wire: append, do not reorder.
 const (
 	NoObjection Objection = iota
-	IsAlive               // its agent answers here
-	Carries               // its agent is silent, but the tunnel to it carries packets
-	Outdated              // a later record of it is known here
+	IsAlive               // the host's agent answers here
+	Carries               // the host's agent is silent, but the tunnel to the host carries packets
+	Outdated              // this host knows a later record of the host
 )
 
 // String returns the objection as a clause: "h2 finds that it is alive".
@@ -70,7 +70,7 @@ func (c Consent) validate() error {
 	return ValidateAll(c.Records)
 }
 
-// removal is the one that this host has asked for.
+// removal is the removal that this host has asked for.
 type removal struct {
 	record  Record
 	final   bool
@@ -78,19 +78,19 @@ type removal struct {
 	against map[ID]Objection
 }
 
-// Removing says how far a removal has come.
+// Removing is the progress of a removal.
 type Removing struct {
 	Host    ID
-	Agreed  []ID             // holders that agree, sorted; this host is one if it holds a lease
-	Silent  []ID             // holders that have not answered, sorted; the host itself is one if it holds a lease
-	Against map[ID]Objection // by whom
+	Agreed  []ID             // holders that agree, sorted; includes this host if it holds a lease
+	Silent  []ID             // hosts with a lease or a claim that have not answered, sorted; includes the host to forget
+	Against map[ID]Objection // by the host that objects
 }
 
-// Stands reports whether a majority agrees.
+// Stands reports whether a majority agrees and no host objects.
 func (r Removing) Stands() bool { return len(r.Against) == 0 && len(r.Agreed) > len(r.Silent) }
 
-// Removing returns how far the removal under way has come; ok is false when
-// there is none.
+// Removing returns the progress of the removal under way. ok is false if no
+// removal is under way.
 func (m *Machine) Removing() (r Removing, ok bool) {
 	if m.removal == nil {
 		return Removing{}, false
@@ -98,13 +98,12 @@ func (m *Machine) Removing() (r Removing, ok bool) {
 	return m.tally(), true
 }
 
-// Forget asks the holders to agree that a host is gone for good. When a
-// majority agrees, the host itself counted as silent, its record becomes
-// [Forgotten]: its subnet is free, and it counts no more. If it comes back all
-// the same, it asks for the subnet that it had, and gets it unless it is taken.
+// Forget asks the holders to agree that a host is permanently gone. The host
+// itself counts as silent. If a majority agrees, its record becomes
+// [Forgotten]: its subnet is free, and it no longer counts. If the host comes
+// back later, it asks for its old subnet, and gets it if it is free.
 //
-// The majority's tables, and so all promises in them, are known to a majority
-// before the host's voice is gone.
+// A majority knows all promises of the majority before the host stops counting.
 func (m *Machine) Forget(host ID) Output {
 	r, ok := m.table.Get(host)
 	if !ok || host == m.self || r.ended() || !m.active {
@@ -129,7 +128,7 @@ func (m *Machine) Forget(host ID) Output {
 	return out.with(m.pursue())
 }
 
-// Forgo ends a removal that has not been agreed to.
+// Forgo ends a removal that no majority has agreed to yet.
 func (m *Machine) Forgo() { m.removal = nil }
 
 func (m *Machine) objection(host ID) Objection {
@@ -139,7 +138,8 @@ func (m *Machine) objection(host ID) Objection {
 	return m.cfg.Objection(host)
 }
 
-// pursue asks those who have not answered.
+// pursue sends the removal to the hosts that have not answered. If a majority
+// agrees already, it takes the next step. If a host objects, it does nothing.
 func (m *Machine) pursue() Output {
 	switch now, ok := m.Removing(); {
 	case !ok || len(now.Against) > 0:
@@ -160,8 +160,9 @@ func (m *Machine) pursue() Output {
 	return out
 }
 
-// agreed goes on after a majority has agreed. The first time, it hands to all
-// what they have handed over; the second time, the removal stands.
+// agreed continues after a majority has agreed. After the first round it starts
+// the second one, which sends the collected tables to all. After the second
+// round the removal stands.
 func (m *Machine) agreed() Output {
 	if !m.removal.final && m.off != handOver {
 		m.removal.final = true
@@ -173,14 +174,15 @@ func (m *Machine) agreed() Output {
 	return m.forget(r).with(m.recount())
 }
 
-// votes reports whether a host's word counts for a removal. A host that was
-// removed by force on this host counts: others still rely on it.
+// votes reports whether a host's vote counts for a removal. A host that this
+// host's operator removed by force still votes, because other hosts still rely
+// on it.
 func (m *Machine) votes(r Record) bool {
 	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.expired[r.Host]
 }
 
-// tally counts. The host to be forgotten is silent, whatever it says; so is a
-// host of which others want to forget, too.
+// tally counts the votes. The host to forget always counts as silent. So does a
+// host that other hosts also want to forget.
 func (m *Machine) tally() Removing {
 	now := Removing{Host: m.removal.record.Host, Against: maps.Clone(m.removal.against)}
 	if m.Holds() && !m.lost {
@@ -201,16 +203,16 @@ func (m *Machine) tally() Removing {
 	return now
 }
 
-// receiveRemoval agrees to the removal of a host, unless something speaks
-// against it. The doomed record in the table binds: from now on the host counts
-// as silent here, and for everyone who learns of the record.
+// receiveRemoval agrees to the removal of a host, unless there is an objection.
+// Agreeing stores the doomed record. From then on the host counts as silent
+// here, and on every host that learns of the record.
 func (m *Machine) receiveRemoval(r Removal) Output {
 	b := m.bounds()
 	host, out := r.Record.Host, m.Merge(r.Records)
 	consent := &Consent{From: m.self, Host: host, Version: r.Record.Version, Final: r.Final, Holder: m.active && m.Holds(), Lost: m.unsure()}
 	switch known, _ := m.table.Get(host); {
 	case host == m.self:
-		out.Add(m.Merge([]Record{r.Record})) // and writes a later one
+		out.Add(m.Merge([]Record{r.Record})) // this host answers with a later version
 		consent.Why = IsAlive
 	case m.objection(host) != NoObjection:
 		consent.Why = m.objection(host)
@@ -251,8 +253,9 @@ func (m *Machine) receiveConsent(c Consent) Output {
 	return out
 }
 
-// superseded ends a removal when the host turns out to be there, or another
-// host's removal of it stands.
+// superseded updates the removal after a merge. It ends the removal if the host
+// has ended. It notes an objection if the host is alive. If another host raised
+// the doomed record, voting starts again.
 func (m *Machine) superseded() {
 	if m.removal == nil {
 		return
@@ -270,9 +273,9 @@ func (m *Machine) superseded() {
 	}
 }
 
-// Force tells which hosts this host's operator has removed by force: on this
-// host they keep no one from their subnets, and are not asked. Unlike a removal
-// by consent it binds nobody else.
+// Force sets the hosts that this host's operator has removed by force. On this
+// host their records keep no host from their subnets, and this host does not
+// ask them. Unlike a removal by consent, this binds no other host.
 func (m *Machine) Force(hosts map[ID]bool) Output {
 	if maps.Equal(m.forced, hosts) {
 		return Output{}
@@ -281,11 +284,11 @@ func (m *Machine) Force(hosts map[ID]bool) Output {
 	return m.recount()
 }
 
-// gone reports whether a host's lease no longer counts here: it has run out, or
+// gone reports whether a host's lease does not count here. It has expired, or
 // the operator removed the host by force.
 func (m *Machine) gone(host ID) bool { return m.expired[host] || m.forced[host] }
 
-// occupied reports whether someone else's record stands against a subnet.
+// occupied reports whether another host's record, if it counts, has subnet.
 func (m *Machine) occupied(subnet netip.Prefix) bool {
 	for r := range m.table.Occupants(subnet) {
 		if r.Host != m.self && !m.gone(r.Host) {

@@ -1,7 +1,7 @@
 package lease
 
-// rule is one of those on which everything rests. Tests switch one off, to see
-// that the simulation then finds what breaks.
+// rule is one of the rules that the protocol's safety depends on. Tests disable
+// one rule at a time, and check that the simulation then finds a violation.
 type rule string
 
 const (

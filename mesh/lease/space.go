@@ -6,14 +6,14 @@ import (
 	"net/netip"
 )
 
-// Space is the pool cut into subnets of equal size; the same on every host of
-// a mesh.
+// Space is the pool, divided into subnets of equal size. It is the same on
+// every host of a mesh.
 type Space struct {
-	Pool netip.Prefix // IPv4, without host bits
-	Bits int          // a subnet's prefix length
+	Pool netip.Prefix // an IPv4 prefix without host bits
+	Bits int          // the prefix length of each subnet
 }
 
-// Validate refuses a space that can't be cut.
+// Validate returns an error if the pool cannot be divided into such subnets.
 func (s Space) Validate() error {
 	switch {
 	case !s.Pool.IsValid() || !s.Pool.Addr().Is4():
@@ -26,10 +26,10 @@ func (s Space) Validate() error {
 	return nil
 }
 
-// Len is the number of subnets.
+// Len returns the number of subnets.
 func (s Space) Len() int { return 1 << (s.Bits - s.Pool.Bits()) }
 
-// At returns subnet i, 0 <= i < Len.
+// At returns subnet number i. i must satisfy 0 <= i < Len.
 func (s Space) At(i int) netip.Prefix {
 	pool := s.Pool.Addr().As4()
 	var addr [4]byte
@@ -37,19 +37,20 @@ func (s Space) At(i int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(addr), s.Bits)
 }
 
-// Contains reports whether subnet is one of the space's.
+// Contains reports whether subnet is one of the space's subnets.
 func (s Space) Contains(subnet netip.Prefix) bool {
 	return subnet.Bits() == s.Bits && subnet == subnet.Masked() && s.Pool.Contains(subnet.Addr())
 }
 
-// Index is the inverse of At, for a subnet that the space contains. In
-// 172.17.0.0/16 with subnets of /24 it is the third byte of the address.
+// Index is the inverse of At. The space must contain subnet. In 172.17.0.0/16
+// with subnets of /24, the index is the third byte of the address.
 func (s Space) Index(subnet netip.Prefix) int {
 	pool, addr := s.Pool.Addr().As4(), subnet.Addr().As4()
 	return int((binary.BigEndian.Uint32(addr[:]) - binary.BigEndian.Uint32(pool[:])) >> (32 - s.Bits))
 }
 
-// Bip is the address that docker0 has in a subnet: the first.
+// Bip returns the address of docker0 in a subnet, which is the first host
+// address. The result has the subnet's prefix length.
 func Bip(subnet netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(subnet.Addr().Next(), subnet.Bits())
 }

@@ -8,21 +8,23 @@ import (
 	"slices"
 )
 
-// Table is the set of records that a host knows, one per host. The zero Table
-// is not usable; see [NewTable].
+// Table is the set of records that a host knows, one for each host. The zero
+// Table is not usable: call [NewTable].
 type Table struct {
 	records map[ID]Record
-	by      map[netip.Prefix][]ID // the hosts that occupy a subnet
-	digest  uint64
+	by      map[netip.Prefix][]ID // the hosts that occupy each subnet
+	digest  uint64                // see Digest
 	ages    ages
-	version uint64 // the greatest of all
-	ended   int    // records of hosts that released their subnet or were forgotten
+	version uint64 // the greatest version of all records
+	ended   int    // number of records that are Released or Forgotten
+	// history holds the merged records in their order. Later records in it may
+	// replace earlier ones.
 	history []Record
-	off     rule // none, but in the test of the simulation
+	off     rule // the disabled rule; none except in tests of the simulation
 }
 
-// NewTable returns a table of the given records; of several of one host, the
-// highest version.
+// NewTable returns a table of the given records. Of several records of one
+// host, the table keeps the one with the highest version.
 func NewTable(records ...Record) *Table {
 	t := &Table{records: make(map[ID]Record, len(records)), by: make(map[netip.Prefix][]ID)}
 	for _, r := range records {
@@ -31,8 +33,8 @@ func NewTable(records ...Record) *Table {
 	return t
 }
 
-// Merge takes r when it is newer than what the table has of its host, and
-// reports whether it did.
+// Merge stores r if it is newer than the table's record of the same host. It
+// reports whether it stored r.
 func (t *Table) Merge(r Record) bool {
 	old, ok := t.records[r.Host]
 	if ok && (old.Version >= r.Version && t.off != higherVersion || old == r) {
@@ -60,7 +62,7 @@ func (t *Table) Merge(r Record) bool {
 	return true
 }
 
-// drop removes a record, as if its host had never been heard of.
+// drop removes a record, as if the table had never had a record of its host.
 func (t *Table) drop(r Record) {
 	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return slices.DeleteFunc(ids, func(id ID) bool { return id == r.Host }) })
@@ -70,7 +72,7 @@ func (t *Table) drop(r Record) {
 	}
 }
 
-// recount works out again what follows from all records, after some were dropped.
+// recount computes the summary of all records again, after some were dropped.
 func (t *Table) recount() {
 	t.ages, t.version, t.history = ages{stale: true}, 0, t.Records()
 	for r := range t.All() {
@@ -78,6 +80,7 @@ func (t *Table) recount() {
 	}
 }
 
+// index changes the list of occupants of each subnet that r occupies.
 func (t *Table) index(r Record, change func([]ID) []ID) {
 	for _, subnet := range []netip.Prefix{r.Subnet, r.Next} {
 		if !r.has(subnet) {
@@ -91,7 +94,7 @@ func (t *Table) index(r Record, change func([]ID) []ID) {
 	}
 }
 
-// Get returns what the table has of a host.
+// Get returns the record of a host. ok is false if the table has none.
 func (t *Table) Get(host ID) (Record, bool) {
 	r, ok := t.records[host]
 	return r, ok
@@ -105,17 +108,19 @@ func (t *Table) Records() []Record {
 	return slices.SortedFunc(t.All(), func(a, b Record) int { return a.Host.Compare(b.Host) })
 }
 
-// news returns records from which a host that merges them knows all that this
-// table knows. It costs nothing: some may be outdated by later ones in it, and
-// the slice is shared, to be read only.
+// news returns records that give the receiver everything that this table knows.
+// It costs constant time. In exchange, some of the records may be outdated by
+// later ones in the same slice. The slice is shared: the caller must not change
+// it.
 func (t *Table) news() []Record { return slices.Clip(t.history) }
 
-// Digest is the same for two tables that know the same versions of the same
-// hosts, and almost surely differs otherwise. Hosts that released their subnet
-// or were forgotten do not count: a table may drop their records.
+// Digest returns a checksum of the records. It is the same for two tables with
+// the same versions of the same hosts. For other tables it almost certainly
+// differs. Records that are Released or Forgotten do not count, because a table
+// may drop them.
 func (t *Table) Digest() uint64 { return t.digest }
 
-// Occupants yields the records that keep subnet from being anyone else's.
+// Occupants yields the records that occupy subnet.
 func (t *Table) Occupants(subnet netip.Prefix) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		for _, id := range t.by[subnet] {
@@ -126,13 +131,15 @@ func (t *Table) Occupants(subnet netip.Prefix) iter.Seq[Record] {
 	}
 }
 
-// Conflict is two leases of one subnet: of a healed partition, a restored disk
-// image, or two operators' fixed addresses.
+// Conflict is a pair of leases of one subnet. It can follow from a partition
+// that ended, a restored disk image, or two operators who fixed the same
+// address.
 type Conflict struct{ Winner, Loser Record }
 
-// Conflicts returns every loser of a conflict with its winner, sorted by the
-// loser's ID. Only hosts that count take part: a host that nobody has ever met
-// takes no subnet from one that is there. A nil counts means all.
+// Conflicts returns every lease that loses a conflict, with its winner, sorted
+// by the loser's ID. It ignores hosts for which counts returns false. So a host
+// that nobody has ever met takes no subnet from a real host. If counts is nil,
+// all hosts count.
 func (t *Table) Conflicts(counts func(ID) bool) []Conflict {
 	var conflicts []Conflict
 	for subnet, ids := range t.by {
@@ -154,9 +161,10 @@ func (t *Table) Conflicts(counts func(ID) bool) []Conflict {
 	return conflicts
 }
 
-// fingerprint stands for one version of one host's record. Fingerprints are
-// combined by exclusive or, so that each must look random: those of two
-// versions must not differ in a way that those of another host's may, too.
+// fingerprint returns a checksum of one version of one host's record. The
+// digest combines fingerprints by exclusive or, so each one must look random.
+// Otherwise the changes of two hosts could cancel each other, and the digest
+// would stay the same.
 func (t *Table) fingerprint(r Record) uint64 {
 	if r.ended() {
 		return 0

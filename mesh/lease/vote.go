@@ -1,16 +1,16 @@
 package lease
 
-// vote is what a host has answered to a claim or a removal.
+// vote is a host's answer to a claim or to a removal.
 type vote uint8
 
 const (
-	silent vote = iota // nothing yet
-	bound              // agrees while it holds no lease: it keeps its promise, and weighs nothing
-	weighs             // agrees as a holder
-	lost               // agrees, but has lost earlier promises: as good as silent
+	silent vote = iota // no answer yet
+	bound              // agrees, but holds no lease: the promise binds it, but has no weight
+	weighs             // agrees, and holds a lease
+	lost               // agrees, but has lost earlier promises: it counts as silent
 )
 
-// voteOf returns the vote in an answer that grants a claim.
+// voteOf returns the vote of a host that granted a claim with answer a.
 func voteOf(a Answer) vote {
 	switch {
 	case a.Lost:
