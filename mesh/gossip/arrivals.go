@@ -5,7 +5,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// handle lets the machine see what has arrived.
+// handle applies the given events in their order. If this host has left, it
+// ignores them. It returns a TwinError if an older process with this host's ID
+// is running.
 func (n *Node) handle(events []event) (lease.Output, error) {
 	var out lease.Output
 	for _, e := range events {
@@ -15,7 +17,7 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 		case e.packet != nil:
 			out.Add(n.handlePacket(e.packet, e.joining && !n.takes))
 		case e.joined != nil:
-			if why := differentMesh(n.mesh, e.joined.meta.Mesh); why != "" { // this host has founded its own since
+			if why := differentMesh(n.mesh, e.joined.meta.Mesh); why != "" { // this host has created its own mesh since
 				n.handleRefusal(refusal{id: e.joined.id, name: e.joined.meta.Name, underlay: e.joined.underlay, why: why})
 				continue
 			}
@@ -48,9 +50,10 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 	return out, nil
 }
 
-// handlePacket takes a packet that has arrived. A trusted one is the table of a
-// host that this one joins, before it takes part: the join itself is what tells
-// the host that it may have been forgotten, and cannot wait.
+// handlePacket decodes and handles one packet. trusted says that the packet is
+// the state of a host that this host joins, before this host takes part. Such a
+// packet cannot wait for a challenge, because it may say that this host was
+// forgotten.
 func (n *Node) handlePacket(data []byte, trusted bool) lease.Output {
 	p, err := decodePacket(data)
 	if err != nil {
@@ -72,15 +75,15 @@ func (n *Node) handlePacket(data []byte, trusted bool) lease.Output {
 	return n.believe(p)
 }
 
-// believe takes a packet of a host that is known to be there.
+// believe handles a packet whose sender has proved that it is running.
 func (n *Node) believe(p packet) lease.Output {
-	// A sum alone, or one with the word that nothing has changed about a tunnel,
-	// is all that hosts at rest send.
+	// Idle hosts send only a sum, or a sum with an unchanged pairing. Such a
+	// packet changes nothing in the view.
 	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
 	n.touched = n.touched || p.Settings != nil || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
-		return lease.Output{} // of a mesh that is not ours, or of none
+		return lease.Output{} // the packet is of another mesh, or of no mesh
 	}
 	n.learnSettings(p.Settings)
 	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isMember(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {
@@ -110,18 +113,18 @@ func (n *Node) believe(p packet) lease.Output {
 	return out
 }
 
-// lose takes a host for no longer alive.
+// lose handles a host that gossip no longer finds alive.
 func (n *Node) lose(id lease.ID) {
 	delete(n.members, id)
 	delete(n.presences, id)
 	delete(n.answered, id)
 	delete(n.pairs, id)
-	n.told[id] = mesh.Pair{Type: n.told[id].Type} // what it hears is not known any more
+	n.told[id] = mesh.Pair{Type: n.told[id].Type} // this host no longer knows what the other end hears
 	n.sightings.lost(id)
 	n.dirty = true
 }
 
-// adopt makes a host that is of no mesh yet one of the mesh that it has met.
+// adopt makes this host a member of the mesh id, if it is in no mesh yet.
 func (n *Node) adopt(id string) {
 	if n.mesh == "" && id != "" {
 		n.mesh = id

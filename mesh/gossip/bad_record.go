@@ -8,14 +8,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// mostBadRecords bounds the problems about records that were refused: a member
-// can invent as many hosts as it likes.
+// mostBadRecords is the largest number of problems about refused records. It
+// needs a bound, because a member can invent any number of hosts.
 const mostBadRecords = 16
 
 const badRecordKey = "record "
 
-// badRecord sets the problem about a refused record. Beyond the bound it is
-// dropped.
+// badRecord sets the problem about a refused record of a host. It reports
+// whether the problem is new. It drops the problem if there are mostBadRecords
+// problems already.
 func (p *problems) badRecord(host lease.ID, problem mesh.Problem) bool {
 	key := badRecordKey + host.String()
 	if _, known := p.byKey[key]; !known {
@@ -33,7 +34,7 @@ func (p *problems) badRecord(host lease.ID, problem mesh.Problem) bool {
 	return p.set(key, problem, unlessAgain)
 }
 
-// noteRefused reports records that lie beyond what one message may change.
+// noteRefused reports records that exceed the limits for one message.
 func (n *Node) noteRefused(records []lease.Record) {
 	for _, r := range records {
 		problem := mesh.Problem{

@@ -10,9 +10,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// Bare is memberlist with the settings that a Node gives it and nothing above
-// it, for measurements: it has joined the Config's seeds, and runs until it is
-// shut down.
+// Bare returns a memberlist with the settings of a Node and without the layers
+// of a Node. Measurements use it. The memberlist has joined the Config's seeds,
+// and runs until the caller shuts it down.
 func Bare(cfg Config, id lease.ID) (*memberlist.Memberlist, error) {
 	wire, err := listen(networkConfig{at: cfg.Underlay, keyed: len(cfg.Keys) > 0, isKnown: anybody})
 	if err != nil {

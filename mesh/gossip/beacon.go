@@ -16,28 +16,29 @@ import (
 //
 //	mark (1 byte) | nonce (12 bytes) | AES-GCM of the CBOR-encoded beacon
 //
-// Without a gossip key the nonce is zero, and plain text follows. The additional
-// data keep a beacon and a message of memberlist, which has the same key, from
-// being taken for each other.
+// Without a gossip key the nonce is zero, and the CBOR follows unencrypted.
+// memberlist uses the same key. The additional data of AES-GCM keep a host from
+// accepting a beacon as a message of memberlist, or the reverse.
 const (
-	// beaconMark is no first byte of a datagram of memberlist: those are an
-	// encryption version (0, 1), a message type (at most 13), or 244.
+	// beaconMark is never the first byte of a memberlist datagram. That byte is
+	// an encryption version (0, 1), a message type (at most 13), or 244.
 	beaconMark  = 0xb7
 	beaconNonce = 12 // bytes
 	beaconData  = "gremesh beacon"
-	// questionSize is the least size of a question in bytes. An answer is never
-	// larger than its question: who forges the source of a question gains nothing.
+	// questionSize is the smallest size of a question, in bytes. An answer is
+	// never larger than its question. So an attacker gains nothing when it
+	// forges the source address of a question.
 	questionSize = 512
-	answerRate   = 50 // answers a second at most
+	answerRate   = 50 // answers per second at most
 )
 
-// beacon asks hosts on the link for their mesh, or answers.
+// beacon asks the hosts on the link for their mesh, or answers such a question.
 type beacon struct {
-	Number   [16]byte       `cbor:"1,keyasint"` // drawn at random by the one who asks; the answer repeats it
+	Number   [16]byte       `cbor:"1,keyasint"` // the asking host draws it at random; the answer repeats it
 	Answer   bool           `cbor:"2,keyasint"`
 	ID       lease.ID       `cbor:"3,keyasint"`
 	Name     string         `cbor:"4,keyasint"`
-	Mesh     string         `cbor:"5,keyasint"` // of an answer; empty: that host is about to create one
+	Mesh     string         `cbor:"5,keyasint"` // set in an answer; empty: the host is about to create a mesh
 	Underlay netip.AddrPort `cbor:"6,keyasint"`
 	Pad      []byte         `cbor:"7,keyasint,omitempty"`
 }
@@ -55,7 +56,7 @@ func (b beacon) seal(keys [][]byte) []byte {
 	return must(newGCM(keys[0])).Seal(packet, packet[1:], encode(b), []byte(beaconData))
 }
 
-// openBeacon decrypts, decodes and checks a beacon.
+// openBeacon decrypts, decodes and validates a beacon.
 func openBeacon(keys [][]byte, packet []byte) (beacon, error) {
 	if len(packet) < 1+beaconNonce || packet[0] != beaconMark {
 		return beacon{}, errBeacon
@@ -93,13 +94,16 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// rate allows so many events in each second.
+// rate limits the number of events in each second. It is safe for concurrent
+// use.
 type rate struct {
 	mu     sync.Mutex
 	second time.Time
 	count  int
 }
 
+// allow counts one event. It reports whether the present second has had at most
+// most events.
 func (r *rate) allow(most int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// commit writes the table to disk and only then sends anything: an answer is a
-// promise. If the table cannot be written, nothing is sent, and no change since
-// then is applied.
+// commit writes the table to disk, and only then sends messages, because an
+// answer is a promise. If the write fails, commit sends nothing, and this host
+// applies no change until a later write succeeds.
 func (n *Node) commit(out lease.Output) {
 	defer n.refreshIfNeeded(out)
 	n.dirty = n.dirty || out.Changed
@@ -50,12 +50,13 @@ func (n *Node) commit(out lease.Output) {
 	}
 }
 
-// idleRefresh is how often the view is made anew although nothing has come: only
-// the time has passed, by which some problems end.
+// idleRefresh is the interval between two updates of the view while nothing
+// changes. Problems expire with time, so the view must be updated even then.
 const idleRefresh = 5 * time.Second
 
-// refreshIfNeeded leaves the view as it is where nothing has come that it is made
-// of: a thousand hosts that only say that all is as it was cost nothing.
+// refreshIfNeeded updates the view if its inputs have changed or idleRefresh
+// has passed. Otherwise it keeps the view, so that a thousand idle hosts cost
+// nothing.
 func (n *Node) refreshIfNeeded(out lease.Output) {
 	idle := !n.touched && !out.Changed && len(out.Spread)+len(out.Send) == 0 && n.kept.State == lease.Held &&
 		n.view.Load().Self.Tunnels == *n.tunnels.Load()

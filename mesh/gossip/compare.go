@@ -6,15 +6,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// compareEvery is how often a host compares its table with that of another.
-// Gossip loses messages, and memberlist's own exchange of state, which repairs
-// that, comes once in minutes where there are a hundred hosts.
+// compareEvery is the interval at which a host compares its table with another
+// host's. Gossip loses messages. memberlist's exchange of state repairs that,
+// but with a hundred hosts it happens only once in several minutes.
 const compareEvery = time.Second
 
-// compareTables asks one host, drawn at random, whether it knows what this one
-// knows.
+// compareTables sends the digest of this host's table to one member that is
+// drawn at random. A member with another digest answers.
 func (n *Node) compareTables() {
-	for id, m := range n.members { // in random order
+	for id, m := range n.members { // the order of a map is random
 		n.sendPacket(id, m.underlay, packet{
 			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest(), Settings: n.keptSettings.Digest()}, Pair: n.pairingFor(id),
 		})
@@ -22,23 +22,25 @@ func (n *Node) compareTables() {
 	}
 }
 
-// answerSum hands another host all that is known here. One that is not alive
-// here has not heard yet that it is taken for dead: it is joined again.
+// answerSum sends this host's whole table to another host. If gossip does not
+// find that host alive, this host joins it again instead. The other host does
+// not know yet that it is considered dead.
 func (n *Node) answerSum(to lease.ID) {
 	at, known := n.locate(to)
 	switch {
 	case !known:
 	case n.isMember(to):
-		n.sendPacket(to, at, *n.delegate.state.Load()) // what is durable
+		n.sendPacket(to, at, *n.delegate.state.Load()) // the state on disk
 	default:
 		select {
 		case n.hails <- at:
-		default: // one at a time; it calls again
+		default: // one at a time; the other host sends its digest again
 		}
 	}
 }
 
-// isMember reports whether gossip finds a host alive; see isAlive.
+// isMember reports whether gossip finds a host alive. See isAlive for a
+// stricter check.
 func (n *Node) isMember(id lease.ID) bool {
 	_, member := n.members[id]
 	return member

@@ -14,40 +14,43 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// Config is what a Node is told once.
+// Config configures a Node.
 type Config struct {
 	Name      string
-	Underlay  netip.AddrPort // bound and advertised
+	Underlay  netip.AddrPort // address and port to bind and to advertise
 	Seeds     []string       // host or host:port
-	Bootstrap bool           // found a mesh if no seed knows one
-	Direct    netip.Prefix   // the underlay network within which peers may do without a tunnel; zero: none
-	Open      bool           // they may do so now; see Node.Open
-	Keys      [][]byte       // AES keys of 16, 24 or 32 bytes, the first is primary; none: plain text
-	Settings  Settings       // this host's own, for a mesh that has no record of them
-	Adapt     bool           // Settings.Space is a default: a mesh that this host joins may have another, see SpaceError
-	Pins      []settings.Pin // settings that count on this host whatever the mesh's are
-	Fixed     netip.Prefix   // the only subnet to claim, or zero
+	Bootstrap bool           // create a mesh if no seed is in one
+	Direct    netip.Prefix   // network of underlay addresses whose hosts may send packets without a tunnel; zero: none
+	Open      bool           // whether such packets reach this host's containers now; see Node.Open
+	Keys      [][]byte       // AES keys of 16, 24 or 32 bytes, the primary one first; none: no encryption
+	Settings  Settings       // this host's settings; used in a mesh without a record of its settings
+	Adapt     bool           // Settings.Space is only a default, and a mesh to join may differ; see SpaceError
+	Pins      []settings.Pin // settings that apply on this host, whatever the mesh's are
+	Fixed     netip.Prefix   // the only subnet to claim; zero: any
 	Prefer    []netip.Prefix // subnets to claim before any other
-	TTL       time.Duration  // a lease runs out when its host was silent for so long; 0: never
-	Dir       string         // where the host's state is kept
+	TTL       time.Duration  // a lease expires when its host was silent for longer; 0: never
+	Dir       string         // directory for this host's state
 
-	// Found returns settings for a mesh that this host is about to create, in
-	// which the machine has a say, and what the operator should know about them.
-	// An error means that the mesh cannot be created yet. Nil: there are none.
+	// Found returns settings and problems for a mesh that this host is about to
+	// create. The settings follow from the present state of this machine, for
+	// example from existing tunnels. The problems are for the operator. An
+	// error means that the mesh cannot be created yet. If Found is nil, there
+	// are no such settings.
 	Found func(context.Context) ([]settings.Value, []mesh.Problem, error)
 
 	Log *slog.Logger
 }
 
-// Settings are what this host's configuration says of the mesh. Space must be the
-// same on every host. Of Tunnel the type, the fallback and the key count in a
-// mesh that this host creates, or that is older than the record of its settings.
+// Settings are the mesh settings in this host's configuration. Space must be
+// the same on every host. The type, the fallback and the key of Tunnel apply in
+// two cases. Either this host creates the mesh, or the mesh has no record of
+// its settings.
 type Settings struct {
 	Space  lease.Space
 	Tunnel mesh.TunnelConfig
 }
 
-// values returns the settings as a record has them.
+// values returns the settings in the form that a record has.
 func (s Settings) values() settings.Values {
 	return settings.Values{}.With(
 		settings.Pool.Is(s.Space.Pool), settings.Prefix.Is(s.Space.Bits),
@@ -55,8 +58,9 @@ func (s Settings) values() settings.Values {
 		settings.TunnelKey.Is(s.Tunnel.Key))
 }
 
-// differences names the settings that keep two hosts apart because they differ, in
-// the words of the configuration. It returns none when the hosts go together.
+// differences returns one text for each setting that prevents two hosts from
+// being in one mesh. The texts use the keys of the configuration. The result is
+// empty if the hosts can be in one mesh.
 func differences(ours, theirs lease.Space) []string {
 	var found []string
 	differ := func(key, ours, their string) {

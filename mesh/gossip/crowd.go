@@ -19,33 +19,37 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// Crowd is all hosts of a mesh at rest but one, in one process, for measurements
-// of that one. It is told what as many hosts would tell it, and asked what they
-// would ask: each of n hosts probes another one and compares its table with
-// another one's every second, so one of them does so with this host; and one of
-// them exchanges all state with it in the time that memberlist lets pass between
-// a host's exchanges. What they would say to each other is not said: they know
-// nobody. One of them knows all, and has all exchanges of state.
+// Crowd simulates, in one process, all hosts of an idle mesh except one. It
+// serves to measure that one host. The measured host gets the messages that as
+// many real hosts would send to it.
+//
+// In a mesh of n hosts each host probes another host every second. It also
+// compares its table with another host's. So every second one host of the crowd
+// does both with the measured host. One host of the crowd exchanges its whole
+// state with the measured host at memberlist's interval.
+//
+// The hosts of the crowd do not talk to each other and do not know each other.
+// Only one of them knows all others, and it does all exchanges of state.
 type Crowd struct {
-	To       lease.ID       // the host that is not of the crowd
-	Records  []lease.Record // of all hosts, with its own
+	To       lease.ID       // the measured host, which is not in the crowd
+	Records  []lease.Record // of all hosts, including the measured one
 	Settings Settings
 	Keys     [][]byte // see Config
-	Mesh     string   // empty: the crowd is memberlist's alone, and says nothing of gremesh
-	Ready    func()   // is called when it may be joined
+	Mesh     string   // empty: the crowd speaks only memberlist's protocol, not gremesh's
+	Ready    func()   // called when the measured host may join the crowd
 }
 
-// bystander is one of a crowd.
+// bystander is one host of a crowd.
 type bystander struct {
 	crowd *known
 	name  string
 	meta  []byte
-	knows bool // all others
+	knows bool // this host knows all others
 	at    netip.AddrPort
 	list  *memberlist.Memberlist
 }
 
-// crowdStamp is the stamp of each host of a crowd, see signature.
+// crowdStamp is the stamp of every host of a crowd, see signature.
 const crowdStamp = 1
 
 func (b *bystander) sign(p packet) packet {
@@ -53,24 +57,25 @@ func (b *bystander) sign(p packet) packet {
 	return p
 }
 
-// crowdReply is the answer of one of a crowd to a challenge.
+// crowdReply is the answer of one host of a crowd to a challenge.
 type crowdReply struct {
 	from *bystander
 	to   *signature
 	echo echo
 }
 
-// known is what all of a crowd know.
+// known is the state that all hosts of a crowd share.
 type known struct {
 	mesh  string
 	mu    sync.Mutex
 	table *lease.Table
 
-	replies chan crowdReply // callbacks put them here: none calls memberlist
+	replies chan crowdReply // callbacks send here, because no callback may call memberlist
 }
 
-// PushPullEvery is the time between two exchanges of all state that a host of a
-// mesh of n begins: memberlist's, which it lengthens by the logarithm of n.
+// PushPullEvery returns the interval at which a host in a mesh of n hosts
+// starts exchanges of its whole state. memberlist lengthens the interval with
+// the logarithm of n.
 func PushPullEvery(n int) time.Duration {
 	const threshold = 32
 	every := memberlist.DefaultLANConfig().PushPullInterval
@@ -80,8 +85,9 @@ func PushPullEvery(n int) time.Duration {
 	return time.Duration(math.Ceil(math.Log2(float64(n))-math.Log2(threshold))+1) * every
 }
 
-// Run is the crowd until ctx ends. The host that is measured is to join the host
-// of the first record that is not its own.
+// Run runs the crowd until ctx ends. It returns an error if a host of the crowd
+// cannot start. The measured host must join the host of the first record that
+// is not its own.
 func (c Crowd) Run(ctx context.Context) error {
 	crowd := &known{mesh: c.Mesh, table: lease.NewTable(c.Records...), replies: make(chan crowdReply, len(c.Records))}
 	streams := make(chan net.Conn)
@@ -109,7 +115,9 @@ func (c Crowd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	// Each has news of itself, which would go out with the next that it says.
+	// Each host has queued news of itself, and memberlist sends it with the
+	// host's next message. This ping sends it to the hub, and not later to the
+	// measured host.
 	for _, b := range all[1:] {
 		_, _ = b.list.Ping(hub.Name, net.UDPAddrFromAddrPort(address(hub)))
 	}
@@ -126,7 +134,7 @@ func (c Crowd) meta(r lease.Record) []byte {
 	})
 }
 
-// start makes it answer, and do nothing by itself.
+// start makes the host answer messages. By itself the host sends nothing.
 func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Conn) error {
 	wire, err := listen(networkConfig{at: at, keyed: len(keys) > 0, isKnown: anybody})
 	if err != nil {
@@ -139,7 +147,7 @@ func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Con
 	c.EnableCompression = false
 	c.GossipInterval, c.PushPullInterval = 0, 0
 	c.RetransmitMult = 0
-	c.ProbeInterval = time.Hour // 0 would have the answers to its own pings dropped
+	c.ProbeInterval = time.Hour // with 0, memberlist would drop the answers to this host's own pings
 	c.Delegate, c.Alive = b, b
 	c.Logger = log.New(io.Discard, "", 0)
 	if len(keys) > 0 {
@@ -154,15 +162,18 @@ func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Con
 	return err
 }
 
-// ear is a network whose streams go to the host of the crowd that knows all.
+// ear is a network that gets its streams from a channel. All streams of the
+// crowd go to the host that knows all others.
 type ear struct {
 	*network
-	all chan net.Conn // nil: it is not that one
+	all chan net.Conn // nil: this host gets no streams
 }
 
 // StreamCh implements memberlist.Transport.
 func (e ear) StreamCh() <-chan net.Conn { return e.all }
 
+// forward passes the connections of this network on to streams, until the
+// network closes.
 func (n *network) forward(streams chan net.Conn) {
 	for {
 		select {
@@ -178,7 +189,7 @@ func (n *network) forward(streams chan net.Conn) {
 	}
 }
 
-// talk is what one host hears of all others.
+// talk sends the messages of the crowd to the measured host until ctx ends.
 func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) error {
 	every := PushPullEvery(len(all) + 1)
 	second, exchange := time.NewTicker(time.Second), time.NewTimer(every/2)
@@ -207,7 +218,8 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 	}
 }
 
-// compare is what a host says every second; see Node.compareTables.
+// compare returns the message that a host sends every second, see
+// Node.compareTables.
 func (b *bystander) compare() []byte {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
@@ -227,13 +239,14 @@ func (b *bystander) NotifyAlive(node *memberlist.Node) error {
 // NodeMeta implements memberlist.Delegate.
 func (b *bystander) NodeMeta(int) []byte { return b.meta }
 
-// NotifyMsg implements memberlist.Delegate: the others know what one is told.
+// NotifyMsg implements memberlist.Delegate. All hosts of the crowd share the
+// records that one of them receives.
 func (b *bystander) NotifyMsg(msg []byte) {
 	if p, err := decodePacket(bytes.Clone(msg)); err == nil {
 		if p.Echo != nil && !p.Echo.Reply {
 			select {
 			case b.crowd.replies <- crowdReply{b, p.Sign, echo{Number: p.Echo.Number, Reply: true, Life: 1}}:
-			default: // it asks again
+			default: // the measured host asks again
 			}
 		}
 		b.crowd.mu.Lock()

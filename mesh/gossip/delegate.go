@@ -13,17 +13,18 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// delegate is what memberlist calls, under its locks.
+// delegate receives memberlist's callbacks. memberlist holds its locks during a
+// callback.
 type delegate struct {
 	self  lease.ID
 	space lease.Space
 	adapt bool                        // space is only a default
-	other atomic.Pointer[lease.Space] // that a host of the mesh has in its place
+	other atomic.Pointer[lease.Space] // the space of a host of the mesh, if it differs from space
 	inbox *inbox
 	news  *memberlist.TransmitLimitedQueue
-	meta  atomic.Pointer[meta]           // ours, as last published
-	state atomic.Pointer[packet]         // our table, as last published
-	twin  atomic.Pointer[netip.AddrPort] // where our ID was seen, but we are not
+	meta  atomic.Pointer[meta]           // this host's meta, as last published
+	state atomic.Pointer[packet]         // this host's state, as last published
+	twin  atomic.Pointer[netip.AddrPort] // another address at which this host's ID was seen
 	lives sync.Map                       // lease.ID to uint64: the life of the process that last answered directly
 }
 
@@ -50,7 +51,7 @@ func (d *delegate) MergeRemoteState(buf []byte, join bool) {
 func (d *delegate) NotifyJoin(node *memberlist.Node) {
 	m, err := d.examine(node)
 	switch {
-	case err != nil: // created a mesh of its own since it joined, say
+	case err != nil: // for example, the host has created its own mesh since it joined
 		d.NotifyLeave(node)
 	case m.id != d.self:
 		d.inbox.put(event{joined: m})
@@ -80,10 +81,11 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 	d.inbox.put(event{twins: &twins{id: id, here: address(existing), also: also}})
 }
 
-// NotifyAlive implements memberlist.AliveDelegate: hosts of another mesh are
-// not let in by way of third hosts either. Nor is what an earlier process of a
-// host said of itself, and which may be played back: unless that process turns
-// out to be there, because it answers directly, see [Node.handleEcho].
+// NotifyAlive implements memberlist.AliveDelegate. It refuses a host of another
+// mesh, even if a third host reports it. It also refuses a message that an
+// earlier process of a host sent, because an attacker may have replayed it.
+// [Node.handleEcho] accepts that process if it turns out to be running and
+// answers directly.
 func (d *delegate) NotifyAlive(node *memberlist.Node) error {
 	m, err := d.examine(node)
 	if err != nil || m.id == d.self {
@@ -96,8 +98,8 @@ func (d *delegate) NotifyAlive(node *memberlist.Node) error {
 	return nil
 }
 
-// NotifyMerge implements memberlist.MergeDelegate: an error here makes a join
-// fail, at both ends.
+// NotifyMerge implements memberlist.MergeDelegate. An error makes a join fail
+// at both ends.
 func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error {
 	for _, node := range nodes {
 		if node.State != memberlist.StateAlive {
@@ -110,14 +112,15 @@ func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error {
 	return nil
 }
 
-// refusedMark begins the errors of examine, so that they are found again in
-// memberlist's, which keeps their text only.
+// refusedMark is the prefix of the errors of examine. memberlist keeps only the
+// text of an error. The mark makes it possible to find these errors in
+// memberlist's text.
 const refusedMark = "refused: "
 
 const otherMesh = "it is of another mesh"
 
-// examine reads what a node says of itself, and refuses it when it can't be of
-// our mesh.
+// examine decodes and checks the meta data of a node. It refuses a node that
+// cannot be in this host's mesh, and puts the refusal into the inbox.
 func (d *delegate) examine(node *memberlist.Node) (*member, error) {
 	m, why := d.judge(node)
 	if why == "" {
@@ -134,6 +137,8 @@ func (d *delegate) examine(node *memberlist.Node) (*member, error) {
 	return nil, fmt.Errorf("%s%s at %s: %s", refusedMark, r.name, r.underlay, why)
 }
 
+// judge returns the member that a node describes, and the reason to refuse it.
+// An empty reason means that the node is accepted.
 func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 	id, err := lease.ParseID(node.Name)
 	if err != nil {
@@ -145,7 +150,7 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 	}
 	m := &member{id: id, underlay: address(node), meta: theirs}
 	space := theirs.space()
-	if space == (lease.Space{}) { // it takes that of its mesh
+	if space == (lease.Space{}) { // the host takes the space of its mesh
 		space = d.space
 	}
 	if differences := differences(d.space, space); len(differences) > 0 {
@@ -157,8 +162,9 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 	return m, differentMesh(d.meta.Load().Mesh, theirs.Mesh)
 }
 
-// differentMesh is why a host of another mesh is not let in; empty: it may be, as
-// one may that is of none yet.
+// differentMesh returns the reason to refuse a host with the mesh ID theirs. It
+// returns the empty string if the IDs are equal, or if one of the hosts is in
+// no mesh yet.
 func differentMesh(ours, theirs string) string {
 	if ours == "" || theirs == "" || ours == theirs {
 		return ""
@@ -171,8 +177,8 @@ func address(node *memberlist.Node) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), node.Port)
 }
 
-// news is a packet on its way through the mesh by gossip. A newer one of the
-// same host replaces it in the queue.
+// news is a packet that gossip spreads through the mesh. In the queue, a newer
+// packet of the same host replaces it.
 type news struct {
 	host    lease.ID
 	message []byte

@@ -1,12 +1,15 @@
 // Package gossip finds the other hosts and replicates the lease table. It is
-// the only importer of memberlist.
+// the only package that imports memberlist.
 //
-// One goroutine, started by [Node.Run], owns all state: the lease machine, who
-// is alive, what is durable. memberlist's callbacks run under its locks, so
-// they copy what they are given into the inbox, signal, and return; none calls
-// memberlist back. Records travel three ways: with every exchange of state
-// between two hosts (push/pull), as gossip when a host's own record changes,
-// and in the answers to claims.
+// One goroutine, which [Node.Run] starts, owns all state. The state includes
+// the lease machine, the set of live hosts, and the data on disk. memberlist
+// calls the callbacks while it holds its locks. So a callback copies its
+// arguments into the inbox, signals, and returns. No callback calls memberlist.
 //
-// Nothing here hands out live pointers: [Node.View] returns sorted copies.
+// Records travel in three ways. Two hosts exchange their whole state
+// (push/pull). A host gossips its own record when the record changes. A holder
+// sends its table with its answer to a claim.
+//
+// This package returns no pointers to live state: [Node.View] returns sorted
+// copies.
 package gossip

@@ -12,7 +12,7 @@ import (
 
 var errNoSettings = errors.New("the settings of the mesh are not known on this host yet; `gremesh status` says what it waits for")
 
-// Settings returns the settings of the mesh as this host has them on disk.
+// Settings returns the settings of the mesh that this host has on disk.
 func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Output {
@@ -26,9 +26,10 @@ func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) 
 	return list, errors.Join(err, wrong)
 }
 
-// Set writes the next version of the mesh settings. When it returns, that is on
-// disk here and on its way to all others. It needs no majority: if two hosts
-// write the same version, that of the higher host ID counts everywhere.
+// Set writes the next version of the mesh settings. When it returns without an
+// error, the settings are on disk here and on their way to all other hosts. Set
+// needs no majority. If two hosts write the same version, every host uses the
+// version of the host with the higher ID.
 func (n *Node) Set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Output {

@@ -10,19 +10,20 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// forced tells which hosts the sender's operator has removed by force.
+// forced is a message with the hosts that the sender's operator has removed by
+// force.
 type forced struct {
 	Hosts []lease.ID `cbor:"1,keyasint,omitempty"`
 }
 
-// maxForced bounds the hosts in one such message.
+// maxForced is the largest number of hosts in one such message.
 const maxForced = 1024
 
 // isForced reports whether this host's operator has removed a host by force.
 func (n *Node) isForced(id lease.ID) bool { return n.sightings[id] != nil && n.sightings[id].Forced }
 
-// forcedHosts are the hosts that were removed by force here and are still
-// counted elsewhere, sorted.
+// forcedHosts returns the hosts that were removed by force here and that other
+// hosts still count. They are sorted, and at most maxForced.
 func (n *Node) forcedHosts() []lease.ID {
 	var hosts []lease.ID
 	for id, one := range n.sightings {
@@ -34,7 +35,7 @@ func (n *Node) forcedHosts() []lease.ID {
 	return hosts[:min(len(hosts), maxForced)]
 }
 
-// force removes a host on this host only.
+// force removes a host on this host only. It also tells the other hosts.
 func (n *Node) force(id lease.ID) lease.Output {
 	n.sightings.of(id).Forced, n.dirty = true, true
 	out := n.expire()
@@ -42,7 +43,8 @@ func (n *Node) force(id lease.ID) lease.Output {
 	return out
 }
 
-// tellForced tells all hosts whom this host's operator has removed by force.
+// tellForced tells all members which hosts this host's operator has removed by
+// force.
 func (n *Node) tellForced() {
 	p := packet{Mesh: n.mesh, Forced: &forced{Hosts: n.forcedHosts()}}
 	for id, m := range n.members {
@@ -58,8 +60,8 @@ func (n *Node) handleForced(from lease.ID, f forced) {
 	n.forcedBy[from] = f.Hosts
 }
 
-// endForced ends the removals by force of hosts that are alive again, or that
-// are forgotten by consent.
+// endForced ends the removal by force of hosts that are alive again, have
+// released their subnet, or are forgotten by consent.
 func (n *Node) endForced() {
 	ended := false
 	for _, id := range n.forcedHosts() {
@@ -74,11 +76,13 @@ func (n *Node) endForced() {
 	}
 }
 
-// completeEvery is how often a removal by force is tried to be completed as one
-// by consent: new hosts may have taken leases since.
+// completeEvery is the interval at which this host tries to complete a removal
+// by force as one by consent. An attempt can succeed later, because new hosts
+// may have taken leases.
 const completeEvery = 5 * time.Second
 
-// completeForced asks the others to agree to what was done by force here.
+// completeForced asks the other hosts to agree to the removals by force of this
+// host. It starts at most one removal at a time.
 func (n *Node) completeForced() lease.Output {
 	if time.Since(n.completed) < completeEvery || n.forgetting > 0 {
 		return lease.Output{}
@@ -95,8 +99,8 @@ func (n *Node) completeForced() lease.Output {
 	return lease.Output{}
 }
 
-// forcedProblems are the removals by force on other hosts that this host does
-// not apply.
+// forcedProblems returns a problem for each host that another host removed by
+// force, and that this host still counts.
 func (n *Node) forcedProblems() []mesh.Problem {
 	by := make(map[lease.ID][]string)
 	for from, hosts := range n.forcedBy {

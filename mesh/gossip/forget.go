@@ -13,15 +13,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// forgetPatience bounds how long the answers of hosts that are alive are
-// awaited.
+// forgetPatience is the longest time to wait for the answers of live hosts.
 const forgetPatience = 5 * time.Second
 
-// CarriesWith sets what tells whether the tunnel to a host carries packets,
-// although its agent is silent. It is called before Run, and must not block.
+// CarriesWith sets the function that reports whether the tunnel to a host
+// carries packets although its agent is silent. It must be called before Run.
+// The function must not block.
 func (n *Node) CarriesWith(carries func(lease.ID) bool) { n.carries = carries }
 
-// objection is what speaks against forgetting a host, as seen from here.
+// objection returns the reason why this host objects to forgetting a host.
 func (n *Node) objection(id lease.ID) lease.Objection {
 	switch {
 	case n.isAlive(id):
@@ -32,7 +32,8 @@ func (n *Node) objection(id lease.ID) lease.Objection {
 	return lease.NoObjection
 }
 
-// FindForgotten returns the host that Forget would forget, and why it would not.
+// FindForgotten returns the host that Forget would forget, and the reason if
+// Forget would refuse.
 func (n *Node) FindForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Output {
@@ -48,9 +49,10 @@ func (n *Node) FindForgotten(ctx context.Context, host string) (found mesh.Forgo
 	return found, errors.Join(err, wrong)
 }
 
-// Forget forgets a host that is gone for good: by consent of a majority, by
-// force on this host only, or by erasing what a bad record has left here. It is
-// named by its ID, the first digits of it or, if only one host has it, its name.
+// Forget forgets a host that is permanently gone. how selects the way: by
+// consent of a majority, by force on this host only, or by erasing a bad record
+// here. host is the host's ID, at least its first 8 digits, or its name. If
+// several hosts have the name, Forget returns an error.
 func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
 	var r lease.Record
 	var wrong error
@@ -84,8 +86,10 @@ func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (don
 	return n.awaitConsent(ctx, r, how, done)
 }
 
-// awaitConsent waits until a majority has agreed, or until no more answers can
-// be expected.
+// awaitConsent waits until a majority has agreed, a host has objected, or no
+// more answers are expected. It waits at most forgetPatience. If no majority
+// agrees and how is ForgetForced, it then removes the host by force. It does
+// not do so if a host reports that the host is alive.
 func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.ForgetHow, done mesh.Forgotten) (mesh.Forgotten, error) {
 	deadline := time.Now().Add(forgetPatience)
 	var wrong error
@@ -96,7 +100,7 @@ func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.Forget
 			switch {
 			case known.State == lease.Forgotten || known.State == lease.Released:
 				over = true
-			case !under || now.Host != r.Host: // a request of another operator has taken its place
+			case !under || now.Host != r.Host: // another operator's removal has replaced this one
 				over, wrong = true, errors.New("another removal began meanwhile: try again")
 			case len(now.Against) == 0 && n.answersPending(now) && time.Now().Before(deadline):
 				return out
@@ -128,12 +132,13 @@ func objections(now lease.Removing) []lease.Objection {
 	return all
 }
 
-// answersPending reports whether a host that is alive has not answered yet.
+// answersPending reports whether a live host has not answered yet.
 func (n *Node) answersPending(now lease.Removing) bool {
 	return slices.ContainsFunc(now.Silent, func(id lease.ID) bool { return id != now.Host && n.isAlive(id) })
 }
 
-// notAgreed says why a host is not forgotten, and what to do.
+// notAgreed returns the reason why a host is not forgotten, and the command to
+// run.
 func (n *Node) notAgreed(r lease.Record, now lease.Removing) string {
 	if len(now.Against) > 0 {
 		by := slices.MinFunc(slices.Collect(maps.Keys(now.Against)), lease.ID.Compare)
@@ -153,8 +158,8 @@ func (n *Node) notAgreed(r lease.Record, now lease.Removing) string {
 		n.label(r), len(now.Agreed), len(now.Agreed)+len(now.Silent), n.names(now.Silent), n.word(r))
 }
 
-// whyNot is what keeps this host from forgetting another in a way; empty:
-// nothing that is known here.
+// whyNot returns the reason why this host refuses to forget another host in the
+// way how. It returns the empty string if this host knows no reason.
 func (n *Node) whyNot(r lease.Record, how mesh.ForgetHow) string {
 	switch why := n.objection(r.Host); {
 	case r.Host == n.self:
@@ -168,8 +173,9 @@ func (n *Node) whyNot(r lease.Record, how mesh.ForgetHow) string {
 	return ""
 }
 
-// purge erases the record of a host that this host has never met, or that has
-// no right to a subnet any more, and all that is kept about it.
+// purge erases the record of a host and all other data about it. It refuses to
+// purge this host or a live host. It also refuses a host that this host has met
+// and that may still have a right to a subnet.
 func (n *Node) purge(r lease.Record) (lease.Output, error) {
 	ended := r.State == lease.Released || r.State == lease.Forgotten
 	seen := n.sightings[r.Host]
@@ -189,7 +195,8 @@ func (n *Node) purge(r lease.Record) (lease.Output, error) {
 	return n.machine.Purge(r.Host), nil
 }
 
-// forgotten is what people are told of a host before they forget it.
+// forgotten returns the data that an operator sees before the host is
+// forgotten.
 func (n *Node) forgotten(r lease.Record) mesh.Forgotten {
 	f := mesh.Forgotten{
 		ID: r.Host.String(), Name: r.Name, Underlay: r.Underlay.Addr(), Subnet: r.Subnet,
@@ -201,8 +208,10 @@ func (n *Node) forgotten(r lease.Record) mesh.Forgotten {
 	return f
 }
 
-// find returns the record of a host. Hosts that have a lease come before those
-// that had one.
+// find returns the record of a host. It prefers hosts that have a lease to
+// hosts that had one. Of several hosts that had one, it returns the host that
+// was last seen. It returns an error if it finds no host, or several that have
+// a lease.
 func (n *Node) find(host string) (lease.Record, error) {
 	var found, ended []lease.Record
 	for r := range n.machine.Table().All() {

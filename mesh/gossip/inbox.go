@@ -7,31 +7,32 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// event is something that memberlist told us. Exactly one field is set.
+// event is one event from memberlist. Exactly one field is set, except that
+// joining qualifies packet.
 type event struct {
-	packet  []byte          // a message, or the state of a push/pull
-	joining bool            // packet is the state of a host that this one joins, or that joins it
-	joined  *member         // alive, or alive with something new
-	failed  lease.ID        // silent, or gone
-	stale   *member         // an earlier process of a host, as gossip tells, or as is played back
-	refused *refusal        // not let in
-	twins   *twins          // one ID at two addresses
-	twin    *netip.AddrPort // our ID at another address, where it answered
-	elder   *netip.AddrPort // the same, of one that has been running for longer
+	packet  []byte          // a message, or the state from a push/pull
+	joining bool            // the packet came from a join: this host joins the sender, or the sender joins it
+	joined  *member         // a host is alive, or has new meta data
+	failed  lease.ID        // a host is silent, or has left
+	stale   *member         // gossip, or a replayed message, names an earlier process of a host
+	refused *refusal        // a host was refused
+	twins   *twins          // one ID was seen at two addresses
+	twin    *netip.AddrPort // a host with this host's ID answered at another address
+	elder   *netip.AddrPort // the same, but that host has been running for longer
 	foreign *unreadable     // gossip that cannot be decrypted
 	limited *limited        // a limit has ended a connection
 }
 
-// member is another host that is alive.
+// member is another host that gossip finds alive.
 type member struct {
 	id       lease.ID
 	underlay netip.AddrPort
 	meta     meta
 }
 
-// refusal is a host that we don't join, and why.
+// refusal is a host that was refused, with the reason.
 type refusal struct {
-	id       lease.ID // zero: it has none
+	id       lease.ID // zero: the host has no valid ID
 	name     string
 	underlay netip.AddrPort
 	why      string
@@ -40,17 +41,20 @@ type refusal struct {
 // twins are two hosts with one ID.
 type twins struct {
 	id   lease.ID
-	here netip.AddrPort // the one we know
-	also netip.AddrPort
+	here netip.AddrPort // the host that this host knew first
+	also netip.AddrPort // the other host
 }
 
-// again tells an event that comes again, or can do without, from one that memberlist tells once.
+// again reports whether an event may be dropped: it will come again, or nothing
+// depends on it. It returns false for an event that memberlist reports only
+// once.
 func (e event) again() bool {
 	return e.joined == nil && e.failed.IsZero() && e.twin == nil && e.elder == nil
 }
 
-// inbox is where callbacks leave events. It never blocks and is bounded:
-// gossip is lossy anyway, and what is lost comes again.
+// inbox queues the events from callbacks. It never blocks. It is bounded for
+// events that come again. Dropping such an event is safe, because gossip loses
+// messages anyway.
 type inbox struct {
 	mu     sync.Mutex
 	events []event
@@ -78,7 +82,8 @@ func (b *inbox) take() []event {
 	return events
 }
 
-// notify wakes whoever waits on a channel of capacity one.
+// notify sends a signal to the receiver of a channel of capacity one. It never
+// blocks: if a signal is already pending, it does nothing.
 func notify(signal chan struct{}) {
 	select {
 	case signal <- struct{}{}:

@@ -10,14 +10,16 @@ import (
 const (
 	introduceFor   = 2 * time.Second
 	introduceEvery = 50 * time.Millisecond
-	// answerArrives is how long an answer to a challenge takes to arrive.
+	// answerArrives is the time to allow for an answer to a challenge to
+	// arrive.
 	answerArrives = 50 * time.Millisecond
 )
 
-// introduce waits until every member that is alive has challenged this process
-// and has been answered, at most for introduceFor. A member keeps the packets of
-// a process that it does not know yet until the process answers a challenge:
-// what a process says just before it ends would be lost.
+// introduce waits until every live member has challenged this process and has
+// received its answer. It waits at most introduceFor. A member does not process
+// the packets of an unknown process until that process answers a challenge.
+// Without this wait, the last packets of a process that is about to end would
+// be lost.
 func (n *Node) introduce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, introduceFor)
 	defer cancel()

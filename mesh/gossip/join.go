@@ -15,8 +15,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// RefusedError means that this host and the mesh of its seeds do not go
-// together: a setting or the gossip key differs, or it is another mesh.
+// RefusedError means that this host and the mesh of its seeds do not match.
+// Either a setting or the gossip key differs, or the hosts are in different
+// meshes.
 type RefusedError struct{ Why error }
 
 // Error implements error.
@@ -24,7 +25,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refusing to join: %v; make the settings the same on all hosts of the mesh", e.Why)
 }
 
-// TwinError means that another host with this host's ID is alive.
+// TwinError means that another host with this host's ID is running.
 type TwinError struct {
 	ID   lease.ID
 	Also netip.AddrPort
@@ -37,25 +38,27 @@ func (e *TwinError) Error() string {
 }
 
 const (
-	firstBackoff = 20 * time.Millisecond // the seed may be starting, too
-	earlyBackoff = 80 * time.Millisecond // at most, as long as that is likely
-	earlyFor     = 3 * time.Second       // from this host's start
+	firstBackoff = 20 * time.Millisecond // short, because the seed may be starting too
+	earlyBackoff = 80 * time.Millisecond // the largest backoff while the seed may still be starting
+	earlyFor     = 3 * time.Second       // counted from the start of this process
 	lastBackoff  = 2 * time.Second
 	rejoinEvery  = 3 * time.Second
 	rejoinAtOnce = 8
 	seedsEvery   = 30 * time.Second
 )
 
-// meet joins the seeds and the hosts known from before, and then, for ever,
-// those that are missing: two halves of a mesh find each other again.
+// meet joins the seeds and the hosts known from earlier runs. After that it
+// joins missing hosts until ctx ends. So two halves of a mesh find each other
+// again.
 func (n *Node) meet(ctx context.Context) error {
 	backoff := firstBackoff
-	var here []netip.AddrPort // members of a mesh that a founder has found on its network
+	var here []netip.AddrPort // members of a mesh that the search found on this network
 	for {
 		failed := n.joinAny(ctx, n.seeds(here), *n.absent.Load())
 		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
-			// It can't ask whether this one lives once it has ended. The mesh is
-			// that which was joined, or none: nobody looks at it here.
+			// The other host cannot check whether this process is alive after
+			// it has ended. The packet has no mesh, because the receiver does
+			// not check it.
 			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
 			return &TwinError{ID: n.self, Also: *also}
 		}
@@ -70,7 +73,7 @@ func (n *Node) meet(ctx context.Context) error {
 			return &SpaceError{Space: *space}
 		}
 		why, decision := reasons(failed), judge(failed, is)
-		if failed == nil { // those that were joined are of no mesh yet
+		if failed == nil { // the joined hosts are in no mesh yet
 			decision = found
 		}
 		if decision == stop {
@@ -106,7 +109,8 @@ func (n *Node) meet(ctx context.Context) error {
 	n.silence.Store(nil)
 	close(n.met)
 
-	// A second round with the seeds repairs what gossip lost in the first.
+	// A second round with the seeds repairs losses of gossip in the first
+	// round.
 	asked := time.Now()
 	seeds := n.cfg.Seeds
 	tick := time.NewTicker(rejoinEvery)
@@ -139,8 +143,8 @@ func (n *Node) meet(ctx context.Context) error {
 	}
 }
 
-// seeds are those of the configuration and the members found on this host's
-// network, as host or host:port.
+// seeds returns the seeds of the configuration and the given addresses of
+// members, as host or host:port.
 func (n *Node) seeds(found []netip.AddrPort) []string {
 	seeds := slices.Clone(n.cfg.Seeds)
 	for _, at := range found {
@@ -149,7 +153,8 @@ func (n *Node) seeds(found []netip.AddrPort) []string {
 	return seeds
 }
 
-// standing is what this host is before it has met another.
+// standing returns the facts about this host that decide how it continues if it
+// can join no host.
 func (n *Node) standing() standing {
 	view := n.View()
 	return standing{
@@ -158,15 +163,16 @@ func (n *Node) standing() standing {
 	}
 }
 
-// silentSeeds are those that are not alive here. Two halves of a mesh that have
-// forgotten each other find each other again by them alone.
+// silentSeeds returns the seeds that this host does not find alive. If two
+// halves of a mesh have forgotten each other, only the seeds can connect them
+// again.
 func (n *Node) silentSeeds(ctx context.Context) []string {
 	alive := make(map[netip.Addr]bool)
 	for _, p := range n.View().Peers {
 		alive[p.Underlay] = alive[p.Underlay] || p.Liveness == mesh.Alive
 	}
 	var silent []string
-	found, _ := n.resolve(ctx, n.cfg.Seeds) // a name that is unknown now may be known the next time
+	found, _ := n.resolve(ctx, n.cfg.Seeds) // a failed name is tried again in the next round
 	for _, to := range found {
 		if !alive[to.at.Addr()] {
 			silent = append(silent, to.at.String())
@@ -175,8 +181,9 @@ func (n *Node) silentSeeds(ctx context.Context) []string {
 	return silent
 }
 
-// resolve turns host or host:port into addresses of the underlay's family; this
-// host's own is left out. A seed without an address is a failed attempt.
+// resolve turns seeds (host or host:port) into addresses of the underlay's
+// family. It leaves out this host's own address. It returns a seed without an
+// address as a failed attempt.
 func (n *Node) resolve(ctx context.Context, seeds []string) (found, failed []attempt) {
 	network := "ip4"
 	if n.cfg.Underlay.Addr().Is6() {
@@ -206,7 +213,7 @@ func (n *Node) resolve(ctx context.Context, seeds []string) (found, failed []att
 	return found, failed
 }
 
-// unresolved is why a name has no address, in few words.
+// unresolved returns the reason why a name has no address, as a short text.
 func unresolved(err error) string {
 	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
 		return "the name cannot be resolved: " + dns.Err
@@ -214,14 +221,16 @@ func unresolved(err error) string {
 	return "the name cannot be resolved: " + err.Error()
 }
 
-// joinAny exchanges state with the seeds and with some of the given hosts. It
-// returns nil as soon as one of them could be joined; the rest goes on, and is
-// waited for when Run returns. Else it returns what failed; an empty list means
-// that there is no host to join.
+// joinAny exchanges state with the seeds and with at most rejoinAtOnce of the
+// other hosts. It returns nil as soon as one join succeeds. The remaining joins
+// continue, and Run waits for them before it returns. If no join succeeds,
+// joinAny returns the failed attempts. An empty, non-nil list means that there
+// is no host to join.
 func (n *Node) joinAny(ctx context.Context, seeds []string, others []missing) []attempt {
 	targets, failed := n.resolve(ctx, seeds)
-	// Half of those tried are the last seen, which a partition took away; the
-	// other half are drawn from the rest, which may be a thousand dead hosts.
+	// Try the hosts that were last seen first, because a partition may have cut
+	// them off. Draw the other half at random from the rest, which may be a
+	// thousand dead hosts.
 	others = slices.Clone(others)
 	rest := others[min(len(others), rejoinAtOnce/2):]
 	rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
@@ -257,13 +266,13 @@ func (n *Node) joinAny(ctx context.Context, seeds []string, others []missing) []
 	return failed
 }
 
-// answers reports whether a host with this host's ID is alive at an address.
+// answers reports whether a host with this host's ID answers at an address.
 func (n *Node) answers(at netip.AddrPort) bool {
 	_, err := n.list.Ping(n.self.String(), net.UDPAddrFromAddrPort(at))
 	return err == nil
 }
 
-// wait reports whether the time passed before the context ended.
+// wait waits for d. It reports false if the context ended first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

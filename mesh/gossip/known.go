@@ -8,8 +8,8 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// limitedEvery is how often at most a Node hears of connections that a limit
-// has ended.
+// limitedEvery is the shortest interval between two reports about connections
+// that a limit has ended.
 const limitedEvery = 10 * time.Second
 
 // limited is a connection that a limit of the network has ended.
@@ -18,15 +18,15 @@ type limited struct {
 	err  error
 }
 
-// networkConfig configures the Node's network.
+// networkConfig returns the configuration of the Node's network.
 func (n *Node) networkConfig() networkConfig {
 	return networkConfig{
 		at: n.cfg.Underlay, keyed: len(n.cfg.Keys) > 0, isKnown: n.isKnown, limited: n.noteLimited, beacon: n.hearBeacon,
 	}
 }
 
-// isKnown reports whether an address is a member's, a lease table's host's or a
-// seed's. Any goroutine may call it.
+// isKnown reports whether an address belongs to a member, to a host in the
+// lease table, or to a seed. Any goroutine may call it.
 func (n *Node) isKnown(at netip.Addr) bool {
 	if seeds := n.seedsAt.Load(); seeds != nil && (*seeds)[at] {
 		return true
@@ -39,10 +39,10 @@ func (n *Node) isKnown(at netip.Addr) bool {
 	return false
 }
 
-// anybody takes every address for a known one.
+// anybody reports that every address is known.
 func anybody(netip.Addr) bool { return true }
 
-// rememberSeeds adds to the addresses at which seeds have been.
+// rememberSeeds adds addresses to the set of addresses that seeds have had.
 func (n *Node) rememberSeeds(found []attempt) {
 	all := make(map[netip.Addr]bool)
 	if old := n.seedsAt.Load(); old != nil {
@@ -57,8 +57,8 @@ func (n *Node) rememberSeeds(found []attempt) {
 	}
 }
 
-// noteLimited tells the owner of a connection that a limit has ended, unless it
-// has heard of one just before.
+// noteLimited reports a connection that a limit has ended to the owner of the
+// state. It reports at most one in limitedEvery. Any goroutine may call it.
 func (n *Node) noteLimited(from netip.Addr, err error) {
 	now, last := time.Now().UnixNano(), n.limitsAt.Load()
 	if now-last >= int64(limitedEvery) && n.limitsAt.CompareAndSwap(last, now) {
@@ -66,7 +66,8 @@ func (n *Node) noteLimited(from netip.Addr, err error) {
 	}
 }
 
-// handleLimited reports connections that a limit has ended.
+// handleLimited sets and logs the problem about connections that a limit has
+// ended.
 func (n *Node) handleLimited(l limited) {
 	problem := mesh.Problem{
 		What: "more or larger gossip connections arrive than the limits allow; some were closed",

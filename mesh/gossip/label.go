@@ -9,13 +9,13 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// short is the beginning of an ID, as people see it beside a name that two
-// hosts have.
+// short returns the first 8 digits of an ID. People see them beside a name that
+// two hosts have.
 func short(id lease.ID) string { return id.String()[:8] }
 
-// isShared reports whether this host, or another one that has a lease, has the
-// name of a record's host. After `gremesh reset-identity` that can be this host
-// under its former ID.
+// isShared reports whether two hosts have the name of r's host: this host has
+// it too, or another host that has or claims a lease. After `gremesh
+// reset-identity`, r can be the record of this host's former ID.
 func (n *Node) isShared(r lease.Record) bool {
 	if r.Host != n.self && r.Name == n.cfg.Name {
 		return true
@@ -28,8 +28,8 @@ func (n *Node) isShared(r lease.Record) bool {
 	return false
 }
 
-// label is a host as people see it: its name, and its ID where two hosts have
-// that name.
+// label returns a host's name for people. It adds the ID if two hosts have the
+// name.
 func (n *Node) label(r lease.Record) string {
 	if n.isShared(r) {
 		return fmt.Sprintf("%s (%s)", r.Name, short(r.Host))
@@ -37,8 +37,8 @@ func (n *Node) label(r lease.Record) string {
 	return r.Name
 }
 
-// word is what a command takes for a host: its name, or its ID where two hosts
-// have that name.
+// word returns the text by which a command can identify a host. This is its
+// name, or its ID if two hosts have the name.
 func (n *Node) word(r lease.Record) string {
 	if n.isShared(r) {
 		return short(r.Host)
@@ -46,7 +46,7 @@ func (n *Node) word(r lease.Record) string {
 	return r.Name
 }
 
-// nameProblems are the names that two hosts have.
+// nameProblems returns a problem for each name that two or more hosts have.
 func (n *Node) nameProblems() []mesh.Problem {
 	byName := make(map[string][]lease.Record)
 	for r := range n.machine.Table().All() {

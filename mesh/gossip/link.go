@@ -9,23 +9,25 @@ import (
 	"syscall"
 )
 
-// The groups of all hosts of a link (RFC 1112, RFC 4291): every host is in them,
-// and switches forward them to all ports (RFC 4541, section 2.1.2).
+// The multicast groups of all hosts on a link (RFC 1112, RFC 4291). Every host
+// is a member of them, and switches forward them to all ports (RFC 4541,
+// section 2.1.2).
 var (
 	allHosts4 = netip.MustParseAddr("224.0.0.1")
 	allHosts6 = netip.MustParseAddr("ff02::1")
 )
 
-// multicastAll is IP_MULTICAST_ALL and IPV6_MULTICAST_ALL (ip(7)). Unset, a
-// socket receives only from the interfaces on which it has joined: no container
-// of this host reaches it.
+// IP_MULTICAST_ALL and IPV6_MULTICAST_ALL (ip(7)). If the option is 0, a socket
+// receives only from interfaces on which it has joined the group. So no
+// container of this host can reach the socket.
 const (
 	multicastAll4 = 49
 	multicastAll6 = 29
 )
 
-// listenToLink takes beacons that are sent to all hosts of the underlay's link.
-// Where that cannot be had, this host cannot be found, and finds nobody.
+// listenToLink starts to receive beacons that are sent to all hosts of the
+// underlay's link. If that is not possible, other hosts cannot find this host
+// by beacons, and it finds no host.
 func (n *network) listenToLink() {
 	device, err := deviceOf(n.at.Addr())
 	if err != nil {
@@ -44,9 +46,9 @@ func (n *network) listenToLink() {
 	n.readers.Go(n.readBeacons)
 }
 
-// listenGroup opens a socket that receives only from a group on one device.
-// Package net binds a socket for a group to all addresses, which does not go
-// with the gossip's own socket.
+// listenGroup opens a socket that receives datagrams for a multicast group from
+// one device only. Package net would bind the socket to all addresses. That
+// would conflict with gossip's own socket.
 func listenGroup(group netip.AddrPort, device int) (*net.UDPConn, error) {
 	family := syscall.AF_INET
 	if group.Addr().Is6() {
@@ -58,7 +60,8 @@ func listenGroup(group netip.AddrPort, device int) (*net.UDPConn, error) {
 	}
 	file := os.NewFile(uintptr(fd), "gossip group")
 	defer file.Close() //nolint:errcheck // FilePacketConn has its own
-	// Hosts that share a network namespace, as in tests, each have a socket.
+	// In tests, several hosts share a network namespace, and each needs a
+	// socket.
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		return nil, err
 	}
@@ -101,13 +104,14 @@ func (n *network) readBeacons() {
 	}
 }
 
-// largestBeacon is in bytes; more of a datagram is cut off, and then it is none.
+// largestBeacon is the size of the receive buffer in bytes. A longer datagram
+// is cut off, and then fails to open.
 const largestBeacon = 2048
 
 var errNoLink = errors.New("the underlay's device takes no multicast")
 
 // ask sends a datagram to all hosts of the underlay's link. The socket is bound
-// to the underlay's address, which decides the device.
+// to the underlay's address, and that address decides the device.
 func (n *network) ask(packet []byte) error {
 	if n.link == nil {
 		return errNoLink
@@ -116,7 +120,7 @@ func (n *network) ask(packet []byte) error {
 	return err
 }
 
-// deviceOf is the network device that has an address.
+// deviceOf returns the network device that has an address.
 func deviceOf(addr netip.Addr) (*net.Interface, error) {
 	devices, err := net.Interfaces()
 	if err != nil {
@@ -129,7 +133,7 @@ func deviceOf(addr netip.Addr) (*net.Interface, error) {
 			if !ok {
 				return false
 			}
-			// Loopback has every address of its network.
+			// A loopback device accepts every address of its network.
 			return p.IP.Equal(addr.AsSlice()) || addr.IsLoopback() && p.Contains(addr.AsSlice())
 		}
 		if err == nil && slices.ContainsFunc(addrs, has) {

@@ -6,25 +6,26 @@ import (
 	"unicode"
 )
 
-// logLine is a line of memberlist's log, without what other hosts wrote.
+// logLine is a parsed line of memberlist's log. It contains no text from other
+// hosts.
 type logLine struct {
 	text string
-	from netip.AddrPort // the other end; zero: none is named, or none that can be parsed
-	// key means that the message could not be decrypted, or only one side
+	from netip.AddrPort // the other end; zero: the line names none, or an invalid one
+	// key means that the message could not be decrypted, or that only one side
 	// encrypts.
 	key bool
-	// stream means that the message came by a connection: its address is real.
-	// Anybody can send a datagram with any source address.
+	// stream means that the message came over a connection, so its address is
+	// real. The source address of a datagram can be forged.
 	stream bool
 }
 
-// Words of memberlist that another host's own words follow.
+// quotes are the texts of memberlist that precede text from another host.
 var quotes = []string{"unacceptable label", "remote error", "unexpected node", "(from:"}
 
-const maxLogLine = 300 // bytes
+const maxLogLine = 300 // in bytes
 
-// parseLogLine reads "[LEVEL] memberlist: text … from=ADDRESS". The text may
-// quote a packet that nobody has authenticated, and "from=" may be part of it:
+// parseLogLine parses "[LEVEL] memberlist: text … from=ADDRESS". The text may
+// quote an unauthenticated packet, and the quote may contain "from=". Therefore
 // only an address at the very end counts, and quoted parts are dropped.
 func parseLogLine(line string) logLine {
 	text := strings.TrimSpace(line)
