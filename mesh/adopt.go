@@ -12,14 +12,15 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Adoption is what becomes of the tunnel ports that others made on this host's
-// switch.
+// Adoption describes which manually created tunnel ports on this host's switch
+// are taken over.
 type Adoption struct {
-	Ports []drift.Drift `json:"ports"` // taken over, or to be
-	Left  []Problem     `json:"left"`  // not to be, each with the reason
+	Ports []drift.Drift `json:"ports"` // taken over, or to be taken over
+	Left  []Problem     `json:"left"`  // not taken over, each with the reason
 }
 
-// Adoptable returns what Adopt would take over now, and changes nothing.
+// Adoptable returns the ports that Adopt would take over now, and changes
+// nothing.
 func (l *Loop) Adoptable(ctx context.Context) (Adoption, error) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
@@ -27,8 +28,8 @@ func (l *Loop) Adoptable(ctx context.Context) (Adoption, error) {
 	return adoption, err
 }
 
-// Adopt takes over the tunnel ports that were made by hand and lead where
-// gremesh's own would, without a pause of their traffic.
+// Adopt takes over the manually created tunnel ports that lead to the same
+// hosts as gremesh's own ports would. Their traffic is not interrupted.
 func (l *Loop) Adopt(ctx context.Context) (Adoption, error) {
 	l.busy.Lock()
 	defer l.busy.Unlock()

@@ -14,8 +14,9 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Who else changes the things that we keep, by the names of their processes.
-// ovsdb-server is none of them: what a database has, it has after a restart.
+// Names of the processes that may change the objects that gremesh configures.
+// ovsdb-server is not among them, because a restart does not change its
+// database.
 const (
 	dockerd  = "dockerd"
 	vswitchd = "ovs-vswitchd"
@@ -23,21 +24,21 @@ const (
 
 const (
 	viewChanged  = "the mesh has changed"
-	unknownCause = "changed by another program" // for the desired state is what it was
-	// settling is how long after its start a program may still be changing
-	// things that a pass has seen in order meanwhile.
+	unknownCause = "changed by another program" // because the desired state has not changed
+	// settling is how long after its start a program may still change objects,
+	// even if a pass has seen them in order since that start.
 	settling = 5 * time.Second
 )
 
-// The scenes are the parts of this host as a pass saw or left them, and what
-// they were to be. What differs between two of them is what causes are found by.
+// A scene is one component as a pass observed or left it, with its desired
+// state. The differences between two scenes show the cause of a change.
 type (
 	switchScene struct {
 		at   time.Time
 		view View
 		want ovsdb.Switch
 		have ovsdb.Actual
-		kind string // of tunnels, unless a pair has another
+		kind string // type of tunnels, unless a pair has another
 	}
 	dockerScene struct {
 		at   time.Time
@@ -57,10 +58,11 @@ type (
 	}
 )
 
-// young tells whether a process of the name was started lately.
+// young reports whether a process with that name was started recently.
 type young func(name string) bool
 
-// youngerThan tells which processes were started since the last scene.
+// youngerThan returns a function that reports whether a process was started
+// since the last scene.
 func youngerThan(since time.Duration, ages func() map[string]time.Duration) young {
 	return func(name string) bool {
 		age, runs := ages()[name]
@@ -68,8 +70,8 @@ func youngerThan(since time.Duration, ages func() map[string]time.Duration) youn
 	}
 }
 
-// cause names what made a difference in Open vSwitch, last being the scene that
-// the last pass left in order.
+// cause returns the cause of a difference in Open vSwitch. The argument last is
+// the scene of the last pass that left Open vSwitch in order.
 func (now switchScene) cause(last switchScene, started young, d drift.Drift) string {
 	name := d.Key.Name
 	was, wanted := tunnelOf(last.want, name)
@@ -109,7 +111,7 @@ func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 	return s.Tunnels[i], true
 }
 
-// tunnelTo is the tunnel to a peer; zero if there is to be none.
+// tunnelTo returns the desired tunnel to a peer; zero if there is none.
 func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
 	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Peer.ID == id })
 	if i < 0 {
@@ -118,7 +120,8 @@ func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
 	return s.Tunnels[i]
 }
 
-// adopted is a port that was adopted, and so has another name than its tunnel.
+// adopted returns the adopted port with that name. Its name differs from the
+// name of its tunnel.
 func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
 	i := slices.IndexFunc(have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Adopted && p.Name == name })
 	if i < 0 {
@@ -127,9 +130,9 @@ func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
 	return have.Ports[i], true
 }
 
-// viewCause names what has become of this host, or else of a peer, so that
-// the tunnel to it is to be another. first is the type that pairs have unless
-// they had to move to another.
+// viewCause returns the change of this host, or otherwise of a peer, that led
+// to another desired tunnel. The argument first is the type that pairs have
+// unless they had to change it.
 func viewCause(last, now View, id, first string) string {
 	switch {
 	case now.Self.Cut && !last.Self.Cut, now.Lost && !last.Lost:
@@ -165,7 +168,7 @@ func viewCause(last, now View, id, first string) string {
 		return fmt.Sprintf("%s is filtered between here and %s", protocol, is.Name)
 	case is.Name != was.Name:
 		return fmt.Sprintf("%s was renamed to %s", was.Name, is.Name)
-	case is.Liveness == Failed: // and its grace is over
+	case is.Liveness == Failed: // and its grace period is over
 		return is.Name + " failed"
 	case was.Liveness == Failed:
 		return is.Name + " came back"
@@ -173,10 +176,11 @@ func viewCause(last, now View, id, first string) string {
 	return viewChanged
 }
 
-// find is a peer among those of a View, which are sorted.
+// find returns the peer with that ID. The peers must be sorted by ID, as in a
+// View.
 func find(peers []Host, id string) (Host, bool) {
 	parsed, err := lease.ParseID(id)
-	if err != nil { // a peer that is assumed has none
+	if err != nil { // an assumed peer has no ID
 		return Host{}, false
 	}
 	i, is := slices.BinarySearchFunc(peers, parsed, func(h Host, id lease.ID) int { return h.ID.Compare(id) })
@@ -186,7 +190,7 @@ func find(peers []Host, id string) (Host, bool) {
 	return peers[i], true
 }
 
-// cause names what made a key of daemon.json differ.
+// cause returns the cause of a difference in daemon.json.
 func (now dockerScene) cause(last dockerScene) string {
 	switch {
 	case now.want.Bip != last.want.Bip:
@@ -197,7 +201,7 @@ func (now dockerScene) cause(last dockerScene) string {
 	return unknownCause
 }
 
-// peerCause names what has become of a peer, or else returns other.
+// peerCause returns the change of a peer; if there is none, it returns other.
 func (now natScene) peerCause(last natScene, other string) string {
 	for _, id := range differing(last.view.Peers, now.view.Peers) {
 		if why := viewCause(last.view, now.view, id.String(), ""); why != viewChanged {
@@ -207,7 +211,7 @@ func (now natScene) peerCause(last natScene, other string) string {
 	return other
 }
 
-// cause names what made a difference in the packet filter.
+// cause returns the cause of a difference in the packet filter.
 func (now natScene) cause(last natScene, started young) string {
 	switch {
 	case now.view.Self.Cut != last.view.Self.Cut, now.view.Self.Underlay != last.view.Self.Underlay:

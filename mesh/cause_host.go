@@ -13,8 +13,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// cause names what made a difference in the kernel. remade is why Open vSwitch
-// was given its bridge in this pass; empty: it was not.
+// cause returns the cause of a difference in the kernel. The argument remade is
+// the reason why this pass created the bridge of Open vSwitch again; empty: it
+// did not.
 func (now hostScene) cause(last hostScene, started young, remade string, d drift.Drift) string {
 	switch {
 	case now.want.Bridge == "":
@@ -51,14 +52,15 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 	return unknownCause
 }
 
-// bridgeCause names what has become of Docker's bridge, as far as an object
-// depends on that.
+// bridgeCause returns the change of Docker's bridge that explains a difference
+// in an object. It returns an empty string if the object does not depend on
+// such a change.
 func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	name := now.want.Bridge
 	if object.Kind == "sysctl" && !strings.Contains(object.Name, name) {
 		return ""
 	}
-	isPort := object.Kind == "link" && object.Name == now.want.Port // its own MTU and state depend on nothing
+	isPort := object.Kind == "link" && object.Name == now.want.Port // its own MTU and state do not depend on Docker's bridge
 	if isPort && object.Field != "master" {
 		return ""
 	}
@@ -76,7 +78,7 @@ func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	return ""
 }
 
-// peerCause names what has become of the peer that an object leads to.
+// peerCause returns the change of the peer that an object leads to.
 func (now hostScene) peerCause(last hostScene, object reconcile.Key) string {
 	is, wanted := peerBehind(now.want.Peers, object)
 	was, known := peerBehind(last.want.Peers, object)
@@ -95,7 +97,8 @@ func (now hostScene) peerCause(last hostScene, object reconcile.Key) string {
 	return ""
 }
 
-// holderCause names what has become of the peer that holds a subnet in a list.
+// holderCause returns the change of the peer that holds a subnet, according to
+// the list peers.
 func (now hostScene) holderCause(last hostScene, peers []Host, subnet netip.Prefix) string {
 	i := slices.IndexFunc(peers, func(h Host) bool { return h.Subnet == subnet })
 	if i < 0 {
@@ -104,8 +107,8 @@ func (now hostScene) holderCause(last hostScene, peers []Host, subnet netip.Pref
 	return viewCause(View{Peers: last.peers}, View{Peers: now.peers}, peers[i].ID.String(), "")
 }
 
-// peerBehind is the peer, of those that are sorted, that a route, neighbour or FDB
-// entry is for.
+// peerBehind returns the peer that a route, neighbour or FDB entry is for. The
+// list must be sorted by bip.
 func peerBehind(peers []bridge.Peer, object reconcile.Key) (bridge.Peer, bool) {
 	var bip netip.Addr
 	name := object.Name

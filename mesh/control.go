@@ -7,24 +7,24 @@ import (
 	"strconv"
 )
 
-// Control answers on the agent's control socket: HTTP with JSON.
+// Control serves the API on the agent's control socket: HTTP with JSON.
 //
 //	GET  /v1/status               Status
 //	GET  /v1/audit                Audit
-//	GET  /v1/mesh?one=BOOL        FullAudit, of two looks or of one
+//	GET  /v1/mesh?one=BOOL        FullAudit, of two audits or, with one=true, of one
 //	GET  /v1/plan                 Preview
-//	POST /v1/leave?release=BOOL   nothing; when it is answered, the host has left
+//	POST /v1/leave?release=BOOL   an empty object, after the host has left
 //	GET  /v1/leases               []Lease
-//	GET  /v1/forget?host=HOST     Forgotten, the host that is meant
-//	POST /v1/forget?host=HOST     Forgotten; with how=force or how=purge see ForgetHow
-//	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, when the claim stands
-//	POST /v1/retry?host=HOST      {"type": "gre"}, when the tunnel is up with it
+//	GET  /v1/forget?host=HOST     Forgotten, the host that HOST means
+//	POST /v1/forget?host=HOST     Forgotten; for how=force and how=purge see ForgetHow
+//	POST /v1/renumber?to=SUBNET   {"subnet": "..."}, after the claim has succeeded
+//	POST /v1/retry?host=HOST      {"type": "gre"}, after the tunnel is up with it
 //	GET  /v1/config               SettingList
 //	POST /v1/config               SettingList after the change; the body is [{"key": "...", "value": "..."}]
-//	GET  /v1/adopt                Adoption, as it would be
-//	POST /v1/adopt                Adoption, done
+//	GET  /v1/adopt                Adoption, the ports to take over
+//	POST /v1/adopt                Adoption, after taking over the ports
 //
-// An error is a status of 400 or more with {"error": "..."}.
+// An error has a status of 400 or more and the body {"error": "..."}.
 type Control struct {
 	Loop     *Loop
 	Leases   Leases
@@ -73,7 +73,7 @@ func (c Control) Handler() http.Handler {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone; then nobody needs the answer
 }
 
 func refuse(w http.ResponseWriter, code int, why string) {

@@ -8,10 +8,11 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// cutOff takes the tunnels from a host that was taken off the books while it was
-// away, and whose subnet another has by now: its peers have none to it, and its
-// containers have addresses of the other's. All else stays as it is, as on any
-// host without a lease.
+// cutOff deletes this host's tunnels after it has lost its lease: it was
+// forgotten while offline, and another host now owns its subnet. Peers no
+// longer have tunnels to it, and the addresses of its containers belong to the
+// other host. Everything else is left unchanged, as on any host without a
+// lease.
 func (l *Loop) cutOff(ctx context.Context, now time.Time, view View, have ovsdb.Actual, mends *mends) error {
 	if !view.Lost || !slices.ContainsFunc(have.Ports, func(p ovsdb.Port) bool { return p.Ours }) {
 		return nil

@@ -8,9 +8,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// deviceSwitches returns the settings of the host's devices that can stop
-// packets of the mesh and that gremesh does not change: those of Docker's bridge,
-// and the forwarding switch of a NIC by which peers are reached directly.
+// deviceSwitches returns the device settings that can stop mesh packets and
+// that gremesh does not change. These are settings of Docker's bridge, and the
+// forwarding setting of a NIC that leads directly to peers.
 func deviceSwitches(want bridge.Host, have bridge.Actual) []bridge.Switch {
 	if want.Bridge == "" {
 		return nil
@@ -24,7 +24,7 @@ func deviceSwitches(want bridge.Host, have bridge.Actual) []bridge.Switch {
 	return found
 }
 
-// switchProblems are the same for status.
+// switchProblems returns the same settings as problems, for status.
 func switchProblems(want bridge.Host, have bridge.Actual) []Problem {
 	var problems []Problem
 	for _, s := range deviceSwitches(want, have) {
@@ -33,7 +33,7 @@ func switchProblems(want bridge.Host, have bridge.Actual) []Problem {
 	return problems
 }
 
-// hostDrift is all that differs on the Linux side of this host.
+// hostDrift returns all differences of the kernel.
 func hostDrift(want bridge.Host, have bridge.Actual) []drift.Drift {
 	var found []drift.Drift
 	for _, c := range bridge.Diff(want, have) {

@@ -2,7 +2,8 @@ package mesh
 
 import "github.com/gremesh/gremesh/mesh/lease"
 
-// differing are the IDs of the peers that two Views do not have the same of.
+// differing returns the IDs of the peers that differ between two Views. Both
+// lists must be sorted by ID.
 func differing(was, is []Host) (ids []lease.ID) {
 	i, j := 0, 0
 	for i < len(was) && j < len(is) {

@@ -14,22 +14,23 @@ import (
 const (
 	echoEvery   = time.Second
 	echoTimeout = 900 * time.Millisecond
-	deafAfter   = 5 * time.Second // of no answer
-	directAgain = time.Hour       // after that it is tried again
+	deafAfter   = 5 * time.Second // how long echoes must be unanswered before the tunnel is used
+	directAgain = time.Hour       // delay before a direct path is tried again
 )
 
-// directPaths are the ways to peers without a tunnel, and what gets through by
-// them: many networks drop packets with containers' addresses, which BFD, in
-// the tunnels, does not see.
+// directPaths records which direct paths to peers, without a tunnel, get
+// packets through. Many networks drop packets with containers' addresses. BFD
+// cannot detect that, because its packets pass through the tunnels.
 type directPaths struct {
 	changed chan struct{} // capacity 1
 
 	mu     sync.Mutex
-	silent map[directPath]time.Time // since when echoes are not answered
-	deaf   map[directPath]time.Time // since when the tunnel is taken instead
+	silent map[directPath]time.Time // since when echoes have been unanswered
+	deaf   map[directPath]time.Time // since when the tunnel is used instead
 }
 
-// directPath has another chance whenever one of its ends has another address.
+// directPath identifies a path. It includes both addresses, so that a path is
+// tried again as soon as either end has a new address.
 type directPath struct {
 	peer     lease.ID
 	from, to netip.Addr
@@ -41,7 +42,8 @@ func newDirectPaths() *directPaths {
 	}
 }
 
-// note takes what came of the echoes that were sent by all paths in use.
+// note records the results of the echoes that were sent on all direct paths in
+// use.
 func (d *directPaths) note(now time.Time, answered map[directPath]bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -75,12 +77,12 @@ func (d *directPaths) note(now time.Time, answered map[directPath]bool) {
 	}
 }
 
-// tellOpen tells the mesh whether this host sends and takes packets without a
-// tunnel. Masqueraded ones would be dropped at their destination, whose Docker
-// takes only what comes from the pool.
+// tellOpen publishes whether this host sends and accepts packets without a
+// tunnel. It does not if its packets would be masqueraded, because Docker at
+// the destination accepts only packets from the pool and would drop them.
 func (l *Loop) tellOpen() { l.cfg.Membership.Open(l.open && (!l.nats || !l.hides)) }
 
-// watched is gossip, with what the paths know of the peers.
+// watched is a Membership that adds the direct paths' results to the peers.
 type watched struct {
 	Membership
 	paths *directPaths
@@ -102,7 +104,8 @@ func (w watched) View() View {
 }
 
 // watchPaths sends echoes to the peers that are reached directly, until ctx
-// ends. Where the tunnel is not up the peer itself may be away.
+// ends. It skips a peer whose tunnel is not up, because that peer itself may be
+// down.
 func (l *Loop) watchPaths(ctx context.Context) {
 	for wait(ctx, echoEvery) {
 		view, last := l.cfg.Membership.View(), l.last.Load()
@@ -136,7 +139,7 @@ func (l *Loop) watchPaths(ctx context.Context) {
 	}
 }
 
-// deafProblems has one for each peer that is not reached directly after all.
+// deafProblems returns a problem for each peer that cannot be reached directly.
 func deafProblems(peers []Host) []Problem {
 	var problems []Problem
 	for i := range peers {

@@ -9,20 +9,20 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// troubled is the problem that a part of the host tells with its remedy.
+// troubled returns the problem and the remedy that a component reported.
 func troubled(t *docker.Trouble) Problem { return Problem{What: t.What, Do: t.Do} }
 
-// startDocker is the remedy where no dockerd runs.
+// startDocker is the remedy if no dockerd runs.
 const startDocker = "start Docker (systemctl start docker); if it does not start, see why: journalctl -u docker -n 50"
 
-// renews reports whether Docker would get a bip that gremesh has not written
-// yet, or would have to be restarted: both are for a mesh that works.
+// renews reports whether gremesh would have to write a new bip or restart
+// Docker. It must do neither until the mesh can work.
 func renews(want docker.Settings, have docker.Actual) bool {
 	return have.Stale || want.Bip.IsValid() && have.Bip != want.Bip.String() && have.Written.Bip != want.Bip.String()
 }
 
-// noSwitch is the problem of a host whose Docker is to join a mesh without Open
-// vSwitch.
+// noSwitch returns the problem of a host that cannot join its Docker to the
+// mesh because Open vSwitch does not answer.
 func noSwitch(want docker.Settings) Problem {
 	return Problem{
 		What: fmt.Sprintf("Open vSwitch does not answer, so daemon.json does not get the bip %s and Docker is not restarted", want.Bip),
@@ -30,8 +30,8 @@ func noSwitch(want docker.Settings) Problem {
 	}
 }
 
-// dockerDown is the drift of a host whose dockerd has ended; none if none has
-// run since this host's boot.
+// dockerDown returns the drift of a host whose dockerd has ended. It returns
+// none if no dockerd has run since the last boot.
 func (r *restarts) dockerDown(have docker.Actual) []drift.Drift {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,8 @@ func (r *restarts) dockerDown(have docker.Actual) []drift.Drift {
 	return []drift.Drift{{Object: dockerd, Is: "not running", Should: "running (systemctl start docker)"}}
 }
 
-// dead are the problems of a host without a dockerd: none if none has run since
-// this host's boot, because the agent starts first.
+// dead returns the problems of a host without a dockerd. It returns none if no
+// dockerd has run since the last boot, because the agent starts first.
 func (r *restarts) dead() []Problem {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,7 +55,7 @@ func (r *restarts) dead() []Problem {
 	return nil
 }
 
-// stale is the problem of a dockerd that has another bip than daemon.json.
+// stale returns the problem of a dockerd with another bip than daemon.json.
 func (r *restarts) stale(want docker.Settings, have docker.Actual) Problem {
 	p := Problem{
 		What: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),

@@ -15,9 +15,9 @@ import (
 )
 
 // conclude publishes the outcome of a pass, and records the events since the
-// pass before: in the log and in the history. desired is nil while this host
-// holds no lease. It returns when another pass is due for that, unless zero. It
-// is called with busy held.
+// previous pass in the log and in the history. The argument desired is nil
+// while this host holds no lease. The result due is the time at which the
+// events need another pass; zero: none. The caller must hold busy.
 func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Actual, o *outcome) (due time.Time) {
 	problems := make([]string, 0, len(view.Problems)+len(o.problems))
 	for _, list := range [][]Problem{view.Problems, o.problems} {
@@ -38,20 +38,20 @@ func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Ac
 	return l.events.Due()
 }
 
-// trackedPass identifies what the tracker has seen last.
+// trackedPass identifies the pass that the tracker has seen last.
 type trackedPass struct {
 	desired *Desired
 	ovs     ovsdb.Actual
-	seen    bool   // Open vSwitch was seen, and ovs-vswitchd runs
-	paths   uint64 // number of the paths' last change
+	seen    bool   // Open vSwitch was observed, and ovs-vswitchd runs
+	paths   uint64 // value of Prober.Changes
 }
 
 func (t trackedPass) same(other trackedPass) bool {
 	return t.desired == other.desired && t.seen == other.seen && t.paths == other.paths && (!t.seen || t.ovs.Same(other.ovs))
 }
 
-// snapshot lists the peers with the state of their tunnels, which is unknown
-// unless Open vSwitch was seen.
+// snapshot returns the peers with the states of their tunnels. If seen is
+// false, Open vSwitch was not observed, and the states are unknown.
 func snapshot(view View, o *outcome, seen bool, paths map[netip.Addr]probe.Path) []events.Peer {
 	peers := make([]events.Peer, 0, len(view.Peers))
 	for i := range view.Peers {
@@ -66,8 +66,8 @@ func snapshot(view View, o *outcome, seen bool, paths map[netip.Addr]probe.Path)
 	return peers
 }
 
-// tunnelState tells whether a wanted tunnel carries packets. While the path is
-// not known yet, BFD alone decides.
+// tunnelState returns whether a wanted tunnel carries packets. While the state
+// of the path is not known yet, only BFD decides.
 func tunnelState(port ovsdb.Port, ok bool, path probe.Path) events.State {
 	if ok && works(&port) && (!port.Tunnel.BFD || port.BFD.State == "up") && path.State != probe.Down {
 		return events.Up
@@ -92,7 +92,7 @@ func (l *Loop) recordEvents(found []events.Event) {
 	l.cfg.History.Append(changes...)
 }
 
-// logLine returns an event as the log has it.
+// logLine returns the log entry for an event.
 func logLine(e events.Event) (level slog.Level, message string, args []any) {
 	if e.Bad() {
 		level = slog.LevelWarn
@@ -112,8 +112,8 @@ func logLine(e events.Event) (level slog.Level, message string, args []any) {
 	return level, message, args
 }
 
-// dated joins lists of problems, each with the time since when it exists. One
-// that no pass has seen yet has just appeared.
+// dated joins lists of problems and sets the start of each problem. A problem
+// that no pass has seen yet starts now.
 func (o *outcome) dated(lists ...[]Problem) []Problem {
 	all := []Problem{}
 	for _, list := range lists {

@@ -6,62 +6,63 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// Times of the move to another tunnel type.
+// Times of the change to another tunnel type.
 const (
-	fallbackAfter = 10 * time.Second // a pair's BFD session is down for so long before its type changes
-	trialLimit    = 3 * time.Second  // a first type that is tried again has so long to come up; a port and its session take 2 s at most
-	firstRound    = time.Minute      // pause after all types were tried in vain
+	fallbackAfter = 10 * time.Second // how long a pair's BFD session must be down before the pair changes its type
+	trialLimit    = 3 * time.Second  // time for the first type to come up when it is tried again; a port and its session take at most 2 s
+	firstRound    = time.Minute      // pause after all types have been tried without success
 	lastRound     = 10 * time.Minute
-	steadyAfter   = time.Minute // a type that is up for so long does get through
+	steadyAfter   = time.Minute // a type that has been up for this time gets through
 )
 
-// fallbacks decides, for pairs in which this host has the lower ID, which of
-// the configured types their tunnel has; the other end follows. It is pure: it
-// is told what is and when.
+// fallbacks decides which of the configured types a tunnel has. It decides for
+// the pairs in which this host has the lower ID; the other end follows. It is
+// pure: the caller passes the observations and the time.
 type fallbacks struct {
-	types []string      // the first one is preferred; no others: nothing is ever decided
-	anew  bool          // the types changed while the agent ran: each pair begins with the first one
-	retry time.Duration // from when the first one was given up until it is tried again
+	types []string      // in order of preference; with one type, nothing is decided
+	anew  bool          // the types changed while the agent ran, so each pair begins with the first type
+	retry time.Duration // delay before the first type is tried again after a pair has left it
 	pairs map[lease.ID]*pair
 }
 
-// pair is the tunnel to one peer.
+// pair is the state of the tunnel to one peer.
 type pair struct {
 	at      int       // index into types
-	down    time.Time // since when BFD is not up with that type; zero: it is up, or can't be judged
-	up      time.Time // since when BFD is up with that type; zero: it is not
-	trial   bool      // the first type is being tried again, from was
+	down    time.Time // since when BFD is not up with the current type; zero: it is up, or cannot be judged
+	up      time.Time // since when BFD is up with the current type; zero: it is not
+	trial   bool      // the first type is being tried again; was is the type before
 	was     int
-	began   time.Time     // of the trial
-	retry   time.Time     // when the first type is tried again; zero: it is in use
-	tried   int           // types in a row that did not come up and stay up
-	pause   time.Duration // until the next round
-	resting time.Time     // until when nothing is tried
-	asked   [2]bool       // by an operator here, and at the other end, to try the first type at once
+	began   time.Time     // start of the trial
+	retry   time.Time     // when to try the first type again; zero: it is in use
+	tried   int           // consecutive types that did not come up and stay up
+	pause   time.Duration // length of the pause before the next round
+	resting time.Time     // time before which no other type is tried
+	asked   [2]bool       // operators here and at the other end have asked to try the first type at once
 }
 
 func newFallbacks(tunnel TunnelConfig) *fallbacks {
 	return &fallbacks{types: tunnel.Types(), retry: tunnel.Retry, pairs: make(map[lease.ID]*pair)}
 }
 
-// sight is what is seen of one pair.
+// sight holds the observations about one pair.
 type sight struct {
-	Type string // of the port that is there; empty: none
-	Made bool   // Open vSwitch has set it up
-	Up   bool   // its BFD session
-	// Retry is that an operator of this host wants the first type tried.
+	Type string // of the existing port; empty: no port
+	Made bool   // Open vSwitch has set up the port
+	Up   bool   // the BFD session of the port is up
+	// Retry is true if an operator of this host wants the first type tried.
 	Retry bool
 }
 
-// decide returns the type of each pair that is in this host's hands, and by
-// when it must be asked again. Pairs that can't be judged keep what they have.
+// decide returns the type of each pair that this host decides for, and the time
+// of the next call (zero: none is due). A pair that cannot be judged keeps its
+// type.
 func (f *fallbacks) decide(now time.Time, self lease.ID, peers []Host, seen map[lease.ID]sight) (types map[lease.ID]string, again time.Time) {
 	types = make(map[lease.ID]string)
 	if len(f.types) < 2 {
 		return types, again
 	}
 	known := f.pairs
-	f.pairs = make(map[lease.ID]*pair, len(known)) // whoever is gone is forgotten
+	f.pairs = make(map[lease.ID]*pair, len(known)) // this drops the state of peers that are gone
 	for _, peer := range peers {
 		if self.Compare(peer.ID) > 0 || !peer.Subnet.IsValid() {
 			continue
@@ -77,8 +78,8 @@ func (f *fallbacks) decide(now time.Time, self lease.ID, peers []Host, seen map[
 	return types, again
 }
 
-// resume takes the port that is there for what was decided before the agent's
-// start.
+// resume restores the decision from before the start of the agent: it is the
+// type of the existing port.
 func (f *fallbacks) resume(now time.Time, have string) *pair {
 	p := &pair{}
 	if f.anew {
@@ -92,12 +93,13 @@ func (f *fallbacks) resume(now time.Time, have string) *pair {
 	return p
 }
 
-// step moves one pair on. It returns by when it must be looked at again; zero:
-// only what is seen or said can change anything.
+// step advances the state of one pair. It returns the time of the next step.
+// Zero means that only a new observation can change anything.
 //
-// A pair moves only if the other end says that nothing comes by its port either:
-// if its Open vSwitch is broken, or it wants no tunnel to this host, another type
-// is no help. A trial ends in any case, for what it gave up did work.
+// A pair changes its type only if the other end reports that its port receives
+// nothing either. Otherwise another type does not help: the Open vSwitch there
+// may be broken, or that host wants no tunnel to this one. A trial always ends,
+// because the type that was in use before it did work.
 func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
 	if asked := [2]bool{s.Retry, peer.Retry}; asked != p.asked {
 		more := asked[0] && !p.asked[0] || asked[1] && !p.asked[1]
@@ -118,7 +120,7 @@ func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
 		return time.Time{}
 	}
 	if !there || !s.Made || peer.Liveness != Alive {
-		p.down = time.Time{} // silent for another reason, or not made yet
+		p.down = time.Time{} // silent for another reason, or not created yet
 		return time.Time{}
 	}
 	if p.down.IsZero() {
@@ -142,8 +144,8 @@ func (f *fallbacks) step(now time.Time, p *pair, peer Host, s sight) time.Time {
 	return time.Time{}
 }
 
-// again has the first type tried at once: for a trial where another gets through,
-// else from the start, without the pauses.
+// again makes the pair try the first type at once. If another type gets
+// through, it starts a trial. Otherwise it resets the pair, without any pauses.
 func (p *pair) again(now time.Time, s sight) {
 	switch {
 	case p.at == 0 && s.Up, p.trial:
@@ -154,7 +156,7 @@ func (p *pair) again(now time.Time, s sight) {
 	}
 }
 
-// stay is a step of a pair whose tunnel is up.
+// stay is the step for a pair whose tunnel is up.
 func (f *fallbacks) stay(now time.Time, p *pair) time.Time {
 	p.down = time.Time{}
 	if p.up.IsZero() {

@@ -12,10 +12,10 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Two programs that put one object to different values would go on for ever, as
-// fast as they can. What was put right fightAfter times within fightWithin, each
-// time to the same, is fought over: it is still put right, with a pause
-// after each time that grows to lastPause.
+// If two programs want different values for one object, they overwrite each
+// other in a tight loop. An object is contended if it had to be corrected
+// fightAfter times within fightWithin, always to the same value. It is still
+// corrected, but after each correction comes a delay that grows to lastPause.
 const (
 	fightAfter  = 5
 	fightWithin = 30 * time.Second
@@ -24,14 +24,14 @@ const (
 	lastPause   = 10 * time.Second
 )
 
-// sweepEvery is how often those are forgotten that were put right and are no
-// fight: after a thousand peers have joined they are some thousand.
+// sweepEvery is how often objects without contention are dropped from the list.
+// After a thousand peers have joined, there are some thousand of them.
 const sweepEvery = 10 * time.Second
 
-// fights are the objects that were put right lately.
+// fights holds the objects that were corrected recently.
 type fights struct {
 	all   map[reconcile.Key]*fight
-	begun map[reconcile.Key]*fight // those of all over which there is a fight
+	begun map[reconcile.Key]*fight // the contended objects among all
 	swept time.Time
 }
 
@@ -39,20 +39,21 @@ func newFights() *fights {
 	return &fights{all: make(map[reconcile.Key]*fight), begun: make(map[reconcile.Key]*fight)}
 }
 
-// fight is one of them.
+// fight is one object that was corrected.
 type fight struct {
-	should string      // what it was put to
-	mends  []time.Time // the last ones; fightAfter at the most
-	count  int         // of the mends since
+	should string      // the value that it was set to
+	mends  []time.Time // times of the last corrections; at most fightAfter
+	count  int         // number of corrections since then
 	since  time.Time
-	seen   time.Time     // when it last differed
-	pause  time.Duration // after the last mend; zero: no fight yet
+	seen   time.Time     // last time that the object differed
+	pause  time.Duration // delay after the last correction; zero: not contended yet
 }
 
 func (f *fight) until() time.Time { return f.mends[len(f.mends)-1].Add(f.pause) }
 
-// longestPause is short for protected: without it, broadcasts that come in by a
-// tunnel go out by all others, and between three hosts that never ends.
+// longestPause returns the maximum delay for an object. It is short for the
+// Port column protected. Without protected, broadcasts from one tunnel leave by
+// all others, and between three hosts they circle forever.
 func longestPause(object reconcile.Key) time.Duration {
 	if object.Kind == "port" && object.Field == "protected" {
 		return firstPause
@@ -60,8 +61,8 @@ func longestPause(object reconcile.Key) time.Duration {
 	return lastPause
 }
 
-// mended counts differences that were put right. It returns those over which a
-// fight has thereby begun.
+// mended records differences that were corrected. It returns those whose
+// objects have just become contended.
 func (f *fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift) {
 	for _, d := range what {
 		one := f.all[d.Key]
@@ -87,9 +88,10 @@ func (f *fights) mended(now time.Time, what ...drift.Drift) (begun []drift.Drift
 	return begun
 }
 
-// postponed tells which of a part's differences are to be left for now, and when
-// the first of them is due; zero: none is left. What can't succeed before
-// something that is postponed is postponed, too.
+// postponed reports for each difference of a component whether it must be left
+// for now. It also postpones differences that cannot be corrected before a
+// postponed one. The result due is the time of the first postponed one; zero:
+// there is none.
 func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due time.Time) {
 	left = make([]bool, len(found))
 	for i, d := range found {
@@ -113,9 +115,9 @@ func (f *fights) postponed(now time.Time, found []drift.Drift) (left []bool, due
 	return left, due
 }
 
-// needs tells whether an object can't be made right before a difference of
-// another one is mended: all that is on a device needs it, and a route needs it
-// to be up, with the right address.
+// needs reports whether an object can be corrected only after another
+// difference is. Everything on a device needs the device. A route needs its
+// device to be up and to have the right address.
 func needs(object reconcile.Key, other drift.Drift) bool {
 	switch key := other.Key; {
 	case key.Kind == "bridge" && other.Is == "":
@@ -128,7 +130,7 @@ func needs(object reconcile.Key, other drift.Drift) bool {
 	return false
 }
 
-// forget leaves those alone that have been as they should be for a while.
+// forget drops the objects that have not differed for a while.
 func (f *fights) forget(now time.Time) {
 	over := func(_ reconcile.Key, one *fight) bool { return now.Sub(one.seen) >= fightOver }
 	for object, one := range f.begun {
@@ -143,7 +145,7 @@ func (f *fights) forget(now time.Time) {
 	}
 }
 
-// problems tells of each fight, sorted by object.
+// problems returns one problem for each contended object, sorted by object.
 func (f *fights) problems() []Problem {
 	var problems []Problem
 	for _, object := range slices.SortedFunc(maps.Keys(f.begun), func(a, b reconcile.Key) int { return cmp.Compare(a.String(), b.String()) }) {
@@ -161,7 +163,7 @@ func (f *fights) problems() []Problem {
 	return problems
 }
 
-// whoChanges says how to find out who changes an object.
+// whoChanges returns a hint on how to find the program that changes an object.
 func whoChanges(object reconcile.Key) string {
 	switch object.Kind {
 	case "bridge", "port", "interface":

@@ -12,25 +12,26 @@ import (
 )
 
 const (
-	// silenceLimit is how long a tunnel's BFD session may take to come up.
-	// Between two hosts that reach each other it takes 2 s.
+	// silenceLimit is how long the BFD session of a tunnel may take to come up.
+	// It takes 2 s between two hosts that reach each other.
 	silenceLimit = 10 * time.Second
-	// tellAfter is when a host tells the peer that nothing comes by its port.
+	// tellAfter is how long a port must be silent before this host reports it
+	// to the peer.
 	tellAfter = 3 * time.Second
 	// roundLimit is how long the trial of each configured type may take.
 	roundLimit = 15 * time.Second
 )
 
-// silence is that of the port to a peer.
+// silence describes the port to a peer while that port receives nothing.
 type silence struct {
-	kind  string    // of the port
-	of    time.Time // since when nothing comes by a port of that type
-	since time.Time // and by any
-	asked bool      // Open vSwitch has been asked to think again
+	kind  string    // type of the port
+	of    time.Time // since when no port of that type receives anything
+	since time.Time // since when no port of any type receives anything
+	asked bool      // Open vSwitch has been asked to purge its flows
 }
 
-// next is when something is to be done about it, which depends on how many types
-// there are; zero: no more.
+// next returns the next time at which this silence requires an action; zero if
+// there is none. The argument types is the number of configured types.
 func (s silence) next(now time.Time, types int) (at time.Time) {
 	for _, limit := range []time.Time{
 		s.since.Add(tellAfter), s.of.Add(silenceLimit), s.since.Add(time.Duration(types) * roundLimit),
@@ -42,8 +43,8 @@ func (s silence) next(now time.Time, types int) (at time.Time) {
 	return at
 }
 
-// silences are those of the silent ports, to peers that are alive.
-// before is what they were at the last look.
+// silences returns the silences of the given silent ports, for peers that are
+// alive. The argument before is the result of the previous call.
 func silences(now time.Time, before map[lease.ID]silence, peers []Host, silent map[string]ovsdb.Port) map[lease.ID]silence {
 	found := make(map[lease.ID]silence)
 	for id, port := range silent {
@@ -63,10 +64,11 @@ func silences(now time.Time, before map[lease.ID]silence, peers []Host, silent m
 	return found
 }
 
-// reconsider has Open vSwitch think again when nothing comes from a peer that is
-// alive, once each time: its userspace datapath was seen to go on handing the
-// peer's GRE packets to the kernel after the port had been made (3.1), for as
-// long as the peer went on sending.
+// reconsider makes Open vSwitch purge its flows if nothing arrives from an
+// alive peer. It does so once for each silence. Without it, the userspace
+// datapath of Open vSwitch 3.1 kept passing the peer's GRE packets to the
+// kernel after the port had been created. It did so as long as the peer kept
+// sending.
 func (l *Loop) reconsider(ctx context.Context, now time.Time) {
 	late := false
 	for id, s := range l.silent {
@@ -83,7 +85,8 @@ func (l *Loop) reconsider(ctx context.Context, now time.Time) {
 	}
 }
 
-// blocked are the types that do not get through to each peer; none of most.
+// blocked returns for each peer the types that do not get through to it. Most
+// peers have none and are not in the result.
 func (l *Loop) blocked(now time.Time, peers []Host, want ovsdb.Switch) map[lease.ID][]string {
 	found := make(map[lease.ID][]string)
 	for i := range want.Tunnels {
@@ -99,10 +102,11 @@ func (l *Loop) blocked(now time.Time, peers []Host, want ovsdb.Switch) map[lease
 	return found
 }
 
-// blocked are the types that do not get through to a peer: those that its tunnel
-// has been moved away from, and its own when it has been silent for too long.
-// Where the peer does not say that its end is silent too, another thing is wrong
-// than the way between.
+// blocked returns the types that do not get through to a peer. These are the
+// types that its tunnel has left, and its current type if the port has been
+// silent for too long. The current type is left out if the peer does not report
+// that its own port is silent too: then the fault is not in the network between
+// the hosts.
 func blocked(now time.Time, peer Host, t ovsdb.Tunnel, s silence, types []string) []string {
 	found := slices.Clone(types[:max(0, slices.Index(types, t.Type))])
 	switch {
@@ -115,7 +119,8 @@ func blocked(now time.Time, peer Host, t ovsdb.Tunnel, s silence, types []string
 	return found
 }
 
-// filtered is a problem for each peer that some types do not get through to.
+// filtered returns a problem for each peer that some types do not get through
+// to.
 func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, ports func() map[string]ovsdb.Port) []Problem {
 	if len(blocked) == 0 {
 		return nil
@@ -147,7 +152,7 @@ func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, po
 			continue
 		}
 		direction := "from"
-		if ports()[t.Peer.ID].BFD.State == "init" { // it is heard, and does not hear us (RFC 5880, section 6.2)
+		if ports()[t.Peer.ID].BFD.State == "init" { // the peer's packets arrive here, but ours do not arrive there (RFC 5880, section 6.2)
 			direction = "gets to"
 		}
 		problems = append(problems, Problem{
@@ -159,7 +164,7 @@ func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, po
 	return problems
 }
 
-// protocolOf is what must pass firewalls for tunnels of a type.
+// protocolOf returns what firewalls must allow for tunnels of a type.
 func protocolOf(kind string) (protocol, name string) {
 	switch kind {
 	case "vxlan":

@@ -8,34 +8,34 @@ import (
 	"github.com/gremesh/gremesh/bridge/probe"
 )
 
-// ForgetHow says how a host is forgotten.
+// ForgetHow selects how a host is forgotten.
 type ForgetHow string
 
 // Ways to forget a host.
 const (
-	ForgetAgreed ForgetHow = ""      // when a majority of the holders agrees, the host itself counted as silent
-	ForgetForced ForgetHow = "force" // on this host only, when no majority can agree
-	ForgetPurge  ForgetHow = "purge" // erase what a bad record has left on this host
+	ForgetAgreed ForgetHow = ""      // a majority of the holders must agree; the host itself counts as silent
+	ForgetForced ForgetHow = "force" // on this host only, if no majority can agree
+	ForgetPurge  ForgetHow = "purge" // erase the traces of a bad record on this host
 )
 
-// Forgotten is a host that is to be forgotten, and how far that has come.
+// Forgotten describes a host to forget, and the progress of that.
 type Forgotten struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
 	Underlay netip.Addr   `json:"underlay"`
 	Subnet   netip.Prefix `json:"subnet"`    // zero: it has none
 	LastSeen time.Time    `json:"last_seen"` // by this host; zero: never
-	Already  bool         `json:"already"`   // it was forgotten before, or has given up its subnet
+	Already  bool         `json:"already"`   // it was forgotten before, or has released its subnet
 	Forced   bool         `json:"forced"`    // on this host only
-	// Why says why a removal by consent is not possible now; empty: nothing is
-	// known to stand against it.
+	// Why is the reason why the mesh cannot agree now; empty: no reason is
+	// known.
 	Why string `json:"why,omitempty"`
 }
 
-// Carries reports whether the tunnel to a host carries packets: its BFD session
-// was up in the last pass, or its docker0 answers probes, which its kernel does
-// without an agent, without BFD, and on the kernel's datapath also without
-// ovs-vswitchd.
+// Carries reports whether the tunnel to a host carries packets. It does if its
+// BFD session was up in the last pass, or if the docker0 of that host answers
+// probes. The kernel there answers them without an agent and without BFD, and
+// with the kernel's datapath also without ovs-vswitchd.
 func (l *Loop) Carries(id string) bool {
 	port, ok := l.last.Load().port(id)
 	if !ok {
@@ -47,8 +47,8 @@ func (l *Loop) Carries(id string) bool {
 	return l.cfg.Prober != nil && port.Peer.Subnet.IsValid() && l.cfg.Prober.Path(bipOf(&port.Tunnel)).State == probe.Up
 }
 
-// getForget answers with the host that a command line means, before anybody is
-// asked to confirm anything.
+// getForget returns the host that an argument on the command line means. The
+// command shows it before it asks for a confirmation.
 func (c Control) getForget(w http.ResponseWriter, r *http.Request) {
 	found, err := c.Leases.FindForgotten(r.Context(), r.URL.Query().Get("host"))
 	if err != nil {

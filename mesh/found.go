@@ -7,14 +7,15 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Found returns the settings that the tunnels on this host's bridge call for when
-// this host creates a mesh. If there are tunnels that were made by hand, the mesh
-// takes their key, or none if they have none: so `gremesh adopt` takes them over
-// without a pause. If their keys differ, the mesh has none, and a problem says so.
-// Without such tunnels it returns nothing.
+// Found returns the mesh settings that match the existing tunnels on this
+// host's bridge. It is used when this host creates a mesh. If there are
+// manually created tunnels, the mesh takes their key, or no key if they have
+// none. Then `gremesh adopt` takes them over without an interruption. If their
+// keys differ, the mesh has no key, and Found returns a problem. Without such
+// tunnels it returns nothing.
 //
-// A port that `gremesh plan` printed counts as made by hand: it bears gremesh's
-// mark, but not the ID of a peer.
+// A port from the output of `gremesh plan` counts as manually created. It has
+// gremesh's mark, but not the ID of a peer.
 func Found(have ovsdb.Actual) ([]settings.Value, []Problem) {
 	var first *ovsdb.Port
 	for i := range have.Ports {

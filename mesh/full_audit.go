@@ -6,36 +6,37 @@ import (
 	"time"
 )
 
-// FullAudit is the matrix of the directed tunnels of a mesh, and what is wrong
-// with them, as `gremesh audit --mesh` prints it.
+// FullAudit is the matrix of the directed tunnels of a mesh, with its findings,
+// as printed by `gremesh audit --mesh`.
 type FullAudit struct {
 	From   string       `json:"from"` // the host that asked
 	Time   time.Time    `json:"time"`
 	Hosts  []MatrixHost `json:"hosts"`   // sorted by underlay address
-	Wanted int          `json:"wanted"`  // tunnels that there should be
-	Up     int          `json:"up"`      // tunnels that are as they should be, and carry packets
-	ByHand int          `json:"by_hand"` // wanted tunnels in whose place is one that was made by hand
-	// What probes have measured from docker0 to docker0, of all paths, in seconds; 0: nothing.
+	Wanted int          `json:"wanted"`  // number of tunnels that should exist
+	Up     int          `json:"up"`      // number of tunnels that are correct and carry packets
+	ByHand int          `json:"by_hand"` // number of wanted tunnels that a manually created one replaces
+	// Probes of all paths measured these from docker0 to docker0, in seconds;
+	// 0: no result.
 	LeastRoundTrip float64 `json:"least_round_trip_seconds"`
 	MostRoundTrip  float64 `json:"most_round_trip_seconds"`
 	Loss           float64 `json:"loss"` // of the last probes of all paths, from 0 to 1
 
-	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), all from the first host, all from the second; of more than 100 hosts only those that are not up
-	Notes    []string       `json:"notes"`    // what is well, but not as usual: pairs whose tunnel had to be of another type
-	Findings []Finding      `json:"findings"` // sorted as the tunnels are, the hosts' own first; empty: clean
+	Tunnels  []MatrixTunnel `json:"tunnels"`  // n(n-1), first those from the first host; with more than 100 hosts only those that are not up
+	Notes    []string       `json:"notes"`    // facts that are unusual but not faults: pairs that had to use another tunnel type
+	Findings []Finding      `json:"findings"` // sorted like the tunnels, after the findings about hosts; empty: clean
 }
 
-// MatrixHost is one host, by its own account where it has answered.
+// MatrixHost is one host, as it reported itself if it answered.
 type MatrixHost struct {
 	Row
-	State string `json:"state"` // answers, silent, failed, new
+	State string `json:"state"` // answers, silent, failed or new
 
-	at     int  // its place in the matrix
-	shared bool // another host in the matrix has its name
+	at     int  // index in the matrix
+	shared bool // another host in the matrix has the same name
 }
 
-// label returns a host as findings name it: its name, and the beginning of its
-// ID where two hosts have that name.
+// label returns the host's name for use in findings. If two hosts have that
+// name, the first characters of its ID follow.
 func (h *MatrixHost) label() string {
 	if h.shared {
 		return fmt.Sprintf("%s (%.8s)", h.Name, h.ID)
@@ -43,8 +44,8 @@ func (h *MatrixHost) label() string {
 	return h.Name
 }
 
-// word returns the name that a command takes for the host: its name, or the
-// beginning of its ID where two hosts have that name.
+// word returns the name of the host for use in a command. If two hosts have
+// that name, it returns the first characters of the ID instead.
 func (h *MatrixHost) word() string {
 	if h.shared {
 		return h.ID.String()[:8]
@@ -52,19 +53,19 @@ func (h *MatrixHost) word() string {
 	return h.Name
 }
 
-// counts reports whether the host should have tunnels to the others that count:
-// it is alive, and it holds a subnet that no older lease stands against. Status
-// counts by the same rule.
+// counts reports whether the host should have tunnels to the other hosts that
+// count. It must not be failed, and must hold a subnet that no older lease
+// overrides. Status uses the same rule.
 func (h *MatrixHost) counts() bool { return h.State != string(Failed) && h.Subnet.IsValid() && !h.Cut }
 
 // States of a host in the matrix.
 const (
 	Answers = "answers"
-	Silent  = "silent" // alive for gossip, but it did not answer in time
-	New     = "new"    // joined while the others were being asked
+	Silent  = "silent" // gossip reports it alive, but it did not answer in time
+	New     = "new"    // it joined while the others were being asked
 )
 
-// MatrixTunnel is what there is from one host to another.
+// MatrixTunnel is the directed tunnel from one host to another.
 type MatrixTunnel struct {
 	From  string    `json:"from"`
 	To    string    `json:"to"`
@@ -72,66 +73,67 @@ type MatrixTunnel struct {
 	Cell
 }
 
-// CellState is how a directed tunnel is, in one word.
+// CellState is the state of a directed tunnel in one word.
 type CellState string
 
-// From the best to the worst that can be said of a tunnel.
+// The states of a tunnel, from the best to the worst.
 const (
 	CellUp          CellState = "up"
-	CellNone        CellState = "none"        // there should be none, and there is none
-	CellUnknown     CellState = "unknown"     // the host where it begins has not told
-	CellForeign     CellState = "foreign"     // a port that was made by hand leads there
-	CellStarting    CellState = "starting"    // the two ends are agreeing
-	CellDown        CellState = "down"        // it is made, but nothing comes back
-	CellSmallOnly   CellState = "small-only"  // it is up, but packets of docker0's MTU are lost
-	CellPathDown    CellState = "path-down"   // it is up, but the path through it carries nothing
-	CellLost        CellState = "lost"        // what is sent this way does not arrive
-	CellUnprotected CellState = "unprotected" // a loop of broadcasts
+	CellNone        CellState = "none"        // no tunnel should exist, and none exists
+	CellUnknown     CellState = "unknown"     // the host at its beginning has not reported it
+	CellForeign     CellState = "foreign"     // a manually created port is in its place
+	CellStarting    CellState = "starting"    // BFD is not up yet, or the path is being probed
+	CellDown        CellState = "down"        // the port exists, but receives nothing
+	CellSmallOnly   CellState = "small-only"  // the tunnel is up, but packets of docker0's MTU are lost
+	CellPathDown    CellState = "path-down"   // the tunnel is up, but the path through it carries nothing
+	CellLost        CellState = "lost"        // packets in this direction do not arrive
+	CellUnprotected CellState = "unprotected" // the port is not protected, so broadcasts can loop
 	CellWrong       CellState = "wrong"       // an address or another setting is wrong
-	CellStray       CellState = "stray"       // there should be none
-	CellError       CellState = "error"       // Open vSwitch could not make it
+	CellStray       CellState = "stray"       // no tunnel should exist
+	CellError       CellState = "error"       // Open vSwitch could not create it
 	CellMissing     CellState = "missing"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one fault.
 type Finding struct {
 	Kind   string `json:"kind"`         // see the Kind constants
-	From   string `json:"from"`         // the host whose it is, or where the tunnel begins
-	To     string `json:"to,omitempty"` // where the tunnel leads
+	From   string `json:"from"`         // the host that has the fault, or the host at the beginning of the tunnel
+	To     string `json:"to,omitempty"` // the host that the tunnel leads to
 	What   string `json:"what"`
 	Do     string `json:"do,omitempty"`
-	Unsure bool   `json:"unsure"` // it keeps from judging, and is no drift itself
+	Unsure bool   `json:"unsure"` // the finding prevents a check, and is no drift itself
 }
 
 // Kinds of findings.
 const (
 	KindSilent      = "silent"      // a host does not answer
-	KindFailed      = "failed"      // gossip has given a host up
-	KindBlind       = "blind"       // a host can't see a part of itself
+	KindFailed      = "failed"      // gossip reports a host as failed
+	KindBlind       = "blind"       // a host cannot observe a part of itself
 	KindWaiting     = "waiting"     // a host holds no lease
 	KindCut         = "cut"         // a host has lost its subnet
-	KindHost        = "host"        // a host's own drift, beside its tunnels
-	KindSubnet      = "subnet"      // hosts don't agree on a subnet
-	KindMTU         = "mtu"         // a host's MTU is not that of most
+	KindHost        = "host"        // a host has drift that is not about its tunnels
+	KindSubnet      = "subnet"      // hosts do not agree on a subnet
+	KindMTU         = "mtu"         // a host does not have the MTU that most hosts have
 	KindMissing     = "missing"     // a tunnel is missing
-	KindForeign     = "foreign"     // a tunnel that was made by hand takes the place of gremesh's
-	KindReverse     = "reverse"     // a tunnel is missing, and the one the other way is there
+	KindForeign     = "foreign"     // a manually created tunnel is in the place of a gremesh tunnel
+	KindReverse     = "reverse"     // a tunnel is missing, but the tunnel in the other direction exists
 	KindRemote      = "remote"      // a tunnel leads to a wrong address
-	KindUnprotected = "unprotected" // a tunnel makes a loop
-	KindSetting     = "setting"     // a tunnel differs otherwise
-	KindStray       = "stray"       // a tunnel that should not be there
-	KindError       = "error"       // Open vSwitch could not make a tunnel
-	KindOneWay      = "one-way"     // packets pass one way only
-	KindDown        = "down"        // packets pass neither way
-	KindPath        = "path"        // a tunnel is up, and the path through it carries nothing
+	KindUnprotected = "unprotected" // a tunnel creates a loop
+	KindSetting     = "setting"     // another setting of a tunnel is wrong
+	KindStray       = "stray"       // a tunnel exists that should not
+	KindError       = "error"       // Open vSwitch could not create a tunnel
+	KindOneWay      = "one-way"     // packets pass in one direction only
+	KindDown        = "down"        // packets pass in neither direction
+	KindPath        = "path"        // a tunnel is up, but the path through it carries nothing
 	KindPathMTU     = "path-mtu"    // only small packets pass
-	KindStarting    = "starting"    // BFD is not up yet, or the path not probed
+	KindStarting    = "starting"    // BFD is not up yet, or the path has not been probed yet
 )
 
-// Confirm is what two looks at the mesh have in common, some time apart: what
-// was mended meanwhile, or came up, is left out, and so is what has just begun.
-// The second look's hosts and tunnels stand. Who could not be judged at the
-// second look could not be judged.
+// Confirm returns the findings that two audits of the mesh, some time apart,
+// have in common. It drops faults that were corrected between the two audits,
+// and faults that have just begun. Hosts and tunnels are those of the second
+// audit. Confirm keeps every Unsure finding of the second audit, even if the
+// first did not have it.
 func Confirm(first, second FullAudit) FullAudit {
 	type key struct{ kind, from, to string }
 	seen := make(map[key]bool)
@@ -148,9 +150,9 @@ func Confirm(first, second FullAudit) FullAudit {
 	return second
 }
 
-// Passing reports whether something that was found may be a change under way,
-// so that another look is worthwhile. A host that does not answer is not asked
-// again for that alone.
+// Passing reports whether a finding may be about a change in progress, so that
+// a second audit is worthwhile. A silent, failed or waiting host alone is no
+// reason for one.
 func (a FullAudit) Passing() bool {
 	return slices.ContainsFunc(a.Findings, func(f Finding) bool {
 		return f.Kind != KindSilent && f.Kind != KindFailed && f.Kind != KindWaiting

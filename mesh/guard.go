@@ -12,9 +12,9 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// guard is what containers must not do to the mesh, and what may come out of its
-// tunnels. What depends on this host as it is now, and not on the mesh, is
-// added by guarded.
+// guard returns the rules that protect the mesh from containers, and that
+// restrict what may come out of its tunnels. The rules depend on the mesh only.
+// The function guarded adds what depends on the current state of this host.
 func (c Config) guard(view View, tunnels []ovsdb.Tunnel) masq.Guard {
 	g := masq.Guard{
 		Bridge: c.Bridge, Port: c.Switch, Link: c.UnderlayLink, Services: c.Services,
@@ -44,11 +44,12 @@ func (c Config) guard(view View, tunnels []ovsdb.Tunnel) masq.Guard {
 	return g
 }
 
-// userspace is the datapath_type whose tunnels do not pass the kernel.
+// userspace is the datapath_type whose tunnel packets do not pass the kernel.
 const userspace = "netdev"
 
-// guarded adapts the guard to this host as it is now: how its tunnels reach it,
-// which other tunnels it has, and whether Docker uses the subnet.
+// guarded adapts the guard to the current state of this host: how tunnel
+// packets arrive, which other tunnels exist, and whether Docker uses the
+// subnet.
 func guarded(want masq.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled bool) masq.Rules {
 	g := &want.Guard
 	if g.Port == "" {
@@ -101,17 +102,20 @@ func guarded(want masq.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled
 	return want
 }
 
-// here is what the guard depends on of this host, as the last passes saw it.
+// here is the state of this host that the guard depends on, as the last passes
+// saw it.
 type here struct {
 	ovs     ovsdb.Actual
-	seen    bool // ovs was observed at all
+	seen    bool // ovs has been observed at least once
 	foreign []bridge.Tunnel
-	looked  bool // foreign was observed at all
+	looked  bool // foreign has been observed at least once
 	settled bool // Docker uses the subnet
 	lacks   []string
 }
 
-// guarded adapts the rules to this host as the last passes saw it.
+// guarded adapts the rules to this host as the last passes saw it. Until both
+// Open vSwitch and the kernel have been observed, the rules do not restrict
+// tunnel packets.
 func (l *Loop) guarded(want masq.Rules) masq.Rules {
 	want = guarded(want, l.here.ovs, l.here.foreign, l.here.settled)
 	if !l.here.seen || !l.here.looked {
@@ -120,8 +124,9 @@ func (l *Loop) guarded(want masq.Rules) masq.Rules {
 	return want
 }
 
-// look updates what the guard depends on. The kernel's devices matter only where
-// the kernel receives tunnels' packets; keepHost observes them from then on.
+// look updates the state that the guard depends on. It observes the kernel's
+// devices only if the kernel receives the tunnel packets, and only until that
+// has succeeded once. After that, keepHost observes them.
 func (l *Loop) look(ctx context.Context, ovs ovsdb.Actual, seen bool) error {
 	if seen {
 		l.here.ovs, l.here.seen = ovs, true
@@ -139,8 +144,9 @@ func (l *Loop) look(ctx context.Context, ovs ovsdb.Actual, seen bool) error {
 	return nil
 }
 
-// docker0Settled reports whether containers have addresses of the subnet: Docker
-// uses it, or docker0 has its bip all the same.
+// docker0Settled reports whether containers have addresses of the subnet. That
+// is so if Docker uses the subnet, or if docker0 has the bip although Docker
+// does not use it yet.
 func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled bool) (bool, error) {
 	if settled {
 		return true, nil
@@ -151,17 +157,19 @@ func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled boo
 	return err == nil && slices.Contains(have.Addrs, want.Bip), err
 }
 
-// hasSource reports whether it is known what the host at an underlay address
-// sends: it holds a lease, and this host has a tunnel to it.
+// hasSource reports whether this host knows the source addresses behind an
+// underlay address. It knows them if the host there holds a lease and this host
+// has a tunnel to it.
 func hasSource(g masq.Guard, at netip.Addr) bool {
-	if at.IsValid() && at.Is6() { // is no source in the pool's protocol
+	if at.IsValid() && at.Is6() { // Sources has no IPv6 addresses, because the pool is IPv4
 		_, known := slices.BinarySearchFunc(g.Hosts, at, netip.Addr.Compare)
 		return known
 	}
 	return at.IsValid() && slices.ContainsFunc(g.Sources, func(s masq.Source) bool { return s.Net == hostPrefix(at) })
 }
 
-// guardText says, for status, by what packets out of the tunnels are judged.
+// guardText returns a text for status about how packets from the tunnels are
+// checked.
 func guardText(g masq.Guard, lacks []string, key uint32) string {
 	if g.Port == "" {
 		return ""
@@ -182,7 +190,8 @@ func guardText(g masq.Guard, lacks []string, key uint32) string {
 	return strings.Join(parts, "; ")
 }
 
-// unguarded are the problems of a kernel that lacks what the guard needs.
+// unguarded returns a problem for each kernel feature that the guard needs and
+// this kernel lacks.
 func unguarded(want masq.Rules, have masq.Actual) []Problem {
 	if want.Guard.Port == "" {
 		return nil

@@ -13,24 +13,25 @@ import (
 	"github.com/gremesh/gremesh/mesh/history"
 )
 
-// dockerOutcome is what a pass has made of Docker.
+// dockerOutcome is the result of a pass for Docker.
 type dockerOutcome struct {
-	// settled reports whether docker0's address may be touched: not while a
-	// dockerd is about to change it itself, or while one uses another address.
+	// settled reports whether gremesh may change docker0's address. It is false
+	// while a dockerd is about to change the address itself, or uses another
+	// address.
 	settled  bool
 	problems []Problem
-	pending  []string // under way; nothing to be done about it
+	pending  []string // in progress; the operator need not do anything
 }
 
 const (
-	startingAgain = 500 * time.Millisecond // until a dockerd that starts is asked again
-	futileAgain   = 5 * time.Second        // until it is asked again whether containers run
+	startingAgain = 500 * time.Millisecond // delay before a starting dockerd is observed again
+	futileAgain   = 5 * time.Second        // delay before gremesh checks again whether containers are running
 )
 
-// keepDocker makes daemon.json as it should be and restarts Docker if that is
-// needed and would help. The first restart waits until then, if that is not
-// zero. Without Open vSwitch (ovs is false) it neither writes a new bip nor
-// restarts Docker: containers would be stopped for a mesh that cannot work.
+// keepDocker reconciles daemon.json, and restarts Docker if that is necessary
+// and useful. Unless then is zero, the first restart waits until then. Without
+// Open vSwitch (ovs is false) keepDocker neither writes a new bip nor restarts
+// Docker. Such a restart would stop containers for a mesh that cannot work.
 func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, ovs bool, mends *mends) (out dockerOutcome, err error) {
 	want := now.want
 	if in := l.seen.docker; in != nil && in.want == want {
@@ -61,8 +62,9 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	if whole {
 		l.scenes.docker = &now
 	}
-	// While docker0 has the address of before, nothing that is sent to the bip is
-	// answered, and peers would take the network for one that drops it.
+	// While docker0 still has its previous address, nothing answers packets to
+	// the bip. If this host accepted direct packets then, peers would conclude
+	// that the network drops them.
 	_, restarting := l.restarts.underWay()
 	l.open, l.nats = have.Obstacle == "" && !have.Stale && !have.Starting && !restarting, have.Running
 	l.tellOpen()
@@ -91,8 +93,8 @@ func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, 
 	return out, nil
 }
 
-// settle has Docker restarted if that is due, and says how things are with the
-// dockerd that runs, or does not.
+// settle restarts Docker if that is due, and describes the state of dockerd in
+// out.
 func (l *Loop) settle(ctx context.Context, want docker.Settings, have docker.Actual, then time.Time, out *dockerOutcome, mends *mends) {
 	since, underWay := l.restarts.underWay()
 	switch {
@@ -133,7 +135,7 @@ func (l *Loop) settle(ctx context.Context, want docker.Settings, have docker.Act
 	}
 }
 
-// writeDaemonJSON applies the changes and returns what is there then.
+// writeDaemonJSON applies the changes and returns the state after them.
 func (l *Loop) writeDaemonJSON(ctx context.Context, now dockerScene, changes []docker.Change) (docker.Actual, error) {
 	began := time.Now()
 	if err := l.cfg.Docker.Apply(ctx, changes); err != nil {
@@ -152,7 +154,7 @@ func (l *Loop) writeDaemonJSON(ctx context.Context, now dockerScene, changes []d
 	return l.cfg.Docker.Observe(ctx)
 }
 
-// restartDocker runs beside the passes.
+// restartDocker runs in its own goroutine, besides the passes.
 func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
 	began := time.Now()
 	err := l.cfg.Docker.Restart(ctx)
@@ -167,13 +169,14 @@ func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
 }
 
 const (
-	measuredBy = 3 * time.Second // from the agent's start
+	measuredBy = 3 * time.Second // after the start of the agent
 	quietFor   = time.Second     // without a new peer
 )
 
-// unmeasured is until when Docker's first restart waits at the most: hosts that
-// are started at once do not know each other yet, nor the MTU of the paths
-// between them, and another restart would be needed for that. Zero: no longer.
+// unmeasured returns the time until which Docker's first restart must wait;
+// zero: it need not wait. Hosts that start at the same time do not know each
+// other yet, nor the MTU of the paths between them. Without this delay, Docker
+// would need a second restart for the MTU.
 func (l *Loop) unmeasured(now time.Time, peers []Host) time.Time {
 	if len(peers) != l.met {
 		l.met, l.metAt = len(peers), now

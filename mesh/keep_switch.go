@@ -10,14 +10,14 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// keepSwitch makes Open vSwitch as it should be and returns what it then is, with
-// what only people can mend.
+// keepSwitch reconciles Open vSwitch. It returns the state after that, and
+// problems that only an operator can solve.
 func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired, mends *mends) (ovsdb.Actual, []Problem, error) {
 	if in := l.seen.ovs; in != nil && in.desired == desired && in.have.Same(now.have) {
 		l.scenes.ovs.at = now.at
 		return now.have, in.problems, nil
 	}
-	// What is not settled is looked for once for all that is asked of it.
+	// Find the unsettled objects once, and use them for all checks below.
 	want, left := ovsdb.Unsettled(now.want, now.have)
 	have, whole, err := l.mendSwitch(ctx, now, ovsdb.Diff(want, left), mends)
 	if !have.Same(now.have) {
@@ -35,8 +35,8 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired
 	return have, problems, err
 }
 
-// mendSwitch mends what was found, and reports whether nothing of that was left for
-// later.
+// mendSwitch applies the changes that are not postponed. The result whole is
+// true if it postponed none.
 func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Change, mends *mends) (have ovsdb.Actual, whole bool, err error) {
 	changes, whole := due(l, mends, found, func(c ovsdb.Change) drift.Drift { return c.Drift })
 	left := now

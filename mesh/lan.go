@@ -9,10 +9,11 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// lan is the problem that a bridge of others leads to a network of its own, by a
-// NIC among its ports. With tunnels beside that, two such hosts on one network
-// are a loop: what one broadcasts goes by the other's tunnel and NIC back to it.
-// Where no tunnel is there yet, none is to be made: then stop is true.
+// lan returns a problem if a bridge that other programs created leads to a
+// network of its own, because a NIC is among its ports. With tunnels on that
+// bridge, two such hosts in one network form a loop: a broadcast of one host
+// returns to it through the tunnel and the NIC of the other. The result stop is
+// true if there is no tunnel yet; then gremesh must create none.
 func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
 	var ports []string
 	for i := range ovs.Ports {
@@ -36,13 +37,14 @@ func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
 	}}, stop
 }
 
-// mayLeadOut tells a port of others that is a device of the system.
+// mayLeadOut reports whether a port belongs to another program and is a system
+// device.
 func mayLeadOut(bridge string, p *ovsdb.Port) bool {
 	return !p.Ours && p.Bridge == bridge && p.Name != p.Bridge && !p.Remote.IsValid() && (p.Type == "" || p.Type == "system")
 }
 
-// barred tells whether Open vSwitch is to be left alone for that. The kernel is
-// asked only where there is a port that it may be about.
+// barred returns the problems for which gremesh must not change Open vSwitch,
+// see lan. It observes the kernel only if there is a port that may lead out.
 func (l *Loop) barred(ctx context.Context, ovs ovsdb.Actual) ([]Problem, error) {
 	if slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours }) ||
 		!slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs.Bridge.Name, &p) }) {

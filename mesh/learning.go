@@ -7,8 +7,9 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// learning says that Open vSwitch can't be told where the peers' docker0s are.
-// It learns that then, as switches do, and no more is lost by it than quiet.
+// learning returns a problem if Open vSwitch does not support static MAC
+// entries for the docker0 of each peer. Then it learns the addresses like any
+// switch. The only disadvantage is that it floods packets to silent hosts.
 func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
 	pinned := slices.ContainsFunc(want.Tunnels, func(t ovsdb.Tunnel) bool { return t.MAC != ovsdb.MAC{} })
 	if have.Learns == "" || !pinned {
@@ -20,8 +21,9 @@ func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
 	}}
 }
 
-// resync has what gives no notice looked at anew, if that was long ago, and
-// returns when it is due again.
+// resync makes the components read again the state for which there are no
+// events, if the last time was resyncEvery ago. It returns the time of the next
+// resync.
 func (l *Loop) resync(now time.Time) (again time.Time) {
 	if now.Sub(l.anew) >= resyncEvery {
 		l.anew, l.seen = now, seen{}

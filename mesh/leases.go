@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Leases is the lease table and what an operator may do to it.
+// Leases gives access to the lease table and to the operations of an operator
+// on it.
 type Leases interface {
 	Leases(context.Context) ([]Lease, error)
 	// FindForgotten returns the host that Forget would forget.
@@ -16,7 +17,7 @@ type Leases interface {
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 
-// renumberTimeout bounds how long a majority is waited for.
+// renumberTimeout bounds how long a request to renumber waits for a majority.
 const renumberTimeout = 20 * time.Second
 
 func (c Control) getLeases(w http.ResponseWriter, r *http.Request) {

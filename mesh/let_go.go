@@ -10,10 +10,10 @@ import (
 	"github.com/gremesh/gremesh/mesh/history"
 )
 
-// letGo takes br0 out of a docker0 that has another address than the bip, before
-// Open vSwitch gets tunnels for it: what docker0 has may be another host's by
-// now, and would be answered for by two. It looks only when this host may have
-// been renumbered since the kernel was last in order.
+// letGo detaches br0 from a docker0 that does not have the bip. It runs before
+// Open vSwitch gets tunnels. Another host may have docker0's address by now,
+// and without this step both would answer for it. It observes the kernel only
+// if this host may have been renumbered since the kernel was last in order.
 func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error {
 	if last := l.scenes.host; last != nil && last.want.Bip == want.Bip {
 		return nil
@@ -32,7 +32,7 @@ func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error 
 	return l.applyHost(ctx, now, changes, mends)
 }
 
-// applyHost makes changes to the kernel and records why.
+// applyHost applies changes to the kernel and records their causes.
 func (l *Loop) applyHost(ctx context.Context, now hostScene, changes []bridge.Change, mends *mends) error {
 	began := time.Now()
 	if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// LoopConfig is what a Loop keeps, and the parts that it keeps it with.
+// LoopConfig configures a Loop: the settings of this host and the components
+// that it reconciles.
 type LoopConfig struct {
 	Config
 	Version    string
@@ -22,63 +23,64 @@ type LoopConfig struct {
 	Kernel     Kernel
 	Docker     Docker
 	NAT        NAT
-	Prober     Prober     // nil: paths are not probed, and BFD alone tells which tunnels are up
-	Masquerade Masquerade // what is in Config of it is not looked at
+	Prober     Prober     // nil: paths are not probed, and only BFD shows which tunnels are up
+	Masquerade Masquerade // replaces Config.NAT, which is ignored
 	History    History
 	Ages       Ages
 	Networks   Networks // nil: Docker networks are shown by their ID
-	DockerRan  Mark     // a dockerd has run since the boot; nil: not recorded
+	DockerRan  Mark     // a dockerd has run since the last boot; nil: not recorded
 	Memory     *Memory
 	Log        *slog.Logger
-	// Ready is called once, from Run's goroutine: after the first pass with a
-	// lease, or before Docker is restarted in it. systemd holds Docker back
-	// until then, so that it starts with the bip.
+	// Ready is called once, from Run's goroutine. The call comes after the
+	// first pass with a lease, or earlier if that pass restarts Docker: then
+	// before the restart. systemd delays the start of Docker until Ready, so
+	// that Docker starts with the bip.
 	Ready func()
 }
 
-// Loop keeps one host as it should be.
+// Loop reconciles one host.
 type Loop struct {
 	cfg     LoopConfig
 	started time.Time
 	last    atomic.Pointer[outcome]
-	busy    sync.Mutex // held by whoever observes or applies
+	busy    sync.Mutex // held while observing or applying
 
 	restarts *restarts
 	paths    *directPaths
 	retries  *retries
 	changes  atomic.Uint64
-	decided  atomic.Pointer[map[lease.ID]string] // types of the tunnels that are this host's to decide
+	decided  atomic.Pointer[map[lease.ID]string] // tunnel types of the pairs that this host decides for
 
 	// Guarded by busy.
 	networks networkNames
-	rushed   int // passes in a row that ended with the switch
+	rushed   int // consecutive passes that ended after the switch
 	ready    bool
-	down     map[lease.ID]time.Time // since when a silent peer's BFD session is not up; zero: it is
-	silent   map[lease.ID]silence   // of the tunnels to peers that are alive
-	subnet   netip.Prefix           // that the last pass saw this host hold
-	taken    bool                   // it has got one since the agent was started
-	anew     time.Time              // when a pass last looked at what gives no notice
-	open     bool                   // Docker lets packets through that come without a tunnel
-	nats     bool                   // a dockerd runs, which masquerades what takes no tunnel
-	hides    bool                   // and nothing keeps it from that
+	down     map[lease.ID]time.Time // since when a silent peer's BFD session has not been up; zero: it is up
+	silent   map[lease.ID]silence   // silent ports to peers that are alive
+	subnet   netip.Prefix           // the subnet that this host held in the last pass
+	taken    bool                   // this host has taken a subnet since the start of the agent
+	anew     time.Time              // last time that a pass read again the state for which there are no events
+	open     bool                   // Docker accepts packets that arrive without a tunnel
+	nats     bool                   // a running dockerd masquerades packets that take no tunnel
+	hides    bool                   // no rule exempts packets from that
 	fights   *fights
 
 	events  *events.Tracker
 	tracked trackedPass
 
-	patience time.Time // until when Docker's first restart waits for the paths to be measured
-	met      int       // peers that the last pass knew of
-	metAt    time.Time // since when they are so many
+	patience time.Time // Docker's first restart waits at most until then for path measurements
+	met      int       // number of peers that the last pass knew
+	metAt    time.Time // since when there are that many
 
 	probed      pathsSeen
 	fallbacks   *fallbacks // guarded by busy
 	scenes      *scenes
 	seen        seen
 	here        here // guarded by busy
-	undisturbed bool // nothing has said since the last pass that Docker, the packet filter or the kernel may have changed
+	undisturbed bool // since the last pass, no event was about Docker, the packet filter or the kernel
 }
 
-// scenes are the parts as they were when last they were in order; nil: never
+// scenes holds for each component the last state that was in order; nil: none
 // yet.
 type scenes struct {
 	ovs    *switchScene
@@ -87,21 +89,21 @@ type scenes struct {
 	nat    *natScene
 }
 
-// outcome is what the last pass saw and left.
+// outcome is the result of the last pass.
 type outcome struct {
-	ports    func() map[string]ovsdb.Port // ours, by the peer's ID; nil: they were not seen
+	ports    func() map[string]ovsdb.Port // gremesh's ports by peer ID; nil: they were not observed
 	ovs      string                       // up or down, see HostStatus
 	keep     Keep
-	blocked  map[lease.ID][]string // types that do not get through
-	filtered []Problem             // about those
+	blocked  map[lease.ID][]string // tunnel types that do not get through
+	filtered []Problem             // about blocked
 	paths    []Problem             // about paths that carry nothing although their tunnels are up
-	problems []Problem             // the pass's own, without those of the view
-	since    map[string]time.Time  // since when each problem exists, by its What
-	pending  []string              // under way, see Status
-	guard    string                // by what packets out of the tunnels are judged
+	problems []Problem             // of the pass itself, without those of the view
+	since    map[string]time.Time  // start of each problem, by its What
+	pending  []string              // in progress, see Status
+	guard    string                // how packets from the tunnels are checked
 }
 
-// port is the one of ours that leads to a peer.
+// port returns gremesh's port to a peer.
 func (o *outcome) port(peer string) (port ovsdb.Port, is bool) {
 	if o.ports == nil {
 		return port, false
@@ -118,26 +120,29 @@ const (
 	partTimeout  = 15 * time.Second // for each of Open vSwitch, daemon.json, the packet filter and the kernel
 )
 
-// NewLoop starts nothing.
+// NewLoop returns a Loop. It starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
 		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
 		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
 		here:   here{settled: true},
-		subnet: cfg.Membership.View().Self.Subnet, // what it holds by its state is no change
+		subnet: cfg.Membership.View().Self.Subnet, // a lease from the saved state is no change
 	}
 	l.last.Store(&outcome{})
-	// The peers that this host knows from before are no news.
+	// The peers that are known from an earlier run cause no events.
 	l.events.Next(l.started, snapshot(cfg.Membership.View(), l.last.Load(), false, nil), nil)
 	l.decided.Store(&map[lease.ID]string{})
 	l.cfg.Membership = watched{cfg.Membership, l.paths}
 	return l
 }
 
-// Run makes passes until ctx ends: whenever something may have changed, and
-// every 30 s; after one that failed, not before a pause of up to a second. What it has made stays
-// when it ends, and a restart of Docker that is under way goes on: see Memory.
+// Run makes passes until ctx ends. A pass starts whenever something may have
+// changed, and every 30 s. After a failed pass, Run ignores events for up to a
+// second.
+//
+// When Run ends, everything that it configured stays. A restart of Docker that
+// is in progress continues, see Memory.
 func (l *Loop) Run(ctx context.Context) error {
 	if l.cfg.Direct {
 		var paths sync.WaitGroup

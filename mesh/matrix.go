@@ -8,24 +8,28 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// Surveyor asks the hosts that are alive for their rows.
+// Surveyor asks all alive hosts for their rows.
 type Surveyor interface {
 	Survey(context.Context) (Survey, error)
 }
 
-// Survey is what came of asking: the answers of those who gave one in time.
+// Survey is the result of asking the hosts: the rows of those that answered in
+// time.
 type Survey struct {
 	Asked []lease.ID
 	Rows  []Row
 }
 
-// Matrix joins what the hosts say of themselves with what the one that asked
-// knows. The view is to be taken after the survey: a host that has left
-// meanwhile is not silent, it is not there; and one that has come and was not
-// asked is shown and not judged.
+// Matrix combines the reports of the hosts with the view of the host that
+// asked.
 //
-// Rows are of slightly different times, and hosts hear of a newcomer one after
-// the other: a finding may be about a change under way. See [Confirm].
+// The caller must take the view after the survey. A host that left in the
+// meantime is then absent from the matrix, and not reported as silent. A host
+// that joined in the meantime was not asked; it is shown, but not checked.
+//
+// The rows are from slightly different times, and hosts learn of a new host one
+// after the other. Therefore a finding may be about a change in progress. See
+// [Confirm].
 func Matrix(view View, survey Survey) FullAudit {
 	m := newMatrix(view, survey)
 	m.judgeHosts()
@@ -42,8 +46,8 @@ func Matrix(view View, survey Survey) FullAudit {
 	return m.audit(view.Self.Name)
 }
 
-// maxWhole is of how many hosts all tunnels are listed: a million of them are of
-// no use to anyone.
+// maxWhole is the largest number of hosts for which all tunnels are listed.
+// Nobody can use a list of a million tunnels.
 const maxWhole = 100
 
 func (m *matrix) audit(from string) FullAudit {
@@ -51,7 +55,7 @@ func (m *matrix) audit(from string) FullAudit {
 	m.roundTrips(&audit)
 	for i, host := range m.hosts {
 		shown := *host
-		shown.Cells = nil // they are among the tunnels
+		shown.Cells = nil // the list of tunnels has them
 		audit.Hosts = append(audit.Hosts, shown)
 		for j, to := range m.hosts {
 			t := m.tunnels[i][j]
@@ -77,27 +81,29 @@ func (m *matrix) audit(from string) FullAudit {
 	return audit
 }
 
-// matrix is one while it is made.
+// matrix holds the matrix while it is computed.
 type matrix struct {
 	hosts    []*MatrixHost
 	index    map[lease.ID]*MatrixHost
-	tunnels  [][]tunnel // by the places of from and to
+	tunnels  [][]tunnel // by the index of the host it leads from, and the host it leads to
 	findings []located
 	notes    []string
 }
 
-// tunnel is one while the matrix is made; a million of them must be small.
+// tunnel holds one directed tunnel while the matrix is computed. It must stay
+// small because there may be a million of them.
 type tunnel struct {
 	*Cell // of the row, or an empty one
 
 	State  CellState
-	byHand bool // a port that was made by hand is in its place
-	cause  bool // what is wrong with it has been found
+	byHand bool // a manually created port is in its place
+	cause  bool // the fault of this tunnel has been found
 }
 
 func (m *matrix) tunnel(from, to *MatrixHost) *tunnel { return &m.tunnels[from.at][to.at] }
 
-// leads is the tunnel that a cell is about; nil when it leads out of the mesh.
+// leads returns the tunnel that a cell is about; nil if it leads out of the
+// mesh.
 func (m *matrix) leads(from *MatrixHost, c *Cell) *tunnel {
 	to := m.index[c.Peer]
 	if to == nil || to == from {
@@ -106,7 +112,7 @@ func (m *matrix) leads(from *MatrixHost, c *Cell) *tunnel {
 	return m.tunnel(from, to)
 }
 
-// located is a finding with its place in the matrix, to sort by.
+// located is a finding with its position in the matrix, used for sorting.
 type located struct {
 	Finding
 	from, to int
@@ -138,7 +144,7 @@ func newMatrix(view View, survey Survey) *matrix {
 		default:
 			host.State = New
 		}
-		// The loser of a conflict may not have heard of it yet.
+		// The host that lost a conflict may not have learned of it yet.
 		host.Cut = host.Cut || h.Cut
 		m.hosts = append(m.hosts, host)
 	}
@@ -166,7 +172,7 @@ func newMatrix(view View, survey Survey) *matrix {
 		for i := range from.Cells {
 			c := &from.Cells[i]
 			t := m.leads(from, c)
-			if t != nil && !c.Foreign && (t.Port == "" || c.Desired) { // of two, the one that should be there
+			if t != nil && !c.Foreign && (t.Port == "" || c.Desired) { // if there are two ports, use the desired one
 				t.Cell = c
 			}
 		}
@@ -174,14 +180,14 @@ func newMatrix(view View, survey Survey) *matrix {
 	return m
 }
 
-// own is a finding about a host.
+// own adds a finding about a host.
 func (m *matrix) own(host *MatrixHost, kind string, unsure bool, what, do string) {
 	f := Finding{Kind: kind, From: host.Name, What: what, Do: do, Unsure: unsure}
 	m.findings = append(m.findings, located{f, host.at, -1})
 }
 
-// between is a finding about the tunnel from one host to another, and makes the
-// tunnel what it says of it.
+// between adds a finding about the tunnel from one host to another, and sets
+// the state of that tunnel.
 func (m *matrix) between(from, to *MatrixHost, kind string, state CellState, what, do string) {
 	f := Finding{Kind: kind, From: from.Name, To: to.Name, What: what, Do: do}
 	m.findings = append(m.findings, located{f, from.at, to.at})
@@ -191,7 +197,7 @@ func (m *matrix) between(from, to *MatrixHost, kind string, state CellState, wha
 
 func (m *matrix) sorted() []Finding {
 	slices.SortStableFunc(m.findings, func(a, b located) int {
-		own := func(f located) int { return min(f.to, 0) } // -1 for a host's, before those of tunnels
+		own := func(f located) int { return min(f.to, 0) } // -1 for findings about hosts, which come before those about tunnels
 		return cmp.Or(cmp.Compare(own(a), own(b)), cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 	})
 	found := make([]Finding, 0, len(m.findings))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// judgeHosts finds what is wrong with hosts as such.
+// judgeHosts finds the faults of hosts, as opposed to the faults of tunnels.
 func (m *matrix) judgeHosts() {
 	mtu := m.usualMTU()
 	holders := make(map[netip.Prefix]*MatrixHost)
@@ -52,7 +52,8 @@ func (m *matrix) judgeHosts() {
 	}
 }
 
-// usualMTU is what most hosts have; of two that as many have, the larger.
+// usualMTU returns the most frequent MTU. If two are equally frequent, it
+// returns the larger one.
 func (m *matrix) usualMTU() int {
 	count := make(map[int]int)
 	for _, h := range m.hosts {
@@ -69,12 +70,12 @@ func (m *matrix) usualMTU() int {
 	return usual
 }
 
-// takesPart reports whether a host should have tunnels, as far as it is known.
+// takesPart reports whether a host should have tunnels, as far as is known.
 func (h *MatrixHost) takesPart() bool {
 	return h.Subnet.IsValid() && !h.Cut && (h.State == Answers || h.State == Silent)
 }
 
-// judgeTunnel finds what is wrong with a tunnel as it is configured.
+// judgeTunnel finds the configuration faults of a tunnel.
 func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 	t := m.tunnel(from, to)
 	if t.State == CellUnknown {
@@ -117,7 +118,7 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 		m.between(from, to, KindError, CellError, fmt.Sprintf("%s's port %s to %s: %s", from.label(), t.Port, to.label(), t.Error),
 			do(cmp.Or(t.Do, "ovs-vsctl list interface "+t.Port)))
 	}
-	seen := make(map[string]bool) // columns that differ from what the host itself wants
+	seen := make(map[string]bool) // columns that differ from the desired state of the host itself
 	for _, d := range t.Drift {
 		words := strings.Fields(d.Object)
 		column := words[len(words)-1]
@@ -135,8 +136,8 @@ func (m *matrix) judgeTunnel(from, to *MatrixHost) {
 	m.crossCheck(from, to, reverse, seen, do)
 }
 
-// crossCheck holds a tunnel against what the other end says of itself: what a
-// host wants may be out of date.
+// crossCheck compares a tunnel with the report of the host at the other end.
+// This is necessary because the desired state of a host may be out of date.
 func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[string]bool, do func(...string) string) {
 	if to.State != Answers {
 		return
@@ -157,7 +158,7 @@ func (m *matrix) crossCheck(from, to *MatrixHost, reverse *tunnel, seen map[stri
 		m.between(from, to, KindSubnet, CellWrong, fmt.Sprintf("%s's port %s to %s is for %s, but %s says that it has %s",
 			from.label(), t.Port, to.label(), prefixOr(t.Subnet, "no subnet"), to.label(), prefixOr(to.Subnet, "none")), do("gremesh leases"))
 	}
-	// Said once of the two directions.
+	// Report this only for one of the two directions.
 	if reverse.Configured && (t.Type != reverse.Type || t.Key != reverse.Key) && from.at < to.at {
 		m.between(from, to, KindSetting, CellWrong, fmt.Sprintf("the tunnels between %s and %s don't match: %s with key %d, and %s with key %d",
 			from.label(), to.label(), t.Type, t.Key, reverse.Type, reverse.Key), "run `gremesh config show` on both hosts: a value that one of them pins must go; with tunnel.fallback the two agree within seconds, or their agents' logs say why not")
@@ -175,8 +176,8 @@ func prefixOr(p netip.Prefix, none string) string {
 	return p.String()
 }
 
-// judgeStrays finds the tunnels of a host that lead out of the mesh, and those
-// of others on its bridge.
+// judgeStrays finds the tunnels of a host that it should adopt or remove, and
+// other programs' unprotected tunnels on its bridge.
 func (m *matrix) judgeStrays(from *MatrixHost) {
 	m.judgeByHand(from)
 	for _, c := range from.Cells {
@@ -191,7 +192,7 @@ func (m *matrix) judgeStrays(from *MatrixHost) {
 				continue
 			}
 			state := CellUnprotected
-			if t := m.tunnel(from, to); t.cause { // that the tunnel itself is not there is worse
+			if t := m.tunnel(from, to); t.cause { // the fault of the tunnel itself is worse
 				state = t.State
 			}
 			m.between(from, to, KindUnprotected, state, what, do)
@@ -201,7 +202,8 @@ func (m *matrix) judgeStrays(from *MatrixHost) {
 	}
 }
 
-// hostAt is the host at an underlay address, other than from.
+// hostAt returns the host with that underlay address, but never from. It
+// returns nil if there is none.
 func (m *matrix) hostAt(from *MatrixHost, addr netip.Addr) *MatrixHost {
 	i := slices.IndexFunc(m.hosts, func(h *MatrixHost) bool { return h.Underlay == addr && h.ID != from.ID })
 	if i < 0 {
@@ -210,8 +212,8 @@ func (m *matrix) hostAt(from *MatrixHost, addr netip.Addr) *MatrixHost {
 	return m.hosts[i]
 }
 
-// stray is about a port of gremesh's that the host itself wants no more. One
-// that waits for a lease keeps what it has.
+// stray reports a port of gremesh that the host itself no longer wants. A host
+// that waits for a lease keeps its ports, so it is not reported.
 func (m *matrix) stray(from, to *MatrixHost, c Cell) {
 	if !from.Subnet.IsValid() {
 		return
@@ -225,12 +227,13 @@ func (m *matrix) stray(from, to *MatrixHost, c Cell) {
 	m.between(from, to, KindStray, CellStray, what, do)
 }
 
-// byHand reports whether a port that was made by hand leads to another host.
+// byHand reports whether a manually created port leads to another host.
 func (h *MatrixHost) byHand(to *MatrixHost) bool {
 	return slices.ContainsFunc(h.Cells, func(c Cell) bool { return c.Foreign && c.Remote == to.Underlay })
 }
 
-// judgeByHand finds the tunnels of a host that wait to be adopted.
+// judgeByHand finds the manually created tunnels of a host that it should
+// adopt.
 func (m *matrix) judgeByHand(from *MatrixHost) {
 	n := 0
 	for i := range m.tunnels[from.at] {

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// judgePackets finds where packets do not pass although both ends are
-// configured, by the states of the two ends of a BFD session: the end that hears
-// the other and is not heard is in "init" (RFC 5880, section 6.2).
+// judgePackets finds pairs of hosts that lose packets although both ends are
+// configured. It compares the states of the two ends of a BFD session. An end
+// that receives packets but is not heard by the other end is in state "init"
+// (RFC 5880, section 6.2).
 func (m *matrix) judgePackets() {
 	for i, a := range m.hosts {
 		for _, b := range m.hosts[i+1:] {
@@ -24,7 +25,7 @@ func (m *matrix) judgePackets() {
 
 func (m *matrix) judgeSession(a, b *MatrixHost, there, back *tunnel) {
 	one, other := there.bfd(), back.bfd()
-	if a.State != Answers { // the one who knows is a
+	if a.State != Answers { // make a the host that answered
 		a, b, there, back, one, other = b, a, back, there, other, one
 	}
 	if a.State != Answers || b.State == string(Failed) || b.State == New {
@@ -53,8 +54,8 @@ func (m *matrix) judgeSession(a, b *MatrixHost, there, back *tunnel) {
 	}
 }
 
-// bfd is the state of the session at one end; empty where it is not known, or
-// BFD not enabled.
+// bfd returns the session state at one end. It is empty if the state is not
+// known, or BFD is not enabled.
 func (t *tunnel) bfd() string {
 	if !t.Configured {
 		return ""
@@ -62,28 +63,29 @@ func (t *tunnel) bfd() string {
 	return t.BFD
 }
 
-// showDown shows that a tunnel carries nothing where the reason is another, and
-// has been said.
+// showDown marks a tunnel as down if its BFD session is down. It adds no
+// finding, because the cause is elsewhere and has already been reported.
 func (t *tunnel) showDown() {
 	if bfd := t.bfd(); t.State == CellUp && bfd != "" && bfd != "up" {
 		t.State = CellDown
 	}
 }
 
-// showSilent is showDown, and also shows a path that is down.
+// showSilent does the same as showDown, and also marks a tunnel as down if its
+// path is down.
 func (t *tunnel) showSilent() {
 	if t.showDown(); t.path() == PathDown {
 		t.State = CellDown
 	}
 }
 
-// oneWay is said of the direction in which packets are lost.
+// oneWay adds a finding for the direction in which packets are lost.
 func (m *matrix) oneWay(from, to *MatrixHost, back *tunnel) {
 	t := m.tunnel(from, to)
 	known := t.State != CellUnknown
 	m.between(from, to, KindOneWay, CellLost, fmt.Sprintf("one way only: what %s sends to %s does not arrive, what %s sends to %s does",
 		from.label(), to.label(), to.label(), from.label()), allow(from, to, t))
-	if !known { // the finding says it; the host itself has not told
+	if !known { // the finding reports the loss, but the host itself has reported nothing
 		t.State = CellUnknown
 	}
 	if back.State == CellUp {

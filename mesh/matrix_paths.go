@@ -2,9 +2,10 @@ package mesh
 
 import "fmt"
 
-// judgePaths finds the tunnels that are as they should be, BFD included, and
-// whose path carries nothing all the same: BFD does not meet br0's flows, tags
-// and spanning trees, nor docker0.
+// judgePaths finds tunnels whose path carries nothing although their
+// configuration is correct and BFD is up. BFD cannot detect such faults,
+// because its packets do not pass br0's flows, VLAN tags and spanning trees,
+// nor docker0.
 func (m *matrix) judgePaths() {
 	for i, a := range m.hosts {
 		for _, b := range m.hosts[i+1:] {
@@ -35,8 +36,8 @@ func (m *matrix) judgePath(from, to *MatrixHost) {
 	}
 }
 
-// path returns what the probes of a tunnel with which all else is well have found;
-// empty if there is something else, or the host does not probe.
+// path returns the result of the probes of a tunnel that has no other fault. It
+// is empty if the tunnel has another fault, or if the host does not probe.
 func (t *tunnel) path() string {
 	if t.State != CellUp {
 		return ""
@@ -44,7 +45,7 @@ func (t *tunnel) path() string {
 	return t.Path
 }
 
-// roundTrips adds what the probes of all tunnels have found.
+// roundTrips adds the results of the probes of all tunnels.
 func (m *matrix) roundTrips(audit *FullAudit) {
 	loss, probed := 0.0, 0
 	for i := range m.tunnels {

@@ -6,19 +6,20 @@ import (
 	"github.com/gremesh/gremesh/mesh/events"
 )
 
-// Memory is what a Loop leaves to the one that follows it when this host has
-// moved: how the parts were when last they were in order, by which causes are
-// found, the events that are known, and the restart of Docker that may be under way,
-// which takes long. One
-// Loop at a time may have it.
+// Memory is the state that a Loop hands over to the next Loop after this host's
+// address has changed. It contains the last state of each component that was in
+// order, which is needed to explain changes, and the known events. It also
+// contains a restart of Docker that may be in progress, because a restart takes
+// long. Only one Loop at a time may use it.
 type Memory struct {
 	scenes   scenes
 	restarts *restarts
 	events   *events.Tracker
 }
 
-// NewMemory is that of the first Loop.
+// NewMemory returns the Memory for the first Loop.
 func NewMemory() *Memory { return &Memory{restarts: newRestarts(), events: events.NewTracker()} }
 
-// Wait returns when no restart of Docker is under way, or with ctx's error.
+// Wait returns nil when no restart of Docker is in progress, or an error when
+// ctx ends.
 func (m *Memory) Wait(ctx context.Context) error { return m.restarts.wait(ctx) }

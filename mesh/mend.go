@@ -8,29 +8,30 @@ import (
 	"github.com/gremesh/gremesh/mesh/history"
 )
 
-// mends is what the parts of one pass tell each other of what they mend.
+// mends holds the data that the components of one pass share about their
+// changes.
 type mends struct {
-	due    time.Time // when the first change that was postponed is; zero: none was
-	remade string    // why Open vSwitch was given its bridge; empty: it was not
+	due    time.Time // time of the first postponed change; zero: none is postponed
+	remade string    // why Open vSwitch was given its bridge again; empty: it was not
 	ages   map[string]time.Duration
 	asked  bool // ages are known
 }
 
-// young tells which processes were started since then. All of the machine's are
-// looked at for that, so it is asked only where something differs that nothing
-// else explains, once a pass.
+// young returns a function that reports whether a process was started since a
+// time. That function scans all processes of the host, at most once a pass.
+// Therefore it must be called only if nothing else explains a difference.
 func (m *mends) young(ages Ages, since time.Time) young {
 	return youngerThan(time.Since(since), func() map[string]time.Duration {
 		if !m.asked {
-			m.ages, _ = ages(dockerd, vswitchd) // unknown, they are no cause
+			m.ages, _ = ages(dockerd, vswitchd) // if they are not known, they explain nothing
 			m.asked = true
 		}
 		return m.ages
 	})
 }
 
-// due leaves out the changes that are postponed, and reports whether there are
-// none of those.
+// due removes the postponed changes. The result whole is true if there were
+// none.
 func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C, whole bool) {
 	found := make([]drift.Drift, len(changes))
 	for i, c := range changes {
@@ -46,21 +47,21 @@ func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C
 	return now, len(now) == len(changes)
 }
 
-// mended logs a difference that was put right, and counts it. What it returns
-// belongs in the history, in one go with what else the part has mended: to a
-// host that joins, that is some changes for each peer.
+// mended logs a corrected difference and counts it. The caller must append all
+// results of a component to the history in one call, which is one write. A host
+// that joins causes several changes for each peer.
 func (l *Loop) mended(d drift.Drift, began time.Time, cause string) history.Change {
 	change := l.logged(d, began, cause)
 	l.fights.mended(time.Now(), d)
 	return change
 }
 
-// record logs a change that was made, and keeps it.
+// record logs a change and appends it to the history.
 func (l *Loop) record(d drift.Drift, began time.Time, cause string) {
 	l.cfg.History.Append(l.logged(d, began, cause))
 }
 
-// logged logs a change that was made, and returns it as the history has it.
+// logged logs a change and returns its entry for the history.
 func (l *Loop) logged(d drift.Drift, began time.Time, cause string) history.Change {
 	took := time.Since(began)
 	l.changes.Add(1)
@@ -70,8 +71,7 @@ func (l *Loop) logged(d drift.Drift, began time.Time, cause string) history.Chan
 	}
 }
 
-// recordLease records that this host has got a subnet, has another, or has lost
-// it.
+// recordLease records that this host has taken, changed or lost its subnet.
 func (l *Loop) recordLease(view View) {
 	was, is := l.subnet, view.Self.Subnet
 	if was == is {
@@ -94,7 +94,8 @@ func (l *Loop) recordLease(view View) {
 	l.record(change, time.Now(), cause)
 }
 
-// firstCause is of what differs before any pass has left the part in order.
+// firstCause returns the cause of a difference in a component that no pass has
+// left in order yet.
 func (l *Loop) firstCause() string {
 	if l.taken {
 		return fmt.Sprintf("this host took %s", l.subnet)

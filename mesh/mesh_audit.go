@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// secondLook is how long after the first the mesh is looked at again where
-// something seems wrong: what agents mend they have mended by then, and BFD
-// between two hosts that reach each other is up.
+// secondLook is the delay before a second audit, if the first has findings. In
+// that time agents correct their drift, and BFD comes up between two hosts that
+// reach each other.
 const secondLook = 2 * time.Second
 
-// getMesh answers with what two looks have in common; with one=true with the
-// first, changes under way included.
+// getMesh returns the findings that two audits have in common. With one=true it
+// returns the findings of one audit, which include changes in progress.
 func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 	one := false
 	if text := r.URL.Query().Get("one"); text != "" {
@@ -38,7 +38,8 @@ func (c Control) getMesh(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, audit)
 }
 
-// look asks the others, and this host meanwhile.
+// look collects the rows of the other hosts and, at the same time, the row of
+// this host.
 func (c Control) look(ctx context.Context) (FullAudit, error) {
 	own := make(chan Row, 1)
 	go func() { own <- c.Loop.Row(ctx) }()

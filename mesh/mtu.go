@@ -6,14 +6,15 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 )
 
-// leastPath is what every IPv4 path takes, in bytes (RFC 791, section 3.1);
-// whoever says less is not believed.
+// leastPath is the packet size in bytes that every IPv4 destination accepts
+// (RFC 791, section 3.1). A smaller path MTU is not credible and is ignored.
 const leastPath = 576
 
-// MTU is what fits through the tunnels, in bytes, and by whom it is less than
-// the underlay's device would allow: a peer that is reached by a path of less,
-// or else one that says that a path of its own is; empty: nobody. One MTU fits
-// all peers, as a container has only one.
+// MTU returns the MTU inside the tunnels, in bytes. If a peer makes it smaller
+// than the underlay device allows, by is the name of that peer; otherwise by is
+// empty. The peer is one that this host reaches by a path with a smaller MTU,
+// or one that reports such a path of its own. One MTU applies to all peers,
+// because a container has only one.
 func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
 	c = c.in(view)
 	least := 0
@@ -38,9 +39,10 @@ func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
 	return least - c.Tunnel.Overhead(view.Self.Underlay), by
 }
 
-// behind is the problem, if any, that dockerd still gives containers another MTU
-// than docker0 has. Docker is not restarted for it, for nothing is lost:
-// docker0 routes what containers send, and answers what is too large for it.
+// behind returns a problem if dockerd still gives containers another MTU than
+// docker0 has. This is no reason to restart Docker, because nothing is lost:
+// docker0 routes the packets of containers, and answers those that are too
+// large.
 func behind(want docker.Settings, have docker.Actual) []Problem {
 	switch {
 	case have.Behind == 0 || have.Behind == want.MTU:

@@ -15,10 +15,11 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// natRules are for the traffic that the desired routes bring through this host.
-// The underlays are those of hosts that have a tunnel to this one, each by its
-// address alone: they have the route back to the pool, and others in their
-// networks may not.
+// natRules returns the packet filter rules for the traffic that the desired
+// routes bring through this host. The underlays contain only the addresses of
+// hosts with a tunnel to this host, not whole networks. Those hosts have a
+// route back to the pool, but other machines in their networks may not have
+// one.
 func (c Config) natRules(view View, desired *Desired) masq.Rules {
 	self := view.Self
 	underlays := []netip.Prefix{hostPrefix(self.Underlay)}
@@ -37,7 +38,7 @@ func (c Config) natRules(view View, desired *Desired) masq.Rules {
 	return rules
 }
 
-// forward are the ways by which peers are reached.
+// forward returns the pairs of devices between which mesh traffic passes.
 func (c Config) forward(peers []bridge.Peer) []masq.Path {
 	ways := []masq.Path{{In: c.Bridge, Out: c.Bridge}}
 	if slices.ContainsFunc(peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
@@ -48,7 +49,8 @@ func (c Config) forward(peers []bridge.Peer) []masq.Path {
 
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// natProblems are those of what the operator says.
+// natProblems returns the problems of the operator's masquerading
+// configuration.
 func natProblems(said masq.FileState) []Problem {
 	var problems []Problem
 	switch {
@@ -63,14 +65,16 @@ func natProblems(said masq.FileState) []Problem {
 	return problems
 }
 
-// plan is Plan with what the operator says now, and what is in Open vSwitch.
+// plan calls Plan with the current masquerading configuration, and with the
+// tunnel types of the existing ports.
 func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
 	c.Config.NAT = c.Masquerade.State()
 	return Plan(c.Config, c.inPlace(view, ovs), keep)
 }
 
-// keepNAT makes the packet filter as it should be, and returns what in it is
-// against the mesh. A machine without nft has that for a problem, and goes on.
+// keepNAT reconciles the packet filter. It returns a problem for each rule or
+// setting that stops mesh traffic. A host without nft has that as a problem,
+// and the pass continues.
 func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *mends) ([]Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -111,8 +115,9 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	return problems, nil
 }
 
-// admit lets new peers' packets in before Open vSwitch gets tunnels to them, so
-// that none is lost. What goes is taken away by keepNAT, after the tunnels.
+// admit allows packets of new peers before Open vSwitch gets tunnels to them,
+// so that no packet is lost. Rules for removed peers stay until keepNAT deletes
+// them, after the tunnels.
 func (l *Loop) admit(ctx context.Context, view View, want masq.Rules, mends *mends) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -133,7 +138,7 @@ func (l *Loop) admit(ctx context.Context, view View, want masq.Rules, mends *men
 	return l.applyNAT(ctx, natScene{time.Now(), view, want, have}, changes, mends)
 }
 
-// applyNAT makes changes to the packet filter and records why.
+// applyNAT applies changes to the packet filter and records their causes.
 func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []masq.Change, mends *mends) error {
 	began := time.Now()
 	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
@@ -151,7 +156,7 @@ func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []masq.Change
 	return nil
 }
 
-// obstacles are what only people can mend.
+// obstacles returns the problems that only an operator can solve.
 func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	var problems []Problem
 	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
@@ -176,9 +181,10 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	return problems
 }
 
-// reversePath is the problem that hosts of the mesh can't be answered where the
-// kernel takes containers' own addresses, which lead to Docker's bridge, for
-// forged ones when they come by the NIC.
+// reversePath returns a problem if the strict reverse path filter drops packets
+// of containers on other hosts. Those packets arrive by the NIC with the
+// containers' own addresses. The route to these addresses leads to Docker's
+// bridge, so the kernel takes the packets for forged ones.
 func reversePath(self Host, link string, want masq.Rules, strict []string) []Problem {
 	kept := slices.ContainsFunc(want.NonMasquerade, func(p netip.Prefix) bool { return p.Contains(self.Underlay) })
 	if !kept || !slices.Contains(strict, link) {
@@ -190,7 +196,7 @@ func reversePath(self Host, link string, want masq.Rules, strict []string) []Pro
 	}}
 }
 
-// dropNAT takes away all that is ours in the packet filter.
+// dropNAT deletes everything that gremesh has created in the packet filter.
 func dropNAT(ctx context.Context, nat NAT) error {
 	have, err := nat.Observe(ctx)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 // Networks lists Docker's networks. It returns none if no dockerd runs.
 type Networks func(context.Context) ([]docker.Network, error)
 
-// networksFor is how long a list of Docker's networks counts.
+// networksFor is how long a list of Docker's networks is valid.
 const networksFor = 30 * time.Second
 
-// networkNames finds the names of Docker networks by their bridges. If Docker does
-// not answer, the last list counts: a problem keeps its name. One goroutine at a
-// time may use it.
+// networkNames maps bridges to the names of Docker networks. If Docker does not
+// answer, the last list stays valid, so that a problem keeps its text. Only one
+// goroutine at a time may use it.
 type networkNames struct {
 	list Networks // nil: no name is known
 	all  []docker.Network
-	at   time.Time // of the last question
+	at   time.Time // of the last request
 }
 
-// name sets the names of the networks that overlap the pool. It asks Docker only if
-// there is an overlap.
+// name sets the names of the Docker networks in overlaps. It asks Docker only
+// if there is an overlap.
 func (n *networkNames) name(ctx context.Context, overlaps []bridge.Overlap) []bridge.Overlap {
 	if len(overlaps) == 0 || n.list == nil {
 		return overlaps
@@ -43,7 +43,8 @@ func (n *networkNames) name(ctx context.Context, overlaps []bridge.Overlap) []br
 	return overlaps
 }
 
-// misses reports whether a network of Docker's is not in the list: it is new.
+// misses reports whether a Docker network is not in the list, because it is
+// new.
 func (n *networkNames) misses(overlaps []bridge.Overlap) bool {
 	for _, o := range overlaps {
 		if o.Network != "" && docker.NetworkOf(n.all, o.Route.Link) == "" {

@@ -12,8 +12,9 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// ourPorts are gremesh's ports by the ID of the peer that they lead to. One that
-// was adopted has another name than the plan gives it.
+// ourPorts returns gremesh's ports by the ID of the peer that they lead to. An
+// adopted port has another name than the plan gives it, so the name cannot be
+// the key.
 func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	ports := make(map[string]ovsdb.Port)
 	for _, port := range ovs.Ports {
@@ -24,16 +25,17 @@ func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 	return ports
 }
 
-// portsOf are ourPorts, when first somebody asks for them: in most passes nobody
-// does, and of five thousand they are a lot to look at.
+// portsOf returns a function that computes ourPorts on its first call. Most
+// passes do not need the result, and with five thousand ports it takes long.
 func portsOf(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 	return sync.OnceValue(func() map[string]ovsdb.Port { return ourPorts(ovs) })
 }
 
-// countTunnels counts the desired tunnels and those that carry traffic: BFD is
-// up, or, without BFD, Open vSwitch has set the port up, and the path is up. A
-// tunnel that a silent peer keeps is not of the mesh's total, in which that peer
-// does not count.
+// countTunnels counts the desired tunnels and those that carry traffic. A
+// tunnel carries traffic if its path is up, and its BFD session is up. Without
+// BFD, Open vSwitch must have set up the port instead. Tunnels that silent
+// peers keep do not count, because the total of the mesh does not count those
+// peers.
 func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func() map[string]ovsdb.Port, carries func(*ovsdb.Tunnel) bool) TunnelCount {
 	silent := make(map[string]bool)
 	for i := range peers {
@@ -42,7 +44,7 @@ func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func(
 		}
 	}
 	var count TunnelCount
-	next := 0 // both are sorted by name
+	next := 0 // both lists are sorted by name
 	for i := range want.Tunnels {
 		t := &want.Tunnels[i]
 		if silent[t.Peer.ID] {
@@ -65,7 +67,7 @@ func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func(
 	return count
 }
 
-// Status is this host's account of itself and its mesh now.
+// Status returns this host's current report about itself and its mesh.
 func (l *Loop) Status(ctx context.Context) Status {
 	view, last := l.cfg.Membership.View(), l.last.Load()
 	self := view.Self
@@ -85,7 +87,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		status.Host.Lease = lease.Held.String()
 		status.Host.Bip = lease.Bip(self.Subnet)
 	}
-	traffic, _ := l.cfg.Switch.Traffic(ctx) // Open vSwitch's absence is among the problems
+	traffic, _ := l.cfg.Switch.Traffic(ctx) // if Open vSwitch does not answer, that is among the problems
 	for _, peer := range view.Peers {
 		switch peer.Liveness {
 		case Alive:
@@ -93,7 +95,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 		case Failed:
 			status.Mesh.Failed++
 		case Left:
-			if !peer.Subnet.IsValid() { // nothing is left of it
+			if !peer.Subnet.IsValid() { // it left and released its subnet
 				continue
 			}
 		}
@@ -142,8 +144,8 @@ func (l *Loop) peerStatus(self, peer Host, last *outcome, traffic map[string]ovs
 	return status
 }
 
-// Audit compares what this host should be with what it is, and changes
-// nothing. What it can't see within 15 s it can't judge.
+// Audit compares the desired state of this host with the observed state, and
+// changes nothing. A component that does not answer within 15 s is not checked.
 func (l *Loop) Audit(ctx context.Context) Audit {
 	l.busy.Lock()
 	defer l.busy.Unlock()
@@ -225,7 +227,7 @@ func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
 func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 	var found []drift.Drift
 	if have.Unsupported != nil || have.Misread != nil {
-		return nil // it is left as it is
+		return nil // gremesh leaves this Docker unchanged
 	}
 	for _, c := range docker.Diff(want, have) {
 		found = append(found, c.Drift)

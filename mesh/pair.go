@@ -8,9 +8,10 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// decide has the types of tunnels decided that are this host's to decide, and
-// tells the peers; unless seen, what is in Open vSwitch is not known. It returns
-// by when that must be done again.
+// decide updates the types of the tunnels that this host decides for, and
+// publishes them to the peers. If seen is false, the state of Open vSwitch is
+// not known, and the types stay as they are. It returns the time of the next
+// call; zero if none is due.
 func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
 	var ports func() map[string]ovsdb.Port
 	var silent map[string]ovsdb.Port
@@ -21,7 +22,7 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (ag
 	if tunnel := l.cfg.in(view).Tunnel; !slices.Equal(l.fallbacks.types, tunnel.Types()) {
 		l.fallbacks = newFallbacks(tunnel)
 		l.fallbacks.anew = true
-		l.decided.Store(&map[lease.ID]string{}) // what was decided was about other types
+		l.decided.Store(&map[lease.ID]string{}) // the earlier decisions were about other types
 	}
 	types := *l.decided.Load()
 	retries, retried := l.retries.due(now)
@@ -54,17 +55,17 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (ag
 func sights(ports map[string]ovsdb.Port, retries map[lease.ID]bool) map[lease.ID]sight {
 	seen := make(map[lease.ID]sight)
 	for text, port := range ports {
-		if id, err := lease.ParseID(text); err == nil { // by hand it may have been made anything
+		if id, err := lease.ParseID(text); err == nil { // skip an invalid ID: an operator may have written anything there
 			seen[id] = sight{Type: port.Type, Made: works(&port), Up: port.BFD.State == "up", Retry: retries[id]}
 		}
 	}
 	return seen
 }
 
-// works tells whether Open vSwitch has set a port up.
+// works reports whether Open vSwitch has set up a port.
 func works(p *ovsdb.Port) bool { return p.OfPort > 0 && p.Error == "" }
 
-// paired is the view with what this host has decided for pairs.
+// paired returns the view with the types that this host has decided for pairs.
 func (l *Loop) paired(view View) View {
 	decided := *l.decided.Load()
 	if len(decided) == 0 {
@@ -79,14 +80,15 @@ func (l *Loop) paired(view View) View {
 	return view
 }
 
-// plan is what this host should have, given what its Open vSwitch has.
+// plan returns the desired state of this host, given the observed state of its
+// Open vSwitch.
 func (l *Loop) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
 	return l.cfg.plan(l.paired(view), keep, ovs)
 }
 
-// inPlace is the view in which pairs that nobody has decided for yet keep the
-// type of the port that is there: an agent that has just been started has not
-// heard from the other end, and what is there was decided before.
+// inPlace returns a view in which each pair without a decision keeps the type
+// of its existing port. This matters after a start of the agent: the other end
+// has not reported its decision yet, but the port shows the earlier decision.
 func (c Config) inPlace(view View, ovs ovsdb.Actual) View {
 	if len(c.in(view).Tunnel.Fallback) == 0 {
 		return view

@@ -13,34 +13,34 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Membership is gossip, as the loop needs it.
+// Membership is gossip, as far as the Loop needs it.
 type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
-	Open(bool)               // whether packets that come without a tunnel get through to containers
-	Agree(map[lease.ID]Pair) // tells each peer what it must know of their tunnel; those that are not in it: nothing
+	Open(bool)               // publishes whether packets without a tunnel reach this host's containers
+	Agree(map[lease.ID]Pair) // publishes one Pair to each peer; a peer that is not in the map gets none
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 
 // Switch is Open vSwitch on this host.
 type Switch interface {
 	Observe(context.Context) (ovsdb.Actual, error)
-	Refresh()                         // has the next Observe look anew at what gives no notice
-	Reconsider(context.Context) error // has it work out its flows anew
+	Refresh()                         // makes the next Observe read again the state for which there are no events
+	Reconsider(context.Context) error // makes Open vSwitch compute its flows again
 	Apply(context.Context, []ovsdb.Change) error
 	Changed() <-chan struct{}
 	Traffic(context.Context) (map[string]ovsdb.Traffic, error)
 }
 
-// Kernel is the Linux side of this host.
+// Kernel is the Linux networking state of this host.
 type Kernel interface {
-	Remember(context.Context) error // comes before the first change to this host
+	Remember(context.Context) error // saves the original state; called before the first change to this host
 	Observe(context.Context) (bridge.Actual, error)
-	Refresh() // has the next Observe read anew what it keeps by the kernel's notices
+	Refresh() // makes the next Observe read again the state that kernel events keep up to date
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
-	Echo(ctx context.Context, from, to netip.Addr) error // nil when it is answered
+	Echo(ctx context.Context, from, to netip.Addr) error // returns nil if the echo is answered
 }
 
 // Docker is Docker's configuration and its daemon.
@@ -58,23 +58,24 @@ type NAT interface {
 	Changed() <-chan struct{}
 }
 
-// Masquerade is what the operator says about masquerading, at any time anew.
+// Masquerade provides the operator's masquerading configuration, which may
+// change at any time.
 type Masquerade interface {
 	State() masq.FileState
 	Changed() <-chan struct{}
 }
 
-// History is told of every change. It may be told from any goroutine.
+// History receives every change. Any goroutine may call it.
 type History interface {
 	Append(...history.Change)
 }
 
-// Mark records something until this host's next boot.
+// Mark stores a flag until this host's next boot.
 type Mark interface {
 	IsSet() (bool, error)
 	Set() error
 }
 
-// Ages tells how long the youngest process of each name has been running on
-// this host; of a name that no process has, nothing.
+// Ages returns for each name how long its youngest process on this host has
+// been running. A name without a process is not in the result.
 type Ages func(names ...string) (map[string]time.Duration, error)

@@ -11,10 +11,10 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// pass observes, compares and applies once. It reports whether all went well, or
-// else what did not is among the problems of the outcome, and by when the next
-// is due. Each part has a time of its own, so that one that hangs does not keep
-// the others from their work.
+// pass observes, compares and applies once. If ok is false, the problems of the
+// outcome contain the failures. The result again is the latest time of the next
+// pass. Each component has its own timeout, so that a component that hangs does
+// not stop the others.
 func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.busy.Lock()
 	defer l.busy.Unlock()
@@ -26,7 +26,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.undisturbed = false
 	var failures []Problem
 	fail := func(err error) {
-		if ctx.Err() != nil { // the agent stops, which fails whatever is under way
+		if ctx.Err() != nil { // the agent is stopping, so everything in progress fails
 			return
 		}
 		l.seen = seen{}
@@ -71,7 +71,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, problems: slices.Concat(problems, failures)}))
 		return false, again
 	}
-	problems = slices.Clip(problems) // they are kept
+	problems = slices.Clip(problems) // the plan that is kept shares this slice, so appends must copy it
 	if bars, err := l.barred(ctx, ovs); err != nil || len(bars) > 0 {
 		if err != nil {
 			fail(err)
@@ -118,7 +118,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if switchSeen && l.tunnelsFirst() {
 		return len(failures) == 0, now
 	}
-	// Before the routes, so that nothing that takes them is masqueraded.
+	// This comes before the routes, so that no packet that takes them is
+	// masqueraded.
 	if l.here.settled, err = l.docker0Settled(ctx, desired.Host, docker.settled); err != nil {
 		fail(err)
 	}
@@ -156,10 +157,11 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	return len(failures) == 0, sooner(again, mends.due)
 }
 
-// tunnelsFirst reports whether the mesh has changed since the pass began, as it
-// does when many hosts start at once: then the next pass comes soon, and what
-// is left of this one, Docker and the packet filter, which take longer, and the
-// kernel, after it. That happens a few times in a row at the most.
+// tunnelsFirst reports whether the mesh has changed since the pass began, which
+// is common when many hosts start at once. Then the pass ends early, and the
+// next pass starts soon with the tunnels. Docker, the packet filter and the
+// kernel take longer and are left to the next pass. This happens at most
+// maxRushed times in a row.
 func (l *Loop) tunnelsFirst() bool {
 	if l.rushed < maxRushed {
 		select {
@@ -172,9 +174,12 @@ func (l *Loop) tunnelsFirst() bool {
 	return false
 }
 
-// keepHost makes the kernel as it should be. As long as Docker is not settled,
-// a docker0 that has another address than the bip is left alone, and out of the
-// mesh: what it has may be another host's by now. It returns what there was.
+// keepHost reconciles the kernel, and returns the state that it observed at
+// first.
+//
+// As long as Docker is not settled, keepHost does not configure a docker0
+// without the bip. It also keeps such a docker0 out of the mesh, because
+// another host may have its address by now.
 func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -209,7 +214,7 @@ func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, men
 	return have, nil
 }
 
-// sooner is the earlier of two times; the zero time is never.
+// sooner returns the earlier of two times. The zero time means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -217,9 +222,10 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// keep tells which silent peers keep their tunnels: as long as their BFD
-// session is up, and for the grace after that, the first of which ends at
-// graceEnd. When Open vSwitch can't be seen, all do.
+// keep returns the silent peers that keep their tunnels. A peer keeps its
+// tunnel while its BFD session is up, and for the grace period after that. The
+// result graceEnd is the end of the first grace period; zero if there is none.
+// If Open vSwitch cannot be observed, all silent peers keep their tunnels.
 func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
 	up := func(id string) bool {
@@ -239,7 +245,7 @@ func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd
 			since = time.Time{}
 		case !known:
 			since = peer.Since
-		case since.IsZero(): // the last pass saw it up, be it long ago
+		case since.IsZero(): // the session was up in the last pass, however long ago that was
 			since = now
 		}
 		down[peer.ID] = since

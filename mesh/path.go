@@ -10,26 +10,26 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Prober probes the paths from this host's docker0 to the peers', through the
-// tunnels. Paths are known by the peer's bip.
+// Prober probes the paths from this host's docker0 to the docker0 of each peer,
+// through the tunnels. The key of a path is the peer's bip.
 type Prober interface {
 	Set(probe.Targets)
 	Paths() map[netip.Addr]probe.Path
 	Path(to netip.Addr) probe.Path
-	Changes() uint64 // differs whenever the state of a path, or Trouble, is another
+	Changes() uint64 // changes whenever the state of a path, or Trouble, changes
 	Changed() <-chan struct{}
-	Trouble() error // why nothing is known of any path
+	Trouble() error // the reason why nothing is known about any path
 }
 
-// PathStatus is what probes have found out about the path to a peer.
+// PathStatus is the state of the path to a peer, as measured by probes.
 type PathStatus struct {
 	Up        bool       `json:"up"`                           // the last probes were answered
 	RoundTrip float64    `json:"round_trip_seconds,omitempty"` // median of the last 20 probes; 0: not known
 	Loss      float64    `json:"loss"`                         // of the last 20 probes, from 0 to 1
-	Since     *time.Time `json:"since,omitempty"`              // since when Up is so; nil: it is not known yet whether it is up
+	Since     *time.Time `json:"since,omitempty"`              // time of the last change of Up; nil: not known yet whether the path is up
 	SmallOnly bool       `json:"small_only,omitempty"`         // packets of docker0's MTU are lost
-	Sent      uint64     `json:"probes_sent"`                  // since the tunnel was wanted
-	Lost      uint64     `json:"probes_lost"`                  // of those
+	Sent      uint64     `json:"probes_sent"`                  // since the first probe of this path
+	Lost      uint64     `json:"probes_lost"`                  // how many of these got no answer
 }
 
 func pathStatus(p probe.Path) *PathStatus {
@@ -43,9 +43,9 @@ func pathStatus(p probe.Path) *PathStatus {
 	return s
 }
 
-// Words for a path in a [Cell].
+// States of a path in a [Cell].
 const (
-	PathUnknown   = "unknown" // it is being probed
+	PathUnknown   = "unknown" // no result yet
 	PathUp        = "up"
 	PathDown      = "down"
 	PathSmallOnly = "small-only" // packets of docker0's MTU are lost
@@ -63,10 +63,10 @@ func pathWord(p probe.Path) string {
 	return PathUnknown
 }
 
-// bipOf returns the address by which the path to a tunnel's peer is known.
+// bipOf returns the address that is the key of the path through a tunnel.
 func bipOf(t *ovsdb.Tunnel) netip.Addr { return lease.Bip(t.Peer.Subnet).Addr() }
 
-// targets are the paths of all tunnels that this host should have.
+// targets returns the paths of all tunnels that this host should have.
 func targets(desired *Desired) probe.Targets {
 	if desired == nil {
 		return probe.Targets{}
@@ -79,24 +79,27 @@ func targets(desired *Desired) probe.Targets {
 }
 
 const (
-	// A tunnel over which nothing comes is noticed by the probe and by BFD, one a
-	// moment before the other.
+	// If a tunnel fails, BFD and the probe both detect it, but not at the same
+	// moment. Without this grace period, a failed tunnel would be reported as a
+	// failed path.
 	pathGrace = 2 * time.Second
-	// A new tunnel is made at one end before the other.
+	// The two ends of a new tunnel are created one after the other.
 	firstGrace = 10 * time.Second
-	// manyPaths fail at once for one reason; then one problem is enough.
+	// If more paths than this fail at once, they have one cause. Then one
+	// problem replaces the single ones.
 	manyPaths = 10
 )
 
 const pathRemedy = "gremesh audit, here and on that host; gremesh audit --mesh shows all paths"
 
-// contrary are the paths that are down while their tunnels are up, and since when
-// that was seen.
+// contrary holds the paths that are down although their tunnels are up, with
+// the time when a pass first saw that.
 type contrary map[netip.Addr]time.Time
 
-// pathProblems has one for each path that carries nothing although its tunnel is
-// up, or only small packets. before is what the last call returned. It also
-// returns by when it must be asked again.
+// pathProblems returns a problem for each path that carries no packets although
+// its tunnel is up, and for each path that carries only small packets. The
+// argument before is the result seen of the previous call. The result again is
+// the time of the next call; zero if no call is due.
 func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string]ovsdb.Port, paths map[netip.Addr]probe.Path, before contrary) (found []Problem, seen contrary, again time.Time) {
 	seen = make(contrary)
 	for i := range tunnels {
@@ -110,7 +113,7 @@ func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string
 			})
 		case path.State == probe.Down:
 			port, made := ports()[t.Peer.ID]
-			if !made || t.BFD && port.BFD.State != "up" { // that is another problem
+			if !made || t.BFD && port.BFD.State != "up" { // the failed tunnel is a problem of its own
 				continue
 			}
 			since, known := before[bipOf(t)]
@@ -142,17 +145,17 @@ func pathProblems(now time.Time, tunnels []ovsdb.Tunnel, ports func() map[string
 	return found, seen, again
 }
 
-// pathsSeen is what the last pass knew of the paths.
+// pathsSeen holds the paths as the last pass knew them.
 type pathsSeen struct {
 	changes  uint64
 	paths    map[netip.Addr]probe.Path
-	desired  *Desired // whose targets are probed
+	desired  *Desired // the desired state whose targets are probed
 	contrary contrary
 	complete bool
 }
 
-// probe has the paths of the desired tunnels probed, and returns what is known of
-// them. Without a Prober it returns nil.
+// probe starts probing the paths of the desired tunnels, and returns what is
+// known about them. Without a Prober it returns nil.
 func (l *Loop) probe(desired *Desired) *pathsSeen {
 	if l.cfg.Prober == nil {
 		return nil
@@ -170,14 +173,15 @@ func (l *Loop) probe(desired *Desired) *pathsSeen {
 	return seen
 }
 
-// carries reports whether the path of a tunnel is up for packets of all sizes. It
-// is true if paths are not probed.
+// carries reports whether the path of a tunnel is up for packets of all sizes.
+// It returns true if paths are not probed.
 func (s *pathsSeen) carries(t *ovsdb.Tunnel) bool {
 	return s == nil || pathWord(s.paths[bipOf(t)]) == PathUp
 }
 
-// judgePaths returns the problems of the paths, and by when they must be judged
-// again. While Open vSwitch is down that alone is the problem.
+// judgePaths returns the problems of the paths, and the time at which they must
+// be judged again. While Open vSwitch is down, it returns none, because that is
+// a problem of its own.
 func (l *Loop) judgePaths(now time.Time, desired *Desired, ovs ovsdb.Actual, seen *pathsSeen) ([]Problem, time.Time) {
 	if seen == nil || ovs.Down != "" {
 		return nil, time.Time{}
@@ -190,13 +194,13 @@ func (l *Loop) judgePaths(now time.Time, desired *Desired, ovs ovsdb.Actual, see
 	return found, again
 }
 
-// PathsAudit is how the paths to the peers are, all together.
+// PathsAudit summarizes the paths to all peers.
 type PathsAudit struct {
-	Wanted   int       `json:"wanted"` // 0 where they are not probed
+	Wanted   int       `json:"wanted"` // 0 if paths are not probed
 	Up       int       `json:"up"`
-	Least    float64   `json:"least_round_trip_seconds"` // of those that are up
+	Least    float64   `json:"least_round_trip_seconds"` // of the paths that are up
 	Most     float64   `json:"most_round_trip_seconds"`
-	Loss     float64   `json:"loss"`     // of all probes of late, from 0 to 1
+	Loss     float64   `json:"loss"`     // of the last probes of all paths, from 0 to 1
 	Problems []Problem `json:"problems"` // not empty: packets are lost
 }
 
@@ -223,10 +227,11 @@ func (l *Loop) auditPaths(desired *Desired, last *outcome) PathsAudit {
 	return audit
 }
 
-// maxRoundTrip is what no host measures, in seconds: probes are lost by then.
+// maxRoundTrip is an upper bound in seconds for a round trip. No host measures
+// more, because a probe counts as lost before that.
 const maxRoundTrip = 10
 
-// addPaths adds to the tunnels of a row what probes have found out.
+// addPaths adds the results of the probes to the tunnels of a row.
 func (l *Loop) addPaths(cells []Cell) {
 	if l.cfg.Prober == nil {
 		return
@@ -240,7 +245,7 @@ func (l *Loop) addPaths(cells []Cell) {
 	}
 }
 
-// pathChanges receives after a path has changed.
+// pathChanges returns a channel that receives after a path has changed.
 func (l *Loop) pathChanges() <-chan struct{} {
 	if l.cfg.Prober == nil {
 		return nil
@@ -248,7 +253,7 @@ func (l *Loop) pathChanges() <-chan struct{} {
 	return l.cfg.Prober.Changed()
 }
 
-// unprobed is the problem that nothing is known of the paths.
+// unprobed returns a problem if the paths cannot be probed.
 func (l *Loop) unprobed() []Problem {
 	if l.cfg.Prober == nil {
 		return nil

@@ -15,49 +15,54 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Config is what the operator decided for this host, checked.
+// Config is this host's configuration after validation.
 type Config struct {
 	Space        lease.Space
 	Switch       string // OVS bridge: br0
 	Datapath     string // system, netdev, or empty for OVS's default
 	Bridge       string // Docker's bridge: docker0
 	Tunnel       TunnelConfig
-	PerPeer      bool           // a route to each peer, beside the aggregate one
-	Direct       bool           // peers in this host's underlay network are reached without a tunnel
+	PerPeer      bool           // install a route to each peer, besides the aggregate route
+	Direct       bool           // reach peers in this host's underlay network without a tunnel
 	UnderlayLink string         // the device that has the underlay address
-	Flood        bool           // one broadcast domain; else hosts keep broadcasts to themselves
-	UnderlayMTU  int            // bytes, of the NIC that has the underlay address; counts while no path is known
+	Flood        bool           // one broadcast domain; if false, each host keeps its broadcasts to itself
+	UnderlayMTU  int            // MTU in bytes of the NIC with the underlay address; used until a path is measured
 	PeerGrace    time.Duration  // how long a silent peer keeps its tunnel after BFD went down
-	NAT          masq.FileState // what the operator says about masquerading
-	Services     []uint16       // ports of this agent that no container may reach, TCP and UDP: gossip, metrics
+	NAT          masq.FileState // the operator's masquerading rules
+	Services     []uint16       // TCP and UDP ports of this agent that no container may reach: gossip, metrics
 
-	// What a preview names for people.
-	DaemonJSON    string   // path
-	DockerRestart []string // command; empty: a person restarts Docker
+	// A preview shows these two to the operator.
+	DaemonJSON    string   // path of daemon.json
+	DockerRestart []string // command that restarts Docker; empty: the operator restarts Docker
 }
 
-// TunnelConfig is common to all tunnels, and the same on every host.
+// TunnelConfig applies to all tunnels, and is the same on every host.
 type TunnelConfig struct {
 	Type     string   // gre, vxlan or geneve
-	Fallback []string // types that a pair moves to, in this order, when Type does not get through
+	Fallback []string // types that a pair tries, in this order, if Type does not get through
 	Key      uint32   // GRE key, VXLAN or Geneve network identifier; 0: none
 	BFD      bool
-	// Retry is how long a pair that has moved stays before Type is tried again.
-	// Hosts may differ in it: that of the one which decides for the pair counts.
+	// Retry is the delay after which a pair that has left Type tries it again.
+	// Hosts may have different values; the value of the host that decides for
+	// the pair applies.
 	Retry time.Duration
 }
 
-// ValidTunnelType tells whether a tunnel may be of that type.
+// ValidTunnelType reports whether t is a supported tunnel type.
 func ValidTunnelType(t string) bool { return t == "gre" || t == "vxlan" || t == "geneve" }
 
-// Types are all that a pair may have, the preferred one first.
+// Types returns all types that a pair may use, the preferred one first.
 func (t TunnelConfig) Types() []string { return append([]string{t.Type}, t.Fallback...) }
 
-// Overhead is what the tunnels take from the underlay's MTU, in bytes: that of
-// the type which takes most, so that a pair can move to it. It is the outer
-// IPv4 header 20, or 40 of IPv6 (RFC 8200), the inner Ethernet header 14, and for GRE 4 (RFC 2784) with 4
-// more for a key (RFC 2890), for VXLAN UDP 8 and VXLAN 8 (RFC 7348), for Geneve
-// UDP 8 and Geneve without options 8 (RFC 8926).
+// Overhead returns how much smaller the MTU inside the tunnels is than the MTU
+// of the underlay, in bytes. It uses the largest overhead of all Types, so that
+// a pair can change its type without a new MTU. The headers, in bytes, are:
+//
+//   - outer IPv4: 20, or outer IPv6: 40 (RFC 8200)
+//   - inner Ethernet: 14
+//   - GRE: 4 (RFC 2784), and 4 more for a key (RFC 2890)
+//   - VXLAN: UDP 8 and VXLAN 8 (RFC 7348)
+//   - Geneve: UDP 8 and Geneve without options 8 (RFC 8926)
 func (t TunnelConfig) Overhead(underlay netip.Addr) int {
 	most := 0
 	for _, of := range t.Types() {
@@ -76,14 +81,14 @@ func (t TunnelConfig) Overhead(underlay netip.Addr) int {
 	return most
 }
 
-// TunnelName is the port that leads to a peer: gre43 to 172.17.43.0/24. The
-// number is the subnet's place in the pool.
+// TunnelName returns the name of the port to a peer: gre43 leads to
+// 172.17.43.0/24. The number is the index of the subnet in the pool.
 func (c Config) TunnelName(peer Host) string {
 	return c.tunnelType(peer) + strconv.Itoa(c.Space.Index(peer.Subnet))
 }
 
-// tunnelType is that of the mesh, unless the pair has moved to another of those
-// that are configured.
+// tunnelType returns the type of the mesh, unless the pair uses one of the
+// configured fallback types.
 func (c Config) tunnelType(peer Host) string {
 	if slices.Contains(c.Tunnel.Fallback, peer.Tunnel) {
 		return peer.Tunnel
@@ -91,7 +96,7 @@ func (c Config) tunnelType(peer Host) string {
 	return c.Tunnel.Type
 }
 
-// Desired is what this host should have.
+// Desired is the desired state of this host.
 type Desired struct {
 	Switch ovsdb.Switch
 	Host   bridge.Host
@@ -99,9 +104,9 @@ type Desired struct {
 	NAT    masq.Rules
 }
 
-// Plan computes what this host should have. Without a lease there is nothing
-// that it should have and nothing that it should not: it returns nil, and
-// whatever is on the machine stays.
+// Plan computes the desired state of this host. Without a lease it returns nil:
+// then no state is desired, and the caller must leave everything on the host
+// unchanged.
 func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	if !view.Self.Subnet.IsValid() {
 		return nil, nil
@@ -115,8 +120,8 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: masq.AcceptMark},
 	}
 	if view.Self.Cut {
-		// Its containers go on, and must not reach the tunnels and the gossip of
-		// hosts any more than before.
+		// The containers of an excluded host keep running. They still must not
+		// reach the tunnels and the gossip ports of hosts.
 		desired.NAT = masq.Rules{Pool: cfg.Space.Pool, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
 		return desired, nil
 	}
@@ -129,7 +134,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 			continue
 		}
 		if other, taken := ends[peer.Underlay]; taken {
-			if peer.Liveness == Failed { // another host has its address now, such as itself made anew
+			if peer.Liveness == Failed { // another host now has its address, for example the same machine after a reinstall
 				continue
 			}
 			problems = append(problems, Problem{
@@ -140,7 +145,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 		}
 		ends[peer.Underlay] = peer
 		id := ""
-		if !peer.ID.IsZero() { // a peer that is assumed has none
+		if !peer.ID.IsZero() { // an assumed peer has no ID
 			id = peer.ID.String()
 		}
 		desired.Switch.Tunnels = append(desired.Switch.Tunnels, ovsdb.Tunnel{
@@ -168,8 +173,9 @@ func comparePeers(a, b bridge.Peer) int {
 	return cmp.Or(a.Bip.Addr().Compare(b.Bip.Addr()), a.Via.Compare(b.Via))
 }
 
-// wayTo is through the tunnel, unless both hosts can do without and are on one
-// underlay network. Both see the same of each other, and so agree.
+// wayTo returns the route to a peer. It leads through the tunnel, unless both
+// hosts accept direct packets and are in one underlay network. Both hosts have
+// the same data about each other, so they choose the same path.
 func (c Config) wayTo(self, peer Host) bridge.Peer {
 	way := bridge.Peer{Bip: lease.Bip(peer.Subnet)}
 	if tunnelled(self, peer) == "" {
@@ -178,7 +184,8 @@ func (c Config) wayTo(self, peer Host) bridge.Peer {
 	return way
 }
 
-// tunnelled is why packets to a peer need the tunnel; empty: they don't.
+// tunnelled returns the reason why packets to a peer need the tunnel. It
+// returns an empty string if they do not need it.
 func tunnelled(self, peer Host) string {
 	switch {
 	case !self.Direct.IsValid():
@@ -196,8 +203,8 @@ func tunnelled(self, peer Host) string {
 	return ""
 }
 
-// aliveFirst are all in the same order, but for those that are alive: they come
-// first.
+// aliveFirst returns the peers in the same order, but with all alive peers
+// before the others.
 func aliveFirst(peers []Host) []*Host {
 	all := make([]*Host, 0, len(peers))
 	for _, alive := range []bool{true, false} {
@@ -210,7 +217,7 @@ func aliveFirst(peers []Host) []*Host {
 	return all
 }
 
-// Keep tells which silent peers are to keep their tunnels.
+// Keep holds the silent peers that keep their tunnels.
 type Keep map[lease.ID]bool
 
 func wantsTunnel(peer *Host, keep Keep) bool {

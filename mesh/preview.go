@@ -15,22 +15,23 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Preview is what a Loop would change now.
+// Preview lists the changes that a Loop would make now.
 type Preview struct {
 	Host    string       `json:"host"`
-	Subnet  netip.Prefix `json:"subnet"`            // zero while the host holds no lease: nothing is changed then
-	Assumed []string     `json:"assumed,omitempty"` // what is not known yet, and was taken to be so
-	Waiting string       `json:"waiting,omitempty"` // what a host without a lease waits for
-	// Drift is in the order in which it would be mended. The shell that runs all
-	// of its commands brings the host to where the Loop would. The keys of
-	// daemon.json have none, nor has Docker's restart, which ends containers.
+	Subnet  netip.Prefix `json:"subnet"`            // zero while the host holds no lease; then nothing would change
+	Assumed []string     `json:"assumed,omitempty"` // facts that are not known yet and were assumed
+	Waiting string       `json:"waiting,omitempty"` // the reason why a host has no lease yet
+	// Drift is in the order of the changes. A shell that runs all of its
+	// commands brings the host to the state in which the Loop would leave it.
+	// The keys of daemon.json have no commands, nor has Docker's restart, which
+	// stops containers.
 	Drift      []drift.Drift `json:"drift"`
 	DaemonJSON string        `json:"daemon_json"`      // the path of the file
-	Problems   []Problem     `json:"problems"`         // what keeps things from being changed
-	Unseen     []string      `json:"unseen,omitempty"` // parts that could not be looked at, and why: then nothing is told of the others
+	Problems   []Problem     `json:"problems"`         // reasons why gremesh cannot make some changes
+	Unseen     []string      `json:"unseen,omitempty"` // components that could not be observed, with the reason; if there are any, Drift is empty
 }
 
-// Plan tells what a pass would change now, and changes nothing.
+// Plan returns the changes that a pass would make now, and makes none.
 func (l *Loop) Plan(ctx context.Context) Preview {
 	l.busy.Lock()
 	defer l.busy.Unlock()
@@ -39,8 +40,9 @@ func (l *Loop) Plan(ctx context.Context) Preview {
 	return l.cfg.Preview(ctx, l.paired(l.cfg.Membership.View()), l.last.Load().keep)
 }
 
-// Preview tells what a Loop would change in its first pass, given the mesh. Of the
-// parts it uses Switch, Kernel, Docker, NAT and Masquerade.
+// Preview returns the changes that a Loop would make in its first pass for this
+// view. It uses only these components: Switch, Kernel, Docker, NAT and
+// Masquerade.
 func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	p := Preview{
 		Host: view.Self.Name, Subnet: view.Self.Subnet, Waiting: view.Waiting, DaemonJSON: c.DaemonJSON,
@@ -93,7 +95,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	return p
 }
 
-// machine is all of a host as it was observed.
+// machine holds the observed state of a host.
 type machine struct {
 	ovs    ovsdb.Actual
 	docker docker.Actual
@@ -101,7 +103,8 @@ type machine struct {
 	nat    masq.Actual
 }
 
-// drift is all that makes the machine into what is desired, in order.
+// drift returns all changes, in order, that bring the machine to the desired
+// state.
 func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 	found := []drift.Drift{}
 	for _, c := range switchChanges(desired.Switch, m.ovs) {
@@ -121,7 +124,7 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 		found = append(found, c.Drift)
 	}
 	if (m.leftAlone() || m.docker.Futile != nil) && m.host.Bridge.Exists && !slices.Contains(m.host.Addrs, desired.Host.Bip) {
-		return found // docker0 stays as Docker has it
+		return found // docker0 stays as Docker has configured it
 	}
 	for _, c := range bridge.Diff(desired.Host, m.hostThen(desired)) {
 		found = append(found, c.Drift)
@@ -129,8 +132,9 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 	return found
 }
 
-// switchChanges are those of the passes that are needed: Diff leaves a new port
-// to the next one where another port has its tunnel's identity still.
+// switchChanges returns the changes of Open vSwitch, including those of a
+// second pass. Diff leaves a new port to the next pass if an old port still has
+// the identity of its tunnel.
 func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
 	changes := ovsdb.Diff(want, have)
 	have.Ports = slices.DeleteFunc(slices.Clone(have.Ports), func(p ovsdb.Port) bool {
@@ -148,25 +152,26 @@ func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
 	return changes
 }
 
-// hostThen is what the kernel will have when Open vSwitch and Docker have been
-// dealt with: the bridge's own device, of which the diff is silent while there
-// is none, and what a restart of Docker makes of docker0.
+// hostThen predicts the state of the kernel after the changes to Open vSwitch
+// and Docker. It adds the device of a new bridge, because Diff ignores a device
+// that does not exist. It also predicts the effect of a Docker restart on
+// docker0.
 func (m machine) hostThen(desired Desired) bridge.Actual {
 	have, want := m.host, desired.Host
 	made := slices.ContainsFunc(ovsdb.Diff(desired.Switch, m.ovs), func(c ovsdb.Change) bool {
 		return c.Key.Kind == "bridge" && c.Key.Field == "" && c.Is == ""
 	})
 	if made {
-		have.Port = bridge.Link{Name: want.Port, Exists: true, MTU: want.MTU} // by mtu_request
+		have.Port = bridge.Link{Name: want.Port, Exists: true, MTU: want.MTU} // through mtu_request
 	}
 	if m.restarts(desired) && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
-		have.Addrs = []netip.Prefix{want.Bip} // rewritten in place, which loses the routes
+		have.Addrs = []netip.Prefix{want.Bip} // Docker changes the address in place, and the kernel then drops the routes
 		have.Routes = slices.DeleteFunc(slices.Clone(have.Routes), func(r bridge.Route) bool { return r.Link == want.Bridge })
 	}
 	return have
 }
 
-// restarts tells whether Docker would have to be restarted.
+// restarts reports whether Docker would have to be restarted.
 func (m machine) restarts(desired Desired) bool {
 	return m.docker.Running && !m.leftAlone() && m.docker.Futile == nil && (m.docker.Stale || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
 }

@@ -7,13 +7,16 @@ import (
 	"github.com/gremesh/gremesh/bridge/masq"
 )
 
-// fewHosts have changed where it is quicker to plan for them alone.
+// fewHosts limits the number of results of changed. With more changed hosts,
+// Plan is faster than replan.
 const fewHosts = 64
 
-// replan is Plan where most hosts are as they were when was was made: those that
-// are not are planned for by themselves, as they were and as they are, and their
-// parts exchanged. It is not ok where one host may depend on another, as two do
-// that say that they are at one address: then all must be planned for.
+// replan computes the same result as Plan, but faster if few hosts have changed
+// since was. It plans the changed hosts alone, with their old and their new
+// state, and exchanges their parts of the old result.
+//
+// It returns ok false if one host may depend on another, for example because
+// two hosts report the same address. Then the caller must plan all hosts.
 func (was *plan) replan(cfg Config, view View, keep Keep) (desired *Desired, ok bool) {
 	if was.desired == nil || was.view.Mesh != view.Mesh || !slices.Equal(was.view.Settings, view.Settings) || !sameHere(&was.view.Self, &view.Self) || view.Self.Cut {
 		return nil, false
@@ -54,8 +57,9 @@ func (was *plan) replan(cfg Config, view View, keep Keep) (desired *Desired, ok 
 	return &d, tunnels && routes && networks && hosts && sources
 }
 
-// changed are the hosts that are not as they were, as they were and as they are.
-// It is not ok where they are many, or can't be told apart.
+// changed returns the hosts that differ: gone has their old state, come their
+// new state. It returns ok false if there are too many, or if the lists are not
+// sorted by unique IDs.
 func changed(was, is []Host, wasKept, kept Keep) (gone, come []Host, ok bool) {
 	keeps := len(wasKept)+len(kept) > 0
 	for i, j := 0, 0; i < len(was) || j < len(is); {
@@ -92,7 +96,8 @@ func changed(was, is []Host, wasKept, kept Keep) (gone, come []Host, ok bool) {
 	return gone, come, true
 }
 
-// shared tells whether another host is, or was, at the address of one of those.
+// shared reports whether another host in peers has the address of a host in
+// gone or come.
 func shared(gone, come, peers []Host) bool {
 	for _, some := range [][]Host{gone, come} {
 		for i := range some {
@@ -106,9 +111,9 @@ func shared(gone, come, peers []Host) bool {
 	return false
 }
 
-// exchanged is a sorted list without what has gone, and with what has come. It is
-// not ok where one that has gone is not in it, or one that has come has the place
-// of another.
+// exchanged returns a sorted list without the elements of gone and with those
+// of come. It returns ok false if an element of gone is not in the list, or if
+// the place of an element of come is taken.
 func exchanged[T comparable](list, gone, come []T, order func(a, b T) int) ([]T, bool) {
 	if len(gone)+len(come) == 0 {
 		return list, true

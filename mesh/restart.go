@@ -11,45 +11,48 @@ import (
 )
 
 const (
-	restartTimeout = 2 * time.Minute // dockerd may take long to stop its containers
+	restartTimeout = 2 * time.Minute // dockerd may need long to stop its containers
 	firstWait      = 30 * time.Second
 	longestWait    = 10 * time.Minute
 	restartMemory  = time.Hour
-	// mostInVain is how often Docker is restarted for one bip by a command that
-	// succeeds and does not help: each restart stops containers. A bip that had to
-	// be written again since does not count.
+	// mostInVain is how often gremesh restarts Docker for one bip although the
+	// command succeeds and has no effect. Each restart stops containers. The
+	// count starts again if the bip had to be written again.
 	mostInVain = 1
 )
 
-// restarts are Docker's: one at a time, each in a goroutine of its own, for it
-// takes long and neither a pass nor an audit should wait for it.
+// restarts runs the restarts of Docker, one at a time. Each restart has a
+// goroutine of its own, because it takes long and no pass or audit should wait
+// for it.
 type restarts struct {
-	ended chan struct{} // capacity 1: one has ended
+	ended chan struct{} // capacity 1; receives when a restart has ended
 	mu    sync.Mutex
-	want  docker.Settings // what the last one was for
-	began time.Time       // of the one under way; zero: none is
-	over  chan struct{}   // closed when the last one has ended; nil: none was
-	last  time.Time       // when the last one ended
-	pause time.Duration   // from then to the next
-	err   error           // of the last one, until Docker is no longer stale
-	vain  int             // of those for want that succeeded, until then
-	ran   bool            // a dockerd has been seen since this host's boot
-	// futile reports whether a restart would have been, when last looked at;
-	// cleared is when it ceased to be; zero: it never was.
+	want  docker.Settings // settings of the last restart
+	began time.Time       // start of the restart in progress; zero: none
+	over  chan struct{}   // closed when the last restart has ended; nil: there was none
+	last  time.Time       // end of the last restart
+	pause time.Duration   // delay from then to the next restart
+	err   error           // of the last restart; cleared when Docker is no longer stale
+	vain  int             // restarts for want that succeeded without effect; reset when Docker is no longer stale
+	ran   bool            // a dockerd has been seen since the last boot of this host
+	// futile reports whether a restart would have had no effect at the last
+	// check. cleared is the time when that ended; zero: never.
 	futile  bool
 	cleared time.Time
 }
 
-// hold reports until when a restart waits that has just ceased to be futile:
-// whoever stops several containers is not done with the first of them.
+// hold returns the time until which a restart must wait after it has become
+// useful. An operator who stops several containers needs time to stop all of
+// them.
 func (r *restarts) hold() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cleared.Add(futileAgain)
 }
 
-// note keeps in mind that a dockerd has run, until this host's next boot if mark
-// is not nil: from then on its absence is a problem. The error is about the mark.
+// note records that a dockerd has run. After that, a missing dockerd is a
+// problem. If mark is not nil, it keeps the record until the next boot of this
+// host. The error is about the mark.
 func (r *restarts) note(have docker.Actual, mark Mark) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,10 +74,12 @@ func (r *restarts) note(have docker.Actual, mark Mark) (err error) {
 
 func newRestarts() *restarts { return &restarts{ended: make(chan struct{}, 1)} }
 
-// begin runs a restart, which outlives ctx: a command that stops Docker and
-// starts it again must not be killed in between. The wait after it grows also
-// when it succeeds: every restart stops containers, and something else may undo
-// what each was for. It returns when the restart began.
+// begin starts a restart and returns its start time. The restart continues
+// after ctx ends, because a command that stops and starts Docker must not be
+// killed in between.
+//
+// The delay after a restart grows even if the restart succeeds. Every restart
+// stops containers, and another program may undo the reason for each one.
 func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func(context.Context) error) (began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +91,7 @@ func (r *restarts) begin(ctx context.Context, want docker.Settings, restart func
 		r.pause = 0
 	}
 	r.pause = min(max(firstWait, 2*r.pause), longestWait)
-	go func() { // wait is for whoever must not end before
+	go func() { // the method wait lets a caller wait for this goroutine
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 		defer cancel()
 		r.end(restart(ctx))
@@ -108,7 +113,7 @@ func (r *restarts) end(err error) {
 	}
 }
 
-// wait returns when none is under way, or with ctx's error.
+// wait returns nil when no restart is in progress, or an error when ctx ends.
 func (r *restarts) wait(ctx context.Context) error {
 	r.mu.Lock()
 	over := r.over
@@ -124,16 +129,19 @@ func (r *restarts) wait(ctx context.Context) error {
 	}
 }
 
-// underWay tells whether Docker is being restarted, and since when.
+// underWay reports whether Docker is being restarted, and since when.
 func (r *restarts) underWay() (since time.Time, yes bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.began, !r.began.IsZero()
 }
 
-// due tells whether it is time for one: not while another is under way, not
-// where a person must do it, not soon after one that was for the same, and not
-// again and again in vain.
+// due reports whether a restart is due. It is not due in these cases:
+//
+//   - another restart is in progress
+//   - the operator must restart Docker
+//   - the last restart was for the same settings and was recent
+//   - earlier restarts for the same settings had no effect
 func (r *restarts) due(want docker.Settings) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,8 +150,9 @@ func (r *restarts) due(want docker.Settings) bool {
 
 var errInVain = errors.New("it has been restarted, and that did not help: Docker is not restarted again for this; see which dockerd runs, and with which flags: pgrep -a dockerd")
 
-// failure is why the last one failed, or why there is none any more; nil where
-// it did not fail or was not tried.
+// failure returns the reason why the last restart failed, or why there is no
+// further restart. It returns nil if no restart has failed, or if none was
+// tried.
 func (r *restarts) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,14 +165,15 @@ func (r *restarts) failure() error {
 	return r.err
 }
 
-// renewed forgets restarts that did not help: daemon.json had to be written again.
+// renewed resets the count of restarts without effect, because daemon.json had
+// to be written again.
 func (r *restarts) renewed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.vain = 0
 }
 
-// helped forgets the last failure.
+// helped clears the last failure.
 func (r *restarts) helped() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

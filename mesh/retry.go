@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// retryTold is for how long the peer is told that its pair is to be tried
-	// again: what is lost is told again every second.
+	// retryTold is how long this host asks the peer to try the pair again.
+	// Gossip repeats lost messages every second.
 	retryTold = 5 * time.Second
-	// retryTimeout bounds the wait for what comes of it.
+	// retryTimeout bounds how long Retry waits for the result.
 	retryTimeout = 15 * time.Second
 	retryLook    = 50 * time.Millisecond
 )
 
-// retries are the pairs whose first type an operator here wants tried at once.
+// retries holds the pairs for which an operator of this host wants the first
+// type tried at once.
 type retries struct {
 	wake chan struct{} // capacity 1
 
@@ -42,14 +43,15 @@ func (r *retries) ask(now time.Time, peer lease.ID) {
 	}
 }
 
-// begun is that a pair is being tried: nobody needs to be asked any more.
+// begun ends the request for a pair because its trial has started.
 func (r *retries) begun(peer lease.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.until, peer)
 }
 
-// due are those that are asked for now, and by when one of them no longer is.
+// due returns the peers with a current request, and the time at which the first
+// request ends (zero: there is none).
 func (r *retries) due(now time.Time) (peers map[lease.ID]bool, again time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,10 +64,11 @@ func (r *retries) due(now time.Time) (peers map[lease.ID]bool, again time.Time) 
 	return peers, again
 }
 
-// Retry has the first tunnel type tried again with a peer, by its name or ID, at
-// once, and returns what both ends use then. It is an error where that is
-// another type. It takes 3 s where the first type does not get through; this
-// host need not be the one that decides.
+// Retry makes this host and a peer try the first tunnel type again at once. The
+// argument host is the name or ID of the peer. Retry returns the type that both
+// ends use afterwards. If that is not the first type, it returns an error as
+// well. If the first type does not get through, this takes 3 s. This host need
+// not be the one that decides for the pair.
 func (l *Loop) Retry(ctx context.Context, host string) (kind string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
@@ -104,7 +107,8 @@ func (l *Loop) Retry(ctx context.Context, host string) (kind string, err error) 
 	}
 }
 
-// pairOf is the peer of that name or ID, with which this host has a tunnel.
+// pairOf returns the peer with that name or ID. It is an error if this host
+// should have no tunnel to it.
 func (l *Loop) pairOf(host string) (Host, error) {
 	var found []Host
 	view := l.cfg.Membership.View()
@@ -126,8 +130,8 @@ func (l *Loop) pairOf(host string) (Host, error) {
 	return found[0], nil
 }
 
-// inUse is the type of the port to a peer, as of the last pass, and whether its
-// BFD session is up.
+// inUse returns the type of the port to a peer in the last pass, and whether
+// its BFD session is up.
 func (l *Loop) inUse(peer lease.ID) (kind string, up bool) {
 	port, is := l.last.Load().port(peer.String())
 	if !is {

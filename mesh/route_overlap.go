@@ -9,12 +9,12 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// routeOverlap is a route of another program inside the pool, in words.
+// routeOverlap describes another program's route inside the pool.
 type routeOverlap struct{ object, what, do string }
 
-// routeOverlaps returns the routes inside the pool that are not gremesh's: they
-// are more specific than the mesh's own, or win over it by chance. They are never
-// removed.
+// routeOverlaps describes other programs' routes inside the pool. Such a route
+// is more specific than the route of the mesh, or the kernel may prefer it.
+// gremesh never deletes it.
 func routeOverlaps(pool netip.Prefix, peers []Host, overlaps []bridge.Overlap) []routeOverlap {
 	var found []routeOverlap
 	for _, o := range overlaps {
@@ -34,13 +34,14 @@ func routeOverlaps(pool netip.Prefix, peers []Host, overlaps []bridge.Overlap) [
 	return found
 }
 
-// overlaps are the routes inside the pool, with the names of Docker's networks.
+// overlaps returns the routes inside the pool, with the names of Docker
+// networks.
 func (l *Loop) overlaps(ctx context.Context, peers []Host, have bridge.Actual) []routeOverlap {
 	pool := l.cfg.Space.Pool
 	return routeOverlaps(pool, peers, l.networks.name(ctx, bridge.Overlaps(pool, have.Intruders)))
 }
 
-// overlapProblems are the routes inside the pool for status.
+// overlapProblems returns the routes inside the pool as problems, for status.
 func overlapProblems(found []routeOverlap) []Problem {
 	var problems []Problem
 	for _, o := range found {
@@ -49,7 +50,7 @@ func overlapProblems(found []routeOverlap) []Problem {
 	return problems
 }
 
-// overlapDrift are the same for audit.
+// overlapDrift returns the routes inside the pool as drift, for audit.
 func overlapDrift(found []routeOverlap) []drift.Drift {
 	var all []drift.Drift
 	for _, o := range found {

@@ -18,65 +18,66 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Row is what a host says of itself and of the tunnels that begin there, when
-// another one asks: its row in the matrix of the mesh.
+// Row is a host's report about itself and about the tunnels that begin there. A
+// host sends it when another host asks. It is the host's row in the matrix of
+// the mesh.
 type Row struct {
 	ID       lease.ID     `cbor:"1,keyasint" json:"id"`
 	Name     string       `cbor:"2,keyasint" json:"name"`
 	Underlay netip.Addr   `cbor:"3,keyasint" json:"underlay"`
-	Subnet   netip.Prefix `cbor:"4,keyasint,omitzero" json:"subnet"`              // zero while it holds no lease
-	Bip      netip.Prefix `cbor:"5,keyasint,omitzero" json:"bip"`                 // zero while it holds no lease
-	MTU      int          `cbor:"6,keyasint" json:"mtu"`                          // bytes, of docker0
+	Subnet   netip.Prefix `cbor:"4,keyasint,omitzero" json:"subnet"`              // zero while the host holds no lease
+	Bip      netip.Prefix `cbor:"5,keyasint,omitzero" json:"bip"`                 // zero while the host holds no lease
+	MTU      int          `cbor:"6,keyasint" json:"mtu"`                          // of docker0, in bytes
 	Version  string       `cbor:"7,keyasint,omitempty" json:"version"`            // of the agent
-	Uptime   int          `cbor:"8,keyasint" json:"uptime"`                       // seconds, of the agent
-	Cut      bool         `cbor:"9,keyasint,omitempty" json:"cut"`                // out of the mesh: its subnet is another's
-	Waiting  string       `cbor:"10,keyasint,omitempty" json:"waiting,omitempty"` // why it holds no lease
-	Drift    int          `cbor:"11,keyasint,omitempty" json:"drift"`             // differences that are not a tunnel's
-	Problems int          `cbor:"12,keyasint,omitempty" json:"problems"`          // in its status
-	Blind    string       `cbor:"13,keyasint,omitempty" json:"blind,omitempty"`   // why it can't see its Open vSwitch; there are no cells then
-	Unseen   []string     `cbor:"14,keyasint,omitempty" json:"unseen,omitempty"`  // why other parts could not be judged
-	Type     string       `cbor:"16,keyasint,omitempty" json:"type,omitempty"`    // of tunnels, unless a pair had to move to another
+	Uptime   int          `cbor:"8,keyasint" json:"uptime"`                       // of the agent, in seconds
+	Cut      bool         `cbor:"9,keyasint,omitempty" json:"cut"`                // excluded from the mesh because another host has its subnet
+	Waiting  string       `cbor:"10,keyasint,omitempty" json:"waiting,omitempty"` // the reason why it holds no lease
+	Drift    int          `cbor:"11,keyasint,omitempty" json:"drift"`             // number of differences, without those of tunnels
+	Problems int          `cbor:"12,keyasint,omitempty" json:"problems"`          // number of problems in its status
+	Blind    string       `cbor:"13,keyasint,omitempty" json:"blind,omitempty"`   // the reason why it cannot observe its Open vSwitch; then there are no cells
+	Unseen   []string     `cbor:"14,keyasint,omitempty" json:"unseen,omitempty"`  // why it could not check other components
+	Type     string       `cbor:"16,keyasint,omitempty" json:"type,omitempty"`    // of tunnels, except for pairs that had to change to another type
 	Cells    []Cell       `cbor:"15,keyasint,omitempty" json:"cells,omitempty"`   // sorted by port
 }
 
 // Cell is one tunnel that a host wants or has.
 type Cell struct {
 	Port       string        `cbor:"1,keyasint" json:"port"`
-	Peer       lease.ID      `cbor:"2,keyasint,omitzero" json:"peer"` // where it leads; zero for a port of others
+	Peer       lease.ID      `cbor:"2,keyasint,omitzero" json:"peer"` // the peer that it leads to; zero for another program's port
 	Name       string        `cbor:"3,keyasint,omitempty" json:"name"`
-	Remote     netip.Addr    `cbor:"4,keyasint,omitzero" json:"remote"`            // as configured, else as desired
-	Local      netip.Addr    `cbor:"5,keyasint,omitzero" json:"local"`             // the same
+	Remote     netip.Addr    `cbor:"4,keyasint,omitzero" json:"remote"`            // as configured; if not configured, as desired
+	Local      netip.Addr    `cbor:"5,keyasint,omitzero" json:"local"`             // as configured; if not configured, as desired
 	Type       string        `cbor:"6,keyasint,omitempty" json:"type"`             // gre, vxlan or geneve
 	Key        uint32        `cbor:"7,keyasint,omitempty" json:"key"`              // 0: none
-	Subnet     netip.Prefix  `cbor:"8,keyasint,omitzero" json:"subnet"`            // the peer's, as this host knows it
-	Desired    bool          `cbor:"9,keyasint,omitempty" json:"desired"`          // there should be one
-	Configured bool          `cbor:"10,keyasint,omitempty" json:"configured"`      // there is one
-	Foreign    bool          `cbor:"11,keyasint,omitempty" json:"foreign"`         // a tunnel that others made
-	Protected  bool          `cbor:"12,keyasint,omitempty" json:"protected"`       // Port protected
+	Subnet     netip.Prefix  `cbor:"8,keyasint,omitzero" json:"subnet"`            // the peer's subnet, as this host knows it
+	Desired    bool          `cbor:"9,keyasint,omitempty" json:"desired"`          // the tunnel should exist
+	Configured bool          `cbor:"10,keyasint,omitempty" json:"configured"`      // the port exists
+	Foreign    bool          `cbor:"11,keyasint,omitempty" json:"foreign"`         // another program created the port
+	Protected  bool          `cbor:"12,keyasint,omitempty" json:"protected"`       // Port column protected
 	BFD        string        `cbor:"13,keyasint,omitempty" json:"bfd"`             // Interface bfd_status:state; empty: not enabled
 	RemoteBFD  string        `cbor:"14,keyasint,omitempty" json:"remote_bfd"`      // Interface bfd_status:remote_state
-	Error      string        `cbor:"15,keyasint,omitempty" json:"error,omitempty"` // Open vSwitch's, or what is in the way
-	Do         string        `cbor:"16,keyasint,omitempty" json:"do,omitempty"`    // about the error
-	Drift      []drift.Drift `cbor:"17,keyasint,omitempty" json:"drift,omitempty"` // from what this host wants
+	Error      string        `cbor:"15,keyasint,omitempty" json:"error,omitempty"` // of Open vSwitch, or the conflict that prevents the tunnel
+	Do         string        `cbor:"16,keyasint,omitempty" json:"do,omitempty"`    // how to correct the error
+	Drift      []drift.Drift `cbor:"17,keyasint,omitempty" json:"drift,omitempty"` // from this host's desired state
 	Path       string        `cbor:"18,keyasint,omitempty" json:"path,omitempty"`  // see the Path constants; empty: the host does not probe
 	RoundTrip  float64       `cbor:"19,keyasint,omitempty" json:"round_trip_seconds,omitempty"`
 	Loss       float64       `cbor:"20,keyasint,omitempty" json:"loss,omitempty"` // of the last probes, from 0 to 1
 }
 
-// What a row may hold, so that no host can make another one keep much.
+// Limits of a row, so that no host can make another host use much memory.
 const (
 	maxCells  = 1 << 14
 	maxText   = 500 // bytes
-	maxDrifts = 16  // of a cell: it has fewer columns
+	maxDrifts = 16  // of a cell, which has fewer columns
 )
 
-// rowPatience is for a pass that is under way, Open vSwitch, the kernel and
-// Docker together. On a machine that is busy each takes seconds.
+// rowPatience must be long enough for a pass in progress, Open vSwitch, the
+// kernel and Docker together. On a busy machine each of them takes seconds.
 const rowPatience = 8 * time.Second
 
-// Row is this host's row, newly observed. It takes 8 s at the most, or as long
-// as ctx: a part that has not answered by then, or is still being changed by a
-// pass, is said to be unseen.
+// Row observes this host again and returns its row. It takes at most 8 s, and
+// no longer than ctx. A component that does not answer in that time, or that a
+// pass is still changing, is listed in Unseen.
 func (l *Loop) Row(ctx context.Context) Row {
 	ctx, cancel := context.WithTimeout(ctx, rowPatience)
 	defer cancel()
@@ -102,7 +103,7 @@ func (l *Loop) Row(ctx context.Context) Row {
 		row.Cells, row.Drift = cells(want.Switch, have)
 		l.addPaths(row.Cells)
 	}
-	if self.Subnet.IsValid() { // else nothing is desired
+	if self.Subnet.IsValid() { // without a lease, no state is desired
 		row.judge(ctx, l, want)
 	}
 	return row
@@ -110,8 +111,8 @@ func (l *Loop) Row(ctx context.Context) Row {
 
 var errBusy = errors.New("a pass was under way")
 
-// judge counts the drift of Docker, the packet filter and the kernel, which only one may observe
-// at a time.
+// judge counts the drift of Docker, the packet filter and the kernel. It holds
+// the lock of the Loop, because only one caller at a time may observe them.
 func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	unseen := func(err error) { r.Unseen = append(r.Unseen, text(err.Error())) }
 	for !l.busy.TryLock() {
@@ -138,8 +139,9 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	}
 }
 
-// cells are the tunnels that a host wants or has, with those of others on the
-// same bridge; others counts the switch's differences that are no tunnel's.
+// cells returns the tunnels that a host wants or has, and other programs'
+// tunnels on the same bridge. The result others is the number of differences of
+// the switch that are not about a tunnel.
 func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 	byPort := make(map[string]*Cell)
 	for _, t := range want.Tunnels {
@@ -151,7 +153,7 @@ func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 		if p.Ours {
 			c := cellOf(p.Tunnel)
 			if wanted := byPort[p.Name]; wanted != nil {
-				c.Peer, c.Desired = wanted.Peer, true // where it leads is said by its drift
+				c.Peer, c.Desired = wanted.Peer, true // if the port leads elsewhere, its drift shows that
 			}
 			c.Configured, c.Protected = true, p.Protected
 			c.BFD, c.RemoteBFD, c.Error = text(p.BFD.State), text(p.BFD.RemoteState), text(p.Error)
@@ -162,7 +164,7 @@ func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 		}
 	}
 	var changes []ovsdb.Change
-	if want.Bridge != "" { // else the host holds no lease, and whatever is there stays
+	if want.Bridge != "" { // without a lease no bridge is desired, and nothing is drift
 		changes = ovsdb.Diff(want, have)
 	}
 	for _, c := range changes {
@@ -199,15 +201,15 @@ func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
 }
 
 func cellOf(t ovsdb.Tunnel) Cell {
-	id, _ := lease.ParseID(t.Peer.ID) // by hand it may have been made anything
+	id, _ := lease.ParseID(t.Peer.ID) // an invalid ID becomes zero: an operator may have written anything there
 	return Cell{
 		Port: text(t.Name), Peer: id, Name: text(t.Peer.Name), Remote: t.Remote, Local: t.Local,
 		Type: text(t.Type), Key: t.Key, Subnet: t.Peer.Subnet,
 	}
 }
 
-// portOf is the port that a difference is about: "interface gre43
-// options:remote_ip" is about gre43. Empty for the bridge's.
+// portOf returns the port that a difference is about: for "interface gre43
+// options:remote_ip" it is gre43. It is empty for a difference of the bridge.
 func portOf(object reconcile.Key) string {
 	if object.Kind != "port" && object.Kind != "interface" {
 		return ""
@@ -225,7 +227,9 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// text makes others' words fit for a line of a terminal.
+// text makes text from other programs or hosts safe for one line of a terminal.
+// It replaces everything but printable ASCII by spaces, and truncates to
+// maxText bytes.
 func text(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -244,7 +248,7 @@ func texts(list []string) []string {
 	return out
 }
 
-// Validate tells why a row that came from another host is none.
+// Validate returns an error if a row from another host is invalid.
 func (r Row) Validate() error {
 	switch {
 	case r.ID.IsZero():
@@ -263,7 +267,7 @@ func (r Row) Validate() error {
 		if len(c.Drift) > maxDrifts || c.Remote.Zone()+c.Local.Zone() != "" {
 			return fmt.Errorf("row of %s: a cell that no host has", r.Name)
 		}
-		if !(c.RoundTrip >= 0 && c.RoundTrip <= maxRoundTrip) || !(c.Loss >= 0 && c.Loss <= 1) { // not a number is neither
+		if !(c.RoundTrip >= 0 && c.RoundTrip <= maxRoundTrip) || !(c.Loss >= 0 && c.Loss <= 1) { // NaN fails both comparisons
 			return fmt.Errorf("row of %s: a cell has round trip %v and loss %v", r.Name, c.RoundTrip, c.Loss)
 		}
 		words = append(words, c.Port, c.Name, c.Type, c.BFD, c.RemoteBFD, c.Error, c.Do, c.Path)

@@ -11,10 +11,9 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// seen is what the last pass has found, which counts for the next as long as
-// nothing says that it has changed: a thousand peers are no reason to look at a
-// thousand things when one of them has. All is looked at anew every 30 s and
-// after a failure.
+// seen holds the results of the last pass. A result is reused until an event
+// invalidates it, so that one changed peer out of a thousand does not cause a
+// full scan. Everything is read again every 30 s and after a failure.
 type seen struct {
 	plan   *plan
 	ovs    *ovsSeen
@@ -23,13 +22,13 @@ type seen struct {
 	host   *hostSeen
 
 	portsOf ovsdb.Actual
-	ports   func() map[string]ovsdb.Port // of portsOf, by their peers
-	silent  map[string]ovsdb.Port        // those by which nothing comes
+	ports   func() map[string]ovsdb.Port // gremesh's ports in portsOf, by peer ID
+	silent  map[string]ovsdb.Port        // ports that receive nothing, by peer ID
 	count   TunnelCount
-	counted *Desired // for it and portsOf; nil: count is not known
+	counted *Desired // count is valid for this and portsOf; nil: count is not known
 }
 
-// plan is a Desired, and what it was made from.
+// plan is a Desired, with the input of its computation.
 type plan struct {
 	view     View
 	keep     Keep
@@ -38,8 +37,8 @@ type plan struct {
 	problems []Problem
 }
 
-// The parts that were as they should be, with nothing to mend. What is wanted of
-// Open vSwitch is the same where the Desired is the same one.
+// The components that were in order, with nothing to correct. For Open vSwitch,
+// an equal Desired pointer means an equal desired state.
 type (
 	ovsSeen struct {
 		have     ovsdb.Actual
@@ -60,8 +59,8 @@ type (
 	}
 )
 
-// planned is what this host should have; the same as the last time where that was
-// made from the same.
+// planned returns the desired state of this host. It returns the same pointer
+// as last time if the input has not changed.
 func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
 	view, said := l.cfg.inPlace(view, ovs), l.cfg.Masquerade.State()
 	if p := l.seen.plan; p != nil && maps.Equal(p.keep, keep) && reflect.DeepEqual(p.said, said) && sameMesh(p.view, view) {
@@ -84,14 +83,14 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Prob
 
 // knownPeers returns the peers that the last plan was made for.
 func (l *Loop) knownPeers() []Host {
-	if l.seen.plan == nil { // after a failure
+	if l.seen.plan == nil { // a failure has cleared the results
 		return l.cfg.Membership.View().Peers
 	}
 	return l.seen.plan.view.Peers
 }
 
-// sameMesh tells whether two Views lead to the same plan. How many tunnels hosts
-// have does not matter to it.
+// sameMesh reports whether two Views lead to the same plan. The tunnel counts
+// of hosts do not matter.
 func sameMesh(a, b View) bool {
 	if a.Mesh != b.Mesh || !slices.Equal(a.Settings, b.Settings) || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
 		return false
@@ -104,7 +103,7 @@ func sameMesh(a, b View) bool {
 	return true
 }
 
-// sameHere tells whether a host is the same but for the number of its tunnels.
+// sameHere reports whether two hosts are equal except for their tunnel counts.
 func sameHere(a, b *Host) bool {
 	if a.Tunnels == b.Tunnels {
 		return *a == *b
@@ -114,7 +113,7 @@ func sameHere(a, b *Host) bool {
 	return *a == other
 }
 
-// ours are gremesh's ports, by the ID of their peers.
+// ours returns gremesh's ports by the ID of their peers.
 func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 	if l.seen.ports == nil || !l.seen.portsOf.Same(ovs) {
 		l.seen.ports, l.seen.portsOf, l.seen.counted = portsOf(ovs), ovs, nil
@@ -128,7 +127,8 @@ func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 	return l.seen.ports
 }
 
-// count counts the tunnels, see countTunnels.
+// count returns the result of countTunnels. It reuses the last result if
+// nothing has changed.
 func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual, paths *pathsSeen) TunnelCount {
 	ports := l.ours(ovs)
 	if l.seen.counted != desired {

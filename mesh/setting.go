@@ -10,9 +10,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// SettingList holds the settings of the mesh as one host has them.
+// SettingList holds the settings of the mesh as one host knows them.
 type SettingList struct {
-	Version  uint64    `json:"version"` // of the record; 0: the mesh is older than its record
+	Version  uint64    `json:"version"` // of the record; 0: the mesh is older than its settings record
 	Writer   string    `json:"writer"`  // name or ID of the host that wrote this version; empty in version 0
 	Settings []Setting `json:"settings"`
 }
@@ -20,12 +20,12 @@ type SettingList struct {
 // Setting is one key of the mesh settings on one host.
 type Setting struct {
 	Key    string `json:"key"`
-	Value  string `json:"value"`           // that counts on this host
+	Value  string `json:"value"`           // the value that applies on this host
 	Origin string `json:"origin"`          // mesh, pinned or default
 	Where  string `json:"where,omitempty"` // where it is pinned: the file, variable or flag
-	Mesh   string `json:"mesh"`            // what the mesh has
-	Fixed  string `json:"fixed,omitempty"` // why it cannot change on a running mesh; empty: it can
-	Known  bool   `json:"known"`           // false: a key of a later version of gremesh
+	Mesh   string `json:"mesh"`            // the value in the mesh
+	Fixed  string `json:"fixed,omitempty"` // the reason why it cannot change on a running mesh; empty: it can
+	Known  bool   `json:"known"`           // false: this key is from a later version of gremesh
 }
 
 // Origins of a value.
@@ -35,16 +35,17 @@ const (
 	OriginDefault = "default"
 )
 
-// SettingsEditor reads and changes the settings of the mesh. Set returns them
-// after the change, which is on disk then. It changes nothing if one of the
-// changes cannot be made; the error says which.
+// SettingsEditor reads and changes the settings of the mesh. Set returns the
+// settings after the change, once they are on disk. If one of the changes is
+// not possible, Set makes none of them, and its error names that change.
 type SettingsEditor interface {
 	Settings(context.Context) (SettingList, error)
 	Set(context.Context, []settings.Value) (SettingList, error)
 }
 
-// ListSettings lists all keys of a record, with the values that count on a host
-// that has pins, sorted by key.
+// ListSettings lists all keys of a record with the values that apply on a host
+// with these pins. Known keys come first, in the order of
+// [settings.Definitions]; unknown keys follow, in the order of the record.
 func ListSettings(record settings.Record, writer string, pins []settings.Pin) SettingList {
 	list := SettingList{Version: record.Version, Writer: writer, Settings: []Setting{}}
 	known := make(map[string]bool)
@@ -70,7 +71,7 @@ func ListSettings(record settings.Record, writer string, pins []settings.Pin) Se
 	return list
 }
 
-// mostSettings bounds the request of a change, in bytes.
+// mostSettings is the maximum size in bytes of a request to change settings.
 const mostSettings = 1 << 16
 
 func (c Control) getSettings(w http.ResponseWriter, r *http.Request) {

@@ -2,9 +2,9 @@ package mesh
 
 import "github.com/gremesh/gremesh/mesh/lease"
 
-// Healthy reports whether this host has nothing to complain about: it holds a
-// lease, Open vSwitch runs, the tunnel and the path to every alive peer are up, and there
-// is no problem. Peers that gossip has given up do not count.
+// Healthy reports whether this host has no fault: it holds a lease, Open
+// vSwitch runs, the tunnel and the path to every alive peer are up, and there
+// is no problem. Peers that gossip reports as failed or left do not count.
 func (s Status) Healthy() bool {
 	if len(s.Problems) > 0 || s.Host.Lease != lease.Held.String() || s.Host.OVS != ovsUp {
 		return false
@@ -17,8 +17,8 @@ func (s Status) Healthy() bool {
 	return true
 }
 
-// carries reports whether packets of all sizes pass. Nil is a path that is not
-// probed.
+// carries reports whether packets of all sizes pass. A nil path is not probed
+// and counts as carrying packets.
 func (p *PathStatus) carries() bool { return p == nil || p.Up && !p.SmallOnly }
 
 // carries reports whether the port is set up and, with BFD, its session is up.

@@ -1,10 +1,13 @@
 package mesh
 
-// count counts the tunnels of this host by its peers' rows, and those of the mesh
-// by what the others report. Hosts that are not alive, hold no lease or have lost
-// their subnet do not count, nor do tunnels to them. A report may be older than
-// this view of the mesh, so that it counts tunnels to a host that has left: no
-// host is taken to have more than one tunnel to each other host.
+// count counts the tunnels of this host from its peers' rows, and the tunnels
+// of the mesh from the reports of the other hosts. It ignores a host that is
+// not alive, holds no lease or has lost its subnet, and the tunnels to such a
+// host.
+//
+// A report may be older than this view, and may count tunnels to a host that
+// has left since. Therefore count assumes at most one tunnel from a host to
+// each other host.
 func (s *Status) count(view View) {
 	counted := make(map[string]bool)
 	for i := range view.Peers {
@@ -38,5 +41,5 @@ func (s *Status) count(view View) {
 	}
 }
 
-// hasTunnels reports whether a peer should have tunnels to the others.
+// hasTunnels reports whether a peer should have tunnels to the other hosts.
 func (h *Host) hasTunnels() bool { return h.Liveness == Alive && h.Subnet.IsValid() && !h.Cut }

@@ -13,7 +13,7 @@ const (
 	ovsDown = "down"
 )
 
-// ovsState is the word for what a pass has seen of Open vSwitch.
+// ovsState returns the state of Open vSwitch as a pass observed it.
 func ovsState(seen bool, ovs ovsdb.Actual) string {
 	if !seen || ovs.Down != "" {
 		return ovsDown
@@ -21,8 +21,8 @@ func ovsState(seen bool, ovs ovsdb.Actual) string {
 	return ovsUp
 }
 
-// switchDown returns the problem of an ovs-vswitchd that does not run or answer.
-// Until it is back its database says nothing about the tunnels.
+// switchDown returns a problem if ovs-vswitchd does not run or does not answer.
+// Until it is back, the database says nothing about the tunnels.
 func switchDown(ovs ovsdb.Actual) []Problem {
 	if ovs.Down == "" {
 		return nil
@@ -33,8 +33,8 @@ func switchDown(ovs ovsdb.Actual) []Problem {
 	}}
 }
 
-// problemOf returns an error as a problem. The error of a part that is down
-// brings the command that starts it.
+// problemOf returns an error as a problem. If a component is down, the problem
+// contains the command that starts it.
 func problemOf(err error) Problem {
 	if down, is := errors.AsType[*ovsdb.DownError](err); is {
 		return Problem{What: down.What, Do: down.Do}

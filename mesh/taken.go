@@ -8,8 +8,8 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// taken is a problem for each peer whose GRE packets the kernel hands to
-// somebody else's device, and not to Open vSwitch.
+// taken returns a problem for each peer whose GRE packets the kernel passes to
+// another program's device instead of Open vSwitch.
 func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
 	var problems []Problem
 	for _, t := range want.Tunnels {
@@ -27,7 +27,8 @@ func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
 	return problems
 }
 
-// stranger is the problem that somebody else's device has the name of the switch.
+// stranger returns a problem if another program's device has the name of the
+// switch.
 func stranger(name, kind string) []Problem {
 	if kind == "" {
 		return nil
@@ -38,8 +39,8 @@ func stranger(name, kind string) []Problem {
 	}}
 }
 
-// takes tells whether what comes by the tunnel fits the device (ip_tunnel_lookup
-// in Linux's net/ipv4/ip_tunnel.c).
+// takes reports whether the kernel passes packets of the tunnel to the device
+// (ip_tunnel_lookup in Linux's net/ipv4/ip_tunnel.c).
 func takes(g bridge.Gretap, t ovsdb.Tunnel) bool {
 	fits := func(its, ours netip.Addr) bool { return !its.IsValid() || its == ours }
 	return t.Type == "gre" && fits(g.Local, t.Local) && fits(g.Remote, t.Remote) &&

@@ -10,13 +10,13 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// teardownTimeout is for the tunnels, again for the routes, and again for the
-// packet filter.
+// teardownTimeout applies to the tunnels, to the routes and to the packet
+// filter, each separately.
 const teardownTimeout = 8 * time.Second
 
-// Teardown takes away what gremesh made on this host, but for docker0's
-// address, which its containers need: all that it can, whatever fails. Run must
-// have ended.
+// Teardown removes everything that gremesh created on this host. It keeps
+// docker0's address, because containers need it. If one step fails, it
+// continues with the others. Run must have ended.
 func (l *Loop) Teardown(ctx context.Context) error {
 	return errors.Join(l.dropTunnels(ctx), l.dropRoutes(ctx), l.dropNAT(ctx))
 }

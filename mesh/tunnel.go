@@ -6,25 +6,25 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// in returns the configuration with the settings of the mesh that the view has.
-// A view without settings leaves the configuration as it is.
+// in returns the configuration with the mesh settings of the view. If the view
+// has no settings, the configuration is returned unchanged.
 func (c Config) in(view View) Config {
 	if len(view.Settings) == 0 {
 		return c
 	}
 	c.Tunnel.Type = settings.TunnelType.Of(view.Settings)
 	c.Tunnel.Fallback = slices.DeleteFunc(settings.TunnelFallback.Of(view.Settings), func(t string) bool {
-		return t == c.Tunnel.Type // only one of the two is pinned
+		return t == c.Tunnel.Type // happens if this host pins only one of the two settings
 	})
 	c.Tunnel.Key = settings.TunnelKey.Of(view.Settings)
 	if !c.Tunnel.BFD {
-		c.Tunnel.Fallback = nil // nothing tells whether a tunnel gets through
+		c.Tunnel.Fallback = nil // without BFD, nobody can tell whether a tunnel gets through
 	}
 	return c
 }
 
-// tunnelProblems are those of a host whose own configuration of tunnels does not
-// fit the settings of the mesh.
+// tunnelProblems returns a problem if this host's own tunnel configuration
+// contradicts the settings of the mesh.
 func (c Config) tunnelProblems(view View) []Problem {
 	if c.Tunnel.BFD || len(settings.TunnelFallback.Of(view.Settings)) == 0 {
 		return nil

@@ -12,44 +12,44 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// Uninstall takes gremesh off this host: Diff against nothing at all, with what
-// there was before gremesh put back. No agent may be running. It can be
-// interrupted anywhere and begun again.
+// Uninstall removes gremesh from this host: it applies Diff with an empty
+// desired state, and restores the original state. No agent may be running. It
+// can be interrupted at any point and run again.
 type Uninstall struct {
 	Switch  FormerSwitch
 	Kernel  FormerKernel
 	Docker  Docker
 	NAT     NAT
 	Pool    netip.Prefix
-	KeepBip bool         // daemon.json and docker0 stay as they are, and Docker is not restarted
-	Say     func(string) // told before what takes long
+	KeepBip bool         // daemon.json and docker0 stay unchanged, and Docker is not restarted
+	Say     func(string) // called before each slow step
 }
 
-// FormerSwitch is Open vSwitch, and how it was before gremesh; nil: no bridge
-// of others has been changed.
+// FormerSwitch is Open vSwitch with its original state. The original state is
+// nil if gremesh has changed no bridge of another program.
 type FormerSwitch interface {
 	Observe(context.Context) (ovsdb.Actual, error)
 	Apply(context.Context, []ovsdb.Change) error
 	Former() (*ovsdb.Former, error)
 }
 
-// FormerKernel is the Linux side of this host, and how it was before gremesh;
-// nil: gremesh has changed nothing.
+// FormerKernel is the Linux networking state of this host with its original
+// state. The original state is nil if gremesh has changed nothing.
 type FormerKernel interface {
 	Observe(context.Context) (bridge.Actual, error)
 	Apply(context.Context, []bridge.Change) error
 	Former() (*bridge.Former, error)
 }
 
-// rounds bounds how often the kernel is looked at again: an address that goes
-// takes routes with it.
+// rounds limits how often the kernel is observed and corrected: if an address
+// is removed, the kernel removes routes with it.
 const rounds = 3
 
-// Run undoes all that it can, whatever fails. It returns what could not be
-// undone: then it is to be run again.
+// Run undoes everything that it can, even if some steps fail. Its error lists
+// the failed steps; then run it again.
 func (u Uninstall) Run(ctx context.Context) error {
 	var errs []error
-	// Docker's bridge comes last, for containers run on it until Docker is
+	// Docker's bridge comes last, because containers use it until Docker is
 	// restarted.
 	errs = append(errs, u.putBackHost(ctx, true, true))
 	errs = append(errs, u.putBackSwitch(ctx))
@@ -69,7 +69,7 @@ func (u Uninstall) Run(ctx context.Context) error {
 	return errors.Join(unlike(errs)...)
 }
 
-// unlike drops an error that was met twice.
+// unlike drops duplicate errors.
 func unlike(errs []error) []error {
 	var all []error
 	for _, err := range errs {
@@ -80,7 +80,7 @@ func unlike(errs []error) []error {
 	return all
 }
 
-// host is what the kernel should be.
+// host returns the desired state of the kernel.
 func (u Uninstall) host(dockerRuns, keepBridge bool) (*bridge.Former, bridge.Host, error) {
 	former, err := u.Kernel.Former()
 	if err != nil || former == nil {
@@ -91,7 +91,7 @@ func (u Uninstall) host(dockerRuns, keepBridge bool) (*bridge.Former, bridge.Hos
 		return nil, bridge.Host{}, err
 	}
 	back := &bridge.Back{Former: *former, Pool: u.Pool, KeepBridge: keepBridge, Docker: dockerRuns}
-	if shared == nil { // it was made by gremesh, and goes with its bridge
+	if shared == nil { // gremesh created the bridge, so its device is deleted with it
 		back.Former.Port = bridge.FormerLink{}
 	}
 	return former, bridge.Host{Back: back}, nil
@@ -158,8 +158,8 @@ func (u Uninstall) putBackNAT(ctx context.Context) error {
 	return nil
 }
 
-// putBackDocker gives daemon.json its keys as they were and restarts a dockerd
-// that has started with gremesh's. It reports whether one runs.
+// putBackDocker restores the keys of daemon.json, and restarts a dockerd that
+// was started with gremesh's values. It reports whether a dockerd runs.
 func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) {
 	have, err := u.Docker.Observe(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 	}
 	settings := docker.Settings{Former: true}
 	if have.Running && !unaware(former, kernel, have) || halfway(have) {
-		// dockerd must be started with the address once; see docker.Settings.
+		// dockerd must start once with this address; see docker.Settings.
 		settings.Interim = interim(former)
 		if have, err = u.write(ctx, settings, have); err != nil {
 			return true, err
@@ -194,7 +194,8 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 	return have.Running, err
 }
 
-// putBackDirect gives daemon.json what does not go with the bip.
+// putBackDirect restores the keys of daemon.json that are not related to the
+// bip.
 func (u Uninstall) putBackDirect(ctx context.Context) error {
 	have, err := u.Docker.Observe(ctx)
 	if err != nil {
@@ -203,8 +204,8 @@ func (u Uninstall) putBackDirect(ctx context.Context) error {
 	return u.Docker.Apply(ctx, withoutRestart(have))
 }
 
-// withoutRestart are the keys of daemon.json that dockerd need not be restarted
-// for when they are put back.
+// withoutRestart returns the changes to daemon.json that need no restart of
+// dockerd.
 func withoutRestart(have docker.Actual) []docker.Change {
 	return slices.DeleteFunc(docker.Diff(docker.Settings{Former: true}, have), docker.Change.Restarts)
 }
@@ -216,8 +217,8 @@ func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.
 	return u.Docker.Observe(ctx)
 }
 
-// restart has docker0's MAC and MTU put back first, so that no container knows
-// the others.
+// restart first restores docker0's MAC and MTU, so that no container learns
+// gremesh's values, and then restarts Docker.
 func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.Actual, error) {
 	if err := u.futile(ctx); err != nil {
 		return docker.Actual{}, err
@@ -226,7 +227,7 @@ func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.A
 		return docker.Actual{}, err
 	}
 	u.Say("restarting Docker …")
-	// Not to be ended between stop and start.
+	// The restart must not be interrupted between stop and start.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 	defer cancel()
 	if err := u.Docker.Restart(whole); err != nil {
@@ -239,8 +240,8 @@ func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.A
 	return have, err
 }
 
-// futile is an error if a restart would not make Docker take its former bip: it
-// would stop containers for nothing.
+// futile returns an error if dockerd would not take its original bip after a
+// restart. Such a restart would stop containers without any effect.
 func (u Uninstall) futile(ctx context.Context) error {
 	have, err := u.Docker.Observe(ctx)
 	if err != nil || have.Futile == nil {
@@ -264,10 +265,11 @@ func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error
 	return u.Kernel.Apply(ctx, link)
 }
 
-// halfway tells whether an earlier run was ended while it had Docker restarted.
+// halfway reports whether an earlier run was interrupted while it restarted
+// Docker.
 func halfway(have docker.Actual) bool { return have.Interim != "" && have.Bip == have.Interim }
 
-// interim is the address that docker0 had before gremesh; zero: none.
+// interim returns the address that docker0 had before gremesh; zero: none.
 func interim(former *bridge.Former) netip.Prefix {
 	if former == nil || !former.Bridge.Exists || len(former.Addrs) == 0 {
 		return netip.Prefix{}
@@ -275,7 +277,7 @@ func interim(former *bridge.Former) netip.Prefix {
 	return former.Addrs[0]
 }
 
-// pinned tells whether docker0 has the MAC address that gremesh gives it.
+// pinned reports whether docker0 has the MAC address that gremesh assigns.
 func pinned(have bridge.Actual) bool {
 	return slices.ContainsFunc(have.Addrs, func(a netip.Prefix) bool { return bridge.MAC(a.Addr()).String() == have.Bridge.MAC.String() })
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// UninstallPlan is what Run would do.
+// UninstallPlan lists the changes that Run would make.
 type UninstallPlan struct {
 	Changes  []drift.Drift `json:"changes"`
-	Stays    []string      `json:"stays"`    // what is not undone, and why
-	Problems []string      `json:"problems"` // what could not be looked at
+	Stays    []string      `json:"stays"`    // objects that are not restored, with the reason
+	Problems []string      `json:"problems"` // components that could not be observed
 }
 
-// Plan looks at this host and changes nothing.
+// Plan observes this host, and changes nothing.
 func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 	plan := UninstallPlan{Changes: []drift.Drift{}, Stays: []string{}, Problems: []string{}}
 	failed := func(err error) { plan.Problems = append(plan.Problems, err.Error()) }
@@ -93,8 +93,8 @@ func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Former, kernel
 	}
 }
 
-// unaware tells whether dockerd has never been restarted since gremesh wrote its
-// bip.
+// unaware reports whether dockerd has never been restarted since gremesh wrote
+// its bip.
 func unaware(former *bridge.Former, kernel bridge.Actual, have docker.Actual) bool {
 	return have.Stale && have.Interim == "" && former != nil && slices.Equal(former.Addrs, kernel.Addrs)
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 )
 
-// dockerdPatience is how long a dockerd that runs is waited for until it answers.
+// dockerdPatience is how long Uninstall waits for a running dockerd to answer.
 const dockerdPatience = 15 * time.Second
 
-// answering waits while a dockerd runs that does not answer, because nothing can
-// be said of it: it may be starting, or ending because an earlier run was killed
-// while it had Docker restarted. In the second case nobody would start it again.
-// One that still does not answer is left to be restarted.
+// answering waits until a running dockerd answers, because nothing is known
+// about it before. It may be starting. Or it may be stopping, because an
+// earlier run was killed while it restarted Docker; then nobody would start it
+// again. If dockerd still does not answer after dockerdPatience, answering
+// returns without an error, and the caller restarts it.
 func (u Uninstall) answering(ctx context.Context, have docker.Actual) (docker.Actual, error) {
 	ctx, cancel := context.WithTimeout(ctx, dockerdPatience)
 	defer cancel()

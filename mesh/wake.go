@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// For how long events are gathered: a pass begins when none has come for the
-// quiet, or at the latest when the first is as old as the impatience.
+// Debounce times. A pass begins when no event has come for the quiet time. It
+// begins at the latest when the first event is as old as the impatience.
 const (
-	// Those of the host can come as fast as another program likes, and each
-	// pass asks the kernel and Open vSwitch anew: two passes a second are the
-	// most that a storm of them costs.
+	// Events of the host can come as fast as another program changes things,
+	// and each pass observes the kernel and Open vSwitch again. These values
+	// limit a storm of events to two passes a second.
 	hostQuiet      = 50 * time.Millisecond
 	hostImpatience = 500 * time.Millisecond
-	// Those of the mesh are bounded by gossip, which spreads in rounds, and a
-	// host that joins should have its tunnels at once.
+	// Gossip limits the rate of events of the mesh, because it works in rounds.
+	// A host that joins should get its tunnels at once.
 	meshQuiet      = 10 * time.Millisecond
 	meshImpatience = 100 * time.Millisecond
-	// As long as others are about to get their subnets, more is to come, and
-	// each change of its ports has ovs-vswitchd go through all that it has.
+	// More events follow as long as other hosts wait for their subnets. Each
+	// change of a port makes ovs-vswitchd process its whole configuration, so
+	// fewer passes are better.
 	formingQuiet      = 100 * time.Millisecond
 	formingImpatience = time.Second
 )
 
-// pace is for how long events of the mesh are gathered.
+// pace returns the debounce times for events of the mesh.
 func pace(view View) (quiet, impatience time.Duration) {
 	if slices.ContainsFunc(view.Peers, func(h Host) bool { return h.Liveness == Alive && !h.Subnet.IsValid() }) {
 		return formingQuiet, formingImpatience
@@ -32,17 +33,17 @@ func pace(view View) (quiet, impatience time.Duration) {
 	return meshQuiet, meshImpatience
 }
 
-// longestDeaf is how long the pause after a failure is at most during which
-// events are not listened to.
+// longestDeaf is the maximum time after a failed pass during which events are
+// ignored.
 const longestDeaf = time.Second
 
-// gathering is what has come of one kind of events, and when they are due.
+// gathering holds the debounce state of one kind of events.
 type gathering struct {
-	began time.Time // zero: none has come
+	began time.Time // time of the first event; zero: no event yet
 	due   time.Time
 }
 
-// add counts an event that comes now.
+// add records an event that comes now.
 func (g *gathering) add(quiet, impatience time.Duration) {
 	now := time.Now()
 	if g.began.IsZero() {
@@ -51,20 +52,20 @@ func (g *gathering) add(quiet, impatience time.Duration) {
 	g.due = sooner(now.Add(quiet), g.began.Add(impatience))
 }
 
-// sleep returns when there is reason for another pass: an event, with those
-// that follow it closely, or the end of the pause. It returns false when ctx
-// has ended.
+// sleep returns when another pass is due: after an event and the events that
+// closely follow it, or at the end of the pause. It returns false if ctx has
+// ended.
 func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	var host, mesh gathering
 	l.undisturbed = true
-	if l.rushed > 0 { // by an event that has been taken
+	if l.rushed > 0 { // tunnelsFirst has consumed the event
 		mesh.add(pace(l.cfg.Membership.View()))
 		timer.Reset(time.Until(mesh.due))
 	}
 	for {
-		select { // all that wakes the loop
+		select { // everything that wakes the Loop
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
@@ -103,15 +104,15 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// rest is sleep after a failure. A part of it no event ends, for a failure that
-// makes events, as a lost connection does, would else be repeated as fast as
-// they come.
+// rest waits after a failed pass. It ignores events for the first second at
+// most, because some failures, such as a lost connection, emit events
+// themselves. Without that, the pass would be repeated in a busy loop.
 func (l *Loop) rest(ctx context.Context, pause time.Duration) bool {
 	deaf := min(pause, longestDeaf)
 	return wait(ctx, deaf) && (pause == deaf || l.sleep(ctx, pause-deaf))
 }
 
-// wait waits whatever happens. It returns false when ctx has ended.
+// wait waits for d and ignores events. It returns false if ctx has ended.
 func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
