@@ -12,13 +12,14 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// flannelKey is the variable that flanneld writes its host's lease to, as the
-// first address of the subnet with its prefix length.
+// flannelKey names the variable that flanneld writes its host's lease to. The
+// value is the first address of the subnet with its prefix length.
 const flannelKey = "FLANNEL_SUBNET"
 
-// readFlannelLease reads the subnet that this host has in a flannel network
-// from the file that flanneld writes, /run/flannel/subnet.env. If the file does not
-// exist, as after a reboot, the subnet is zero, and checkImport reports it.
+// readFlannelLease reads this host's subnet in a flannel network from path, the
+// file that flanneld writes (/run/flannel/subnet.env). If the file does not
+// exist, for example after a reboot, it returns the zero prefix and no error.
+// checkImport then reports the missing file.
 func readFlannelLease(path string) (netip.Prefix, error) {
 	f, err := regular.Open(path)
 	switch {
@@ -31,7 +32,7 @@ func readFlannelLease(path string) (netip.Prefix, error) {
 	return parseFlannelLease(io.LimitReader(f, maxFlannelFile))
 }
 
-// maxFlannelFile bounds what is read of flanneld's file, in bytes.
+// maxFlannelFile limits how many bytes are read from flanneld's file.
 const maxFlannelFile = 64 << 10
 
 func parseFlannelLease(r io.Reader) (netip.Prefix, error) {

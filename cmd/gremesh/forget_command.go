@@ -96,7 +96,7 @@ the configuration is wrong, or there is no terminal to ask on.`,
 	return cmd
 }
 
-// forgetQuestion says which host is meant, and what will happen to it.
+// forgetQuestion describes the host to forget and the effect of forgetting it.
 func forgetQuestion(f mesh.Forgotten, how mesh.ForgetHow, now time.Time) string {
 	seen := "never seen by this host"
 	if !f.LastSeen.IsZero() {

@@ -45,7 +45,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 	cmd.Flags().IntVarP(&number, "number", "n", 20, "show the last `N` entries; 0: all that are kept")
 	cmd.Flags().DurationVar(&since, "since", 0, "show all entries of the last `DURATION`, such as 90m or 24h, or with -n the last of them")
 	for _, flag := range []string{"number", "since"} {
-		// The flags exist: they were made above.
+		// This cannot fail because both flags are defined above.
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 	}
 	out := outputFlag(cmd)
@@ -80,7 +80,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 	return cmd
 }
 
-// renderHistory is `gremesh history` for people.
+// renderHistory formats the output of `gremesh history` as a table.
 func renderHistory(all []history.Change) string {
 	if len(all) == 0 {
 		return "no changes and no events\n"

@@ -21,34 +21,36 @@ import (
 )
 
 const (
-	farewell = 2 * time.Second // for the answers under way when the control socket goes
-	// idleScraper is for how long a connection may wait for the next scrape: who
-	// reaches the port could else open as many as there are files.
+	farewell = 2 * time.Second // time to finish pending answers before the control socket closes
+	// idleScraper limits how long an idle connection may wait for the next
+	// scrape. Without the limit, any program that reaches the port could use up
+	// all file descriptors.
 	idleScraper = 2 * time.Minute
-	succession  = 2 * time.Second // in which an agent that has ended has a successor, if there is to be one
+	succession  = 2 * time.Second // how long a request waits for the next agent after one has ended
 )
 
-// host is this machine's agents: one at a time, and another one whenever the
-// underlay has another address or MTU. The state's lock and the control socket
-// outlive them.
+// host runs the agents of this machine, one at a time. It starts another agent
+// whenever the underlay gets another address or MTU. The lock of the state and
+// the control socket outlive the agents.
 type host struct {
 	cfg     Config
 	log     *slog.Logger
 	look    *lookout
-	ready   func()       // tells systemd, once
-	memory  *mesh.Memory // of one agent after the other
+	ready   func()       // tells systemd that the agent is ready; only the first call has an effect
+	memory  *mesh.Memory // handed from each agent to the next
 	history *history.File
 	current atomic.Pointer[office] // never nil while the control socket is served
 }
 
-// office is the place of the agent that answers.
+// office holds the agent that answers requests.
 type office struct {
 	agent    *agent
 	replaced chan struct{} // closed when another agent answers
 }
 
-// runHost runs this host until ctx ends or it leaves the mesh. It changes nothing on
-// the machine before it has checked the configuration against it.
+// runHost runs this host until ctx ends or the host leaves the mesh. Before it
+// changes anything on the machine, it checks that the configuration suits the
+// machine.
 func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and anyone who reaches its port can join and redirect container traffic")
@@ -90,8 +92,8 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return h.run(ctx, first, listener, scrapes)
 }
 
-// run serves the control socket, the metrics if scrapes is not nil, and the agents
-// behind both.
+// run serves the control socket and the metrics, and runs the agents that
+// answer on both. If scrapes is nil, it serves no metrics.
 func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -114,8 +116,8 @@ func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.List
 	group.Go(func() error {
 		defer stop()
 		err := h.agents(ctx, first)
-		err = errors.Join(err, h.memory.Wait(context.WithoutCancel(ctx))) // that has a limit of its own
-		// Whoever asked to leave gets an answer before the socket goes.
+		err = errors.Join(err, h.memory.Wait(context.WithoutCancel(ctx))) // Wait has its own time limit
+		// The caller of leave gets its answer before the socket closes.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
 		return errors.Join(err, server.Shutdown(grace))
@@ -149,7 +151,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// appoint makes the agent that answers from now on.
+// appoint creates the agent that answers requests from now on.
 func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
 	a, err := newAgent(ctx, h, at)
 	if err != nil {
@@ -161,23 +163,25 @@ func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
 	return a, nil
 }
 
-// agents runs one after the other.
+// agents runs first, and a new agent after each change of the underlay.
 func (h *host) agents(ctx context.Context, first *agent) error {
 	for a := first; ; {
 		next, err := a.run(ctx, h.look)
 		moved := next != underlay{}
 		if err != nil && a != first && !moved {
-			// An address that goes while the agent that has it starts is no
-			// more reason to end than one that goes later.
+			// An address may vanish while its agent starts. This is no more
+			// reason to end than an address that vanishes later.
 			if _, _, _, gone := bridge.Resolve(a.at.addr.String()); gone != nil {
 				h.log.Warn("the underlay address is gone again", "underlay", a.at.addr, "err", err)
-				next, moved = h.look.moved(ctx, underlay{addr: a.at.addr}) // or the same again
+				// The call waits for another address, or for the same one to
+				// return.
+				next, moved = h.look.moved(ctx, underlay{addr: a.at.addr})
 				err = nil
 			}
 		}
 		if !moved || ctx.Err() != nil {
 			select {
-			case <-a.left: // what became of the tunnels has been said
+			case <-a.left: // the agent has already reported the state of the tunnels
 			default:
 				if err == nil {
 					h.log.Info("stopped; tunnels and routes stay as they are")
@@ -192,8 +196,9 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 	}
 }
 
-// ServeHTTP hands on to the agent that runs. While one follows another it
-// waits a moment; the one that has ended still tells what it knows.
+// ServeHTTP forwards a request to the running agent. Between two agents it
+// waits at most succession for the next one. If none starts, the ended agent
+// answers with its last data.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := h.answering(r.Context())
 	ctx, cancel := context.WithCancel(r.Context())

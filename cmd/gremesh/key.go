@@ -15,23 +15,24 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// keySize is that of a gossip key in bytes: AES-256.
+// keySize is the size of a gossip key in bytes (AES-256).
 const keySize = 32
 
-// maxKeyFile bounds what is read of a key file, in bytes.
+// maxKeyFile limits how many bytes are read from a key file.
 const maxKeyFile = 64 << 10
 
-// newKey makes a gossip key in its written form.
+// newKey returns a new gossip key, encoded in base64.
 func newKey() string {
 	key := make([]byte, keySize)
-	_, _ = rand.Read(key) // never fails, as its documentation says
+	_, _ = rand.Read(key) // never fails (documented in crypto/rand)
 	return base64.StdEncoding.EncodeToString(key)
 }
 
-// readKeys reads the gossip keys of a file, the primary first: base64 of 32
-// bytes a line; empty lines and lines that begin with # are passed over. It
-// refuses a file that others than its owner may read, and one whose owner is
-// neither root nor the caller. No error quotes a key.
+// readKeys reads the gossip keys from a file, the primary key first. Each line
+// is the base64 of 32 bytes. readKeys skips empty lines and lines that begin
+// with #. It refuses a file that users other than the owner may read or write.
+// It also refuses a file whose owner is neither root nor the caller. No error
+// contains a key.
 func readKeys(path string) ([][]byte, error) {
 	f, err := regular.Open(path)
 	switch {
@@ -83,11 +84,11 @@ func parseKeys(text string) ([][]byte, error) {
 	return keys, nil
 }
 
-// errKeyThere means that a file holds a key already, and is left as it is.
+// errKeyThere means that the file already holds a key, and was not changed.
 var errKeyThere = errors.New("holds a key already")
 
-// writeKey makes a file with a new key that only its owner may read. It never
-// writes to a file that exists.
+// writeKey creates a file with a new key. Only the owner of the file may read
+// it. writeKey never writes to a file that exists.
 func writeKey(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

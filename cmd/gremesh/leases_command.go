@@ -42,7 +42,7 @@ configuration is wrong.`,
 	return cmd
 }
 
-// renderLeases is `gremesh leases` for people.
+// renderLeases formats the output of `gremesh leases` as a table.
 func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 	if len(leases) == 0 {
 		return "every subnet is free\n"
@@ -67,8 +67,8 @@ func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 	return t.Render() + "\n"
 }
 
-// ago writes how long ago a time was: seconds exactly, and beyond a minute in
-// the largest unit that fits.
+// ago formats the time since then. Up to a minute it gives seconds. Beyond that
+// it gives the largest of minutes, hours and days that fits, rounded down.
 func ago(now, then time.Time) string {
 	d := now.Sub(then)
 	for _, unit := range []struct {

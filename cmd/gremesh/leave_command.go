@@ -56,8 +56,9 @@ the configuration is wrong.`,
 	return cmd
 }
 
-// hasLeft reports whether this host has left the mesh, by what is on its disk;
-// with release, whether it has also given up its subnet.
+// hasLeft reports whether this host has left the mesh, according to the state
+// on its disk. With release, it reports whether the host has also given up its
+// subnet.
 func (f *configFile) hasLeft(cmd *cobra.Command, release bool) bool {
 	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
 	if err != nil {

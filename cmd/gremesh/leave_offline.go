@@ -13,12 +13,13 @@ import (
 
 const (
 	offlineTimeout = 10 * time.Second
-	lastJoiners    = 2 * time.Second // for the rest of the hosts, when one has been met
+	lastJoiners    = 2 * time.Second // time for the remaining hosts to answer after the first has answered
 	askQuickly     = 5 * time.Second
 )
 
-// holdState takes the state's lock, so that no agent can start; without a state
-// there is nothing to lock. An agent that runs has it: running is true then.
+// holdState takes the lock of the state, so that no agent can start. If there
+// is no state, it locks nothing. If an agent runs and has the lock, running is
+// true and unlock does nothing.
 func holdState(dir string) (unlock func(), running bool, err error) {
 	if !hasState(dir) {
 		return func() {}, false, nil
@@ -30,9 +31,10 @@ func holdState(dir string) (unlock func(), running bool, err error) {
 	return unlock, false, err
 }
 
-// leaveByAgent has the running agent leave the mesh, and waits until it has
-// ended and its state is ours. wrong is why it could not tell the others, which is
-// no reason to stop.
+// leaveByAgent tells the running agent to leave the mesh. It waits until the
+// agent has ended, and then takes the lock of the state. wrong is the reason
+// why the agent could not tell the other hosts; the caller continues
+// nevertheless.
 func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err error) {
 	c := newClient(cfg.Control)
 	quick, cancel := context.WithTimeout(ctx, askQuickly)
@@ -56,8 +58,8 @@ func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err er
 	}
 }
 
-// leaveAlone leaves the mesh in place of an agent that does not run: this process
-// is the host for as long as it takes to meet the others.
+// leaveAlone leaves the mesh on behalf of an agent that does not run. This
+// process acts as the host until it has met the other hosts and told them.
 func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
@@ -65,13 +67,13 @@ func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Mesh.Bootstrap = false // whatever is left of the mesh, no mesh is created now
+	cfg.Mesh.Bootstrap = false // never create a mesh here, whatever state is left
 	node, err := gossip.New(p.gossip(ctx, cfg, at, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}
 	if len(cfg.Mesh.Join) == 0 && len(node.View().Peers) == 0 {
-		return nil // there is no other host
+		return nil // there is no other host to tell
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -86,7 +88,8 @@ func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
 	return node.Leave(running, true)
 }
 
-// metAll waits for the hosts that are alive, and reports whether there is one.
+// metAll waits until the known hosts are alive, and reports whether at least
+// one is. After the first answer it waits at most lastJoiners for the rest.
 func metAll(ctx context.Context, node *gossip.Node, ended chan error) bool {
 	var late <-chan time.Time
 	for {
@@ -111,7 +114,7 @@ func metAll(ctx context.Context, node *gossip.Node, ended chan error) bool {
 			return true
 		case <-ctx.Done():
 			return alive > 0
-		case err := <-ended: // it is refused
+		case err := <-ended: // gossip ended, for example because the mesh refused this host
 			ended <- err
 			return false
 		}

@@ -17,20 +17,22 @@ import (
 
 const envPrefix = "GREMESH"
 
-// keyAnnotation marks a flag with the key that it sets.
+// keyAnnotation marks a flag with the configuration key that the flag sets.
 const keyAnnotation = "gremesh_key"
 
-// sources are what the defaults, the file, the environment and the flags say,
-// the later ones stronger, before any of it is judged.
+// sources holds the raw configuration before any value is checked. Flags
+// override the environment, the environment overrides the file, and the file
+// overrides the defaults.
 type sources struct {
 	*viper.Viper
-	file  string // the file that was read; empty: there is none
+	file  string // the file that was read; empty if there is none
 	flags map[string]*pflag.Flag
 }
 
-// readSettings reads the file, which may be missing unless it was named
-// explicitly. Flags that carry a keyAnnotation override their key. An empty
-// environment variable counts as one that is not set.
+// readSettings reads the configuration from all sources. The file may be
+// missing, unless explicit says that the user named it. A flag with a
+// keyAnnotation overrides its key. An empty environment variable counts as not
+// set.
 func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, error) {
 	s := &sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
 	for key, value := range defaults() {
@@ -67,8 +69,8 @@ func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, e
 }
 
 // loadConfig reads and checks the configuration and the gossip keys. The error
-// has all that is wrong, one error for each. Nothing but files is looked at,
-// and nothing is changed.
+// joins one error for each fault. loadConfig reads only files and the
+// environment, and it changes nothing.
 func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
 	cfg, r, err := checkConfig(file, explicit, flags)
 	if err != nil {
@@ -77,8 +79,8 @@ func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error
 	return cfg, errors.Join(r.errs...)
 }
 
-// checkConfig is loadConfig for who can do with a part: the report says what is
-// wrong.
+// checkConfig is loadConfig for callers that can work with a partial
+// configuration. The report lists the faults.
 func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *report, error) {
 	s, err := readSettings(file, explicit, flags)
 	if err != nil {
@@ -89,7 +91,7 @@ func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *rep
 	s.reportUnknown(r)
 	s.decode(&cfg, r)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
-		cfg.Mesh.Bootstrap = false // told to join: it founds nothing
+		cfg.Mesh.Bootstrap = false // --join means to join a mesh, so this host creates none
 	}
 	validate(&cfg, r)
 	if cfg.Import != "" && r.ok("lease_import", "pool", "prefix") {
@@ -112,13 +114,14 @@ func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *rep
 	return cfg, r, nil
 }
 
-// reportUnknown reports the keys and GREMESH_ variables that mean nothing.
+// reportUnknown reports unknown keys in the file and unknown GREMESH_
+// variables.
 func (s *sources) reportUnknown(r *report) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
 	for _, key := range all {
-		same := func(k string) bool { return strings.EqualFold(k, key) } // viper has them in lower case
+		same := func(k string) bool { return strings.EqualFold(k, key) } // viper has the keys in lower case
 		if slices.ContainsFunc(known, same) || slices.ContainsFunc(known, inSection(key)) {
 			continue
 		}
@@ -137,13 +140,13 @@ func (s *sources) reportUnknown(r *report) {
 	}
 }
 
-// inSection matches the keys below a section's name.
+// inSection returns a predicate that matches the keys below a section.
 func inSection(section string) func(string) bool {
 	return func(key string) bool { return strings.HasPrefix(key, section+".") }
 }
 
-// siblings lists the known keys of the section that an unknown key is in, or
-// the names at the top.
+// siblings lists the known keys in the section of an unknown key. If there is
+// no such section, it lists the names at the top level.
 func siblings(known []string, key string) string {
 	if section, _, ok := strings.Cut(key, "."); ok {
 		if in := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !inSection(section)(k) }); len(in) > 0 {
@@ -166,13 +169,14 @@ func (s *sources) decode(cfg *Config, r *report) {
 	})
 	for _, e := range decodeErrors(err) {
 		if strings.HasPrefix(e.Unwrap().Error(), "has invalid keys") {
-			continue // reportUnknown has them, and says what there is
+			continue // reportUnknown has reported these, together with the known keys
 		}
 		r.add(e.Name(), "%w", e.Unwrap())
 	}
 }
 
-// decodeErrors finds the errors about single keys in what mapstructure returns.
+// decodeErrors returns the errors about single keys in an error of
+// mapstructure.
 func decodeErrors(err error) []*mapstructure.DecodeError {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []*mapstructure.DecodeError
@@ -193,14 +197,14 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 	return decodeErrors(errors.Unwrap(err))
 }
 
-// flagged reports whether a key was set by a flag.
+// flagged reports whether a flag sets the key.
 func (s *sources) flagged(key string) bool {
 	f := s.flags[key]
 	return f != nil && f.Changed
 }
 
-// source says where a key's value comes from: a flag, the environment, the
-// file, or the default.
+// source names the origin of a key's value: a flag, the environment, the file
+// or the default.
 func (s *sources) source(key string) string {
 	if s.flagged(key) {
 		return "flag --" + s.flags[key].Name
@@ -216,19 +220,23 @@ func (s *sources) source(key string) string {
 
 const defaultSource = "default"
 
-// envName is the environment variable of a key: GREMESH_MESH_JOIN.
+// envName returns the environment variable of a key. For example, it returns
+// GREMESH_MESH_JOIN for mesh.join.
 func envName(key string) string {
 	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// report gathers what is wrong, at most one error for a key.
+// report collects the faults of a configuration, at most one error for each
+// key.
 type report struct {
 	*sources
 	bad  map[string]bool
 	errs []error
 }
 
-// add reports a key, its value, where that came from, and what is allowed.
+// add reports a fault of a key. The error names the key, its value, the origin
+// of the value, and the allowed values. add ignores further faults of the same
+// key.
 func (r *report) add(key, format string, args ...any) {
 	if !r.ok(key) {
 		return
@@ -241,8 +249,8 @@ func (r *report) add(key, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s (%s): %w", key, value, r.source(key), fmt.Errorf(format, args...)))
 }
 
-// ok tells whether nothing has been reported for any of the keys, so that
-// their values may be compared.
+// ok reports whether no fault is known for any of the keys, so that the caller
+// may compare their values.
 func (r *report) ok(keys ...string) bool {
 	return !slices.ContainsFunc(keys, func(key string) bool {
 		section, _, _ := strings.Cut(key, ".")

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errRuns means that an agent has the state.
+// errRuns means that a running agent holds the lock of the state.
 var errRuns = errors.New("another gremesh agent runs")
 
-// lockState makes sure that one agent at a time has this state, until the
-// returned function is called or the process ends.
+// lockState takes the lock of the state, so that only one agent at a time uses
+// it. The lock ends when unlock is called or when the process ends. If another
+// process has the lock, the error wraps errRuns.
 func lockState(dir string) (unlock func(), err error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
@@ -37,7 +38,8 @@ func lockState(dir string) (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// listenMetrics returns nil where nobody is to be told.
+// listenMetrics listens for scrapes at the given address. It returns nil
+// without an error if metrics are switched off (at is invalid).
 func listenMetrics(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
 	if !at.IsValid() {
 		return nil, nil
@@ -52,8 +54,8 @@ func listenMetrics(ctx context.Context, at netip.AddrPort) (net.Listener, error)
 	return l, nil
 }
 
-// makePrivate makes a directory that only its owner may enter, unless it exists,
-// and the directories above it.
+// makePrivate creates a directory that only its owner may enter, and the
+// directories above it. It does not change a directory that exists.
 func makePrivate(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -64,9 +66,9 @@ func makePrivate(dir string) error {
 	return nil
 }
 
-// listenControl makes the control socket, for root only. The state's lock is
-// held: a socket that is there was left by an agent that is gone, unless it
-// answers.
+// listenControl creates the control socket, which only root may use. The caller
+// holds the lock of the state. Therefore an existing socket is a leftover of an
+// agent that has ended, unless something answers on it.
 func listenControl(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
@@ -84,7 +86,7 @@ func listenControl(ctx context.Context, path string) (net.Listener, error) {
 			return nil, fmt.Errorf("control: %w", err)
 		}
 	}
-	// No one but root may connect, not even between the calls that follow.
+	// Only root may connect, also between the calls that follow.
 	old := unix.Umask(0o177)
 	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	unix.Umask(old)

@@ -16,8 +16,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program; it returns the exit code. The first SIGINT or
-// SIGTERM cancels the context of the command, a second one ends the process at
+// run runs the whole program and returns the exit code. The first SIGINT or
+// SIGTERM cancels the context of the command. A second one ends the process at
 // once.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -34,22 +34,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	code, silent := exitCode(err, started())
 	if !silent {
-		_, _ = io.WriteString(stderr, errorText(advised(err, os.Geteuid() == 0))) // there is no one left to tell
+		// If this fails, nobody can be told.
+		_, _ = io.WriteString(stderr, errorText(advised(err, os.Geteuid() == 0)))
 	}
 	return code
 }
 
-// Exit codes, as the help texts give them.
+// Exit codes, as documented in the help texts.
 const (
 	exitOK      = 0
 	exitError   = 1
-	exitDrift   = 1 // audit
+	exitDrift   = 1 // gremesh audit, gremesh status --check
 	exitUsage   = 2
-	exitUnknown = 3 // audit
+	exitUnknown = 3 // gremesh audit, gremesh status --check
 )
 
-// exitErr is an error with an exit code of its own. Without an error in it,
-// everything has been said already.
+// exitErr is an error with its own exit code. If err is nil, the command has
+// already printed everything.
 type exitErr struct {
 	code int
 	err  error
@@ -58,8 +59,9 @@ type exitErr struct {
 func (e exitErr) Error() string { return fmt.Sprint(e.err) }
 func (e exitErr) Unwrap() error { return e.err }
 
-// exitCode gives an error's exit code, and whether it is not to be printed.
-// What fails before a command has started is wrong on the command line.
+// exitCode returns the exit code of an error. silent reports whether the error
+// must not be printed. An error before a command has started is an error in the
+// command line.
 func exitCode(err error, started bool) (code int, silent bool) {
 	var exit exitErr
 	switch {
@@ -71,7 +73,8 @@ func exitCode(err error, started bool) (code int, silent bool) {
 	return exitError, false
 }
 
-// advised says what to do about what only root may.
+// advised adds the advice to become root to a permission error of a user who is
+// not root.
 func advised(err error, root bool) error {
 	const advice = "become root"
 	if root || !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), advice) {
@@ -80,8 +83,9 @@ func advised(err error, root bool) error {
 	return fmt.Errorf("%w: %s", err, advice)
 }
 
-// errorText begins each line of an error, and so each of joined errors, with
-// the program's name. Blank lines go, indented ones belong to the one above.
+// errorText prefixes each line of an error with the program's name, so that
+// each of several joined errors has it. It drops blank lines. It does not
+// prefix indented lines, because they belong to the line above.
 func errorText(err error) string {
 	var b strings.Builder
 	for line := range strings.Lines(err.Error()) {

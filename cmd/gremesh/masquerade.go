@@ -11,7 +11,7 @@ import (
 
 const configFileKey = "masquerade.config_file"
 
-// masq is what the keys beside config_file say.
+// masq returns the masquerade settings from the keys other than config_file.
 func (c MasqueradeConfig) masq() masq.Config {
 	return masq.Config{
 		NonMasqueradeCIDRs: c.NonMasqueradeCIDRs, CIDRLimit: c.CIDRLimit,
@@ -19,7 +19,8 @@ func (c MasqueradeConfig) masq() masq.Config {
 	}
 }
 
-// open reads the file, if there is to be one.
+// open opens config_file, or takes the settings from the other keys if
+// config_file is not set.
 func (c MasqueradeConfig) open() *masq.File {
 	if c.ConfigFile == "" {
 		return masq.Inline(c.masq())
@@ -47,14 +48,14 @@ func validateMasquerade(c MasqueradeConfig, r *report) {
 	}
 }
 
-// parseCIDRs takes a list of networks, or text with commas or white space
-// between.
+// parseCIDRs parses a list of networks, or text in which commas or white space
+// separate them.
 func parseCIDRs(value any) ([]netip.Prefix, error) {
 	words, err := parseList(value)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]netip.Prefix, len(words)) // not nil: an empty list is none, and not the default
+	all := make([]netip.Prefix, len(words)) // not nil: an empty list means no networks, and not the default
 	for i, word := range words {
 		if all[i], err = netip.ParsePrefix(word); err != nil {
 			return nil, fmt.Errorf("%q is no CIDR: write one like 10.0.0.0/8", word)

@@ -15,14 +15,15 @@ func (c Config) isPinned(key string) bool {
 	return slices.ContainsFunc(c.Pins, func(p settings.Pin) bool { return p.Key == key })
 }
 
-// ownsSpace reports whether the operator chose the pool or the prefix on this host.
+// ownsSpace reports whether the operator chose the pool or the prefix on this
+// host.
 func (c Config) ownsSpace() bool {
 	return c.isPinned(settings.Pool.Name()) || c.isPinned(settings.Prefix.Name())
 }
 
-// inMesh returns the configuration with the pool and the prefix of the mesh that
-// this host is in, unless the operator chose them here. A state that cannot be
-// read is reported by the part that needs it.
+// inMesh returns the configuration with the pool and the prefix of this host's
+// mesh, unless the operator chose them on this host. It ignores a state that it
+// cannot read, because the component that needs the state reports it.
 func (c Config) inMesh() Config {
 	if c.ownsSpace() {
 		return c
@@ -33,8 +34,9 @@ func (c Config) inMesh() Config {
 	return c
 }
 
-// runAgent runs this host until ctx ends or it leaves the mesh. A host that joins
-// a mesh with another pool than the default starts again with that, once.
+// runAgent runs this host until ctx ends or the host leaves the mesh. If the
+// host joins a mesh with another pool than the default, runAgent restarts once
+// with the pool of the mesh.
 func runAgent(ctx context.Context, cfg Config, log *slog.Logger) error {
 	cfg = cfg.inMesh()
 	cfg.Adapt = !cfg.ownsSpace()

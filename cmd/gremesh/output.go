@@ -13,7 +13,8 @@ import (
 	"golang.org/x/term"
 )
 
-// output is the -o flag: how a command prints. It is a pflag.Value.
+// output is the value of the -o flag: the format in which a command prints. It
+// implements pflag.Value.
 type output string
 
 const (
@@ -34,16 +35,16 @@ func (o *output) Set(value string) error {
 
 func outputs() []string { return []string{string(asTable), string(asJSON)} }
 
-// outputFlag gives a command the -o flag, with its completion.
+// outputFlag adds the -o flag and its completion to a command.
 func outputFlag(cmd *cobra.Command) *output {
 	o := asTable
 	cmd.Flags().VarP(&o, "output", "o", "output format")
-	// The flag exists: it was made on the line above.
+	// This cannot fail because the flag is defined on the line above.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(), cobra.ShellCompDirectiveNoFileComp))
 	return &o
 }
 
-// print writes value as JSON, or the text that render makes of it.
+// print writes value as JSON, or as the text that render returns.
 func (o *output) print(cmd *cobra.Command, value any, render func(paint) string) error {
 	w := cmd.OutOrStdout()
 	if *o == asJSON {
@@ -55,7 +56,7 @@ func (o *output) print(cmd *cobra.Command, value any, render func(paint) string)
 	return err
 }
 
-// show asks the running agent something and prints what it answers.
+// show requests a value from the running agent, prints it and returns it.
 func show[T any](
 	cmd *cobra.Command, file *configFile, out *output,
 	get func(*client, context.Context) (T, error), render func(T, paint) string,
@@ -72,8 +73,8 @@ func show[T any](
 	return answer, out.print(cmd, answer, func(p paint) string { return render(answer, p) })
 }
 
-// coloured tells whether w is a terminal whose user has not said otherwise
-// (no-color.org).
+// coloured reports whether to print colours to w. It requires that w is a
+// terminal and that the user has not disabled colours (no-color.org).
 func coloured(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// parts are what a command needs to look at this machine and to change it.
+// parts holds the components that read and change this machine.
 type parts struct {
 	config mesh.Config
 	ovs    *ovsdb.Client
@@ -27,7 +27,7 @@ type parts struct {
 	masq   *masq.File
 }
 
-// newParts starts nothing and touches nothing.
+// newParts creates the components. It starts nothing and changes nothing.
 func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 	return parts{
 		config: mesh.Config{
@@ -48,8 +48,9 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 	}
 }
 
-// wrote reports whether the history says that this host's agent set an object to a
-// value. A history that cannot be read says nothing.
+// wrote returns a function that searches the history in stateDir. The function
+// reports whether this host's agent once set an object to a value. If the
+// history cannot be read, it returns false.
 func wrote(stateDir string) func(object, value string) bool {
 	return func(object, value string) bool {
 		all, _ := history.Read(stateDir)
@@ -57,7 +58,7 @@ func wrote(stateDir string) func(object, value string) bool {
 	}
 }
 
-// services are the ports of this agent that containers are kept from.
+// services returns the ports of this agent that containers must not reach.
 func (c Config) services() []uint16 {
 	ports := []uint16{uint16(c.Mesh.Port)}
 	if at := c.Metrics.Listen; at.IsValid() {
@@ -72,13 +73,15 @@ func (c Config) tunnel() mesh.TunnelConfig {
 	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD, Retry: c.Tunnel.Retry}
 }
 
-// gossip is the configuration of this host's part in gossip.
+// gossip returns the gossip configuration of this host.
 func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
 	var direct netip.Prefix
 	open := false
 	if cfg.Direct == sameSubnet {
-		direct, _ = bridge.Subnet(at.addr) // an address that has gone meanwhile is noticed, and then it is another agent's
-		have, err := p.docker.Observe(ctx) // an error is the loop's to report
+		// If the address has vanished, the error is ignored: the agent notices
+		// it later, and a new agent replaces this one.
+		direct, _ = bridge.Subnet(at.addr)
+		have, err := p.docker.Observe(ctx) // the reconcile loop reports this error
 		open = err == nil && have.Obstacle == "" && !have.Stale
 	}
 	return gossip.Config{
@@ -90,8 +93,8 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	}
 }
 
-// found returns what the tunnels that are there already mean to a mesh that this
-// host creates.
+// found returns the mesh settings that the existing tunnels imply, in case this
+// host creates a mesh.
 func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, error) {
 	have, err := p.ovs.Observe(ctx)
 	if err != nil {
@@ -101,8 +104,9 @@ func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, err
 	return values, problems, nil
 }
 
-// inUse is the subnet that docker0 has, or is to have by daemon.json, or that
-// flannel gave this host: one that was set up otherwise keeps its addresses.
+// inUse returns the subnets that this host already uses: the address of
+// docker0, the bip in daemon.json, and the lease from flannel. A host that
+// already has such a subnet asks for it first and so keeps its addresses.
 func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
 	var found []netip.Prefix
 	add := func(bip netip.Prefix) {
@@ -110,7 +114,8 @@ func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
 			found = append(found, subnet)
 		}
 	}
-	// What can't be read here is reported by the loop, which reads it again.
+	// Errors are ignored here, because the reconcile loop reads the same and
+	// reports them.
 	if said, err := p.docker.Bip(); err == nil {
 		if bip, err := netip.ParsePrefix(said); err == nil {
 			add(bip)

@@ -9,12 +9,13 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// pathsAfter is for how long the first pass waits for the paths to be measured.
-// It takes a few round trips, and longer only where packets vanish.
+// pathsAfter limits how long the first pass waits for the path measurements.
+// They take a few round trips, and longer only if packets are lost.
 const pathsAfter = 2 * time.Second
 
-// peers are those whose paths are measured: all that are alive, and those that
-// have fallen silent since this agent began, and may keep their tunnels.
+// peers returns the peers whose paths are measured. These are the alive peers,
+// and the peers that failed after this agent started, because they may keep
+// their tunnels.
 func (a *agent) peers() []netip.Addr {
 	var all []netip.Addr
 	for _, peer := range a.node.View().Peers {
@@ -25,13 +26,14 @@ func (a *agent) peers() []netip.Addr {
 	return all
 }
 
-// wayTo is by which device this host's packets to a peer leave.
+// wayTo returns the source address and the device by which this host sends to a
+// peer, with the device's MTU in bytes.
 func wayTo(peer netip.Addr) (route pathmtu.Route, err error) {
 	route.Source, route.Link, route.MTU, err = bridge.Source(peer)
 	return route, err
 }
 
-// tellPaths hands on what was measured.
+// tellPaths passes the measured path MTUs, in bytes, to gossip.
 func (a *agent) tellPaths(paths map[netip.Addr]pathmtu.Path) {
 	sizes := make(map[netip.Addr]int, len(paths))
 	for to, path := range paths {

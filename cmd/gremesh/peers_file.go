@@ -12,16 +12,16 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// peerEntry is a host of a mesh that does not exist yet; examples/peers.yaml
-// has some.
+// peerEntry describes a host of a mesh that does not exist yet. See
+// examples/peers.yaml.
 type peerEntry struct {
 	Name     string `yaml:"name"`
 	Underlay string `yaml:"underlay"`
 	Subnet   string `yaml:"subnet"`
 }
 
-// readPeers reads a list of hosts, in YAML or JSON. Each wrong entry is an error
-// of its own.
+// readPeers reads a list of hosts in YAML or JSON. It returns one error for
+// each wrong entry, joined.
 func readPeers(path string, space lease.Space) ([]mesh.Host, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -36,7 +36,7 @@ func readPeers(path string, space lease.Space) ([]mesh.Host, error) {
 	}
 	var hosts []mesh.Host
 	var errs []error
-	seen := make(map[string]int) // names, addresses and subnets, by the entry that had them first
+	seen := make(map[string]int) // number of the entry that has a name, an address or a subnet
 	for i, entry := range entries {
 		host, err := entry.host(space)
 		for _, key := range []string{entry.Name, entry.Underlay, entry.Subnet} {

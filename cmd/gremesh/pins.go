@@ -24,7 +24,8 @@ func (s *sources) pins(c Config) []settings.Pin {
 	return pins
 }
 
-// whereText names a source in a sentence: "pinned in /etc/gremesh/gremesh.yaml".
+// whereText phrases a source for a sentence such as "pinned in
+// /etc/gremesh/gremesh.yaml".
 func whereText(source string) string {
 	if name, ok := strings.CutPrefix(source, "environment "); ok {
 		return "the environment variable " + name

@@ -47,7 +47,7 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&peers, "assume-peers", "", "a list of hosts, as YAML or JSON, for a mesh that does not exist yet: `FILE` like examples/peers.yaml")
-	// The flag exists: it was made above.
+	// This cannot fail because the flag is defined above.
 	_ = cmd.MarkFlagFilename("assume-peers", "yaml", "yml", "json")
 	meshFlags(cmd)
 	out := outputFlag(cmd)
@@ -81,7 +81,7 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 
 var errKnowsItsPeers = errors.New("this host is in a mesh and knows its peers: --assume-peers is for one that does not exist yet")
 
-// planAlone looks at this machine without an agent, and touches nothing.
+// planAlone plans without an agent. It reads this machine and changes nothing.
 func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview, error) {
 	cfg = cfg.inMesh()
 	var peers []mesh.Host
@@ -108,7 +108,7 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 
 	ctx, stop := context.WithCancel(ctx)
 	var connection sync.WaitGroup
-	connection.Go(func() { _ = p.ovs.Run(ctx) }) // that it ends is no error
+	connection.Go(func() { _ = p.ovs.Run(ctx) }) // the error at its end does not matter
 	defer connection.Wait()
 	defer stop()
 	if len(view.Settings) == 0 && view.Self.Subnet.IsValid() {
@@ -122,11 +122,12 @@ func planAlone(ctx context.Context, cfg Config, peersFile string) (mesh.Preview,
 	return preview, nil
 }
 
-// peek is the mesh as far as it is known without an agent, and what of that is
-// assumed.
+// peek returns the view of the mesh without an agent, and the assumptions in it
+// as sentences. If the view has no subnet for this host, view.Waiting gives the
+// reason.
 func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.Host) (view mesh.View, assumed []string, err error) {
 	self := slices.IndexFunc(peers, func(h mesh.Host) bool { return h.Underlay == at.addr })
-	var said netip.Prefix // what the file says of this host itself
+	var said netip.Prefix // this host's own subnet, from the file of peers
 	if self >= 0 {
 		said = peers[self].Subnet
 		peers = slices.Delete(peers, self, self+1)
@@ -144,7 +145,7 @@ func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.H
 		view.Self.Subnet = said
 		assumed = append(assumed, fmt.Sprintf("this host gets %s: the file says so", said))
 	case !candidate.IsValid():
-		return view, nil, nil // it says why
+		return view, nil, nil // view.Waiting gives the reason
 	default:
 		view.Self.Subnet = candidate
 		why := "it is the first that is free; which one it asks for is decided by the ID that it gets at its first start"
@@ -165,8 +166,8 @@ func (p parts) peek(ctx context.Context, cfg Config, at underlay, peers []mesh.H
 	return view, assumed, nil
 }
 
-// renderPlan is `gremesh plan` for people and shells: commands, and in comments
-// what each of them changes.
+// renderPlan formats the plan as a shell script: commands, and comments that
+// describe the changes.
 func renderPlan(p mesh.Preview) string {
 	var b strings.Builder
 	comment := func(format string, args ...any) {
@@ -208,7 +209,7 @@ func renderPlan(p mesh.Preview) string {
 	return b.String()
 }
 
-// change is a difference as it is to be: what was, and what will be.
+// change describes a planned change as the observed and the desired state.
 func change(d drift.Drift) string {
 	switch {
 	case d.Is == "":
@@ -219,7 +220,8 @@ func change(d drift.Drift) string {
 	return fmt.Sprintf("%s: %s -> %s", d.Object, d.Is, d.Should)
 }
 
-// jsonKey is a key as daemon.json has it: the bip is a string, the MTU a number.
+// jsonKey formats a key as it appears in daemon.json. The bip is a string
+// there, and the MTU is a number.
 func jsonKey(key, value string) string {
 	if strings.Trim(value, "0123456789") != "" {
 		value = fmt.Sprintf("%q", value)

@@ -8,16 +8,16 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// assumeKey takes the tunnel key that a host which was never in a mesh will have,
-// and says so. A pinned key is no assumption. peers reports whether the tunnels
-// are to be made by hand from the plan.
+// assumeKey sets the tunnel key for a plan on a host that was never in a mesh.
+// It returns the assumptions as sentences. A pinned key is not an assumption.
+// peers reports whether the plan is for a mesh that does not exist yet.
 func (p *parts) assumeKey(ctx context.Context, pins []settings.Pin, peers bool) []string {
 	if slices.ContainsFunc(pins, func(pin settings.Pin) bool { return pin.Key == settings.TunnelKey.Name() }) {
 		return nil
 	}
 	have, err := p.ovs.Observe(ctx)
 	if err != nil {
-		return nil // the plan says that Open vSwitch could not be looked at
+		return nil // the plan reports that Open vSwitch could not be read
 	}
 	values, _ := mesh.Found(have)
 	switch {
@@ -27,6 +27,8 @@ func (p *parts) assumeKey(ctx context.Context, pins []settings.Pin, peers bool) 
 	case peers:
 		return []string{"the tunnels have no key: a mesh that is created over them has none"}
 	}
-	p.config.Tunnel.Key = settings.MaxKey // any key: there is no tunnel yet, and the MTU is the same for all
+	// Any key will do: no tunnel exists yet, and the MTU is the same for every
+	// key.
+	p.config.Tunnel.Key = settings.MaxKey
 	return []string{"the tunnels of the mesh have a random key, as those of every new mesh"}
 }

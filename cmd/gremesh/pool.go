@@ -10,7 +10,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
-// checkPool holds the pool against this host's underlay address and routes.
+// checkPool compares the pool with this host's underlay address and routes, and
+// returns the conflicts.
 func checkPool(ctx context.Context, cfg Config, at netip.Addr) []preflight.Finding {
 	routes, err := bridge.Routes()
 	if err != nil {
@@ -23,8 +24,8 @@ func checkPool(ctx context.Context, cfg Config, at netip.Addr) []preflight.Findi
 	return judgePool(cfg.Pool, at, overlaps)
 }
 
-// nameNetworks replaces the IDs of Docker networks by their names. Without a
-// dockerd that answers the IDs stay, which the docker command takes as well.
+// nameNetworks replaces the IDs of Docker networks with their names. If dockerd
+// does not answer, the IDs stay. The docker command accepts IDs as well.
 func nameNetworks(ctx context.Context, cfg Config, overlaps []bridge.Overlap) {
 	all, err := docker.New(docker.Config{Socket: cfg.Docker.Socket}).Networks(ctx)
 	if err != nil {
@@ -37,8 +38,9 @@ func nameNetworks(ctx context.Context, cfg Config, overlaps []bridge.Overlap) {
 	}
 }
 
-// judgePool is checkPool without looking at the machine. A route that contains the
-// pool is tolerable, because the mesh's routes are more specific.
+// judgePool returns the findings for the given routes. It does not read the
+// machine. A route that contains the whole pool is tolerable, because the
+// routes of the mesh are more specific.
 func judgePool(pool netip.Prefix, underlay netip.Addr, overlaps []bridge.Overlap) []preflight.Finding {
 	var all []preflight.Finding
 	if pool.Contains(underlay) {

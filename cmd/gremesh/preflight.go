@@ -15,13 +15,14 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// checkHost runs the preflight and reports all that it found at once. A host that
-// never held a lease does not start with a finding that is not tolerable. A host
-// that holds one starts in any case: its containers already use the pool, and it
-// must not drop out of the mesh because of a check. status reports what it lacks.
+// checkHost runs the preflight and reports all findings at once. A host that
+// never held a lease does not start if a finding is not tolerable. A host that
+// holds a lease always starts: its containers already use the pool, and a check
+// must not remove it from the mesh. `gremesh status` reports its missing
+// prerequisites.
 //
-// systemd does not start the agent again if something must be installed. It does
-// if only the pool is not free, because routes come and go.
+// If something must be installed, systemd does not restart the agent. If only
+// the pool has conflicts, systemd does restart it, because routes come and go.
 func checkHost(ctx context.Context, cfg Config, at netip.Addr, log *slog.Logger) error {
 	lacking, pool := preflight.Run(ctx, hostChecks(cfg)...), checkPool(ctx, cfg, at)
 	found := slices.Concat(lacking, pool)
@@ -38,15 +39,15 @@ func checkHost(ctx context.Context, cfg Config, at netip.Addr, log *slog.Logger)
 	return err
 }
 
-// mayHoldLease reports whether the state has a lease, or is damaged, which gossip
-// reports.
+// mayHoldLease reports whether the state has a lease. It also returns true if
+// the state is damaged; gossip reports the damage.
 func mayHoldLease(stateDir string) bool {
 	subnet, err := gossip.Reserved(stateDir)
 	return subnet.IsValid() || err != nil
 }
 
-// hostChecks are the checks of what must be there before gremesh changes a
-// host. The pool has a check of its own, checkPool.
+// hostChecks returns the checks of the prerequisites of this host. checkPool
+// checks the pool separately.
 func hostChecks(cfg Config) []preflight.Check {
 	return []preflight.Check{
 		func(ctx context.Context) []preflight.Finding {
@@ -67,8 +68,9 @@ func isInstalled(program string) bool {
 	return err == nil
 }
 
-// judgeSwitch turns the outcome of ovsdb.Check into a finding. An Open vSwitch
-// that is installed may still start: at boot it may come after the agent.
+// judgeSwitch turns the result of ovsdb.Check into findings. If Open vSwitch is
+// installed but does not answer, the finding is tolerable, because at boot Open
+// vSwitch may start after the agent.
 func judgeSwitch(err error, installed bool) []preflight.Finding {
 	if err == nil {
 		return nil
@@ -93,8 +95,8 @@ func judgeNFT(installed bool) []preflight.Finding {
 	return []preflight.Finding{{What: "nft is not installed", Do: "apt install nftables"}}
 }
 
-// judgeRestart asks that the command of docker.restart exists; that it works is
-// known only once Docker must be restarted.
+// judgeRestart checks that the command of docker.restart exists. Only a restart
+// of Docker shows whether the command works.
 func judgeRestart(command Restart, installed func(program string) bool) []preflight.Finding {
 	if len(command) == 0 || installed(command[0]) {
 		return nil
@@ -105,8 +107,8 @@ func judgeRestart(command Restart, installed func(program string) bool) []prefli
 	}}
 }
 
-// checkImport asks that lease_import names a file that exists, as long as this host
-// has no lease. After that the key has no effect.
+// checkImport checks that the file that lease_import names exists. It does so
+// only while this host has no lease, because the key has no effect afterwards.
 func checkImport(cfg Config) []preflight.Finding {
 	if cfg.Import == "" || cfg.Imported.IsValid() || mayHoldLease(cfg.StateDir) {
 		return nil
@@ -118,7 +120,7 @@ func checkImport(cfg Config) []preflight.Finding {
 	}}
 }
 
-// judgeDocker asks that Docker is installed; it need not run.
+// judgeDocker checks that Docker is installed. Docker need not run.
 func judgeDocker(present bool, err error) []preflight.Finding {
 	if trouble, is := errors.AsType[*docker.Trouble](err); is {
 		return []preflight.Finding{{What: trouble.What, Do: trouble.Do}}

@@ -5,8 +5,9 @@ import (
 	"net/http/pprof"
 )
 
-// profiled answers for the profiles of net/http/pprof beside what next does. It
-// is for the control socket, which only root reaches.
+// profiled returns a handler that serves the profiles of net/http/pprof and
+// passes all other requests to next. Use it only on the control socket, which
+// only root can reach.
 func profiled(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

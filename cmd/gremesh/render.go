@@ -15,10 +15,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/events"
 )
 
-// paint colours words when it is true.
+// paint adds colours to words if it is true.
 type paint bool
 
-// state colours a word for how things are by whether they are well.
+// state colours a word that describes a state: green is good, red is bad,
+// yellow is in between.
 func (p paint) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
@@ -38,7 +39,7 @@ func (p paint) in(colour text.Color, word string) string {
 	return colour.EscapeSeq() + word + text.Reset.EscapeSeq()
 }
 
-// newTable is a table without lines, as docker and ip print theirs.
+// newTable returns a table without lines, in the style of docker and ip.
 func newTable() table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.Style{
@@ -49,7 +50,7 @@ func newTable() table.Writer {
 	return t
 }
 
-// renderStatus is `gremesh status` for people.
+// renderStatus formats the output of `gremesh status` as text.
 func renderStatus(s mesh.Status, p paint) string {
 	var b strings.Builder
 	renderHost(&b, s, p)
@@ -68,7 +69,7 @@ func renderStatus(s mesh.Status, p paint) string {
 	return b.String()
 }
 
-// renderHost is the head: this host, a fact a line.
+// renderHost writes the facts about this host, one on each line.
 func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 	h := s.Host
 	lease := p.state(h.Lease)
@@ -99,10 +100,10 @@ func renderHost(b *strings.Builder, s mesh.Status, p paint) {
 	}
 }
 
-// tunnelKind tells what all tunnels have in common. It keeps the key itself to
-// `gremesh config show`.
+// tunnelKind describes the settings that all tunnels share. It does not show
+// the key; `gremesh config show` does.
 func tunnelKind(t mesh.TunnelKind) string {
-	if t.Type == "" { // not known yet, or an agent of an earlier version
+	if t.Type == "" { // not known yet, or the agent has an earlier version
 		return ""
 	}
 	kind := t.Type
@@ -115,7 +116,7 @@ func tunnelKind(t mesh.TunnelKind) string {
 	return kind + ", no key: `gremesh config set tunnel.key random` gives the mesh one"
 }
 
-// renderPeers renders the peers of the host with the given name and ID.
+// renderPeers formats the peers of the host with the given name and ID.
 func renderPeers(name, id string, peers []mesh.PeerStatus, p paint) string {
 	var labels hostLabels
 	labels.add(name, id)
@@ -123,7 +124,7 @@ func renderPeers(name, id string, peers []mesh.PeerStatus, p paint) string {
 		labels.add(peer.Name, peer.ID)
 	}
 	t := newTable()
-	t.SuppressEmptyColumns() // NOT DIRECT and ERROR are there only when there is one
+	t.SuppressEmptyColumns() // NOT DIRECT and ERROR appear only if a peer has one
 	t.AppendHeader(table.Row{"PEER", "UNDERLAY", "SUBNET", "STATE", "VIA", "TUNNEL", "TYPE", "BFD", "PATH", "RTT", "LOSS", "RX", "TX", "NOT DIRECT", "ERROR"})
 	for _, peer := range peers {
 		tunnel := peer.Tunnel
@@ -147,13 +148,13 @@ func renderPeers(name, id string, peers []mesh.PeerStatus, p paint) string {
 	return t.Render()
 }
 
-// totals writes the mesh on one line.
+// totals summarises the mesh on one line.
 func totals(m mesh.TotalStatus) string {
 	hosts := hostCount(m.Hosts, m.Failed)
 	return fmt.Sprintf("%s, %d of %d directed tunnels up, as each host reports", hosts, m.TunnelsUp, m.Tunnels)
 }
 
-// hostCount writes how many hosts are alive and how many have failed.
+// hostCount describes how many hosts are alive and how many have failed.
 func hostCount(alive, failed int) string {
 	hosts := fmt.Sprintf("%d hosts", alive)
 	if alive == 1 {
@@ -165,8 +166,8 @@ func hostCount(alive, failed int) string {
 	return hosts
 }
 
-// renderAudit is `gremesh audit` for people: a difference a line, so that it
-// can be counted and cut.
+// renderAudit formats the output of `gremesh audit` as text. Each difference is
+// one line, so that tools such as wc and cut can process it.
 func renderAudit(a mesh.Audit, p paint) string {
 	var b strings.Builder
 	for _, d := range a.Drift {
@@ -188,8 +189,7 @@ func renderAudit(a mesh.Audit, p paint) string {
 	return b.String()
 }
 
-// renderProblems writes each problem with its age, and below it what to do about
-// it.
+// renderProblems writes each problem with its age, and the remedy below it.
 func renderProblems(b *strings.Builder, problems []mesh.Problem, p paint) {
 	for i, problem := range problems {
 		if i == 0 {
@@ -220,7 +220,8 @@ func prefixText(p netip.Prefix) string {
 	return p.String()
 }
 
-// byteCount writes a count in the largest binary unit that keeps it above one.
+// byteCount formats a number of bytes in the largest binary unit in which the
+// value is at least one.
 func byteCount(n uint64) string {
 	const units = "KMGTPE"
 	if n < 1024 {

@@ -11,7 +11,7 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// sign is how a tunnel is shown in the matrix.
+// sign shows the state of a tunnel in the matrix.
 type sign struct {
 	state  mesh.CellState
 	letter string
@@ -43,16 +43,17 @@ func signOf(state mesh.CellState) sign {
 	if i := slices.IndexFunc(all, func(s sign) bool { return s.state == state }); i >= 0 {
 		return all[i]
 	}
-	return sign{state, "?", text.FgYellow, string(state)} // of a newer agent
+	return sign{state, "?", text.FgYellow, string(state)} // a newer agent sent a state that this version does not know
 }
 
 const (
-	roomyMatrix = 20 // hosts of which more than the name is shown beside it
-	matrixGroup = 10 // columns of a larger one without a space
+	roomyMatrix = 20 // up to this many hosts, the matrix shows more than the host names
+	matrixGroup = 10 // in a larger matrix, the number of columns between two spaces
 )
 
-// renderMesh is `gremesh audit --mesh` for people: a row for each host, with a
-// sign for its tunnel to each other one, and then what is wrong.
+// renderMesh formats the output of `gremesh audit --mesh` as text. Each host
+// has a row with one sign for its tunnel to each other host. The problems
+// follow below.
 func renderMesh(a mesh.FullAudit, p paint) string {
 	var b strings.Builder
 	if n := len(a.Hosts); len(a.Tunnels) == n*(n-1) {
@@ -104,7 +105,7 @@ func matrixTable(a mesh.FullAudit, p paint) string {
 	n := len(a.Hosts)
 	roomy := n <= roomyMatrix
 	t := newTable()
-	t.SuppressEmptyColumns() // STATE is there only when there is one to speak of
+	t.SuppressEmptyColumns() // STATE appears only if a host has something to show
 	head := table.Row{"", "HOST"}
 	if roomy {
 		head = append(head, "UNDERLAY", "SUBNET", "MTU")
@@ -126,7 +127,8 @@ func matrixTable(a mesh.FullAudit, p paint) string {
 	return t.Render()
 }
 
-// hostWord is empty for a host of which there is nothing to say.
+// hostWord returns the word in the STATE column, or an empty string if there is
+// nothing to show.
 func hostWord(h mesh.MatrixHost) string {
 	switch {
 	case h.State != mesh.Answers:
@@ -141,8 +143,8 @@ func hostWord(h mesh.MatrixHost) string {
 	return ""
 }
 
-// matrixHead numbers the columns; of a large matrix only the first of each
-// group.
+// matrixHead numbers the columns. In a large matrix it numbers only the first
+// column of each group.
 func matrixHead(n int) string {
 	var b strings.Builder
 	if n <= roomyMatrix {
@@ -157,8 +159,8 @@ func matrixHead(n int) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// matrixRow is the signs of the tunnels from host i, with a dot where it meets
-// itself.
+// matrixRow returns the signs of the tunnels from host i, with a dot in the
+// host's own column.
 func matrixRow(tunnels []mesh.MatrixTunnel, i int, p paint) string {
 	var letters []string
 	for _, t := range tunnels {
@@ -176,7 +178,7 @@ func matrixRow(tunnels []mesh.MatrixTunnel, i int, p paint) string {
 	return strings.Join(groups, " ")
 }
 
-// legend explains the signs that are in the matrix.
+// legend explains the signs that appear in the matrix.
 func legend(a mesh.FullAudit, p paint) string {
 	var words []string
 	for _, s := range signs() {

@@ -27,7 +27,7 @@ func pathWords(path *mesh.PathStatus) (state, rtt, loss string) {
 	return state, rtt, loss
 }
 
-// pathTotals is the paths to all peers on one line.
+// pathTotals summarises the paths to all peers on one line.
 func pathTotals(a mesh.PathsAudit) string {
 	line := fmt.Sprintf("paths: %d of %d up", a.Up, a.Wanted)
 	if a.Most > 0 {
@@ -44,7 +44,8 @@ func roundTrips(least, most float64) string {
 	return from + " to " + to
 }
 
-// milliseconds writes seconds with two digits that count.
+// milliseconds formats a time in seconds as milliseconds, with two decimals below
+// 10 ms, one below 100 ms, and none from there on.
 func milliseconds(s float64) string {
 	ms := s * float64(time.Second/time.Millisecond)
 	switch {
@@ -56,7 +57,8 @@ func milliseconds(s float64) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// percent writes a share. One that is not zero is not shown as zero.
+// percent formats a share between 0 and 1. It never shows zero for a share
+// above zero.
 func percent(share float64) string {
 	if p := 100 * share; p == 0 || p >= 1 {
 		return fmt.Sprintf("%.0f %%", p)

@@ -11,7 +11,7 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// renderSettings is `gremesh config show` for people.
+// renderSettings formats the output of `gremesh config show` as a table.
 func renderSettings(list mesh.SettingList, p paint) string {
 	t := newTable()
 	t.AppendHeader(table.Row{"SETTING", "VALUE", "FROM"})
@@ -35,7 +35,8 @@ func settingOrigin(list mesh.SettingList, s mesh.Setting, p paint) string {
 	return "mesh, " + settingsVersion(list)
 }
 
-// settingsVersion names the version of the record and the host that wrote it.
+// settingsVersion names the version of the settings record and the host that
+// wrote it.
 func settingsVersion(list mesh.SettingList) string {
 	if list.Writer == "" {
 		return fmt.Sprintf("version %d", list.Version)
@@ -43,7 +44,7 @@ func settingsVersion(list mesh.SettingList) string {
 	return fmt.Sprintf("version %d by %s", list.Version, list.Writer)
 }
 
-// renderChanged tells what the mesh has after a change.
+// renderChanged describes the settings of the mesh after a change.
 func renderChanged(list mesh.SettingList, changes []settings.Value) string {
 	var b strings.Builder
 	for _, change := range changes {

@@ -45,7 +45,7 @@ command line or the configuration is wrong, or there is no terminal to ask on.`,
 			"other addresses when they start again."); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "asking the mesh …") // for whoever waits
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "asking the mesh …") // progress for a waiting user
 		got, err := c.renumber(cmd.Context(), subnet)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 			return exitErr{exitUsage, err}
 		}
 		dir := s.GetString("state_dir")
-		if !hasState(dir) { // and none is made
+		if !hasState(dir) { // without this check, lockState would create a state
 			return fmt.Errorf("there is no host's identity to reset in %s (state_dir): no agent has run with it", dir)
 		}
 		unlock, err := lockState(dir)

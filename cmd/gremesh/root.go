@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot builds the command tree. started tells whether the command line was
-// right and a command has begun to run.
+// newRoot builds the command tree. started reports whether the command line was
+// correct and a command has started.
 func newRoot() (root *cobra.Command, started func() bool) {
 	running := false
 	var file configFile
@@ -67,12 +67,12 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
-		if cmd.Name() != "keygen" { // the only one that takes a file
+		if cmd.Name() != "keygen" { // the only command that takes a file
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
 		for _, flag := range []string{"join", "name", "advertise", "to"} {
 			if cmd.Flags().Lookup(flag) != nil {
-				_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions) // it exists
+				_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions) // cannot fail because the flag exists
 			}
 		}
 	}
@@ -82,8 +82,8 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 	return root, func() bool { return running }
 }
 
-// refuseUnknownTopics makes `help` and `completion` fail on an argument that they
-// do not know. By default they print the usage and succeed.
+// refuseUnknownTopics makes `help` and `completion` fail on an unknown
+// argument. By default they print the usage and succeed.
 func refuseUnknownTopics(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -100,7 +100,7 @@ func refuseUnknownTopics(root *cobra.Command) {
 				return topic.Help()
 			}
 		case "completion":
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // it now checks its arguments
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // a command with RunE checks its arguments
 		}
 	}
 }
@@ -111,16 +111,16 @@ const configVariable = envPrefix + "_CONFIG"
 // configFile is the configuration file that a command reads.
 type configFile struct {
 	path  string
-	named bool // by the flag or the variable: it must exist
+	named bool // by the flag or the variable: the file must exist
 }
 
 func (f *configFile) register(root *cobra.Command) {
 	root.PersistentFlags().StringVar(&f.path, "config", defaultFile, "configuration `FILE`; the default one may be missing")
-	// The flag exists: it was made on the line above.
+	// This cannot fail because the flag is defined on the line above.
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 }
 
-// choose takes the file of the environment if the flag names none.
+// choose takes the file from the environment if the flag names none.
 func (f *configFile) choose(cmd *cobra.Command) {
 	f.named = cmd.Flags().Changed("config")
 	if path := os.Getenv(configVariable); path != "" && !f.named {
@@ -128,7 +128,8 @@ func (f *configFile) choose(cmd *cobra.Command) {
 	}
 }
 
-// load reads and checks all of the configuration, for the agent.
+// load reads and checks the whole configuration. An error has the exit code for
+// a wrong configuration.
 func (f *configFile) load(cmd *cobra.Command) (Config, error) {
 	cfg, err := loadConfig(f.path, f.named, cmd.Flags())
 	if err != nil {
@@ -137,8 +138,8 @@ func (f *configFile) load(cmd *cobra.Command) (Config, error) {
 	return cfg, nil
 }
 
-// client is for the commands that ask a running agent. They need one key, so
-// they work while the file is being edited.
+// client returns a client for the running agent. It reads only the key control,
+// so the command works while someone edits the file.
 func (f *configFile) client(cmd *cobra.Command) (*client, error) {
 	s, err := readSettings(f.path, f.named, cmd.Flags())
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// hostLabels gives hosts their labels in a table.
+// hostLabels chooses the labels of hosts in a table.
 type hostLabels struct{ ids map[string]map[string]bool }
 
-// add tells of a host, before the first label is asked for.
+// add registers a host. Add all hosts before the first call of label.
 func (l *hostLabels) add(name, id string) {
 	if l.ids == nil {
 		l.ids = make(map[string]map[string]bool)
@@ -19,8 +19,9 @@ func (l *hostLabels) add(name, id string) {
 	l.ids[name][id] = true
 }
 
-// label returns a host's name, with the beginning of its ID where two hosts have
-// that name, as in "h2 (de75d791)"; its ID if it has no name.
+// label returns a host's name, or its ID if it has no name. If several hosts
+// have the same name, it appends the first 8 digits of the ID, as in "h2
+// (de75d791)".
 func (l *hostLabels) label(name, id string) string {
 	if name != "" && len(l.ids[name]) > 1 {
 		return fmt.Sprintf("%s (%.8s)", name, id)

@@ -16,8 +16,8 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// stateFiles are all that gremesh keeps in its state directory. What a second
-// run needs most goes last.
+// stateFiles names all files that gremesh keeps in its state directory, in the
+// order of their removal. The files that a second run needs most come last.
 func stateFiles() []string {
 	files := append([]string{history.Name}, gossip.StateFiles()...)
 	files = append(files, docker.StateFiles()...)
@@ -26,13 +26,14 @@ func stateFiles() []string {
 
 const dockerRanFile = "dockerd.boot"
 
-// dockerRan is the mark of a dockerd that has run since this host's boot.
+// dockerRan returns the mark that records whether dockerd has run since this
+// host's boot.
 func dockerRan(stateDir string) process.BootMark {
 	return process.NewBootMark(filepath.Join(stateDir, dockerRanFile))
 }
 
-// hasState tells whether there is something of it, or may be: who is not root
-// can't see.
+// hasState reports whether the directory holds gremesh state. If it cannot
+// tell, for example because the caller is not root, it returns true.
 func hasState(dir string) bool {
 	return slices.ContainsFunc(stateFiles(), func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
@@ -40,9 +41,9 @@ func hasState(dir string) bool {
 	})
 }
 
-// removeState takes away what gremesh keeps, with what a crash has left of a
-// file that was being written, and the directories that are empty then. left is
-// a directory in which there is something else.
+// removeState removes the state files, unfinished copies of them after a crash,
+// and a leftover control socket. It then removes the directories that are
+// empty. left is the state directory if other files remain in it.
 func removeState(cfg Config) (left string, err error) {
 	var errs []error
 	remove := func(path string) {
@@ -51,7 +52,8 @@ func removeState(cfg Config) (left string, err error) {
 		}
 	}
 	for _, name := range stateFiles() {
-		unfinished, _ := filepath.Glob(filepath.Join(cfg.StateDir, "."+name+"[0-9]*")) // the pattern is well formed
+		// This cannot fail because the pattern is well formed.
+		unfinished, _ := filepath.Glob(filepath.Join(cfg.StateDir, "."+name+"[0-9]*"))
 		for _, path := range append(unfinished, filepath.Join(cfg.StateDir, name)) {
 			remove(path)
 		}
@@ -63,10 +65,10 @@ func removeState(cfg Config) (left string, err error) {
 		left = cfg.StateDir
 	}
 	if info, err := os.Lstat(cfg.Control); err == nil && info.Mode()&fs.ModeSocket != 0 {
-		remove(cfg.Control) // left by an agent that was killed
+		remove(cfg.Control) // leftover of an agent that was killed
 	}
 	if cfg.Control == defaults()["control"] {
-		_ = os.Remove(filepath.Dir(cfg.Control)) // refused unless it is empty
+		_ = os.Remove(filepath.Dir(cfg.Control)) // fails unless the directory is empty
 	}
 	return left, errors.Join(errs...)
 }

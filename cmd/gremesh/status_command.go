@@ -50,7 +50,8 @@ Exit codes:
 	return cmd
 }
 
-// checkExit turns a status into the exit code of --check.
+// checkExit returns the error with the exit code of --check for a status: nil
+// if this host is healthy.
 func checkExit(status mesh.Status) error {
 	if !status.Healthy() {
 		return exitErr{code: exitDrift}

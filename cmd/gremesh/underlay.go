@@ -18,24 +18,27 @@ import (
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
-// underlay is this host on the network that carries the tunnels.
+// underlay is this host's address and device on the network that carries the
+// tunnels.
 type underlay struct {
 	addr netip.Addr
 	link string
 	mtu  int // bytes
 }
 
-// findUnderlay takes the configured address, interface or network, else the
-// address from which the first seed is reached. The first host has no seed:
-// then it is the only address that can be meant, and with several it is an error.
+// findUnderlay returns the underlay of this host. It takes the configured
+// address, interface or network if there is one. Otherwise it takes the source
+// address of packets to the first seed. The first host of a mesh has no seed:
+// it must have exactly one possible address, otherwise findUnderlay returns an
+// error.
 func findUnderlay(cfg Config) (underlay, error) {
 	return underlayToward(cfg, destination(cfg))
 }
 
-// destination returns the address of the first seed that can be resolved: the
-// underlay leads to it. It returns the zero value where no route decides: without
-// seeds, with node.advertise, and while no seed can be resolved. Gossip then
-// reports the seeds, and resolves them again.
+// destination returns the address of the first seed that can be resolved. The
+// route to it selects the underlay. It returns the zero value if no route
+// decides: without seeds, with node.advertise, and if no seed can be resolved.
+// In the last case gossip reports the seeds and tries to resolve them again.
 func destination(cfg Config) netip.Addr {
 	if cfg.Node.Advertise != (Advertise{}) {
 		return netip.Addr{}
@@ -87,11 +90,13 @@ func lookUp(cfg Config, toward netip.Addr) (at underlay, err error) {
 	return at, nil
 }
 
-// errAmbiguous means that several addresses can be meant: none is guessed.
+// errAmbiguous means that several addresses are possible. gremesh does not
+// guess.
 var errAmbiguous = errors.New("set it to the one on which the other hosts reach this one, or to its device")
 
-// theOne is the only candidate, in the network where that is valid; else of IPv4,
-// if there are any.
+// theOne returns the only candidate. If network is valid, it considers only
+// addresses in it. Otherwise it considers only IPv4 addresses, if there are
+// any.
 func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
 	of := ""
 	if network.IsValid() {
@@ -115,14 +120,16 @@ func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
 }
 
 const (
-	lookQuiet = 200 * time.Millisecond // an address that is taken away and given anew is one change
+	lookQuiet = 200 * time.Millisecond // debounce: an address that is removed and added again is one change
 	lookAgain = 30 * time.Second
 )
 
-// lookout notices when this host's underlay is another one.
+// lookout detects changes of this host's underlay.
 type lookout struct {
-	cfg     Config
-	toward  netip.Addr // see destination; is not asked for again: names may not be resolved while the network is down
+	cfg Config
+	// toward is the result of destination, determined once, because names may
+	// not resolve while the network is down.
+	toward  netip.Addr
 	log     *slog.Logger
 	woken   chan struct{} // capacity 1
 	trouble atomic.Pointer[mesh.Problem]
@@ -132,7 +139,7 @@ func newLookout(cfg Config, log *slog.Logger) *lookout {
 	return &lookout{cfg: cfg, toward: destination(cfg), log: log, woken: make(chan struct{}, 1)}
 }
 
-// Run listens to the kernel until ctx ends.
+// Run listens for network changes from the kernel until ctx ends.
 func (l *lookout) Run(ctx context.Context) error {
 	return bridge.Notices(ctx, func() {
 		select {
@@ -142,8 +149,8 @@ func (l *lookout) Run(ctx context.Context) error {
 	})
 }
 
-// moved returns when the underlay differs from at, in what the agent is made
-// for; false when ctx has ended.
+// moved waits until the address or the MTU of the underlay differs from at. It
+// then returns the new underlay and true. It returns false if ctx ends.
 func (l *lookout) moved(ctx context.Context, at underlay) (underlay, bool) {
 	for {
 		now, err := l.find(at)
@@ -165,8 +172,9 @@ func (l *lookout) moved(ctx context.Context, at underlay) (underlay, bool) {
 	}
 }
 
-// find is findUnderlay, but that a device which is down keeps its address: it
-// will come up again, and until then another one may lead to the seeds.
+// find is findUnderlay with one exception: if the device of the current address
+// is down, it returns the current underlay. The device will come up again, and
+// until then the route to the seeds may use another device.
 func (l *lookout) find(at underlay) (underlay, error) {
 	now, err := underlayToward(l.cfg, l.toward)
 	if err != nil || now.addr == at.addr {
@@ -181,7 +189,8 @@ func (l *lookout) find(at underlay) (underlay, error) {
 	return now, nil
 }
 
-// report has status say why there is no underlay, or no longer.
+// report makes `gremesh status` show why the underlay address is missing or in
+// doubt. A nil err clears the problem.
 func (l *lookout) report(at underlay, err error) {
 	if err == nil {
 		l.trouble.Store(nil)
@@ -199,15 +208,16 @@ func (l *lookout) report(at underlay, err error) {
 	}
 }
 
-// located is gossip, with what is wrong with the underlay among its problems.
+// located is a gossip node that adds the problems of the underlay to its view.
 type located struct {
 	*gossip.Node
 	look  *lookout
 	paths *pathmtu.Prober
 }
 
-// Report implements mesh.Membership. It comes with each pass, and so whenever
-// hosts have come or gone.
+// Report implements mesh.Membership. Each pass calls it, and a pass follows
+// every change of the peers. Therefore it also tells the path prober that peers
+// may have changed.
 func (l located) Report(count mesh.TunnelCount) {
 	l.paths.Renewed()
 	l.Node.Report(count)

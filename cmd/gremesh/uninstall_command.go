@@ -87,9 +87,10 @@ configuration is wrong, or there is no terminal to ask on.`,
 	return cmd
 }
 
-// uninstallConfig reads what there is of a configuration. What is wrong with the
-// mesh's part, or that there is none, only keeps this host from leaving the mesh:
-// silent says why.
+// uninstallConfig reads the configuration as far as it is valid. A fault in the
+// keys of mesh and node, or a missing configuration, only prevents this host
+// from leaving the mesh. silent then gives the reason. All other faults are an
+// error.
 func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, err error) {
 	cfg, r, err := checkConfig(file.path, file.named, cmd.Flags())
 	if err != nil {
@@ -108,21 +109,21 @@ func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, 
 	return cfg.inMesh(), all, nil
 }
 
-// uninstaller takes gremesh off this host.
+// uninstaller removes gremesh from this host.
 type uninstaller struct {
 	mesh.Uninstall
 	parts
 	cfg    Config
-	silent error // why the other hosts cannot be told
+	silent error // why this host cannot tell the other hosts
 	say    func(string)
 }
 
-// uninstallPlan is what `gremesh uninstall` shows.
+// uninstallPlan is the content of the plan that `gremesh uninstall` shows.
 type uninstallPlan struct {
-	GivesUp netip.Prefix `json:"gives_up"`          // the subnet that is given up; zero: none
-	Damaged string       `json:"damaged,omitempty"` // why it is not known whether there is one
+	GivesUp netip.Prefix `json:"gives_up"`          // the subnet that this host gives up; zero if none
+	Damaged string       `json:"damaged,omitempty"` // why it is unknown whether the host has a subnet
 	Agent   bool         `json:"agent"`             // an agent runs
-	State   string       `json:"state,omitempty"`   // the directory that is removed
+	State   string       `json:"state,omitempty"`   // the directory to remove
 	mesh.UninstallPlan
 }
 
@@ -132,14 +133,14 @@ func (p uninstallPlan) nothing() bool {
 
 func newUninstaller(cmd *cobra.Command, cfg Config, silent error) *uninstaller {
 	u := &uninstaller{cfg: cfg, silent: silent, parts: newParts(cfg, underlay{}, slog.New(slog.DiscardHandler))}
-	u.say = func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // for whoever waits
+	u.say = func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // progress for a waiting user
 	u.Uninstall = mesh.Uninstall{
 		Switch: u.ovs, Kernel: u.kernel, Docker: u.docker, NAT: u.nat, Pool: cfg.Pool, Say: u.say,
 	}
 	return u
 }
 
-// during does something while the connection to Open vSwitch is kept.
+// during runs do while it keeps a connection to Open vSwitch.
 func (u *uninstaller) during(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -211,8 +212,8 @@ func (u *uninstaller) removeState() error {
 	return nil
 }
 
-// renderUninstall is the plan for people: a difference and below it the
-// commands that would mend it.
+// renderUninstall formats the plan as text: each difference, with the commands
+// that would correct it below.
 func renderUninstall(plan uninstallPlan, p paint) string {
 	var b strings.Builder
 	if plan.nothing() {

@@ -14,9 +14,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// validate reports every value and every combination that an agent could not
-// work with, and completes the seeds with the default port. It looks at
-// nothing but the configuration.
+// validate reports every value and every combination of values with which an
+// agent cannot work. It adds the default port to seeds without one. It reads
+// only the configuration.
 func validate(c *Config, r *report) {
 	validateNode(c, r)
 	validateMesh(c, r)
@@ -63,10 +63,10 @@ func validate(c *Config, r *report) {
 	oneOf(r, "log.format", c.Log.Format, "auto", "text", "json")
 }
 
-// maxSocketPath is the length of sun_path less its closing NUL (unix(7)).
+// maxSocketPath is the length of sun_path without its final NUL (unix(7)).
 const maxSocketPath = 107
 
-// maxNameLen is the longest host name that Linux has (gethostname(2)).
+// maxNameLen is the longest host name that Linux allows (gethostname(2)).
 const maxNameLen = 64
 
 func validateNode(c *Config, r *report) {
@@ -102,7 +102,7 @@ func validateMesh(c *Config, r *report) {
 	for i, seed := range c.Mesh.Join {
 		port := c.Mesh.Port
 		if !r.ok("mesh.port") {
-			port = 1 // the port is reported once, at its own key
+			port = 1 // any valid port, because the fault of mesh.port is reported once, at its own key
 		}
 		hostPort, err := parseSeed(seed, port)
 		if err != nil {
@@ -155,8 +155,9 @@ func validatePool(c *Config, r *report) {
 	}
 }
 
-// A pool of more than a class A network would swallow the underlay; a subnet
-// smaller than a /29 has no room for containers beside the bip.
+// Limits of the pool and the prefix, in bits. A pool larger than a class A
+// network would contain the underlay. A subnet smaller than a /29 has no room
+// for containers beside the bip.
 const (
 	minPoolBits = 8
 	maxPrefix   = 29
@@ -231,7 +232,7 @@ func parseSeed(seed string, port int) (string, error) {
 	return net.JoinHostPort(host, service), nil
 }
 
-// usableAddr tells whether one host may have the address.
+// usableAddr returns an error if the address cannot belong to one host.
 func usableAddr(addr netip.Addr) error {
 	if !lease.UsableUnderlay(addr) {
 		return errors.New("is not the address of a host that others can reach")
@@ -239,8 +240,9 @@ func usableAddr(addr netip.Addr) error {
 	return nil
 }
 
-// interfaceName tells whether Linux would take it as a device's name (15 bytes
-// at most: IFNAMSIZ of netdevice(7) counts a NUL).
+// interfaceName returns an error if Linux would not accept name as the name of
+// a device. A name has at most 15 bytes, because IFNAMSIZ of netdevice(7)
+// includes a NUL.
 func interfaceName(name string) error {
 	switch {
 	case name == "":

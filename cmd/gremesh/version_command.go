@@ -11,7 +11,7 @@ import (
 // version is set by the linker: -X main.version=v0.1.0.
 var version string
 
-// buildVersion is the version that this binary was built as.
+// buildVersion returns the version of this binary.
 func buildVersion() string {
 	if version != "" {
 		return version
