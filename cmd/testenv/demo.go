@@ -15,7 +15,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// meshTime is how long the demo waits for a full mesh.
+// meshTime limits how long the demo waits for a full mesh.
 const meshTime = 2 * time.Minute
 
 func demoCommand() *cobra.Command {
@@ -48,7 +48,7 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
-// demo is one performance.
+// demo is one run of the demo.
 type demo struct {
 	out   io.Writer
 	begin time.Time
@@ -77,7 +77,7 @@ func (d *demo) run(ctx context.Context, cfg testenv.Config) error {
 	}
 	err = d.perform(ctx)
 	switch {
-	case ctx.Err() != nil: // an impatient ^C; whatever failed, failed by it
+	case ctx.Err() != nil: // the user pressed Ctrl-C, which caused the error
 		return context.Cause(ctx)
 	case err != nil:
 		d.diagnose()
@@ -85,7 +85,7 @@ func (d *demo) run(ctx context.Context, cfg testenv.Config) error {
 	return err
 }
 
-// perform is the demo from the agents' start to the last ping.
+// perform runs the demo from the start of the agents to the last ping.
 func (d *demo) perform(ctx context.Context) error {
 	took, err := d.formMesh(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (d *demo) perform(ctx context.Context) error {
 	return nil
 }
 
-// introduce tells what has been made.
+// introduce prints the hosts of the lab and the versions of their programs.
 func (d *demo) introduce(ctx context.Context) error {
 	h1 := d.lab.Host(1)
 	ovs, err := h1.Exec(ctx, "ovs-vswitchd", "--version") // ovs-vswitchd (Open vSwitch) 3.1.0
@@ -126,14 +126,15 @@ func (d *demo) introduce(ctx context.Context) error {
 	return nil
 }
 
-// lastWord is the last word of the first line.
+// lastWord returns the last word of the first line.
 func lastWord(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line[strings.LastIndex(line, " ")+1:]
 }
 
-// formMesh starts all agents at once, reports what each host reaches, and
-// returns how long it took until each had all its tunnels up, and Docker its bip.
+// formMesh starts all agents at once and reports the progress of each host. It
+// returns the time until every host had all its tunnels up. It returns only
+// after Docker has its bip on every host.
 func (d *demo) formMesh(ctx context.Context) (time.Duration, error) {
 	key, err := d.lab.Host(1).Exec(ctx, "gremesh", "keygen")
 	if err != nil {
@@ -171,7 +172,7 @@ func (d *demo) formMesh(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// runContainers starts a container on each host.
+// runContainers starts a container on each host, and returns their addresses.
 func (d *demo) runContainers(ctx context.Context) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	for _, h := range d.lab.Hosts() {
@@ -185,10 +186,10 @@ func (d *demo) runContainers(ctx context.Context) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// container is the name of the container on a host: c1 on h1.
+// container returns the name of the container on a host: c1 on h1.
 func container(h *testenv.Host) string { return "c" + strings.TrimPrefix(h.Name, "h") }
 
-// show prints h1's own account of the mesh, and Open vSwitch's.
+// show prints h1's `gremesh status` and `ovs-vsctl show`.
 func (d *demo) show(ctx context.Context) error {
 	status, err := d.lab.Host(1).Gremesh(ctx, "status")
 	if err != nil {
@@ -205,7 +206,7 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-// diagnose prints what to look at when the demo has failed.
+// diagnose prints information about each host after the demo has failed.
 func (d *demo) diagnose() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -215,7 +216,7 @@ func (d *demo) diagnose() {
 	}
 }
 
-// printEntrance tells how to get into a lab that stays, and how to end it.
+// printEntrance prints how to enter a lab that stays up, and how to remove it.
 func printEntrance(w io.Writer, l *testenv.Lab) {
 	fmt.Fprintf(w, `
 The lab %[1]s is up.

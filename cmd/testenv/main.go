@@ -1,5 +1,5 @@
-// Command testenv makes labs of real hosts on this machine, and shows in one
-// how hosts become a mesh. See package testenv.
+// Command testenv creates labs of real hosts on this machine, and demonstrates
+// in one of them how hosts form a mesh. See package testenv.
 package main
 
 import (
@@ -26,7 +26,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := rootCommand().ExecuteContext(ctx)
-	var exit *exec.ExitError    // of a command that ran on a host; it has spoken for itself
+	var exit *exec.ExitError    // a command on a host failed; it has already printed the reason
 	var guest *kernel.ExitError // the same, in a guest
 	switch {
 	case errors.As(err, &exit):
@@ -55,7 +55,7 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// labFlags are the flags of the commands that make a lab.
+// labFlags adds the flags of the commands that create a lab.
 func labFlags(cmd *cobra.Command, cfg *testenv.Config) {
 	cmd.Flags().IntVarP(&cfg.Hosts, "hosts", "n", 3, "number of hosts")
 	cmd.Flags().StringVar(&cfg.Binary, "gremesh", "bin/gremesh", "the `FILE` that the hosts run as gremesh")
@@ -122,7 +122,8 @@ func execCommand() *cobra.Command {
 			if err != nil || i < 1 || i > len(l.Hosts()) {
 				return fmt.Errorf("host %s: lab %s has h1 to h%d", host, l.Name, len(l.Hosts()))
 			}
-			// A ^C at the terminal is the command's, too: it decides.
+			// The terminal sends Ctrl-C to the command as well, and the command
+			// decides what to do. Therefore its context ignores the signal.
 			return attach(l.Host(i).Command(context.WithoutCancel(cmd.Context()), args[1:]...))
 		},
 	}
@@ -130,13 +131,14 @@ func execCommand() *cobra.Command {
 	return cmd
 }
 
-// attach runs a command on this process's terminal.
+// attach runs a command on the terminal of this process.
 func attach(cmd *exec.Cmd) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
 
-// findLab opens the lab of a name or, without a name, the only one.
+// findLab opens the lab with the given name. Without a name it opens the only
+// lab.
 func findLab(name string) (*testenv.Lab, error) {
 	if name != "" {
 		return testenv.Open(filepath.Join(os.TempDir(), name))

@@ -9,8 +9,9 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// pingAll pings from each container to each other, one ping each, as a user
-// would do it, prints the matrix and returns how many were lost.
+// pingAll pings once from each container to each other container, with docker
+// exec as a user would do it. It prints the matrix and returns the number of
+// lost pings.
 func (d *demo) pingAll(ctx context.Context, addrs []netip.Addr) int {
 	hosts := d.lab.Hosts()
 	d.title("docker exec FROM ping -c1 TO, time to the answer in ms")
@@ -37,7 +38,7 @@ func (d *demo) pingAll(ctx context.Context, addrs []netip.Addr) int {
 	return lost
 }
 
-// ping is the time to the answer in ms, or lost.
+// ping returns the time to the answer in ms, or "lost".
 func ping(ctx context.Context, from *testenv.Host, to netip.Addr) string {
 	out, err := from.Exec(ctx, "docker", "exec", container(from), "ping", "-c1", "-W2", to.String())
 	if err != nil {

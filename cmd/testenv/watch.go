@@ -6,7 +6,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// watch reports once what each host has reached.
+// watch reports the progress of each host, each step once.
 type watch struct {
 	demo  *demo
 	lease map[*testenv.Host]bool
@@ -17,13 +17,13 @@ func newWatch(d *demo) *watch {
 	return &watch{demo: d, lease: map[*testenv.Host]bool{}, peers: map[*testenv.Host]bool{}}
 }
 
-// look asks every agent, and tells whether every host has all its tunnels up.
+// look asks every agent, and reports whether every host has all its tunnels up.
 func (w *watch) look(ctx context.Context) bool {
 	hosts := w.demo.lab.Hosts()
 	for _, h := range hosts {
 		s, err := h.Status(ctx)
 		if err != nil {
-			continue // not ready yet; a lasting error is the wait's to tell
+			continue // the agent is not ready yet; the caller reports a lasting error
 		}
 		if s.Host.Bip.IsValid() && !w.lease[h] {
 			w.lease[h] = true
