@@ -15,22 +15,24 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// agent is a running gremesh.
+// agent is a running gremesh agent.
 type agent struct {
 	process *os.Process
 	ended   chan struct{} // closed when err is set
-	err     error         // of its end
+	err     error         // the result of the process
 }
 
-// ConfigFile is the configuration that StartAgent hands to gremesh.
+// ConfigFile returns the path of the configuration that StartAgent passes to
+// gremesh.
 func (h *Host) ConfigFile() string { return h.path("gremesh.yaml") }
 
-// control is where the host's agent answers.
+// control returns the path of the control socket of the host's agent.
 func (h *Host) control() string { return h.path("gremesh.sock") }
 
-// WriteConfig writes the host's gremesh.yaml: the lab's settings and, over
-// them, those given, by dotted key (`"mesh.bootstrap": true`; nil: no such key). Join and
-// bootstrap are not among the lab's.
+// WriteConfig writes the host's gremesh.yaml. It starts with the lab's
+// settings, and then applies the given settings by dotted key, such as
+// `"mesh.bootstrap": true`. A nil value removes the key. The lab's settings
+// contain neither mesh.join nor mesh.bootstrap.
 func (h *Host) WriteConfig(settings map[string]any) error {
 	all := map[string]any{
 		"node.name":          h.Name,
@@ -73,8 +75,8 @@ func (h *Host) WriteConfig(settings map[string]any) error {
 	return os.WriteFile(h.ConfigFile(), text, 0o600)
 }
 
-// Build builds gremesh, with the race detector, into dir and returns its path.
-// Tests that make several labs build it once, and name it in their Configs.
+// Build builds gremesh into dir, with the race detector, and returns its path.
+// Tests that create several labs build it once and name it in their Configs.
 func Build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "gremesh")
 	cmd := exec.CommandContext(ctx, "go", "build", "-race", "-o", bin, "github.com/gremesh/gremesh/cmd/gremesh")
@@ -84,7 +86,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return bin, nil
 }
 
-// binary is the gremesh that the lab's hosts run. It is in their path.
+// binary returns the path of the gremesh that the lab's hosts run, and builds
+// it if necessary. The hosts have it in their PATH.
 func (l *Lab) binary(ctx context.Context) (string, error) {
 	l.build.Do(func() {
 		if _, err := os.Stat(filepath.Join(l.Dir, "gremesh")); err != nil {
@@ -94,7 +97,8 @@ func (l *Lab) binary(ctx context.Context) (string, error) {
 	return filepath.Join(l.Dir, "gremesh"), l.buildErr
 }
 
-// linkBinary puts the Config's gremesh into the hosts' path.
+// linkBinary links the gremesh of the Config into the lab's folder, which is in
+// the hosts' PATH.
 func (l *Lab) linkBinary() error {
 	if l.cfg.Binary == "" {
 		return nil
@@ -106,8 +110,8 @@ func (l *Lab) linkBinary() error {
 	return os.Symlink(bin, filepath.Join(l.Dir, "gremesh"))
 }
 
-// StartAgent starts `gremesh agent`, with further arguments, and does not wait
-// until it is ready.
+// StartAgent starts `gremesh agent` with further arguments. It does not wait
+// until the agent is ready.
 func (h *Host) StartAgent(ctx context.Context, argv ...string) error {
 	if h.agent != nil {
 		return fmt.Errorf("start the agent of %s: it has been started", h.Name)
@@ -121,8 +125,8 @@ func (h *Host) StartAgent(ctx context.Context, argv ...string) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	// The agent is stopped by name, not by the end of a context, and not by a
-	// ^C at its owner's terminal.
+	// The end of the context must not stop the agent, and a Ctrl-C at the
+	// owner's terminal must not either. StopAgent stops it.
 	argv = append([]string{bin, "agent", "--config", h.ConfigFile()}, argv...)
 	cmd := h.Command(context.WithoutCancel(ctx), argv...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -139,8 +143,8 @@ func (h *Host) StartAgent(ctx context.Context, argv ...string) error {
 	return nil
 }
 
-// StopAgent sends the agent a signal and waits for its end. The error is the
-// agent's exit, if not 0.
+// StopAgent sends a signal to the agent and waits until it ends. It returns an
+// error if the exit code is not 0.
 func (h *Host) StopAgent(ctx context.Context, sig syscall.Signal) error {
 	if h.agent == nil {
 		return fmt.Errorf("stop the agent of %s: it does not run", h.Name)
@@ -151,7 +155,7 @@ func (h *Host) StopAgent(ctx context.Context, sig syscall.Signal) error {
 	return h.WaitAgent(ctx)
 }
 
-// KillAgent kills the agent as a crash does.
+// KillAgent kills the agent, as a crash does.
 func (h *Host) KillAgent(ctx context.Context) error {
 	err := h.StopAgent(ctx, syscall.SIGKILL)
 	var exit *exec.ExitError
@@ -161,8 +165,8 @@ func (h *Host) KillAgent(ctx context.Context) error {
 	return err
 }
 
-// WaitAgent waits for the agent to end by itself; the error is its exit, if
-// not 0. It can be started again thereafter.
+// WaitAgent waits until the agent ends by itself. It returns an error if the
+// exit code is not 0. Afterwards the agent can be started again.
 func (h *Host) WaitAgent(ctx context.Context) error {
 	if h.agent == nil {
 		return fmt.Errorf("wait for the agent of %s: it does not run", h.Name)
@@ -180,7 +184,7 @@ func (h *Host) WaitAgent(ctx context.Context) error {
 	return nil
 }
 
-// reap waits for an agent that the end of the lab has killed.
+// reap waits for the end of an agent that the removal of the lab has killed.
 func (h *Host) reap() {
 	if h.agent != nil {
 		<-h.agent.ended
@@ -188,7 +192,7 @@ func (h *Host) reap() {
 	}
 }
 
-// AgentPID is the process of the running agent.
+// AgentPID returns the process ID of the running agent.
 func (h *Host) AgentPID() (int, error) {
 	if h.agent == nil {
 		return 0, fmt.Errorf("the agent of %s does not run", h.Name)
@@ -196,13 +200,13 @@ func (h *Host) AgentPID() (int, error) {
 	return h.agent.process.Pid, nil
 }
 
-// AgentLog is all that the host's agents have printed.
+// AgentLog returns the whole output of the host's agents.
 func (h *Host) AgentLog() (string, error) {
 	text, err := os.ReadFile(h.path("agent.log"))
 	return string(text), err
 }
 
-// Gremesh runs a command of gremesh with the host's configuration.
+// Gremesh runs a gremesh command with the host's configuration.
 func (h *Host) Gremesh(ctx context.Context, argv ...string) (string, error) {
 	bin, err := h.lab.binary(ctx)
 	if err != nil {
@@ -211,7 +215,8 @@ func (h *Host) Gremesh(ctx context.Context, argv ...string) (string, error) {
 	return h.Exec(ctx, append(append([]string{bin}, argv...), "--config", h.ConfigFile())...)
 }
 
-// Status asks the host's agent, as `gremesh status -o json` does.
+// Status asks the host's agent for its status, as `gremesh status -o json`
+// does.
 func (h *Host) Status(ctx context.Context) (mesh.Status, error) {
 	var s mesh.Status
 	if err := get(ctx, h.control(), "/v1/status", &s); err != nil {

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Check tells what this machine lacks to run a lab: root, Open vSwitch, and
-// with docker also dockerd.
+// Check returns an error that names the prerequisites of a lab that this
+// machine lacks: root, Open vSwitch and other programs, and with docker also
+// those of Docker.
 func Check(docker bool) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a lab needs root")

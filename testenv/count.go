@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// Sent is what a host has sent on the underlay, in bytes from IP's header on.
+// Sent is the traffic that a host has sent on the underlay, in bytes from the
+// IP header on.
 type Sent struct {
 	Gossip int // to and from port 7946
 	Tunnel int // GRE
 }
 
-// CountSent begins to count what each host sends, at its port of the underlay's
-// switch: on the userspace datapath a host's own packet filter does not see its
-// tunnels. It ends with Heal.
+// CountSent starts to count the traffic that each host sends. It counts at the
+// host's port of the underlay's switch. The host's own packet filter would not
+// see its tunnels on the userspace datapath. Heal ends the count.
 func (l *Lab) CountSent(ctx context.Context) error {
 	var script strings.Builder
 	for _, h := range l.hosts {
@@ -33,7 +34,7 @@ func (l *Lab) CountSent(ctx context.Context) error {
 	return l.nft(ctx, script.String())
 }
 
-// Sent is what each host has sent since CountSent.
+// Sent returns the traffic that each host has sent since CountSent.
 func (l *Lab) Sent(ctx context.Context) (map[*Host]Sent, error) {
 	out, err := output(exec.CommandContext(ctx, "nsenter", "--net="+netnsPath(l.Name, switchName),
 		"nft", "-j", "list", "counters", "table", "bridge", "lab"))

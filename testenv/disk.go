@@ -8,11 +8,13 @@ import (
 	"syscall"
 )
 
-// ballast is the file that fills the disk with the agent's state.
+// ballast returns the path of the file that fills the disk of the agent's
+// state.
 func (h *Host) ballast() string { return h.path("state", "ballast") }
 
-// fillDisk fills the disk that the agent's state is on, while no agent runs.
-// The first time it gives the state a disk of its own, which stays with the lab.
+// fillDisk fills the disk of the agent's state. No agent may run. The first
+// call gives the state its own small disk, which stays until the lab is
+// removed.
 func (h *Host) fillDisk() error {
 	if err := h.ownDisk(); err != nil {
 		return fmt.Errorf("%s: give the state a disk of its own: %w", h.Name, err)
@@ -34,8 +36,8 @@ func (h *Host) fillDisk() error {
 
 func (h *Host) freeDisk() error { return os.Remove(h.ballast()) }
 
-// ownDisk mounts a small file system on the folder of the state, and has the
-// same files in it.
+// ownDisk mounts a small file system on the state folder, and copies the files
+// of the state to it.
 func (h *Host) ownDisk() error {
 	dir := h.path("state")
 	var here, above syscall.Stat_t

@@ -12,18 +12,20 @@ import (
 	"strings"
 )
 
-// Image is the one image that each host's dockerd has: a busybox that sleeps.
+// Image is the only image of each host's dockerd: a busybox that sleeps.
 const Image = "busybox"
 
-// FlagsVariable is the environment variable that holds further flags of each
-// lab's dockerds. A flag, other than a key of daemon.json, stays when a test
-// writes that file.
+// FlagsVariable is the environment variable with further flags for each lab's
+// dockerds. Unlike a key of daemon.json, a flag stays when a test writes that
+// file.
 const FlagsVariable = "TESTENV_DOCKERD_FLAGS"
 
 //go:embed docker.sh
 var dockerScript []byte
 
-// containerdConfig takes the folder of the host's Docker. CRI is Kubernetes'.
+// containerdConfig is the configuration of containerd. Its argument is the
+// folder of the host's Docker. The disabled plugin is CRI, which only
+// Kubernetes uses.
 const containerdConfig = `version = 2
 root = "%[1]s/containerd/root"
 state = "%[1]s/containerd/state"
@@ -33,17 +35,18 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 address = "%[1]s/containerd.sock"
 `
 
-// DaemonJSON is the path of the configuration of the host's dockerd.
+// DaemonJSON returns the path of the configuration of the host's dockerd.
 func (h *Host) DaemonJSON() string { return h.path("daemon.json") }
 
-// DockerSocket is where the host's dockerd answers: "unix://PATH".
+// DockerSocket returns the address of the host's dockerd: "unix://PATH".
 func (h *Host) DockerSocket() string { return "unix://" + h.path("docker", "docker.sock") }
 
-// DockerScript is a command that takes start, stop, restart or kill, and
-// returns when that is done.
+// DockerScript returns the path of a script that takes start, stop, restart,
+// reload or kill. The script returns when the action is complete.
 func (h *Host) DockerScript() string { return h.path("docker.sh") }
 
-// installDocker writes what dockerd needs, starts it and imports the image.
+// installDocker writes the files that dockerd needs, starts dockerd and imports
+// the image.
 func (h *Host) installDocker(ctx context.Context) error {
 	if err := os.WriteFile(h.DockerScript(), dockerScript, 0o755); err != nil {
 		return err
@@ -73,7 +76,8 @@ func (h *Host) installDocker(ctx context.Context) error {
 	return nil
 }
 
-// busyboxImage is a tar of the machine's static busybox and its applets.
+// busyboxImage returns a tar archive of the machine's static busybox and its
+// applets.
 func busyboxImage(ctx context.Context) ([]byte, error) {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -115,16 +119,16 @@ func busyboxImage(ctx context.Context) ([]byte, error) {
 // StartDocker starts dockerd and waits until it answers.
 func (h *Host) StartDocker(ctx context.Context) error { return h.docker(ctx, "start") }
 
-// StopDocker stops dockerd, and with it the containers.
+// StopDocker stops dockerd and its containers.
 func (h *Host) StopDocker(ctx context.Context) error { return h.docker(ctx, "stop") }
 
-// KillDocker kills dockerd as a crash does; the containers go on.
+// KillDocker kills dockerd, as a crash does. The containers keep running.
 func (h *Host) KillDocker(ctx context.Context) error { return h.docker(ctx, "kill") }
 
 // RestartDocker stops and starts dockerd, as the agent does.
 func (h *Host) RestartDocker(ctx context.Context) error { return h.docker(ctx, "restart") }
 
-// ReloadDocker has dockerd read the keys of daemon.json again that need no
+// ReloadDocker makes dockerd read again the keys of daemon.json that need no
 // restart, such as live-restore.
 func (h *Host) ReloadDocker(ctx context.Context) error { return h.docker(ctx, "reload") }
 
@@ -133,8 +137,8 @@ func (h *Host) docker(ctx context.Context, verb string) error {
 	return err
 }
 
-// RunContainer starts a container of Image that sleeps, with further options
-// of docker run, and returns its address. It obeys a stop at once.
+// RunContainer starts a container of Image with further options of docker run,
+// and returns its address. The container sleeps, and it obeys a stop at once.
 func (h *Host) RunContainer(ctx context.Context, name string, options ...string) (netip.Addr, error) {
 	argv := append([]string{"docker", "run", "-d", "--name", name, "--hostname", name, "--stop-signal", "KILL"}, options...)
 	if _, err := h.Exec(ctx, append(argv, Image)...); err != nil {
@@ -143,8 +147,8 @@ func (h *Host) RunContainer(ctx context.Context, name string, options ...string)
 	return h.ContainerAddr(ctx, name)
 }
 
-// ContainerAddr is the address of a running container: it may get another one
-// when dockerd has been restarted.
+// ContainerAddr returns the address of a running container. The address may
+// change when dockerd restarts.
 func (h *Host) ContainerAddr(ctx context.Context, name string) (netip.Addr, error) {
 	c, err := h.inspect(ctx, name)
 	return c.addr, err

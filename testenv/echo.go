@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// echoEnv is set in a process that is a Pinger's.
+// echoEnv is set in the process of a Pinger.
 const echoEnv = "TESTENV_ECHO"
 
-// A program that has Pingers is their processes too; see the watchdog.
+// A program that uses Pingers starts itself again as their processes. See the
+// watchdog.
 func init() {
 	if os.Getenv(echoEnv) == "" {
 		return
@@ -31,15 +32,16 @@ func init() {
 }
 
 // Pinger is a process on a host that waits to ping many addresses at once. It
-// is there before a measurement begins, so that its start is not in it, and a
-// host needs one where ping(8) would be a process for each address.
+// starts before a measurement, so that its start is not measured. A host needs
+// only one Pinger, but one ping(8) for each address.
 type Pinger struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// Pinger starts one, which lives until ctx ends or it has done its work.
+// Pinger starts a Pinger. It lives until ctx ends or until it has done its
+// work.
 func (h *Host) Pinger(ctx context.Context) (*Pinger, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -65,8 +67,8 @@ func (h *Host) Pinger(ctx context.Context) (*Pinger, error) {
 	return p, nil
 }
 
-// All pings all addresses, each again every 20 ms until it has answered, and
-// returns when all have. It can be called once.
+// All pings all addresses. It repeats each ping every 20 ms until the address
+// has answered, and returns when all have answered. It can be called only once.
 func (p *Pinger) All(to []netip.Addr) error {
 	words := make([]string, len(to))
 	for i, addr := range to {
@@ -79,14 +81,14 @@ func (p *Pinger) All(to []netip.Addr) error {
 	return errors.Join(err, p.Close())
 }
 
-// Close ends the process, if it has not ended.
+// Close ends the process, unless it has ended already.
 func (p *Pinger) Close() error {
-	_ = p.in.Close() // it ends by that where it still waits
+	_ = p.in.Close() // if the process still waits, this ends it
 	return p.cmd.Wait()
 }
 
-// echo says that it is ready, reads a line of addresses, and says when all have
-// answered.
+// echo reports that it is ready and reads a line of addresses. When all
+// addresses have answered, it reports that.
 func echo(in io.Reader, out io.Writer) error {
 	conn, err := net.ListenPacket("ip4:icmp", "0.0.0.0") //nolint:noctx // a process of its own
 	if err != nil {
@@ -95,7 +97,7 @@ func echo(in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, "ready")
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if errors.Is(err, io.EOF) {
-		return nil // it is not needed
+		return nil // nobody needs the pings
 	}
 	if err != nil {
 		return err
@@ -108,7 +110,7 @@ func echo(in io.Reader, out io.Writer) error {
 	buffer := make([]byte, 1500)
 	for len(missing) > 0 {
 		for _, to := range missing {
-			_, _ = conn.WriteTo(echoRequest(id), to) // no route yet: again
+			_, _ = conn.WriteTo(echoRequest(id), to) // if there is no route yet, the loop sends again
 		}
 		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 			return err
@@ -130,8 +132,8 @@ func echo(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// echoRequest is an ICMP message of RFC 792 without data: type 8, and the
-// checksum, the complement of the sum of the other words.
+// echoRequest returns an ICMP echo request (RFC 792) without data. Its type is
+// 8. The checksum is the complement of the sum of the other words.
 func echoRequest(id uint16) []byte {
 	message := []byte{8, 0, 0, 0, 0, 0, 0, 0}
 	binary.BigEndian.PutUint16(message[4:], id)

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// Fault is one thing that goes wrong on a host: what a person, another
-// program, a crash or the network does to it.
+// Fault is a failure of a host that a person, another program, a crash or the
+// network causes.
 type Fault struct {
 	Name  string
-	Uses  Part // what it takes hold of until it ends
-	Whole bool // it concerns the lab as a whole, whichever host it is drawn for
-	Takes bool // bridges go, and with them what others have on them
-	// Reported are words of a problem that the host's status has while the fault
-	// lasts; empty: it is repaired without one.
+	Uses  Part // the parts that it occupies until it ends
+	Whole bool // it concerns the whole lab, whichever host it is chosen for
+	Takes bool // it deletes bridges, together with other programs' ports on them
+	// Reported is a part of the problem that the host's status shows while the
+	// fault lasts. If it is empty, gremesh repairs the fault without a problem.
 	Reported string
-	// Break does the damage. What it is to break may be broken already, where
-	// other faults are at work on the host: then it returns an error.
+	// Break causes the fault. If another fault on the host has already broken
+	// the same object, Break returns an error.
 	Break func(context.Context, Strike) error
-	// End ends the fault. It is nil where there is nothing to end: the damage
-	// stays until it is repaired.
+	// End ends the fault. It is nil if there is nothing to end: the damage
+	// stays until gremesh repairs it.
 	End func(context.Context, Strike) error
 }
 
-// Part is a set of what a fault takes hold of.
+// Part is a set of parts of a host that a fault occupies.
 type Part uint8
 
-// The parts of a host that two faults cannot hold at once.
+// The parts of a host that two faults cannot use at the same time.
 const (
 	Agent Part = 1 << iota
 	Switch
@@ -37,17 +37,17 @@ const (
 	Underlay
 )
 
-// Strike is a fault that befalls a host.
+// Strike is a fault that happens on a host.
 type Strike struct {
 	Fault
 	Host *Host
-	// Moment is what there is to choose in a fault: when within a pass an agent
-	// dies, which of the tunnels is hit. 0 to 300 ms.
+	// Moment decides the choices within a fault, such as the time within a pass
+	// when an agent dies, or the tunnel that is affected. It is 0 to 300 ms.
 	Moment time.Duration
 }
 
-// Told waits until the host's status reports the fault, if it is one that is
-// reported, or until ctx ends.
+// Told waits until the host's status reports the fault, or until ctx ends. It
+// returns at once if the fault is not reported.
 func (s Strike) Told(ctx context.Context) error {
 	if s.Reported == "" {
 		return nil
@@ -66,14 +66,14 @@ func (s Strike) Told(ctx context.Context) error {
 	})
 }
 
-// Clashes tells that two strikes can't be at work at once.
+// Clashes reports whether two strikes cannot happen at the same time.
 func (s Strike) Clashes(t Strike) bool {
 	return s.Uses&t.Uses != 0 && (s.Host == t.Host || s.Whole || t.Whole)
 }
 
-// Faults is the catalogue, in an order that stays. With docker it has those
-// that need a dockerd. That of the underlay's address needs an agent whose
-// node.advertise is the interface.
+// Faults returns all faults in a fixed order. With docker, it includes the
+// faults that need a dockerd. The fault of the underlay address needs an agent
+// whose node.advertise is the interface.
 func Faults(docker bool) []Fault {
 	all := slices.Concat(switchFaults(), bridgeFaults(), serviceFaults(), underlayFaults(), agentFaults())
 	if docker {
@@ -82,7 +82,8 @@ func Faults(docker bool) []Fault {
 	return all
 }
 
-// commands is a Break or an End that runs one command after the other.
+// commands returns a Break or End function that runs the commands one after
+// another.
 func commands(lines ...[]string) func(context.Context, Strike) error {
 	return func(ctx context.Context, s Strike) error {
 		for _, argv := range lines {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// agentFaults are of the agent's process, and of the disk that its state is on.
+// agentFaults returns the faults of the agent's process, and of the disk with
+// its state.
 func agentFaults() []Fault {
 	restart := func(ctx context.Context, s Strike) error { return s.Host.StartAgent(ctx) }
 	return []Fault{
@@ -22,7 +23,7 @@ func agentFaults() []Fault {
 			Name: "agent killed while it repairs", Uses: Agent, Takes: true,
 			Break: func(ctx context.Context, s Strike) error {
 				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-br", "br0")...)
-				<-time.After(s.Moment) // how far it got is the point
+				<-time.After(s.Moment) // the kill interrupts the repair at a random point
 				return errors.Join(err, s.Host.KillAgent(ctx))
 			},
 			End: restart,
@@ -53,7 +54,7 @@ func agentFaults() []Fault {
 	}
 }
 
-// inAnyOrder calls f for all hosts in an order that the strike chooses.
+// inAnyOrder calls f for all hosts in an order that the strike determines.
 func (s Strike) inAnyOrder(f func(*Host) error) error {
 	hosts := s.Host.lab.hosts
 	var errs []error
@@ -63,7 +64,8 @@ func (s Strike) inAnyOrder(f func(*Host) error) error {
 	return errors.Join(errs...)
 }
 
-// restartAgent does what a service manager does for an agent that has ended.
+// restartAgent starts an agent again if it has ended, as a service manager
+// does.
 func (h *Host) restartAgent(ctx context.Context) error {
 	select {
 	case <-h.agent.ended:

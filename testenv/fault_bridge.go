@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// bridgeFaults are of docker0, br0 as its port, routes and sysctls.
+// bridgeFaults returns the faults of docker0, of its port br0, of routes and of
+// sysctls.
 func bridgeFaults() []Fault {
 	ip := func(words ...string) []string { return append([]string{"ip"}, words...) }
 	return []Fault{
@@ -16,7 +17,7 @@ func bridgeFaults() []Fault {
 		{Name: "aggregate route deleted", Break: commands(ip("route", "del", "172.17.0.0/16"))},
 		{Name: "docker0 re-addressed", Break: commands(
 			ip("address", "flush", "dev", "docker0"),
-			ip("address", "add", "172.17.0.1/16", "dev", "docker0"), // Docker's own choice
+			ip("address", "add", "172.17.0.1/16", "dev", "docker0"), // the address that Docker chooses by default
 		)},
 		{Name: "docker0 deleted", Takes: true, Break: commands(ip("link", "del", "docker0"))},
 		{Name: "docker0's MAC changed", Break: commands(ip("link", "set", "docker0", "address", "02:00:00:00:00:77"))},
@@ -32,7 +33,7 @@ func bridgeFaults() []Fault {
 	}
 }
 
-// hideHalfAPeer makes a route of another program to the first half of a peer's
+// hideHalfAPeer adds a route of another program to the first half of a peer's
 // subnet.
 func hideHalfAPeer(ctx context.Context, s Strike) error {
 	out, err := s.Host.Exec(ctx, "ip", "route", "show", "proto", "77")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// dockerFaults are of dockerd and its configuration.
+// dockerFaults returns the faults of dockerd and its configuration.
 func dockerFaults() []Fault {
 	restart := func(ctx context.Context, s Strike) error { return s.Host.RestartDocker(ctx) }
 	return []Fault{
@@ -44,7 +44,8 @@ func dockerFaults() []Fault {
 			},
 		},
 		{
-			// Containers outlive the restart, and dockerd ignores the other bip.
+			// The containers outlive the restart, and dockerd ignores the other
+			// bip.
 			Name: "dockerd restarted with another bip and live-restore", Uses: Docker,
 			Break: func(ctx context.Context, s Strike) error {
 				err := s.Host.editDaemonJSON(func(keys map[string]any) { keys["live-restore"] = true })
@@ -60,10 +61,10 @@ func dockerFaults() []Fault {
 	}
 }
 
-// comment is a line that dockerd does not start with.
+// comment is a line in daemon.json with which dockerd does not start.
 const comment = "// of building 7\n"
 
-// rewriteDaemonJSON is editDaemonJSON for what is not JSON.
+// rewriteDaemonJSON is editDaemonJSON for content that is not JSON.
 func (h *Host) rewriteDaemonJSON(edit func(string) string) error {
 	text, err := os.ReadFile(h.DaemonJSON())
 	if err != nil {
@@ -76,7 +77,7 @@ func (h *Host) rewriteDaemonJSON(edit func(string) string) error {
 	return os.Rename(draft, h.DaemonJSON())
 }
 
-// daemonKeys are what daemon.json says.
+// daemonKeys returns the keys of daemon.json.
 func (h *Host) daemonKeys() (map[string]any, error) {
 	keys := map[string]any{}
 	text, err := os.ReadFile(h.DaemonJSON())
@@ -89,8 +90,8 @@ func (h *Host) daemonKeys() (map[string]any, error) {
 	return keys, err
 }
 
-// editDaemonJSON writes daemon.json as an editor does: a new file in the place
-// of the old one.
+// editDaemonJSON writes daemon.json as an editor does: it replaces the old file
+// with a new file.
 func (h *Host) editDaemonJSON(edit func(map[string]any)) error {
 	keys, err := h.daemonKeys()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// serviceFaults are of the daemons of Open vSwitch.
+// serviceFaults returns the faults of the Open vSwitch daemons.
 func serviceFaults() []Fault {
 	return []Fault{
 		{
@@ -20,7 +20,8 @@ func serviceFaults() []Fault {
 			End:   func(ctx context.Context, s Strike) error { return s.Host.StartOVSDB(ctx) },
 		},
 		{
-			// The lab's br-phy is put back: the underlay is not gremesh's.
+			// The end of the fault restores the lab's br-phy, because the
+			// underlay does not belong to gremesh.
 			Name: "Open vSwitch emptied", Uses: Switch | Underlay, Takes: true,
 			Break: func(ctx context.Context, s Strike) error {
 				return errors.Join(s.Host.StopOVS(ctx), s.Host.WipeOVS())
@@ -30,7 +31,7 @@ func serviceFaults() []Fault {
 	}
 }
 
-// underlayFaults are of the hosts' own network.
+// underlayFaults returns the faults of the hosts' own network.
 func underlayFaults() []Fault {
 	return []Fault{
 		{
@@ -58,13 +59,14 @@ func underlayFaults() []Fault {
 	}
 }
 
-// home is the host's underlay address, and movedTo one that it may move to.
+// home returns the host's underlay address. movedTo returns another address to
+// which the host may move.
 func (h *Host) home() string {
 	return fmt.Sprintf("%s/%d", h.Addr, h.nics()[0].subnet.Bits())
 }
 
 func (h *Host) movedTo() string {
-	const away = 30 // hosts further on; labs with such faults are small
+	const away = 30 // added to the host's number; labs with such faults have fewer hosts
 	return fmt.Sprintf("%s/%d", addrAt(h.nics()[0].subnet, h.index+away), h.nics()[0].subnet.Bits())
 }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// switchFaults are of what gremesh has in Open vSwitch.
+// switchFaults returns the faults of gremesh's objects in Open vSwitch.
 func switchFaults() []Fault {
 	return []Fault{
 		{Name: "tunnel port deleted", Break: onTunnel("del-port", "br0", "{}")},
@@ -22,7 +22,8 @@ func switchFaults() []Fault {
 		{
 			Name:  "a foreign port on br0",
 			Break: commands(vsctl("add-port", "br0", "visitor0", "--", "set", "interface", "visitor0", "type=internal")),
-			// It is still there, or br0 has been deleted meanwhile and it with br0.
+			// The port still exists, or another fault has deleted br0 and the
+			// port with it.
 			End: func(ctx context.Context, s Strike) error {
 				_, err := s.Host.Exec(ctx, vsctl("--if-exists", "del-port", "br0", "visitor0")...)
 				return err
@@ -31,11 +32,12 @@ func switchFaults() []Fault {
 	}
 }
 
-// vsctl is a change that does not wait for ovs-vswitchd, which may be dead.
+// vsctl returns an ovs-vsctl command that does not wait for ovs-vswitchd,
+// because ovs-vswitchd may not run.
 func vsctl(words ...string) []string { return append([]string{"ovs-vsctl", "--no-wait"}, words...) }
 
-// onTunnel runs an ovs-vsctl command on one of the host's tunnels, whose name
-// takes the place of {}.
+// onTunnel runs an ovs-vsctl command on one of the host's tunnels. The tunnel's
+// name replaces {}.
 func onTunnel(words ...string) func(context.Context, Strike) error {
 	return func(ctx context.Context, s Strike) error {
 		port, err := s.tunnel(ctx)
@@ -48,7 +50,8 @@ func onTunnel(words ...string) func(context.Context, Strike) error {
 	}
 }
 
-// tunnel is the name of a tunnel of the host, chosen by the moment.
+// tunnel returns the name of one of the host's tunnels. The moment decides
+// which one.
 func (s Strike) tunnel(ctx context.Context) (string, error) {
 	out, err := s.Host.Exec(ctx, "ovs-vsctl", "--bare", "--columns=name", "find", "interface", "options:remote_ip!=0.0.0.0")
 	if err != nil {

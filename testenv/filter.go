@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// filtered are nft expressions (nft(8)) of what firewalls take offence at.
+// filtered maps protocols that firewalls often block to nft expressions
+// (nft(8)).
 var filtered = map[string]string{
 	"gre":    "meta l4proto gre", // 47
 	"vxlan":  "udp dport 4789",
@@ -13,9 +14,9 @@ var filtered = map[string]string{
 	"icmp":   "meta l4proto { icmp, ipv6-icmp }",
 }
 
-// Filter loses a protocol (gre, vxlan, geneve or icmp) that goes from one
-// host's underlay address to another's, that way only, until Heal. Neither end
-// hears of it.
+// Filter drops the packets of a protocol (gre, vxlan, geneve or icmp) from one
+// host's underlay address to another's. It drops one direction only, until
+// Heal. Neither end is notified.
 func (l *Lab) Filter(ctx context.Context, from, to *Host, protocol string) error {
 	match, ok := filtered[protocol]
 	if !ok {
@@ -32,9 +33,10 @@ func (l *Lab) Filter(ctx context.Context, from, to *Host, protocol string) error
 	return l.nft(ctx, script)
 }
 
-// FilterLarge loses tunnel packets that are longer than so many bytes, from IP's
-// header on, and go from one host's underlay address to another's, until Heal.
-// What measures the path with ICMP does not notice.
+// FilterLarge drops long GRE packets from one host's underlay address to
+// another's, until Heal. It drops packets of more than the given number of
+// bytes, counted from the IP header on. A path measurement with ICMP does not
+// notice it.
 func (l *Lab) FilterLarge(ctx context.Context, from, to *Host, bytes int) error {
 	return l.nft(ctx, fmt.Sprintf("add rule bridge lab filters ip saddr %s ip daddr %s %s ip length > %d drop\n", from.Addr, to.Addr, filtered["gre"], bytes))
 }

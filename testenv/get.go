@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// getTimeout is longer than whatever answers takes, on a machine that is busy.
+// getTimeout limits a request. It is longer than any answer takes, even on a
+// busy machine.
 const getTimeout = time.Minute
 
-// get asks a daemon's API, HTTP with JSON on a socket in the file system. It is
-// cheap enough to be polled: the clients of the command line, which are large
-// programs, take ten times the time and more.
+// get requests a path of a daemon's API (HTTP with JSON on a unix socket) and
+// decodes the answer. It is cheap enough for polling. The command line clients
+// are large programs and take at least ten times as long.
 func get(ctx context.Context, socket, path string, answer any) error {
 	client := http.Client{Timeout: getTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -22,7 +22,7 @@ type Host struct {
 	Dir  string     // its files: configuration, state, sockets, logs
 	Addr netip.Addr // on the underlay
 
-	Second netip.Addr // of its second NIC; invalid where it has none
+	Second netip.Addr // of its second NIC; invalid if it has none
 
 	lab   *Lab
 	index int
@@ -44,7 +44,7 @@ func newHost(l *Lab, i int) *Host {
 	return h
 }
 
-// addrAt is the prefix's address number i.
+// addrAt returns address number i of the prefix.
 func addrAt(p netip.Prefix, i int) netip.Addr {
 	a := p.Masked().Addr()
 	for range i {
@@ -53,7 +53,7 @@ func addrAt(p netip.Prefix, i int) netip.Addr {
 	return a
 }
 
-// Netns is the path of the host's network namespace.
+// Netns returns the path of the host's network namespace.
 func (h *Host) Netns() string { return netnsPath(h.lab.Name, h.Name) }
 
 func (h *Host) path(elem ...string) string {
@@ -75,10 +75,11 @@ func (h *Host) up(ctx context.Context) error {
 	return h.installDocker(ctx)
 }
 
-// Command is a command to run on the host: in its network namespace, with
-// ovs-vsctl and docker speaking to its own daemons, and gremesh in the path with
-// the host's configuration: no command of it concerns the machine. It is not `ip
-// netns exec`, which would hide the control groups.
+// Command returns a command that runs on the host, in its network namespace.
+// ovs-vsctl and docker use the host's own daemons. gremesh is in the PATH and
+// uses the host's configuration, so none of its commands affects the machine.
+// Command does not use `ip netns exec`, because that would hide the control
+// groups.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.Netns()}, argv...)...)
 	cmd.Env = append(os.Environ(),
@@ -88,14 +89,14 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 		"OVS_LOGDIR="+h.path("ovs"),
 		"GREMESH_CONFIG="+h.ConfigFile(),
 		"DOCKER_HOST=unix://"+h.path("docker", "docker.sock"),
-		"XTABLES_LOCKFILE="+h.path("xtables.lock"), // iptables(8); else one lock is all hosts'
+		"XTABLES_LOCKFILE="+h.path("xtables.lock"), // iptables(8); otherwise all hosts would share one lock
 	)
-	cmd.WaitDelay = time.Second // a daemon that it started may hold its output
+	cmd.WaitDelay = time.Second // a daemon that the command started may keep its output open
 	return cmd
 }
 
-// Exec runs a command on the host and returns what it printed. An error has
-// what it said on standard error.
+// Exec runs a command on the host and returns its output. An error includes the
+// text that the command wrote to standard error.
 func (h *Host) Exec(ctx context.Context, argv ...string) (string, error) {
 	out, err := output(h.Command(ctx, argv...))
 	if err != nil {
@@ -104,9 +105,10 @@ func (h *Host) Exec(ctx context.Context, argv ...string) (string, error) {
 	return out, nil
 }
 
-// Ping sends one packet of size bytes, IP header included, that may not be
-// fragmented, from a container of the host (or the host, where container is
-// empty) and waits a second for the answer. Size 0 is ping's usual 84.
+// Ping sends one packet that must not be fragmented and waits one second for
+// the answer. It sends from a container of the host, or from the host if
+// container is empty. size is the length in bytes with the IP header; 0 means
+// ping's default of 84.
 func (h *Host) Ping(ctx context.Context, container string, to netip.Addr, size int) error {
 	const headers = 28 // IPv4 and ICMP
 	if size == 0 {
@@ -132,7 +134,7 @@ func output(cmd *exec.Cmd) (string, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // it has ended well; only a daemon of its still holds the pipes
+		err = nil // the command succeeded; only its daemon still holds the pipes
 	}
 	if msg := strings.TrimSpace(stderr.String()); err != nil && msg != "" {
 		err = fmt.Errorf("%w: %s", err, msg)
@@ -140,8 +142,9 @@ func output(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), err
 }
 
-// killPidfile signals the process that a pidfile names, and waits until it has
-// ended. A process that is not there, or not this host's any more, is no error.
+// killPidfile sends a signal to the process in a pidfile, and waits until it
+// has ended. It is not an error if the process does not exist or does not
+// belong to this host.
 func (h *Host) killPidfile(ctx context.Context, file string, sig syscall.Signal) error {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -168,9 +171,9 @@ func (h *Host) killPidfile(ctx context.Context, file string, sig syscall.Signal)
 	})
 }
 
-// runs tells whether a process is there, in this host's namespace and not a
-// zombie. Its last thread may outlive the first for a moment, with all files
-// and locks.
+// runs reports whether a process exists in this host's namespace and is not a
+// zombie. It checks all threads, because the last thread may outlive the first
+// for a moment, with all files and locks.
 func (h *Host) runs(pid int) bool {
 	space, err := os.Stat(h.Netns())
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// injectEnv has the words of a process that sends forged packets.
+// injectEnv holds the arguments of a process that sends forged packets.
 const injectEnv = "TESTENV_INJECT"
 
-// A program that injects packets is that process itself, started again in
-// another network namespace; see the watchdog.
+// A program that injects packets starts itself again as that process, in
+// another network namespace. See the watchdog.
 func init() {
 	words := strings.Fields(os.Getenv(injectEnv))
 	if len(words) == 0 {
@@ -32,14 +32,14 @@ func init() {
 	os.Exit(0)
 }
 
-// Inject sends an IPv4 packet, header included, from the end, so many times with
-// that pause: what a process with CAP_NET_RAW can do, which Docker's containers
-// have by default.
+// Inject sends an IPv4 packet with its header from the end, the given number of
+// times with the given interval. Any process with CAP_NET_RAW can do the same,
+// and Docker's containers have it by default.
 func (e End) Inject(ctx context.Context, packet []byte, times int, every time.Duration) error {
 	return e.inject(ctx, "ip", hex.EncodeToString(packet), strconv.Itoa(times), every.String())
 }
 
-// InjectFrame sends an Ethernet frame by a device of the end.
+// InjectFrame sends an Ethernet frame from a device of the end.
 func (e End) InjectFrame(ctx context.Context, dev string, frame []byte, times int, every time.Duration) error {
 	return e.inject(ctx, dev, hex.EncodeToString(frame), strconv.Itoa(times), every.String())
 }
@@ -88,16 +88,16 @@ func inject(words []string) error {
 	return nil
 }
 
-// sender sends the packet by IP, or by a device. The descriptor is closed with
-// the process.
+// sender returns a function that sends the packet by IP or from a device. The
+// descriptor stays open until the process ends.
 func sender(by string, packet []byte) (send func() error, err error) {
 	if by == "ip" {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW) // with its header, raw(7)
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW) // the packet includes its header, raw(7)
 		if err != nil {
 			return nil, fmt.Errorf("open a raw socket: %w", err)
 		}
 		to := &unix.SockaddrInet4{Addr: [4]byte(packet[16:20])}
-		// A packet that a local firewall drops is EPERM.
+		// If a local firewall drops the packet, the error is EPERM.
 		return func() error { return ignore(unix.Sendto(fd, packet, 0, to), unix.EPERM) }, nil
 	}
 	dev, err := net.InterfaceByName(by)
@@ -119,8 +119,8 @@ func ignore(err, harmless error) error {
 	return err
 }
 
-// UDPPacket is an IPv4 packet (RFC 791) with a UDP datagram (RFC 768) without a
-// checksum.
+// UDPPacket returns an IPv4 packet (RFC 791) with a UDP datagram (RFC 768) that
+// has no checksum.
 func UDPPacket(from, to netip.AddrPort, ttl byte, payload []byte) []byte {
 	udp := []byte{
 		byte(from.Port() >> 8), byte(from.Port()), byte(to.Port() >> 8), byte(to.Port()),
@@ -129,7 +129,7 @@ func UDPPacket(from, to netip.AddrPort, ttl byte, payload []byte) []byte {
 	return IPv4Packet(from.Addr(), to.Addr(), unix.IPPROTO_UDP, ttl, append(udp, payload...))
 }
 
-// IPv4Packet is an IPv4 packet (RFC 791).
+// IPv4Packet returns an IPv4 packet (RFC 791).
 func IPv4Packet(from, to netip.Addr, protocol, ttl byte, payload []byte) []byte {
 	length := 20 + len(payload)
 	h := []byte{0x45, 0, byte(length >> 8), byte(length), 0, 1, 0, 0, ttl, protocol, 0, 0}
@@ -144,13 +144,14 @@ func IPv4Packet(from, to netip.Addr, protocol, ttl byte, payload []byte) []byte 
 	return append(h, payload...)
 }
 
-// Frame is an Ethernet frame of IPv4.
+// Frame returns an Ethernet frame with an IPv4 packet.
 func Frame(from, to net.HardwareAddr, packet []byte) []byte {
 	frame := append(append([]byte{}, to...), from...)
 	return append(append(frame, 0x08, 0x00), packet...)
 }
 
-// GREPacket is a frame in GRE (RFC 2784) with a key (RFC 2890), unless that is 0.
+// GREPacket returns a frame in GRE (RFC 2784) with a key (RFC 2890). Key 0
+// means no key.
 func GREPacket(from, to netip.Addr, key uint32, frame []byte) []byte {
 	h := []byte{0, 0, 0x65, 0x58}
 	if key != 0 {
@@ -159,21 +160,21 @@ func GREPacket(from, to netip.Addr, key uint32, frame []byte) []byte {
 	return IPv4Packet(from, to, unix.IPPROTO_GRE, 64, append(h, frame...))
 }
 
-// VXLANPacket is a frame in VXLAN (RFC 7348), to its port and without a UDP
-// checksum.
+// VXLANPacket returns a frame in VXLAN (RFC 7348), sent to the VXLAN port
+// without a UDP checksum.
 func VXLANPacket(from, to netip.Addr, vni uint32, frame []byte) []byte {
 	const port = 4789
 	h := []byte{0x08, 0, 0, 0, byte(vni >> 16), byte(vni >> 8), byte(vni), 0}
 	return UDPPacket(netip.AddrPortFrom(from, tunnelSource), netip.AddrPortFrom(to, port), 64, append(h, frame...))
 }
 
-// GenevePacket is a frame in Geneve (RFC 8926), to its port, without options and
-// without a UDP checksum.
+// GenevePacket returns a frame in Geneve (RFC 8926), sent to the Geneve port
+// without options and without a UDP checksum.
 func GenevePacket(from, to netip.Addr, vni uint32, frame []byte) []byte {
 	const port = 6081
 	h := []byte{0, 0, 0x65, 0x58, byte(vni >> 16), byte(vni >> 8), byte(vni), 0}
 	return UDPPacket(netip.AddrPortFrom(from, tunnelSource), netip.AddrPortFrom(to, port), 64, append(h, frame...))
 }
 
-// tunnelSource is the UDP source port of forged tunnel packets: any will do.
+// tunnelSource is the UDP source port of forged tunnel packets. Any port works.
 const tunnelSource = 49152

@@ -7,13 +7,13 @@ import (
 	"strconv"
 )
 
-// inspected is a running container, as `docker inspect` has it.
+// inspected is a running container, according to `docker inspect`.
 type inspected struct {
 	pid  string
 	addr netip.Addr // on docker0
 }
 
-// netns is the path of the container's network namespace.
+// netns returns the path of the container's network namespace.
 func (c inspected) netns() string { return "/proc/" + c.pid + "/ns/net" }
 
 // inspect asks the host's dockerd for a running container.
@@ -37,7 +37,7 @@ func (h *Host) inspect(ctx context.Context, name string) (inspected, error) {
 	return c, nil
 }
 
-// askDocker gets a path of Docker's API.
+// askDocker requests a path of Docker's API.
 func (h *Host) askDocker(ctx context.Context, path string, answer any) error {
 	if err := get(ctx, h.path("docker", "docker.sock"), path, answer); err != nil {
 		return fmt.Errorf("%s: ask dockerd: %w", h.Name, err)

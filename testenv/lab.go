@@ -16,21 +16,31 @@ import (
 	"sync"
 )
 
-// Config describes a lab. Its zero value, with a number of hosts, is a lab
+// Config describes a lab. The zero value plus a number of hosts is a lab
 // without Docker on the userspace datapath.
 type Config struct {
-	Hosts    int            // 1 to 200
-	Docker   bool           // give each host a dockerd
-	Datapath string         // netdev, or system: OVS in the kernel, the address on the NIC; default $TESTENV_DATAPATH, else netdev
-	Subnets  []netip.Prefix // of the underlay, each a /24 or larger, with a router between; hosts are dealt out to them in turn, host i has address i of its own; default 10.90.0.0/24 alone
-	Second   netip.Prefix   // where valid, a network of its own that all hosts have a second NIC in, eth1, with address i
-	Outside  bool           // a host beyond the router
-	MTU      int            // bytes, of all NICs; default 1500
-	Pool     netip.Prefix   // default 172.17.0.0/16
-	Prefix   int            // bits of a host's subnet, default 24
-	Dir      string         // where the lab's folder is made; default os.TempDir(). Keep it short: sockets are in it
-	Binary   string         // gremesh; empty: StartAgent builds it, with the race detector
-	Log      *slog.Logger   // default: discard
+	Hosts  int  // 1 to 200
+	Docker bool // give each host a dockerd
+	// Datapath is netdev, or system: OVS in the kernel, with the underlay
+	// address on the NIC. The default is $TESTENV_DATAPATH, or netdev if that
+	// is empty.
+	Datapath string
+	// Subnets lists the subnets of the underlay, each a /24 or larger, with a
+	// router between them. Hosts are assigned to them in turn, and host i has
+	// address i of its subnet. The default is 10.90.0.0/24 alone.
+	Subnets []netip.Prefix
+	// Second is a separate network, if valid. Each host then has a second NIC
+	// in it, eth1, with address i.
+	Second  netip.Prefix
+	Outside bool         // add a host beyond the router
+	MTU     int          // bytes, of all NICs; default 1500
+	Pool    netip.Prefix // default 172.17.0.0/16
+	Prefix  int          // bits of a host's subnet, default 24
+	// Dir is the parent of the lab's folder; default os.TempDir(). Keep it
+	// short, because the folder contains sockets.
+	Dir    string
+	Binary string       // gremesh; empty: StartAgent builds it, with the race detector
+	Log    *slog.Logger // default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -56,7 +66,7 @@ func (c Config) withDefaults() Config {
 
 // Lab is a number of hosts on an underlay of their own.
 type Lab struct {
-	Name string // gm-xxxx; it begins the name of every namespace
+	Name string // gm-xxxx; the name of every namespace starts with it
 	Dir  string // the lab's folder, with one folder per host
 
 	cfg      Config
@@ -66,9 +76,9 @@ type Lab struct {
 	buildErr error
 }
 
-// New makes a lab whose hosts run Open vSwitch and, where asked for, Docker.
-// Agents are not started. The caller owns the lab: it ends with Close or with
-// the calling process, whichever is first.
+// New creates a lab whose hosts run Open vSwitch and, if requested, Docker. It
+// does not start agents. The caller owns the lab. The lab ends with Close or
+// with the calling process, whichever comes first.
 func New(ctx context.Context, cfg Config) (*Lab, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Hosts < 1 || cfg.Hosts > 200 {
@@ -87,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Lab, error) {
 	return l, nil
 }
 
-// newLab makes the lab's folder and sets the watchdog on it.
+// newLab creates the lab's folder and starts the watchdog.
 func newLab(cfg Config) (*Lab, error) {
 	dir, err := labDir(cfg.Dir)
 	if err != nil {
@@ -103,8 +113,8 @@ func newLab(cfg Config) (*Lab, error) {
 	return l, nil
 }
 
-// labDir makes a folder in parent. Its name is free: two processes cannot
-// make the same folder.
+// labDir creates a folder with a random name in parent. The name is unique,
+// because two processes cannot create the same folder.
 func labDir(parent string) (string, error) {
 	for {
 		dir := filepath.Join(parent, namePrefix+strings.ToLower(rand.Text()[:4]))
@@ -134,8 +144,8 @@ func (l *Lab) up(ctx context.Context) error {
 	return l.Each(func(h *Host) error { return h.up(ctx) })
 }
 
-// Open finds the lab in dir, which another process made and kept. It can be
-// worked with, but Close leaves it alone; see Remove.
+// Open opens the lab in dir, which another process created and kept. Close does
+// not remove such a lab; see Remove.
 func Open(dir string) (*Lab, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -155,16 +165,17 @@ func Open(dir string) (*Lab, error) {
 	return l, nil
 }
 
-// Host is host i, counted from 1: Host(1) is h1.
+// Host returns host i, counted from 1: Host(1) is h1.
 func (l *Lab) Host(i int) *Host { return l.hosts[i-1] }
 
-// Datapath is that of the hosts' Open vSwitches: netdev or system.
+// Datapath returns the datapath of the hosts' Open vSwitch: netdev or system.
 func (l *Lab) Datapath() string { return l.cfg.Datapath }
 
-// Hosts are all hosts in order.
+// Hosts returns all hosts in order.
 func (l *Lab) Hosts() []*Host { return l.hosts }
 
-// KeyFile holds the mesh's gossip key, the same for all hosts.
+// KeyFile returns the path of the file with the mesh's gossip key. All hosts
+// use the same file.
 func (l *Lab) KeyFile() string { return filepath.Join(l.Dir, "key") }
 
 // Each calls f for all hosts at once, and joins the errors.
@@ -178,7 +189,7 @@ func (l *Lab) Each(f func(*Host) error) error {
 	return errors.Join(errs...)
 }
 
-// Close removes the lab: its processes and containers, mounts, namespaces and
+// Close removes the lab: its processes, containers, mounts, namespaces and
 // files. A second call does nothing.
 func (l *Lab) Close() error {
 	if l.watchdog == nil {
@@ -192,7 +203,7 @@ func (l *Lab) Close() error {
 	return err
 }
 
-// Keep lets go of the lab: it outlives this process, until Remove.
+// Keep releases the lab: it outlives this process and stays until Remove.
 func (l *Lab) Keep() error {
 	if l.watchdog == nil {
 		return nil

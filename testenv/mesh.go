@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// Ready tells what of a full mesh of all the lab's hosts is not there yet: each
-// host has a subnet of its own, a tunnel to each other with BFD up, and its bip
-// on docker0 and in Docker.
+// Ready returns nil if all hosts of the lab form a full mesh. In a full mesh,
+// each host has its own subnet and a tunnel with BFD up to each other host. Its
+// bip is on docker0 and in Docker. If the mesh is not full, the error names
+// what is missing.
 func (l *Lab) Ready(ctx context.Context) error {
 	bips := make([]netip.Prefix, len(l.hosts))
 	err := l.Each(func(h *Host) error {
@@ -55,8 +56,8 @@ func (h *Host) ready(ctx context.Context) (netip.Prefix, error) {
 	return s.Host.Bip, h.dockerReady(ctx, s.Host.Bip.Addr())
 }
 
-// dockerReady tells whether dockerd, where there is one, has been restarted
-// with the bip and answers.
+// dockerReady returns nil if dockerd answers and was restarted with the bip, or
+// if the lab has no Docker.
 func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
 	if !h.lab.cfg.Docker {
 		return nil
@@ -75,8 +76,9 @@ func (h *Host) dockerReady(ctx context.Context, bip netip.Addr) error {
 	return nil
 }
 
-// Form writes all configurations, the first host's to bootstrap a mesh and the
-// others' to join it through the first, with further settings for all.
+// Form writes the configuration of every host, with further settings for all.
+// The first host creates a mesh. The other hosts join it through the first
+// host.
 func (l *Lab) Form(settings map[string]any) error {
 	var errs []error
 	for _, h := range l.hosts {

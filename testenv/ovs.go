@@ -12,12 +12,12 @@ import (
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema"
 
-// DB is the remote of the host's ovsdb-server, as OVS writes it.
+// DB returns the address of the host's ovsdb-server, in the notation of OVS.
 func (h *Host) DB() string { return "unix:" + h.path("ovs", "db.sock") }
 
-// StartOVS starts the host's ovsdb-server and ovs-vswitchd, with the database
-// that is there or else an empty one, and brings the underlay address up. What
-// already runs is left as it is.
+// StartOVS starts the host's ovsdb-server and ovs-vswitchd, and sets the
+// underlay address. It uses the existing database, or creates an empty one.
+// Both daemons must be stopped.
 func (h *Host) StartOVS(ctx context.Context) error {
 	if err := h.StartOVSDB(ctx); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (h *Host) StartOVS(ctx context.Context) error {
 	return h.addressUp(ctx)
 }
 
-// StartOVSDB starts ovsdb-server, as after KillOVSDB.
+// StartOVSDB starts ovsdb-server, for example after KillOVSDB.
 func (h *Host) StartOVSDB(ctx context.Context) error {
 	db := h.path("ovs", "conf.db")
 	if _, err := os.Stat(db); errors.Is(err, os.ErrNotExist) {
@@ -45,7 +45,7 @@ func (h *Host) StartOVSDB(ctx context.Context) error {
 	return err
 }
 
-// StartVswitchd starts ovs-vswitchd, as after KillVswitchd.
+// StartVswitchd starts ovs-vswitchd, for example after KillVswitchd.
 func (h *Host) StartVswitchd(ctx context.Context) error {
 	_, err := h.Exec(ctx, "ovs-vswitchd", h.DB(),
 		"--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off")
@@ -55,9 +55,10 @@ func (h *Host) StartVswitchd(ctx context.Context) error {
 	return h.knowNeighbours(ctx)
 }
 
-// addressUp gives the host its underlay addresses. The userspace datapath takes
-// one from an OVS bridge that holds the NIC: tunnels find their way by it. Its
-// MAC is fixed, as a restarted ovs-vswitchd would choose another.
+// addressUp gives the host its underlay addresses. On the userspace datapath,
+// the address is on an OVS bridge that holds the NIC, because tunnels find
+// their route by it. The MAC of that bridge is fixed; otherwise a restarted
+// ovs-vswitchd would choose another one.
 func (h *Host) addressUp(ctx context.Context) error {
 	lines := []string{"link set lo up"}
 	for i, n := range h.nics() {
@@ -71,8 +72,9 @@ func (h *Host) addressUp(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			// What comes in by the NIC also reaches the kernel, which would answer
-			// for the bridge's address with the NIC's MAC: no tunnel ends there.
+			// The kernel also receives the packets that arrive at the NIC.
+			// Without this setting it would answer ARP requests for the
+			// bridge's address with the NIC's MAC, where no tunnel ends.
 			if _, err := h.Exec(ctx, "sysctl", "-qw", "net.ipv4.conf."+n.name+".arp_ignore=8"); err != nil {
 				return err
 			}
@@ -88,7 +90,8 @@ func (h *Host) addressUp(ctx context.Context) error {
 	return h.lab.ip(ctx, h.Name, lines...)
 }
 
-// atOnce has an IPv6 address be used before duplicates were looked for.
+// atOnce returns the option of ip(8) that makes an IPv6 address usable at once,
+// without duplicate address detection.
 func atOnce(subnet netip.Prefix) string {
 	if subnet.Addr().Is6() {
 		return " nodad"
@@ -96,17 +99,17 @@ func atOnce(subnet netip.Prefix) string {
 	return ""
 }
 
-// mac is the address of the bridge that holds the host's NIC number nic, on the
-// userspace datapath.
+// mac returns the MAC of the bridge that holds the host's NIC number nic, on
+// the userspace datapath.
 func (h *Host) mac(nic int) string { return fmt.Sprintf("02:00:00:00:%02x:%02x", nic, h.index) }
 
-// knowNeighbours tells ovs-vswitchd the MAC addresses of the other hosts, and of
-// the router. It learns them from ARP answers that it sees, and of an answer
-// whose flow is in the datapath already, because the kernel has just asked the
-// same, it sees none: the tunnel then is silent for as long as somebody goes on
-// asking (seen with 3.1). The kernel's datapath asks the kernel.
+// knowNeighbours sets the MAC addresses of the other hosts and of the router in
+// ovs-vswitchd. ovs-vswitchd learns them from ARP answers that it sees. It does
+// not see an answer whose flow is already in the datapath, because the kernel
+// has just sent the same request. The tunnel is then silent for as long as
+// requests continue (observed with 3.1). The kernel's datapath asks the kernel.
 func (h *Host) knowNeighbours(ctx context.Context) error {
-	script := "ovs-appctl tnl/neigh/aging 3600 >/dev/null" // seconds; the most
+	script := "ovs-appctl tnl/neigh/aging 3600 >/dev/null" // seconds; the maximum
 	know := func(bridge string, addr netip.Addr, mac string) {
 		script += fmt.Sprintf(" && ovs-appctl tnl/neigh/set %s %s %s >/dev/null", bridge, addr, mac)
 	}
@@ -124,7 +127,8 @@ func (h *Host) knowNeighbours(ctx context.Context) error {
 	return err
 }
 
-// UnderlayDevice has the host's underlay address.
+// UnderlayDevice returns the name of the device that has the host's underlay
+// address.
 func (h *Host) UnderlayDevice() string {
 	if h.lab.cfg.Datapath == "netdev" {
 		return "br-phy"
@@ -140,12 +144,12 @@ func (h *Host) StopOVS(ctx context.Context) error {
 	)
 }
 
-// KillVswitchd kills ovs-vswitchd as a crash does.
+// KillVswitchd kills ovs-vswitchd, as a crash does.
 func (h *Host) KillVswitchd(ctx context.Context) error {
 	return h.killPidfile(ctx, h.path("ovs", "ovs-vswitchd.pid"), syscall.SIGKILL)
 }
 
-// KillOVSDB kills ovsdb-server as a crash does.
+// KillOVSDB kills ovsdb-server, as a crash does.
 func (h *Host) KillOVSDB(ctx context.Context) error {
 	return h.killPidfile(ctx, h.path("ovs", "ovsdb-server.pid"), syscall.SIGKILL)
 }

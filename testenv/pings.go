@@ -16,8 +16,9 @@ import (
 // PingEvery is the time between two pings of a pair.
 const PingEvery = 50 * time.Millisecond
 
-// Pings are pings from a container of each host to that of each other, all the
-// time. They follow containers that are started again with another address.
+// Pings pings continuously from a container of each host to a container of each
+// other host. If a container starts again with another address, Pings uses the
+// new address.
 type Pings struct {
 	ends  []*end
 	stop  context.CancelFunc
@@ -30,21 +31,21 @@ type Pings struct {
 // Pair is a pair of hosts, in the direction of the pings.
 type Pair struct{ From, To string }
 
-// replies are those of a pair since the last Mark.
+// replies holds the answers of a pair since the last Mark.
 type replies struct {
 	last  time.Time
 	worst time.Duration
-	sent  int // as far as an answer tells
+	sent  int // up to the last answer
 	lost  int
 }
 
-// end is a container that pings come from and go to.
+// end is a container that sends and receives pings.
 type end struct {
 	host *Host
 	name string
 
 	mu   sync.Mutex
-	life *life // nil: it does not run
+	life *life // nil if the container does not run
 }
 
 // life is one run of a container.
@@ -54,8 +55,8 @@ type life struct {
 	over chan struct{}
 }
 
-// Pings starts to ping between the hosts' containers with this name, and
-// returns when there has been an answer on every pair.
+// Pings starts to ping between the hosts' containers with the given name. It
+// returns when every pair has had an answer.
 func (l *Lab) Pings(ctx context.Context, container string) (*Pings, error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Pings{stop: stop, pairs: map[Pair]*replies{}}
@@ -89,7 +90,7 @@ func (p *Pings) Close() {
 	p.group.Wait()
 }
 
-// follow knows the container's present life, until ctx ends.
+// follow keeps the container's current life up to date until ctx ends.
 func (e *end) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		l := e.find(ctx)
@@ -105,11 +106,11 @@ func (e *end) follow(ctx context.Context) {
 	}
 }
 
-// find is the container's life; nil while it does not run.
+// find returns the container's life, or nil if the container does not run.
 func (e *end) find(ctx context.Context) *life {
 	c, err := e.host.inspect(ctx, e.name)
 	if err != nil || !alive(c.pid) {
-		return nil // dockerd is away, or the container has ended
+		return nil // dockerd does not answer, or the container has ended
 	}
 	return &life{pid: c.pid, addr: c.addr, over: make(chan struct{})}
 }
@@ -138,8 +139,8 @@ func pause(ctx context.Context) {
 	}
 }
 
-// keep pings from one container to another for as long as both live, again and
-// again until ctx ends.
+// keep pings from one container to another while both run. It starts again
+// after a restart of a container, until ctx ends.
 func (p *Pings) keep(ctx context.Context, from, to *end) {
 	for ctx.Err() == nil {
 		if src, dst := from.get(), to.get(); src != nil && dst != nil {
@@ -179,10 +180,11 @@ func (p *Pings) ping(ctx context.Context, pair Pair, src, dst *life) {
 			}
 		}
 	}
-	_ = cmd.Wait() // it ends by a signal
+	_ = cmd.Wait() // a signal ends it
 }
 
-// answer enters the answer to the last of so many pings.
+// answer records an answer. It is the answer to the last of the given number of
+// pings; the pings before it were lost.
 func (p *Pings) answer(pair Pair, at time.Time, pings int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,7 +194,7 @@ func (p *Pings) answer(pair Pair, at time.Time, pings int) {
 	r.worst, r.last = max(r.worst, at.Sub(r.last)), at
 }
 
-// Mark begins a new count of Outage and Lost.
+// Mark resets the counts of Outage and Lost.
 func (p *Pings) Mark() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -201,8 +203,8 @@ func (p *Pings) Mark() {
 	}
 }
 
-// Lost tells on which pairs pings were lost since the last Mark, and how many
-// were sent on all.
+// Lost returns the number of pings that were sent on all pairs since the last
+// Mark. The error names the pairs on which pings were lost.
 func (p *Pings) Lost() (sent int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,8 +218,8 @@ func (p *Pings) Lost() (sent int, err error) {
 	return sent, errors.Join(errs...)
 }
 
-// Outage is the longest time without an answer since the last Mark, on the
-// pair where it was longest, less the time between two pings.
+// Outage returns the longest time without an answer since the last Mark, and
+// the pair with that time. It subtracts the time between two pings.
 func (p *Pings) Outage() (worst time.Duration, where Pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,7 +232,8 @@ func (p *Pings) Outage() (worst time.Duration, where Pair) {
 	return max(0, worst-PingEvery), where
 }
 
-// Answered tells which pairs have had no answer since then.
+// Answered returns an error that names the pairs without an answer since the
+// given time.
 func (p *Pings) Answered(since time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

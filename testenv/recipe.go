@@ -9,18 +9,20 @@ import (
 	"strings"
 )
 
-// firstSubnet is the number of the recipe's first subnet: h1 has 172.17.42.0/24.
+// firstSubnet is the number of the recipe's first subnet: h1 has
+// 172.17.42.0/24.
 const firstSubnet = 42
 
-// RecipeBip is the docker0 address that Recipe gives to the host.
+// RecipeBip returns the docker0 address that Recipe gives to the host.
 func (h *Host) RecipeBip() netip.Prefix {
 	size := 1 << (32 - h.lab.cfg.Prefix)
 	number := firstSubnet + h.index - 1
 	return netip.PrefixFrom(addrAt(h.lab.cfg.Pool, number*size+1), h.lab.cfg.Prefix)
 }
 
-// Recipe makes the full mesh without gremesh, as an operator does who has read
-// that three hosts need protected ports: host after host, a command at a time.
+// Recipe creates the full mesh without gremesh. It acts like an operator who
+// knows that three hosts need protected ports: one host after another, one
+// command at a time.
 func (l *Lab) Recipe(ctx context.Context) error {
 	for _, h := range l.hosts {
 		if err := h.Recipe(ctx, l.hosts...); err != nil {
@@ -30,14 +32,14 @@ func (l *Lab) Recipe(ctx context.Context) error {
 	return nil
 }
 
-// RecipeAtOnce is what Recipe does, by one script for each host, all started at
-// once.
+// RecipeAtOnce does the same as Recipe, but with one script for each host, and
+// it starts all scripts at once.
 func (l *Lab) RecipeAtOnce(ctx context.Context) error {
 	return l.Each(func(h *Host) error { return h.Recipe(ctx, l.hosts...) })
 }
 
-// Recipe runs a host's part of it, with ports to those of the hosts that are
-// not itself.
+// Recipe runs the host's part of the recipe, with ports to the given hosts
+// except itself.
 func (h *Host) Recipe(ctx context.Context, hosts ...*Host) error {
 	lines, err := h.recipeDocker0()
 	if err != nil {
@@ -63,13 +65,13 @@ func (h *Host) RecipePort(ctx context.Context, peer *Host) error {
 	return h.script(ctx, h.recipePort(peer))
 }
 
-// RecipeNoPort takes the port to a host away again.
+// RecipeNoPort deletes the port to a host.
 func (h *Host) RecipeNoPort(ctx context.Context, peer *Host) error {
 	return h.script(ctx, "ovs-vsctl del-port br0 "+recipePortName(peer))
 }
 
-// RecipeGretap makes docker0 and joins it to a peer's by a GRE device of the
-// kernel's, without Open vSwitch. Between two hosts it needs no more.
+// RecipeGretap creates docker0 and connects it to a peer's docker0 with a GRE
+// device of the kernel, without Open vSwitch. Two hosts need nothing more.
 func (h *Host) RecipeGretap(ctx context.Context, peer *Host) error {
 	lines, err := h.recipeDocker0()
 	if err != nil {
@@ -90,7 +92,9 @@ func (h *Host) recipePort(peer *Host) string {
 		" bfd:enable=true -- set port %s protected=true", port, port, peer.Addr, port)
 }
 
-// recipeDocker0 lets Docker make docker0, or makes it where there is no Docker.
+// recipeDocker0 returns the commands that create docker0. With Docker, it
+// writes the bip to daemon.json, and the command restarts Docker, which creates
+// docker0.
 func (h *Host) recipeDocker0() ([]string, error) {
 	bip := h.RecipeBip().String()
 	if !h.lab.cfg.Docker {
@@ -110,7 +114,7 @@ func (h *Host) recipeDocker0() ([]string, error) {
 	return []string{h.DockerScript() + " restart"}, nil
 }
 
-// script runs commands one after another in one shell of the host's.
+// script runs commands one after another in one shell on the host.
 func (h *Host) script(ctx context.Context, lines ...string) error {
 	if _, err := h.Exec(ctx, "sh", "-ec", strings.Join(lines, "\n")); err != nil {
 		return fmt.Errorf("recipe: %w", err)

@@ -20,14 +20,15 @@ const (
 	killTime   = 20 * time.Second
 )
 
-// Remove removes the lab in dir, whoever made it and in whatever state it is.
-// Removing what is not there is no error.
+// Remove removes the lab in dir, whatever process created it and whatever state
+// it is in. It is not an error if the lab does not exist.
 func Remove(dir string) error {
 	name := filepath.Base(dir)
 	if !filepath.IsAbs(dir) || !strings.HasPrefix(name, namePrefix) {
 		return fmt.Errorf("remove lab %s: not a lab's folder", dir)
 	}
-	// The order matters: processes hold mounts, mounts hold namespaces and files.
+	// The order matters: processes hold mounts, and mounts hold namespaces and
+	// files.
 	err := errors.Join(
 		killAll(name, dir),
 		unmountAll(name, dir),
@@ -41,7 +42,8 @@ func Remove(dir string) error {
 	return nil
 }
 
-// killAll kills until nothing of the lab runs: a process may fork meanwhile.
+// killAll kills the lab's processes until none is left. It repeats, because a
+// process may fork meanwhile.
 func killAll(name, dir string) error {
 	deadline := time.Now().Add(killTime)
 	for {
@@ -53,15 +55,16 @@ func killAll(name, dir string) error {
 			return fmt.Errorf("processes %v do not die", pids)
 		}
 		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended already
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// processes are those in a network namespace of the lab or of one of its
-// containers, and those in its control group (a container that is just being
-// made has a namespace that no one else knows). Zombies have neither.
+// processes returns the processes of the lab. These are the processes in a
+// network namespace of the lab or of one of its containers, and the processes
+// in its control group. The control group finds a new container whose namespace
+// nothing else knows yet. A zombie has neither.
 func processes(name, dir string) ([]int, error) {
 	mounts, err := labMounts(name, dir)
 	if err != nil {
@@ -75,16 +78,16 @@ func processes(name, dir string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(spaces, own) // never the machine's
+	delete(spaces, own) // never kill processes in the machine's own namespace
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	var pids []int
 	for _, proc := range procs {
-		space, _ := os.Readlink(proc + "/ns/net")     // fails: it has ended
+		space, _ := os.Readlink(proc + "/ns/net")     // fails if the process has ended
 		groups, _ := os.ReadFile(proc + "/cgroup")    // the same
-		pid, err := strconv.Atoi(filepath.Base(proc)) // not a process
+		pid, err := strconv.Atoi(filepath.Base(proc)) // fails if it is not a process
 		inGroup := strings.Contains(string(groups), "/"+name+"/")
 		if err == nil && space != "" && (spaces[space] || inGroup) {
 			pids = append(pids, pid)
@@ -95,11 +98,12 @@ func processes(name, dir string) ([]int, error) {
 
 // mount is a line of /proc/self/mountinfo, proc(5).
 type mount struct {
-	root  string // of a namespace: net:[4026532000]
+	root  string // for a namespace: net:[4026532000]
 	point string
 }
 
-// labMounts are the mounts below the lab's folder, and its named namespaces.
+// labMounts returns the mounts below the lab's folder and the lab's named
+// namespaces.
 func labMounts(name, dir string) ([]mount, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -114,7 +118,7 @@ func labMounts(name, dir string) ([]mount, error) {
 			continue
 		}
 		m := mount{root: fields[3], point: fields[4]}
-		// /run/netns may be seen as /var/run/netns too.
+		// /run/netns may also appear as /var/run/netns.
 		if strings.HasPrefix(m.point, dir+"/") || strings.Contains(m.point, "/netns/"+name+"-") {
 			found = append(found, m)
 		}
@@ -128,7 +132,8 @@ func unmountAll(name, dir string) error {
 		return err
 	}
 	for _, m := range slices.Backward(mounts) {
-		// Propagation may have taken a later one away with an earlier one.
+		// Because of propagation, an earlier unmount may have removed a later
+		// one too.
 		err := syscall.Unmount(m.point, syscall.MNT_DETACH)
 		if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 			return fmt.Errorf("unmount %s: %w", m.point, err)
@@ -137,8 +142,8 @@ func unmountAll(name, dir string) error {
 	return removeGlob(filepath.Join(netnsDir, name+"-*"), os.Remove)
 }
 
-// removeCgroups removes what a killed dockerd could not, in each hierarchy of
-// version 1 and in the one of version 2.
+// removeCgroups removes the groups that a killed dockerd could not remove, in
+// each hierarchy of version 1 and in the hierarchy of version 2.
 func removeCgroups(name string) error {
 	return errors.Join(
 		removeGlob(filepath.Join(cgroupDir, name), removeCgroup),
@@ -146,9 +151,9 @@ func removeCgroups(name string) error {
 	)
 }
 
-// removeCgroup removes a group with the groups in it. Its files cannot be
-// removed and need not be. A group whose last process has just been killed is
-// busy until the process has been reaped.
+// removeCgroup removes a group and the groups in it. The files of a group
+// cannot be removed and need not be. A group whose last process has just been
+// killed is busy until the process has been reaped.
 func removeCgroup(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -8,32 +8,34 @@ import (
 	"slices"
 )
 
-// Names of the namespaces of what is beyond the hosts' own subnets.
+// Names of the namespaces beyond the hosts' own subnets.
 const (
 	routerName  = "router"
 	outsideName = "outside"
 )
 
-// outsideNet is a network for documentation (RFC 5737): its address 1 is the
-// outside host, and no host of the lab has one in it.
+// outsideNet is a network for documentation (RFC 5737). The outside host has
+// its address 1, and no host of the lab has an address in it.
 var outsideNet = netip.MustParsePrefix("198.51.100.0/24")
 
-// routerAddr is the router's address in a subnet.
+// routerAddr returns the router's address in a subnet.
 func routerAddr(subnet netip.Prefix) netip.Addr { return addrAt(subnet, 254) }
 
-// hasRouter tells whether there is anything to route to. Hosts then have a
-// default route.
+// hasRouter reports whether the lab has a router. The hosts then have a default
+// route.
 func (l *Lab) hasRouter() bool { return len(l.cfg.Subnets) > 1 || l.cfg.Outside }
 
-// routerDev is the router's device in underlay subnet i.
+// routerDev returns the name of the router's device in underlay subnet i.
 func routerDev(i int) string { return fmt.Sprintf("net%d", i+1) }
 
-// routerMAC is the router's address there.
+// routerMAC returns the MAC address of the router's device in underlay subnet
+// i.
 func routerMAC(i int) string { return fmt.Sprintf("02:00:00:00:fe:%02x", i) }
 
-// makeRouter makes the router, with a plug in each subnet's switch and one of
-// the outside host's. It knows the underlay and nothing of the pool: answers to
-// a container's own address do not find back.
+// makeRouter creates the router. It has a device in each subnet's switch, and
+// one to the outside host if there is one. The router knows only the underlay
+// and not the pool. Therefore answers to a container's own address do not find
+// their way back.
 func (l *Lab) makeRouter(ctx context.Context) error {
 	if !l.hasRouter() {
 		return nil
@@ -83,16 +85,17 @@ func (l *Lab) makeRouter(ctx context.Context) error {
 	return l.ip(ctx, outsideName, beyond...)
 }
 
-// RouterMTU limits, in bytes, what the router sends into a subnet of the
-// underlay; 0 is the lab's MTU again. Of a longer packet that may not be
-// fragmented the sender is told (ICMP type 3, code 4, RFC 1191). What the
-// subnet's hosts send is not limited.
+// RouterMTU limits the packets that the router sends into a subnet of the
+// underlay, in bytes. 0 restores the lab's MTU. If a longer packet must not be
+// fragmented, the router informs the sender (ICMP type 3, code 4, RFC 1191).
+// Packets that the subnet's hosts send are not limited.
 func (l *Lab) RouterMTU(ctx context.Context, subnet netip.Prefix, bytes int) error {
 	i := slices.Index(l.cfg.Subnets, subnet)
 	if i < 0 || !l.hasRouter() {
 		return fmt.Errorf("limit the router's MTU to %s: it is not there", subnet)
 	}
-	// Not the device's MTU: that would drop, unheard, what comes in by it.
+	// The limit is on the route and not on the device. A smaller MTU of the
+	// device would silently drop long packets that arrive at it.
 	route := fmt.Sprintf("route replace %s dev %s proto kernel scope link src %s", subnet, routerDev(i), routerAddr(subnet))
 	if subnet.Addr().Is6() {
 		route = fmt.Sprintf("route replace %s dev %s proto kernel metric 256", subnet, routerDev(i))
@@ -103,8 +106,8 @@ func (l *Lab) RouterMTU(ctx context.Context, subnet netip.Prefix, bytes int) err
 	return l.ip(ctx, routerName, route)
 }
 
-// RouteOutside gives the outside host one more address, which the router leads
-// to.
+// RouteOutside gives the outside host one more address, and adds a route to it
+// on the router.
 func (l *Lab) RouteOutside(ctx context.Context, addr netip.Addr) error {
 	if err := l.ip(ctx, outsideName, fmt.Sprintf("address replace %s/32 dev lo", addr)); err != nil {
 		return err

@@ -9,9 +9,10 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// WatchRoutes calls f with the destinations of all of the host's IPv4 routes
-// that lead to a gateway, at first and after each change, until ctx ends. It
-// costs nothing while nothing changes. The map is f's only during the call.
+// WatchRoutes calls f with the destinations of all the host's IPv4 routes that
+// lead to a gateway. It calls f at first and after each change, until ctx ends.
+// It uses no CPU while nothing changes. f must not use the map after it has
+// returned.
 func (h *Host) WatchRoutes(ctx context.Context, f func(map[netip.Prefix]bool)) error {
 	space, err := netns.GetFromPath(h.Netns())
 	if err != nil {

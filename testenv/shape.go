@@ -13,8 +13,8 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// shapeScript prints what the kernel has of a host's part in the mesh, without
-// what changes by itself: counters, indexes, carriers.
+// shapeScript prints the kernel's part of a host's shape. It omits values that
+// change by themselves: counters, indexes, carriers.
 const shapeScript = `
 ip -o link show dev docker0 | grep -Eo 'mtu [0-9]+|<.*\bUP\b.*>|link/ether [0-9a-f:]+' | sed 's/<.*>/up/; s/^/docker0 /'
 ip -o link show dev br0 | grep -Eo 'mtu [0-9]+|master [^ ]+|<.*\bUP\b.*>' | sed 's/<.*>/up/; s/^/br0 /'
@@ -32,9 +32,9 @@ const shapeQuery = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
 	{"op": "select", "table": "Bridge", "where": [["name", "==", "br0"]],
 	 "columns": ["name", "datapath_type", "fail_mode", "stp_enable", "controller", "external_ids"]}]}`
 
-// Shape is a host's part in the mesh as Open vSwitch, the kernel and
-// daemon.json have it, read without gremesh: two that are equal as texts are
-// equal in all that gremesh keeps.
+// Shape returns the host's part in the mesh as text, according to Open vSwitch,
+// the kernel and daemon.json. It reads them without gremesh. If two shapes are
+// equal, everything that gremesh manages is equal.
 func (h *Host) Shape(ctx context.Context) (string, error) {
 	rows, err := h.ovsRows(ctx, shapeQuery)
 	if err != nil {
@@ -52,8 +52,8 @@ func (h *Host) Shape(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s\n%sdaemon.json bip %v mtu %v\n", strings.Join(rows, "\n"), kernel, keys["bip"], keys["mtu"]), nil
 }
 
-// ours are the keys of a map of OVSDB that gremesh has made: what others have
-// in it is theirs.
+// ours returns the entries of an OVSDB map whose keys belong to gremesh. Other
+// programs' entries are ignored.
 func ours(ids any) string {
 	pairs, _ := ids.([]any)[1].([]any) // ["map", [[key, value], …]], RFC 7047
 	var keep []string
@@ -67,7 +67,8 @@ func ours(ids any) string {
 
 var hurried = regexp.MustCompile(`,\["min_tx","[0-9]+"\]`)
 
-// ovsRows are the rows of ours that a request selects, each as a line.
+// ovsRows returns the rows of gremesh that a request selects, one line for each
+// row.
 func (h *Host) ovsRows(ctx context.Context, query string) ([]string, error) {
 	var reply struct {
 		Result []struct {
@@ -89,14 +90,15 @@ func (h *Host) ovsRows(ctx context.Context, query string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			// The timer is changed to hurry a handshake, and may stay so.
+			// gremesh changes this timer to speed up a handshake, and the
+			// changed value may stay.
 			lines = append(lines, hurried.ReplaceAllString(string(line), ""))
 		}
 	}
 	return lines, nil
 }
 
-// Audit asks the host's agent, as `gremesh audit -o json` does.
+// Audit asks the host's agent for its audit, as `gremesh audit -o json` does.
 func (h *Host) Audit(ctx context.Context) (mesh.Audit, error) {
 	var audit mesh.Audit
 	if err := get(ctx, h.control(), "/v1/audit", &audit); err != nil {
@@ -105,7 +107,7 @@ func (h *Host) Audit(ctx context.Context) (mesh.Audit, error) {
 	return audit, nil
 }
 
-// clean tells what the host's own audit finds.
+// clean returns an error for each finding of the host's own audit.
 func (h *Host) clean(ctx context.Context) error {
 	audit, err := h.Audit(ctx)
 	if err != nil {
@@ -121,10 +123,11 @@ func (h *Host) clean(ctx context.Context) error {
 	return errors.Join(found...)
 }
 
-// Shapes are those of a lab's hosts at a time when all was well.
+// Shapes holds the shapes of a lab's hosts at a time when the mesh was healthy.
 type Shapes map[*Host]string
 
-// Shapes takes them from hosts whose audits are clean.
+// Shapes records the shapes of all hosts. It returns an error if a host's audit
+// is not clean.
 func (l *Lab) Shapes(ctx context.Context) (Shapes, error) {
 	shapes := Shapes{}
 	var mu sync.Mutex
@@ -137,8 +140,9 @@ func (l *Lab) Shapes(ctx context.Context) (Shapes, error) {
 	})
 }
 
-// Repaired waits until the lab is as it was, or until ctx ends. It asks host
-// after host: an audit is work for the agent that is to repair, too.
+// Repaired waits until the lab is as it was, or until ctx ends. It asks one
+// host after another, because an audit is additional work for the agent that
+// must repair.
 func (l *Lab) Repaired(ctx context.Context, was Shapes) error {
 	return Until(ctx, func() error {
 		for _, h := range l.hosts {
@@ -150,8 +154,9 @@ func (l *Lab) Repaired(ctx context.Context, was Shapes) error {
 	})
 }
 
-// drift tells what of the lab is not as it was: no audit finds anything, and
-// then, as an audit may be wrong, the shapes are compared.
+// drift returns an error that names the differences from the earlier shapes.
+// First no audit may find anything. Then the shapes are compared, because an
+// audit may be wrong.
 func (l *Lab) drift(ctx context.Context, was Shapes) error {
 	if err := l.Each(func(h *Host) error { return h.clean(ctx) }); err != nil {
 		return err
@@ -165,7 +170,7 @@ func (l *Lab) drift(ctx context.Context, was Shapes) error {
 	})
 }
 
-// difference is the lines that only one of two texts has.
+// difference returns the lines that only one of two texts has.
 func difference(was, is string) string {
 	lines := func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") }
 	var all []string

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// shimDir is where containerd's shims have their sockets. It cannot be
-// configured, so it is outside the lab's folder.
+// shimDir is the folder of the sockets of containerd's shims. It is outside the
+// lab's folder because it cannot be configured.
 const shimDir = "/run/containerd/s"
 
 // removeShimSockets removes the sockets of the lab's shims.
@@ -28,9 +28,10 @@ func removeShimSockets(dir string) error {
 	})
 }
 
-// shimAddress returns where the shim of a container listens, of which bundle is
-// the folder. It is empty if no shim has come that far. containerd 1 writes the
-// file address, containerd 2 writes bootstrap.json.
+// shimAddress returns the address of the shim of a container. bundle is the
+// folder of the container. The address is empty if the shim has not written it
+// yet. containerd 1 writes the file address, containerd 2 writes
+// bootstrap.json.
 func shimAddress(bundle string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(bundle, "bootstrap.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +47,7 @@ func shimAddress(bundle string) (string, error) {
 	var bootstrap struct {
 		Address string `json:"address"`
 	}
-	// A containerd that is killed leaves a part of the file.
+	// If containerd was killed, the file may be incomplete.
 	_ = json.Unmarshal(text, &bootstrap)
 	return bootstrap.Address, nil
 }

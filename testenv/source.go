@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// End is where packets begin and end: a host, a container or the outside host.
+// End is a place where packets start and end: a host, a container or the
+// outside host.
 type End struct {
 	Name string
 	Addr netip.Addr
@@ -24,45 +25,49 @@ type End struct {
 	netns string // path
 }
 
-// End is the host itself, at its underlay address.
+// End returns the host itself, at its underlay address.
 func (h *Host) End() End { return End{h.Name, h.Addr, h.Netns()} }
 
-// Container is a running container, until it is started again.
+// Container returns a running container. The End is valid until the container
+// starts again.
 func (h *Host) Container(ctx context.Context, name string) (End, error) {
 	c, err := h.inspect(ctx, name)
 	return End{name + " of " + h.Name, c.addr, c.netns()}, err
 }
 
-// Outside is the host beyond the router, of a lab that has one.
+// Outside returns the host beyond the router, in a lab that has one.
 func (l *Lab) Outside() End {
 	return End{outsideName, addrAt(outsideNet, 1), netnsPath(l.Name, outsideName)}
 }
 
-// At is the same end by another of its addresses.
+// At returns the same end with another of its addresses.
 func (e End) At(addr netip.Addr) End {
 	e.Addr = addr
 	return e
 }
 
-// Command is a command that sees the end's network and the machine's files.
+// Command returns a command that sees the end's network and the machine's
+// files.
 func (e End) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + e.netns}, argv...)...)
 }
 
-// udp is this program started again, at the end, as what udp.go describes.
+// udp returns a command that starts this program again at the end, with a role
+// that udp.go describes.
 func (e End) udp(ctx context.Context, argv ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := e.Command(ctx, self)
-	// The race detector would have it sleep a second at its end.
+	// With the race detector, the process would otherwise sleep for one second
+	// before it exits.
 	cmd.Env = append(os.Environ(), udpEnv+"="+strings.Join(argv, " "), "GORACE=atexit_sleep_ms=0")
 	return cmd, nil
 }
 
-// Listener receives UDP at an end, and answers each datagram with the address
-// that it came from.
+// Listener receives UDP at an end. It answers each datagram with the source
+// address of the datagram.
 type Listener struct {
 	Addr netip.AddrPort
 
@@ -73,11 +78,12 @@ type Listener struct {
 	seen   map[netip.Addr]int
 }
 
-// Listen starts a listener at the end's address. Where that is a multicast
-// group, it joins it on eth0.
+// Listen starts a listener at the end's address. If the address is a multicast
+// group, the listener joins it on eth0.
 func (e End) Listen(ctx context.Context) (*Listener, error) {
 	l := &Listener{ended: make(chan struct{}), seen: map[netip.Addr]int{}}
-	// It is ended by Close, as a test's context is over before the clean-up.
+	// Close ends the process. The context must not, because a test's context
+	// ends before the clean-up.
 	cmd, err := e.udp(context.WithoutCancel(ctx), "listen", e.Addr.String())
 	if err != nil {
 		return nil, err
@@ -101,7 +107,7 @@ func (e End) Listen(ctx context.Context) (*Listener, error) {
 	go func() {
 		defer close(l.ended)
 		for lines.Scan() {
-			if from, err := netip.ParseAddr(lines.Text()); err == nil { // else it was killed amid a line
+			if from, err := netip.ParseAddr(lines.Text()); err == nil { // otherwise it was killed in the middle of a line
 				l.mu.Lock()
 				l.seen[from]++
 				l.mu.Unlock()
@@ -111,8 +117,8 @@ func (e End) Listen(ctx context.Context) (*Listener, error) {
 	return l, nil
 }
 
-// Seen counts what has been received, by source address. After Close it counts
-// all that was answered; before, it may lag behind the answers.
+// Seen counts the received datagrams by source address. After Close it counts
+// all answered datagrams; before Close it may lag behind the answers.
 func (l *Listener) Seen() map[netip.Addr]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,17 +131,17 @@ func (l *Listener) Close() error {
 		return err
 	}
 	<-l.ended
-	_ = l.cmd.Wait() // it is ended by the signal
+	_ = l.cmd.Wait() // the signal ends it
 	return nil
 }
 
-// Echoes are the answers of a Listener to who sent to it.
+// Echoes holds the answers of a Listener to one sender.
 type Echoes struct {
 	Sent    int                `json:"sent"`
 	Sources map[netip.Addr]int `json:"sources"` // answers, by the source address that the listener saw
 }
 
-// Lost is the number of datagrams without an answer.
+// Lost returns the number of datagrams without an answer.
 func (e Echoes) Lost() int {
 	lost := e.Sent
 	for _, n := range e.Sources {
@@ -144,8 +150,8 @@ func (e Echoes) Lost() int {
 	return lost
 }
 
-// Send sends datagrams from one port, at intervals, and waits for the answers
-// until all are there or, after the last was sent, a second has passed.
+// Send sends datagrams from one port at intervals, and waits for the answers.
+// It returns when all have arrived, or one second after the last datagram.
 func (e End) Send(ctx context.Context, to netip.AddrPort, times int, every time.Duration) (Echoes, error) {
 	cmd, err := e.udp(ctx, "send", to.String(), fmt.Sprint(times), every.String())
 	if err != nil {
@@ -162,9 +168,9 @@ func (e End) Send(ctx context.Context, to netip.AddrPort, times int, every time.
 	return echoes, nil
 }
 
-// Source is the address that packets of one end have when they reach another.
-// That answers find back is not asked for. It is an error if none arrives
-// before ctx ends.
+// Source returns the source address that packets of one end have when they
+// reach another end. The answers need not find their way back. It returns an
+// error if no packet arrives before ctx ends.
 func Source(ctx context.Context, from, to End) (source netip.Addr, err error) {
 	l, err := to.Listen(ctx)
 	if err != nil {

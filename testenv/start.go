@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Start makes a lab for a test and removes it at the test's end; a test that
-// has failed prints first what it finds on every host. Where the machine cannot
-// run a lab the test is skipped, or fails when CI=true.
+// Start creates a lab for a test and removes it at the end of the test. If the
+// test has failed, it first prints a diagnosis of every host. If the machine
+// cannot run a lab, Start skips the test, or fails it when CI=true.
 func Start(t testing.TB, cfg Config) *Lab {
 	t.Helper()
 	Require(t, cfg.Docker)
@@ -29,7 +29,8 @@ func Start(t testing.TB, cfg Config) *Lab {
 	return l
 }
 
-// Require skips the test, or fails it when CI=true, where Check finds a fault.
+// Require skips the test if Check returns an error. When CI=true, it fails the
+// test instead.
 func Require(t testing.TB, docker bool) {
 	t.Helper()
 	err := Check(docker)
@@ -50,8 +51,8 @@ func (l *Lab) diagnose(t testing.TB) {
 	}
 }
 
-// Diagnosis is what to look at first when something went wrong on a host: its
-// switch, addresses, routes, tunnels, flows, and the ends of its logs.
+// Diagnosis returns the first information to read after a failure on a host:
+// its switch, addresses, routes, tunnels, flows, and the ends of its logs.
 func (h *Host) Diagnosis(ctx context.Context) string {
 	commands := [][]string{
 		{"ovs-vsctl", "show"},

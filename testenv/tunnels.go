@@ -8,13 +8,13 @@ import (
 	"sync"
 )
 
-// Tunnels counts the lab's tunnel ports, as ovs-vswitchd has them: those that
-// are there, and those of them whose BFD session is up.
+// Tunnels counts the lab's tunnel ports, according to ovs-vswitchd: the ports
+// that exist, and the ports whose BFD session is up.
 type Tunnels struct{ Present, Up int }
 
-// Tunnels asks each host's ovsdb-server once. It is cheap enough to be polled
-// in a measurement: a socket in the file system is reached from every network
-// namespace.
+// Tunnels asks each host's ovsdb-server once. It is cheap enough for polling in
+// a measurement, because a socket in the file system can be reached from every
+// network namespace.
 func (l *Lab) Tunnels(ctx context.Context) (Tunnels, error) {
 	var total Tunnels
 	var mu sync.Mutex
@@ -29,8 +29,9 @@ func (l *Lab) Tunnels(ctx context.Context) (Tunnels, error) {
 	return total, err
 }
 
-// selectInterfaces is a request of RFC 7047, sections 4.1.3 and 5.2.1. The name
-// is selected because rows equal in all columns asked for are answered once.
+// selectInterfaces is a request of RFC 7047, sections 4.1.3 and 5.2.1. It
+// selects the name, because ovsdb-server returns rows that are equal in all
+// selected columns only once.
 const selectInterfaces = `{"id": 0, "method": "transact", "params": ["Open_vSwitch",
 	{"op": "select", "table": "Interface", "where": [["options", "!=", ["map", []]]],
 	 "columns": ["name", "ofport", "bfd_status"]}]}`
@@ -81,7 +82,7 @@ func (h *Host) askOVSDB(ctx context.Context, request string, answer any) error {
 // stringMap is a map of OVSDB: ["map", [[key, value], …]].
 type stringMap map[string]string
 
-// UnmarshalJSON reads OVSDB's notation.
+// UnmarshalJSON reads the notation of OVSDB.
 func (s *stringMap) UnmarshalJSON(text []byte) error {
 	var pairs [][2]string
 	if err := json.Unmarshal(text, &[]any{new(string), &pairs}); err != nil {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// udpEnv has the words of a process that is one end of UDP traffic.
+// udpEnv holds the arguments of a process that is one end of UDP traffic.
 const udpEnv = "TESTENV_UDP"
 
-// A program that has listeners and senders is these itself, started again in
-// another network namespace; see the watchdog.
+// A program that uses listeners and senders starts itself again as these
+// processes, in another network namespace. See the watchdog.
 func init() {
 	words := strings.Fields(os.Getenv(udpEnv))
 	if len(words) == 0 {
@@ -39,9 +39,9 @@ func init() {
 	os.Exit(0)
 }
 
-// udpListen prints the address and port that it listens at, and then each
-// datagram's source address, which is also its answer. It ends when no one
-// reads what it prints.
+// udpListen prints the address and port at which it listens. It then prints the
+// source address of each datagram, and sends it back as the answer. It ends
+// when nobody reads its output.
 func udpListen(address string, out io.Writer) error {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {
@@ -75,13 +75,14 @@ func udpListen(address string, out io.Writer) error {
 		if _, err := fmt.Fprintln(out, source); err != nil {
 			return err
 		}
-		// The datagram's number, and where it came from. The way back may be
-		// closed, or refuse what is sent on it; that is for the sender to say.
+		// The answer is the datagram's number and its source address. The way
+		// back may be closed, or may refuse the answer; the sender reports
+		// that.
 		_, _ = conn.WriteToUDPAddrPort([]byte(string(buffer[:n])+" "+source.String()), from)
 	}
 }
 
-// udpSend numbers its datagrams, counts each one's first answer and prints
+// udpSend sends numbered datagrams, counts the first answer to each, and prints
 // the Echoes.
 func udpSend(address, count, interval string, out io.Writer) error {
 	to, err := netip.ParseAddrPort(address)
@@ -96,14 +97,15 @@ func udpSend(address, count, interval string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Not connected: who answers for a multicast group has another address.
+	// The socket is not connected, because answers for a multicast group come
+	// from another address.
 	conn, err := net.ListenUDP("udp4", nil) //nolint:noctx // a process of its own
 	if err != nil {
 		return err
 	}
 	go func() {
 		for i := range times {
-			_, _ = conn.WriteToUDPAddrPort([]byte(strconv.Itoa(i)), to) // refused or unreachable: lost
+			_, _ = conn.WriteToUDPAddrPort([]byte(strconv.Itoa(i)), to) // if it is refused or unreachable, it counts as lost
 			time.Sleep(every)
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
@@ -122,7 +124,7 @@ func udpSend(address, count, interval string, out io.Writer) error {
 		number, seen, _ := strings.Cut(string(buffer[:n]), " ")
 		source, err := netip.ParseAddr(seen)
 		if err != nil || answered[number] || !to.Addr().IsMulticast() && from.Addr().Unmap() != to.Addr() {
-			continue // not an answer that a client would take
+			continue // a client would not accept this answer
 		}
 		answered[number] = true
 		echoes.Sources[source]++

@@ -11,17 +11,18 @@ import (
 	"strings"
 )
 
-// netnsPath is where the namespace of a host, or the underlay's, is mounted.
+// netnsPath returns the path where a namespace of the lab is mounted.
 func netnsPath(lab, name string) string { return filepath.Join(netnsDir, lab+"-"+name) }
 
-// switchName is the name of the namespace that holds the underlay's switch.
+// switchName is the name of the namespace that holds the underlay's switches.
 const switchName = "underlay"
 
-// cutRules drop what goes from a port to a port whose pair is in the set: a
-// cut is silent, to both ends it looks like a packet lost on the way. Between
-// subnets, where the router is in between, they go by the addresses. The
-// priority is -200: br_netfilter, which dockerd loads, takes IP packets out of
-// the hook at -1, and up to Linux 6.1 brings them back after 0.
+// cutRules drop the packets between two ports if the pair of ports is in the
+// set cut. A cut is silent: to both ends it looks like packet loss on the way.
+// Between subnets the router is on the way, so the set cutaddr contains pairs
+// of addresses. The priority is -200. br_netfilter, which dockerd loads, takes
+// IP packets out of the hook at -1. Up to Linux 6.1 it returns them only after
+// 0.
 const cutRules = `table bridge lab {
 	set cut { type ifname . ifname; }
 	set cutaddr { type ipv4_addr . ipv4_addr; }
@@ -34,7 +35,7 @@ const cutRules = `table bridge lab {
 	}
 }`
 
-// nic is a host's plug in one of the underlay's switches.
+// nic is a host's connection to one of the underlay's switches.
 type nic struct {
 	name   string // on the host
 	port   string // its other end, the port of the switch
@@ -53,12 +54,12 @@ func (h *Host) nics() []nic {
 	return all
 }
 
-// switchDev is the Linux bridge of underlay subnet i.
+// switchDev returns the name of the Linux bridge of underlay subnet i.
 func switchDev(i int) string { return fmt.Sprintf("switch%d", i+1) }
 
-// makeUnderlay makes the namespaces, a switch for each subnet, and in each
-// host a NIC with the name eth0 whose other end is the switch's port with the
-// host's name.
+// makeUnderlay creates the namespaces, a switch for each subnet, and a NIC in
+// each host. The NIC is named eth0. Its other end is the port of the switch,
+// which has the host's name.
 func (l *Lab) makeUnderlay(ctx context.Context) error {
 	spaces := []string{"netns add " + l.Name + "-" + switchName}
 	var ports []string
@@ -87,8 +88,9 @@ func (l *Lab) makeUnderlay(ctx context.Context) error {
 	return l.nft(ctx, cutRules)
 }
 
-// plug are the commands, in the switches' namespace, that make a port of a
-// switch whose other end is a device elsewhere.
+// plug returns the commands that create a port of a switch. They run in the
+// switches' namespace. The other end of the port is a device in the namespace
+// ns.
 func (l *Lab) plug(port, sw, dev, ns string) []string {
 	return []string{
 		fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %d netns %s", port, l.cfg.MTU, dev, l.cfg.MTU, ns),
@@ -96,9 +98,10 @@ func (l *Lab) plug(port, sw, dev, ns string) []string {
 	}
 }
 
-// ip runs commands of ip(8) in a namespace of the lab, or in the root one to
-// make namespaces. It holds the watchdog's pipe: a lab whose owner is killed
-// is not removed while an orphan of the owner still adds to it.
+// ip runs commands of ip(8) in a namespace of the lab, or in the root namespace
+// to create namespaces. The process holds the watchdog's pipe. Otherwise, if
+// the owner is killed, the watchdog would remove the lab while an orphaned ip
+// process still adds to it.
 func (l *Lab) ip(ctx context.Context, ns string, lines ...string) error {
 	args := []string{"-batch", "-"}
 	if ns != "" {
@@ -115,7 +118,7 @@ func (l *Lab) ip(ctx context.Context, ns string, lines ...string) error {
 	return nil
 }
 
-// nft runs a script of nft(8) in the switch's namespace.
+// nft runs a script of nft(8) in the switches' namespace.
 func (l *Lab) nft(ctx context.Context, script string) error {
 	cmd := exec.CommandContext(ctx, "nsenter", "--net="+netnsPath(l.Name, switchName), "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
@@ -125,12 +128,14 @@ func (l *Lab) nft(ctx context.Context, script string) error {
 	return nil
 }
 
-// Cut loses all that goes from one host to another, that way only, until Heal.
+// Cut drops all packets from one host to another, in this direction only, until
+// Heal.
 func (l *Lab) Cut(ctx context.Context, from, to *Host) error {
 	return l.nft(ctx, cutElements(from, to))
 }
 
-// cutElements are the elements of the sets of cutRules for one way.
+// cutElements returns the commands that add one direction to the sets of
+// cutRules.
 func cutElements(from, to *Host) string {
 	lines := fmt.Sprintf("add element bridge lab cutaddr { %s . %s }\n", from.Addr, to.Addr)
 	there := to.nics()
@@ -140,8 +145,8 @@ func cutElements(from, to *Host) string {
 	return lines
 }
 
-// Partition cuts the underlay into groups, in addition to what is cut already.
-// The hosts that are in none form one further group.
+// Partition cuts the underlay into groups, in addition to the existing cuts.
+// The hosts that are in no group form one further group.
 func (l *Lab) Partition(ctx context.Context, groups ...[]*Host) error {
 	group := func(h *Host) int {
 		return slices.IndexFunc(groups, func(g []*Host) bool { return slices.Contains(g, h) })
@@ -162,8 +167,8 @@ func (l *Lab) Heal(ctx context.Context) error {
 	return l.nft(ctx, "flush set bridge lab cut\nflush set bridge lab cutaddr\nflush chain bridge lab filters")
 }
 
-// Replug moves the host's cable to the switch of another of the underlay's
-// subnets. Its addresses and routes stay what they are.
+// Replug connects the host to the switch of another underlay subnet. Its
+// addresses and routes do not change.
 func (h *Host) Replug(ctx context.Context, subnet netip.Prefix) error {
 	i := slices.Index(h.lab.cfg.Subnets, subnet)
 	if i < 0 {
@@ -172,12 +177,12 @@ func (h *Host) Replug(ctx context.Context, subnet netip.Prefix) error {
 	return h.lab.ip(ctx, switchName, fmt.Sprintf("link set %s master %s", h.Name, switchDev(i)))
 }
 
-// UnderlayDown pulls the host's cable: its NIC loses the carrier.
+// UnderlayDown disconnects the host's cable: its NIC loses the carrier.
 func (h *Host) UnderlayDown(ctx context.Context) error {
 	return h.lab.ip(ctx, switchName, "link set "+h.Name+" down")
 }
 
-// UnderlayUp plugs the cable in again.
+// UnderlayUp connects the cable again.
 func (h *Host) UnderlayUp(ctx context.Context) error {
 	return h.lab.ip(ctx, switchName, "link set "+h.Name+" up")
 }

@@ -9,10 +9,12 @@ import (
 	"github.com/gremesh/gremesh/testenv/kernel"
 )
 
-// Until calls f, at growing intervals of 10 to 50 ms, until it returns nil or
-// ctx ends. It then returns f's last error. What takes longer is called for half
-// of the time at the most, in a guest kernel with its one processor for a sixth,
-// and leaves the rest to what is waited for.
+// Until calls f again and again until it returns nil or ctx ends. If ctx ends,
+// the error contains f's last error. The pause grows from 10 to 50 ms, but it
+// is at least as long as the last call of f took. Therefore f runs at most half
+// of the time. In a guest kernel with its single processor, the pause is at
+// least five times as long as the call. The rest of the time is for the
+// processes that f waits for.
 func Until(ctx context.Context, f func() error) error {
 	var last error
 	rest := time.Duration(1)
@@ -25,7 +27,7 @@ func Until(ctx context.Context, f func() error) error {
 		if err == nil {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // else it may say no more than that the time is over
+		if last == nil || ctx.Err() == nil { // otherwise err may only say that the context ended
 			last = err
 		}
 		select {
@@ -36,12 +38,11 @@ func Until(ctx context.Context, f func() error) error {
 	}
 }
 
-// Patience is how long to wait for what takes d at most on a machine of two
-// processors or more.
+// Patience returns how long to wait for something that takes at most d on a
+// machine with two or more processors. It is longer in a guest kernel.
 func Patience(d time.Duration) time.Duration { return time.Duration(kernel.Slowness()) * d }
 
-// Eventually fails the test when f has not returned nil within d,
-// or the Patience for it.
+// Eventually fails the test if f does not return nil within Patience(d).
 func Eventually(t testing.TB, d time.Duration, f func() error) {
 	t.Helper()
 	d = Patience(d)

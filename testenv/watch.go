@@ -9,12 +9,12 @@ import (
 	"net/netip"
 )
 
-// TunnelPort is one of a host's tunnel ports, as its OVSDB has it.
+// TunnelPort is one of a host's tunnel ports, according to its OVSDB.
 type TunnelPort struct {
 	Present bool         // ovs-vswitchd has given it a port number
-	Up      bool         // its BFD session is
-	Remote  netip.Addr   // the underlay address that it leads to
-	Subnet  netip.Prefix // what is behind it, where the port is gremesh's
+	Up      bool         // its BFD session is up
+	Remote  netip.Addr   // the underlay address to which it leads
+	Subnet  netip.Prefix // the subnet of the peer, if the port belongs to gremesh
 }
 
 // monitorPorts is a request of RFC 7047, section 4.1.5.
@@ -22,9 +22,9 @@ const monitorPorts = `{"id": 0, "method": "monitor", "params": ["Open_vSwitch", 
 	"Interface": {"columns": ["name", "ofport", "options", "bfd_status"]},
 	"Port": {"columns": ["name", "external_ids"]}}]}`
 
-// WatchTunnels calls f with all of the host's tunnel ports by name, at first and
-// after each change, until ctx ends. It costs nothing while nothing changes: a
-// measurement can watch many hosts. The map is f's.
+// WatchTunnels calls f with all of the host's tunnel ports by name, at first
+// and after each change, until ctx ends. It uses no CPU while nothing changes,
+// so a measurement can watch many hosts. f may keep the map.
 func (h *Host) WatchTunnels(ctx context.Context, f func(map[string]TunnelPort)) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", h.path("ovs", "db.sock"))
@@ -72,7 +72,7 @@ type (
 		ExternalIDs stringMap `json:"external_ids"`
 	}
 	rowUpdate[T any] struct {
-		New *T `json:"new"` // all columns; nil: it has been deleted
+		New *T `json:"new"` // all columns; nil: the row was deleted
 	}
 	tableUpdates struct {
 		Interface map[string]rowUpdate[interfaceRow]
@@ -80,7 +80,7 @@ type (
 	}
 )
 
-// portRows are the rows that are there, by their UUID.
+// portRows holds the existing rows by their UUID.
 type portRows struct {
 	interfaces map[string]interfaceRow
 	ports      map[string]portRow
@@ -125,7 +125,7 @@ func (r portRows) tunnels() map[string]TunnelPort {
 	}
 	for _, row := range r.ports {
 		if t, ok := all[row.Name]; ok {
-			t.Subnet, _ = netip.ParsePrefix(row.ExternalIDs["gremesh-subnet"]) // invalid where there is none
+			t.Subnet, _ = netip.ParsePrefix(row.ExternalIDs["gremesh-subnet"]) // invalid if there is none
 			all[row.Name] = t
 		}
 	}

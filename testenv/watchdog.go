@@ -12,26 +12,28 @@ import (
 	"syscall"
 )
 
-// watchdogEnv names the folder of the lab that a process is the watchdog of.
+// watchdogEnv marks a process as the watchdog of a lab. Its value is the lab's
+// folder.
 const watchdogEnv = "TESTENV_WATCHDOG"
 
-// What an owner says to the watchdog at the end. One that dies says nothing,
-// and the lab is removed.
+// Messages from the owner to the watchdog at the end. An owner that dies sends
+// nothing, and the watchdog removes the lab.
 const (
 	removeLab = ""
 	keepLab   = "keep"
 )
 
-// A program that makes labs is their watchdog too: it starts itself again,
-// and this takes the second process over before anything else of it runs.
-// Being an init, it cannot be forgotten in a TestMain.
+// A program that creates labs is also their watchdog: it starts itself again,
+// and this function takes over the second process before any other code runs.
+// It is an init function, so that no TestMain can forget to call it.
 func init() {
 	if dir := os.Getenv(watchdogEnv); dir != "" {
 		os.Exit(watch(dir))
 	}
 }
 
-// watch waits until all writers of the pipe on standard input are gone.
+// watch waits until the pipe on standard input has no more writers. It then
+// removes the lab, unless the owner sent keepLab.
 func watch(dir string) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
 	said, err := io.ReadAll(os.Stdin)
@@ -45,10 +47,10 @@ func watch(dir string) int {
 	return 0
 }
 
-// watchdog is a process that removes the lab when its owner is gone.
+// watchdog is a process that removes the lab when its owner has ended.
 type watchdog struct {
 	cmd    *exec.Cmd
-	pipe   *os.File // write end; its closing is the signal
+	pipe   *os.File // write end; closing it is the signal
 	stderr bytes.Buffer
 }
 
@@ -63,14 +65,15 @@ func startWatchdog(dir string) (*watchdog, error) {
 	d.cmd.Env = append(os.Environ(), watchdogEnv+"="+dir)
 	d.cmd.Stdin = r
 	d.cmd.Stderr = &d.stderr
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // ^C is for the owner
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is for the owner only
 	if err := d.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start watchdog: %w", err), w.Close())
 	}
 	return d, nil
 }
 
-// release says what to do with the lab, and waits until it is done.
+// release tells the watchdog what to do with the lab, and waits until it is
+// done.
 func (d *watchdog) release(say string) error {
 	_, err := d.pipe.WriteString(say)
 	err = errors.Join(err, d.pipe.Close())
