@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// consoles carry what the guest writes to its consoles.
+// consoles copies the output of the guest's consoles to writers.
 type consoles struct {
-	ends []*os.File // the guest's
+	ends []*os.File // the guest's ends of the pipes
 	busy sync.WaitGroup
 }
 
-// connect makes a pipe for each writer, and its end the next of the process's
-// extra files, the first of which is file 3.
+// connect creates a pipe for each writer. The guest's ends become the extra
+// files of the process in the same order, starting with file 3.
 func connect(vm *exec.Cmd, writers ...io.Writer) (*consoles, error) {
 	c := &consoles{}
 	for _, w := range writers {
@@ -26,7 +26,7 @@ func connect(vm *exec.Cmd, writers ...io.Writer) (*consoles, error) {
 		}
 		c.ends = append(c.ends, to)
 		c.busy.Go(func() {
-			_, _ = io.Copy(w, from) // a reader that has gone is no reason to stop
+			_, _ = io.Copy(w, from) // if the writer fails, keep reading so that the guest does not block
 			_, _ = io.Copy(io.Discard, from)
 			_ = from.Close()
 		})
@@ -35,12 +35,14 @@ func connect(vm *exec.Cmd, writers ...io.Writer) (*consoles, error) {
 	return c, nil
 }
 
-// started gives the ends away: the guest has its own, or will never have them.
+// started closes the guest's ends in this process. Call it after the guest has
+// started, because the guest then has its own copies, or after the start has
+// failed.
 func (c *consoles) started() {
 	for _, end := range c.ends {
 		_ = end.Close()
 	}
 }
 
-// wait returns when all that was written has been handed on.
+// wait returns when all output has been copied.
 func (c *consoles) wait() { c.busy.Wait() }

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Feature is what some kernels have, and some tests are about.
+// Feature is a kernel feature that some kernels lack and some tests need.
 type Feature struct {
 	Name  string
-	probe []string // a command that succeeds where the kernel has it, and leaves nothing behind
+	probe []string // a command that succeeds if the kernel has the feature, and leaves nothing behind
 }
 
-// What a guest's kernel is known to lack.
+// Features that a guest's kernel is known to lack.
 var (
 	NFTablesIP   = Feature{"nf_tables' family ip", inNamespace("nft", "add", "table", "ip", "probe")}
 	NFTablesInet = Feature{"nf_tables' family inet", inNamespace("nft", "add", "table", "inet", "probe")}
@@ -22,8 +22,8 @@ var (
 
 func inNamespace(argv ...string) []string { return append([]string{"unshare", "--net"}, argv...) }
 
-// Missing is nil where the running kernel has the feature, and otherwise what
-// the kernel said.
+// Missing returns nil if the running kernel has the feature. Otherwise the
+// error has the message of the probe.
 func (f Feature) Missing(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, f.probe[0], f.probe[1:]...).CombinedOutput()
 	if err != nil {
@@ -36,9 +36,9 @@ func (f Feature) Missing(ctx context.Context) error {
 // Inside reports whether this process runs in a guest.
 func Inside() bool { return os.Getenv(insideEnv) != "" }
 
-// Slowness is how many times the time things may take here that are waited for: a
-// guest has one processor and programs are slow to start there, most so where that
-// processor is emulated.
+// Slowness returns the factor by which waits must be longer here. A guest has
+// one processor, and programs start slowly there. An emulated processor is the
+// slowest.
 func Slowness() int {
 	switch Bed(os.Getenv(insideEnv)) {
 	case UML:
@@ -49,6 +49,6 @@ func Slowness() int {
 	return 1
 }
 
-// MayLack reports whether the running kernel may lack features. In a guest of UML
-// it may; Debian's own kernel has them all.
+// MayLack reports whether the running kernel may lack features. This is true
+// only in a guest of UML, because Debian's own kernel has all features.
 func MayLack() bool { return Bed(os.Getenv(insideEnv)) == UML }

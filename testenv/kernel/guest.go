@@ -20,16 +20,17 @@ const (
 	jobEnv  = "TESTENV_KERNEL_JOB"
 	jobFile = "job.json"
 
-	// booted is said on the console of the result before the command begins;
-	// after it, its exit code.
+	// booted is written to the result console before the command starts. The
+	// exit code of the command follows after it.
 	booted = "booted"
 
-	// insideEnv is set for whatever runs in a guest, to the name of its bed.
+	// insideEnv is set to the name of the bed in all processes of a guest.
 	insideEnv = "TESTENV_KERNEL"
 )
 
-// A program that boots guests is their first process too. Being an init, this
-// cannot be forgotten in a main or a TestMain, and nothing else of it runs.
+// A program that boots guests is also their first process. This is an init
+// function, so that no main and no TestMain can forget to call it. In a guest,
+// no other code of the program runs.
 func init() {
 	if file := os.Getenv(jobEnv); file != "" && os.Getpid() == 1 {
 		first := guest
@@ -37,15 +38,15 @@ func init() {
 			first = func(string) error { return leaveInitrd(self) }
 		}
 		if err := first(file); err != nil {
-			fmt.Fprintln(os.Stderr, "testenv kernel:", err) // console 0: the guest's last words
+			fmt.Fprintln(os.Stderr, "testenv kernel:", err) // to console 0; Run quotes its last lines
 		}
 		unix.Sync()
 		err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-		panic(err) // and the end of the first process is the kernel's
+		panic(err) // this ends the first process, and therefore the kernel panics
 	}
 }
 
-// guest makes a machine of the kernel and does a job.
+// guest sets up the machine and runs the job in the given file.
 func guest(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -88,8 +89,7 @@ func guest(file string) error {
 	return err
 }
 
-// settle makes of a kernel with files a machine that Open vSwitch and Docker
-// can run on.
+// settle sets up the machine so that Open vSwitch and Docker can run on it.
 func settle() error {
 	if err := unix.Sethostname([]byte("kernel")); err != nil {
 		return err
@@ -100,13 +100,14 @@ func settle() error {
 	}
 	commands := [][]string{
 		{"ip", "link", "set", "lo", "up"},
-		{"modprobe", "ipv6"}, // which other kernels have built in
-		// With the first of GRE the kernel makes devices in every namespace: now,
-		// and not when a test looks for what was left behind.
+		{"modprobe", "ipv6"}, // other kernels have it built in
+		// The first use of GRE makes the kernel create devices in every
+		// namespace. Loading the module now avoids that they appear while a
+		// test searches for leftovers.
 		{"modprobe", "vport-gre"},
 	}
 	if NFTablesIP.Missing(context.Background()) != nil {
-		// iptables-nft does not work there.
+		// iptables-nft does not work on such a kernel.
 		commands = append(commands,
 			[]string{"ln", "-sf", "/usr/sbin/iptables-legacy", "/etc/alternatives/iptables"},
 			[]string{"ln", "-sf", "/usr/sbin/ip6tables-legacy", "/etc/alternatives/ip6tables"})
@@ -116,9 +117,9 @@ func settle() error {
 			return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, out)
 		}
 	}
-	// An ovs-vswitchd of OVS 3.1 that is started before the machine has been up
-	// for 10 s has no threads that handle upcalls, and never gets any (seen), as
-	// if it counted no processors.
+	// An ovs-vswitchd of OVS 3.1 must not start before the machine has been up
+	// for 10 s. Otherwise it never gets threads that handle upcalls (observed),
+	// as if it counted no processors.
 	const ready = 10200 * time.Millisecond
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -128,7 +129,7 @@ func settle() error {
 	return nil
 }
 
-// openConsole opens a console that hands on what is written, unchanged.
+// openConsole opens a console that passes on its input unchanged.
 func openConsole(device string) (*os.File, error) {
 	f, err := os.OpenFile(device, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -143,14 +144,15 @@ func openConsole(device string) (*os.File, error) {
 	return f, unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, mode)
 }
 
-// do runs the command and returns its exit code as a shell does: 127 when it
-// can't be started, 128 and the signal when it was killed.
+// do runs the command and returns its exit code as a shell does. It returns 127
+// if the command cannot be started. If a signal kills the command, it returns
+// 128 plus the number of the signal.
 func (j job) do(stdout, stderr io.Writer) (int, error) {
 	var copying sync.WaitGroup
 	pipe := func(to io.Writer) (*os.File, error) {
 		from, end, err := os.Pipe()
 		if err == nil {
-			copying.Go(func() { _, _ = io.Copy(to, from) }) // the consoles are open to the end
+			copying.Go(func() { _, _ = io.Copy(to, from) }) // the consoles stay open to the end
 		}
 		return end, err
 	}
@@ -180,7 +182,7 @@ func (j job) do(stdout, stderr io.Writer) (int, error) {
 	}
 	_, _, _ = null.Close(), out.Close(), errs.Close()
 	code, err := reap(p.Pid)
-	// A daemon that it left behind may hold its output.
+	// A daemon that the command has left behind may keep the output open.
 	flushed := make(chan struct{})
 	go func() { copying.Wait(); close(flushed) }()
 	select {
@@ -190,7 +192,7 @@ func (j job) do(stdout, stderr io.Writer) (int, error) {
 	return code, err
 }
 
-// reap waits for a process, and for every orphan that ends before it.
+// reap waits for a process, and collects every orphan that ends before it.
 func reap(pid int) (int, error) {
 	for {
 		var status syscall.WaitStatus

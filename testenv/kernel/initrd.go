@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// early are the modules that a guest of QEMU needs before it has its files.
+// early names the modules that a guest of QEMU needs before it has its files.
 var early = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_rng"}
 
-// writeInitrd writes an initial RAM disk: self as /init, the early modules in the
-// order of their loading as /modules/NN, and the folders that are mounted on.
+// writeInitrd writes an initial RAM disk. It contains self as /init, the early
+// modules as /modules/NN in the order of loading, and the mount points.
 func writeInitrd(file, modules, self string) error {
 	dep, err := os.ReadFile(filepath.Join(modules, "modules.dep"))
 	if err != nil {
@@ -47,9 +47,10 @@ func writeInitrd(file, modules, self string) error {
 	return to.Close()
 }
 
-// loadOrder returns the files of modules and of all that they depend on, each
-// after its dependencies: modules.dep(5) names a module's dependencies in the
-// reverse order. A module that is built into the kernel needs no file.
+// loadOrder returns the files of the modules and of all their dependencies,
+// each after its own dependencies. modules.dep(5) lists the dependencies of a
+// module in the reverse order. A module that is built into the kernel needs no
+// file.
 func loadOrder(dep, builtin string, names ...string) ([]string, error) {
 	files := map[string][]string{}
 	for line := range strings.Lines(dep) {
@@ -76,16 +77,16 @@ func loadOrder(dep, builtin string, names ...string) ([]string, error) {
 	return order, nil
 }
 
-// moduleName returns the name of a module in the kernel: kernel/…/virtio-rng.ko
-// is virtio_rng.
+// moduleName returns the kernel's name of a module: virtio_rng for
+// kernel/…/virtio-rng.ko.
 func moduleName(file string) string {
 	name, _, _ := strings.Cut(filepath.Base(file), ".ko")
 	return strings.ReplaceAll(name, "-", "_")
 }
 
 // archive writes a cpio archive in the format "newc", which the kernel unpacks
-// (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). The first
-// error stays in err.
+// (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). err
+// keeps the first error.
 type archive struct {
 	to    io.Writer
 	inode int
@@ -115,5 +116,5 @@ func (a *archive) add(name string, mode int, content []byte) {
 	_, a.err = fmt.Fprintf(a.to, "%s%s%s%s", header, padding(len(header)), content, padding(len(content)))
 }
 
-// padding fills up to a multiple of four bytes.
+// padding returns the NUL bytes that extend n bytes to a multiple of four.
 func padding(n int) string { return strings.Repeat("\x00", -n&3) }

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initrdEnv is set for the first process as long as it runs in the initial RAM
-// disk. Its value is the path of the same program among the machine's files.
+// initrdEnv is set in the first process while it runs in the initial RAM disk.
+// Its value is the path of the same program among the machine's files.
 const initrdEnv = "TESTENV_KERNEL_SELF"
 
-// leaveInitrd makes the machine's files the root and starts the program there
-// anew, as user-mode Linux starts it at once. It returns only if that fails.
+// leaveInitrd makes the machine's files the root and starts the program again
+// from there. User-mode Linux starts it there at once. leaveInitrd returns only
+// if it fails.
 func leaveInitrd(self string) error {
 	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"devtmpfs", "/dev"}} {
 		// The kernel may have mounted /dev itself.
@@ -36,8 +37,8 @@ func leaveInitrd(self string) error {
 	if err := unix.Mount(rootTag, "/root", "9p", unix.MS_RDONLY, nineP+",cache=loose"); err != nil {
 		return fmt.Errorf("mount the machine's files: %w", err)
 	}
-	// The initial RAM disk cannot be unmounted, so pivot_root(2) refuses it. See
-	// switch_root(8).
+	// pivot_root(2) fails here, because the initial RAM disk cannot be
+	// unmounted. See switch_root(8).
 	if err := os.Chdir("/root"); err != nil {
 		return err
 	}

@@ -18,27 +18,27 @@ import (
 // Config describes a guest.
 type Config struct {
 	Bed     Bed
-	Kernel  string        // of QEMU: a folder with boot/vmlinuz-RELEASE and lib/modules/RELEASE; default: /
-	Memory  string        // at the most, as 512M or 4G; default 2G
-	Share   string        // a folder of the machine that the guest writes to; made if need be
-	Timeout time.Duration // of the whole run, from power-on; default 15 m
+	Kernel  string        // for QEMU: a folder with boot/vmlinuz-RELEASE and lib/modules/RELEASE; default: /
+	Memory  string        // the maximum, such as 512M or 4G; default 2G
+	Share   string        // a folder of the machine to which the guest writes; created if necessary
+	Timeout time.Duration // limits the whole run, from power-on; default 15 m
 
-	Stdout, Stderr io.Writer // of the command, as it comes; default: discard
+	Stdout, Stderr io.Writer // of the command, copied as it arrives; default: discard
 
-	place int // among guests side by side
+	place int // number of the guest if several run side by side
 }
 
-// ErrBoot is what Run's error wraps where the guest has not come as far as to
-// start the command: this machine can't run one.
+// ErrBoot means that the guest did not start the command: this machine cannot
+// run a guest. Run's error wraps it.
 var ErrBoot = errors.New("the guest has not booted")
 
-// ExitError is the end of a command that ran in the guest, and failed.
+// ExitError means that the command ran in the guest and failed.
 type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
 
-// job is what the guest is to do, and what it finds. It inherits the caller's
-// environment and folder.
+// job tells the guest what to run and which devices it has. The command
+// inherits the caller's environment and folder.
 type job struct {
 	Argv     []string
 	Dir      string
@@ -51,8 +51,9 @@ type job struct {
 }
 
 // Run boots a guest, runs a command in it as root, and returns when the guest
-// has gone: nil, an *ExitError, or what kept the command from being run to its
-// end. The command has no standard input.
+// has ended. The error is nil if the command succeeds, and an *ExitError if it
+// fails. Any other error is the reason why the command did not run to its end.
+// The command has no standard input.
 func Run(ctx context.Context, cfg Config, argv ...string) error {
 	if err := cfg.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrBoot, err)
@@ -94,8 +95,8 @@ func run(ctx context.Context, cfg Config, argv []string) (err error) {
 	if err != nil {
 		return err
 	}
-	// The signal at the parent's death comes when the thread that started the
-	// process dies: this one has to stay.
+	// The kernel sends the death signal of the parent when the thread that
+	// started the process ends. Therefore this thread must stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if machine.pinned {
@@ -147,7 +148,7 @@ func writeJob(dir string, cfg Config, m machine, argv []string) error {
 	return os.WriteFile(filepath.Join(dir, jobFile), text, 0o600)
 }
 
-// tail are the last lines of a text.
+// tail returns the last n lines of a text.
 func tail(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tmpDir is the guest's TMPDIR. It is not on the overlay, which cannot be under
-// an overlay of Docker's, and has nothing of the machine's.
+// tmpDir is the guest's TMPDIR. It is empty at first. It is not on the overlay,
+// because Docker cannot put its own overlay on top of an overlay.
 const tmpDir = "/run/tmp"
 
-// mountAll puts an overlay in memory over the machine's files, which are the
-// root that the kernel starts with, and mounts what a machine has.
+// mountAll mounts an overlay in memory over the machine's files, which are the
+// root of the kernel at first. It then mounts the usual file systems of a
+// machine.
 func mountAll(j job) error {
 	if err := mount("proc", "/proc", "proc", ""); err != nil {
 		return err
@@ -66,7 +67,7 @@ func mountAll(j job) error {
 	if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
 		return err
 	}
-	// A machine that runs the same release has the folder.
+	// If the machine runs the same release, the folder already exists.
 	err = os.Symlink(filepath.Join(j.Modules, release), filepath.Join("/lib/modules", release))
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -77,8 +78,8 @@ func mountAll(j job) error {
 	return mount(shareTag, j.Share, j.ShareBy.Kind, j.ShareBy.Options)
 }
 
-// insertOverlay loads the one module that is needed before modprobe works, unless
-// it is there, and returns the kernel's release.
+// insertOverlay loads the overlay module, which is needed before modprobe
+// works, unless the kernel has it already. It returns the kernel's release.
 func insertOverlay(modules string) (string, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -92,7 +93,7 @@ func insertOverlay(modules string) (string, error) {
 	return release, insert(filepath.Join(modules, release, "kernel/fs/overlayfs/overlay.ko"))
 }
 
-// changeRoot makes dir the root, and the root of before is no more seen.
+// changeRoot makes dir the root and detaches the old root.
 func changeRoot(dir string) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
@@ -107,7 +108,7 @@ func changeRoot(dir string) error {
 	return os.Chdir("/")
 }
 
-// mount mounts a file system on a folder, which is made if need be.
+// mount mounts a file system on a folder. It creates the folder if necessary.
 func mount(source, at, kind, options string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err

@@ -31,8 +31,9 @@ func checkQEMU(kernel string) error {
 	return err
 }
 
-// release returns the newest kernel release that a folder has, which is unpacked
-// from Debian's package linux-image and has boot/vmlinuz-RELEASE and
+// release returns the newest kernel release in a folder. It compares the names
+// as text, so 6.1.0-9 counts as newer than 6.1.0-40. The folder is unpacked
+// from Debian's package linux-image. It contains boot/vmlinuz-RELEASE and
 // lib/modules/RELEASE.
 func release(folder string) (string, error) {
 	folder = cmp.Or(folder, "/")
@@ -50,9 +51,9 @@ func release(folder string) (string, error) {
 	return "", fmt.Errorf("%s has no kernel: boot/vmlinuz-RELEASE and lib/modules/RELEASE/modules.dep (.ci/deps-kernel gets one)", folder)
 }
 
-// qemuMachine is an emulated machine. It does not use KVM where there is one: a
-// nested one was seen to abort and to hang. Its root is this machine's files,
-// read-only, by 9P. The initial RAM disk has what mounts them: modules, and self.
+// qemuMachine returns an emulated machine. It never uses KVM, because nested
+// KVM has aborted and hung. Its root is this machine's files, mounted read-only
+// by 9P. The initial RAM disk contains the modules that mount them, and self.
 func qemuMachine(c Config, dir, self string) (machine, error) {
 	folder := cmp.Or(c.Kernel, "/")
 	r, err := release(folder)
@@ -71,7 +72,8 @@ func qemuMachine(c Config, dir, self string) (machine, error) {
 		qemuBinary, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", cmp.Or(c.Memory, "2G"),
 		"-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", filepath.Join(folder, "boot", "vmlinuz-"+r), "-initrd", initrd,
-		// A word that the kernel does not know becomes the environment of the first process.
+		// The kernel passes an unknown NAME=VALUE to the first process as an
+		// environment variable.
 		"-append", strings.Join([]string{
 			"console=ttyS0 quiet mitigations=off tsc=reliable panic=-1",
 			"rdinit=/init", jobEnv + "=" + filepath.Join(dir, jobFile), initrdEnv + "=" + self,
@@ -96,8 +98,8 @@ func ninePFolder(path, tag string) string {
 	return "local,path=" + strings.ReplaceAll(path, ",", ",,") + ",mount_tag=" + tag + ",security_model=none,multidevs=remap"
 }
 
-// static refuses a program that the initial RAM disk cannot start, because it has
-// no C library.
+// static returns an error if a program is not static. The initial RAM disk
+// cannot start such a program, because it has no C library.
 func static(file string) error {
 	f, err := elf.Open(file)
 	if err != nil {

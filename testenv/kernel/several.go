@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// RunSeveral runs a command in several guests side by side, each on a processor
-// of its own as long as there is one. They have Config.Share in common. What they
-// say comes by the line, each with the guest's number before it: "1| ".
+// RunSeveral runs a command in several guests side by side, each on a different
+// processor if there are enough. The guests share Config.Share. Their output is
+// copied line by line, and each line starts with the guest's number: "1| ".
 func RunSeveral(ctx context.Context, cfg Config, guests int, argv ...string) error {
 	if guests == 1 {
 		return Run(ctx, cfg, argv...)
@@ -33,7 +33,7 @@ func RunSeveral(ctx context.Context, cfg Config, guests int, argv ...string) err
 	return errors.Join(ends...)
 }
 
-// shared is a writer of several guests.
+// shared is a writer that several guests use.
 type shared struct {
 	mu sync.Mutex
 	to io.Writer
@@ -45,7 +45,7 @@ func (s *shared) Write(line []byte) (int, error) {
 	return s.to.Write(line)
 }
 
-// lines hands on whole lines, with something before each.
+// lines passes on whole lines, with a prefix before each.
 type lines struct {
 	to     io.Writer
 	prefix string
@@ -72,7 +72,7 @@ func (l *lines) end() error {
 	return err
 }
 
-// flush hands on what has no end.
+// flush passes on the last line if it has no end.
 func (l *lines) flush() error {
 	if len(l.begun) == 0 {
 		return nil

@@ -13,15 +13,16 @@ const (
 
 func checkUML() error { return lacking([]string{umlBinary, "modprobe"}, []string{umlModules}) }
 
-// umlMachine is user-mode Linux: see `linux.uml --help`. Its consoles 1 to 3 are
-// the extra files of connect. It and the process that it runs are two processes of
-// this machine, of which one always waits for the other.
+// umlMachine returns a user-mode Linux: see `linux.uml --help`. Its consoles 1
+// to 3 are the extra files of connect. It is pinned, because it and the process
+// that it runs are two processes of this machine, and one always waits for the
+// other.
 func umlMachine(c Config, dir, self string) machine {
 	return machine{
 		argv: []string{
 			umlBinary, "mem=" + cmp.Or(c.Memory, "2G"),
 			"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-			"init=" + self, jobEnv + "=" + filepath.Join(dir, jobFile), // a word that no one knows becomes init's environment
+			"init=" + self, jobEnv + "=" + filepath.Join(dir, jobFile), // an unknown word becomes an environment variable of init
 			"quiet", "panic=1", "uml_dir=" + dir, "umid=vm",
 			"con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5", "con=null", "ssl=null",
 		},
@@ -33,7 +34,8 @@ func umlMachine(c Config, dir, self string) machine {
 	}
 }
 
-// memoryDir is where the file is made, and unlinked, that is the guest's memory.
+// memoryDir returns the folder for the guest's memory. The memory is a file
+// that is created there and unlinked.
 func memoryDir() string {
 	const fast = "/dev/shm"
 	if info, err := os.Stat(fast); err == nil && info.IsDir() {
