@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CacheDir returns the folder that holds root file systems and dockerds between
-// runs. It is outside the checkout, so a fresh clone uses what an earlier one has
-// made.
+// CacheDir returns the folder that keeps root file systems and dockerds between
+// runs. It is outside the checkout, so that a fresh clone uses the results of
+// an earlier clone.
 func CacheDir() string {
 	return filepath.Join(cmp.Or(os.Getenv("XDG_CACHE_HOME"), "/var/cache"), "gremesh", "matrix")
 }
 
-// recipeHash returns a short hash of what something is made from.
+// recipeHash returns a short hash of the inputs of a build.
 func recipeHash(parts ...[]byte) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -29,8 +29,9 @@ func recipeHash(parts ...[]byte) string {
 }
 
 // cached returns the path dir/name. If it does not exist, cached calls build
-// with a path beside it and renames the result, so an interrupted build leaves
-// nothing that looks complete. A lock makes a second process wait for the first.
+// with a temporary path beside it and renames the result. Therefore an
+// interrupted build leaves nothing that looks complete. A lock makes a second
+// process wait for the first.
 func cached(dir, name string, build func(path string) error) (string, error) {
 	final := filepath.Join(dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -40,7 +41,7 @@ func cached(dir, name string, build func(path string) error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = lock.Close() }() // unlocks, too
+	defer func() { _ = lock.Close() }() // also unlocks it
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
@@ -48,7 +49,7 @@ func cached(dir, name string, build func(path string) error) (string, error) {
 		return final, nil
 	}
 	part := final + ".part"
-	if err := os.RemoveAll(part); err != nil { // of an interrupted build
+	if err := os.RemoveAll(part); err != nil { // left by an interrupted build
 		return "", err
 	}
 	if err := build(part); err != nil {

@@ -6,20 +6,22 @@ import (
 	"strings"
 )
 
-// Cell is a set of versions that the tests run with.
+// Cell is a set of versions with which the tests run.
 type Cell struct {
 	Name   string
 	Suite  string // the Debian release
-	Docker string // "": the packaged one; else the version that a dockerd built from source reports
+	Docker string // "": the packaged dockerd; otherwise the version that a dockerd built from source reports
 	Flags  string // further flags of each dockerd in a lab
-	API    string // the version of Docker's API that the packaged client asks for; "": its own
+	API    string // the version of Docker's API that the packaged client requests; "": its default
 }
 
 // docker29 is the version that the dockerd of dockerd.mod reports. Its module
-// has no released version yet. gremesh decides by the version what dockerd can do.
+// has no released version yet. gremesh uses the version to decide what dockerd
+// can do.
 const docker29 = "29.9.0"
 
-// api29 is Docker 29's API, which lacks fields that an older client still gets.
+// api29 is the API of Docker 29. It lacks fields that an older client still
+// gets.
 const api29 = "1.52"
 
 // Cells returns all cells, the oldest versions first.
@@ -32,8 +34,8 @@ func Cells() []Cell {
 	}
 }
 
-// Select returns the cells with the given names, in the order of Cells. No names
-// select all cells.
+// Select returns the cells with the given names, in the order of Cells. Without
+// names it returns all cells.
 func Select(names []string) ([]Cell, error) {
 	cells := Cells()
 	known := make([]string, len(cells))

@@ -24,8 +24,8 @@ const (
 	dockerdPackage = "github.com/moby/moby/v2/cmd/dockerd"
 )
 
-// root returns the path of a release's root file system, which it makes if the
-// cache lacks it: 90 s and 0.5 GB. The log of the making is beside it.
+// root returns the path of a release's root file system. If the cache lacks it,
+// root makes it, which takes 90 s and 0.5 GB. The log is beside it.
 func (r *runner) root(ctx context.Context, suite string) (string, error) {
 	return cached(r.Cache, suite+"-"+recipeHash(rootScript), func(path string) error {
 		r.say("making the root file system of Debian %s", suite)
@@ -34,12 +34,12 @@ func (r *runner) root(ctx context.Context, suite string) (string, error) {
 	})
 }
 
-// dockerd returns the path of a dockerd that reports the given version, which it
-// builds if the cache lacks it: 4 minutes.
+// dockerd returns the path of a dockerd that reports the given version. If the
+// cache lacks it, dockerd builds it, which takes 4 minutes.
 func (r *runner) dockerd(ctx context.Context, version string) (string, error) {
 	flags := []string{
 		"build", "-modfile=" + dockerdModfile, "-trimpath",
-		"-tags", "exclude_graphdriver_btrfs no_btrfs netgo osusergo", // those need C libraries
+		"-tags", "exclude_graphdriver_btrfs no_btrfs netgo osusergo", // the excluded parts need C libraries
 		"-ldflags", "-s -w -X github.com/moby/moby/v2/dockerversion.Version=" + version,
 	}
 	name := "dockerd-" + recipeHash(dockerdModule, []byte(strings.Join(flags, " ")))
@@ -49,8 +49,8 @@ func (r *runner) dockerd(ctx context.Context, version string) (string, error) {
 	})
 }
 
-// binaries builds gremesh and the suites' tests into dir. They run with other C
-// libraries than this machine's, so they are static.
+// binaries builds gremesh and the suites' tests into dir. They are static,
+// because they run with other C libraries than this machine's.
 func (r *runner) binaries(ctx context.Context, dir string) error {
 	builds := [][]string{{"build", "-o", filepath.Join(dir, "gremesh"), "./cmd/gremesh"}}
 	for _, s := range r.suites {
@@ -64,7 +64,7 @@ func (r *runner) binaries(ctx context.Context, dir string) error {
 	return nil
 }
 
-// static is a command of go, without cgo, in the module's root.
+// static returns a go command without cgo that runs in the module's root.
 func (r *runner) static(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", argv...)
 	cmd.Dir = r.Source
@@ -72,7 +72,8 @@ func (r *runner) static(ctx context.Context, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// logged runs cmd with its output in a file. An error contains the output's end.
+// logged runs cmd and writes its output to a file. An error contains the end of
+// the output.
 func (r *runner) logged(file string, cmd *exec.Cmd) error {
 	log, err := os.Create(file)
 	if err != nil {
@@ -81,7 +82,7 @@ func (r *runner) logged(file string, cmd *exec.Cmd) error {
 	defer func() { _ = log.Close() }()
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
-		text, _ := os.ReadFile(file) // the error is what matters
+		text, _ := os.ReadFile(file) // only the error of cmd matters
 		return fmt.Errorf("%w; the end of %s:\n%s", err, file, text[max(0, len(text)-2000):])
 	}
 	return nil

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// suiteResult is what came out of a suite.
+// suiteResult is the result of a suite.
 type suiteResult struct {
 	passed, skipped int
 	failures        []string // names of failed tests
-	failed          bool     // the binary said so; it may have crashed without a failed test
+	failed          bool     // the binary failed; it may have crashed without a failed test
 	took            time.Duration
 }
 
@@ -29,8 +29,8 @@ func (s suiteResult) String() string {
 	return text + fmt.Sprintf(" (%d s)", int(s.took.Seconds()))
 }
 
-// parseOutput counts the tests in the output of a test binary with -test.v.
-// Subtests, which are indented, do not count.
+// parseOutput counts the tests in the output of a test binary with -test.v. It
+// does not count subtests, whose lines are indented.
 func parseOutput(output string) suiteResult {
 	var r suiteResult
 	for line := range strings.Lines(output) {
@@ -51,8 +51,8 @@ func parseOutput(output string) suiteResult {
 	return r
 }
 
-// withoutPasses returns the output without the lines that only say that a test
-// runs or has passed.
+// withoutPasses returns the output without the lines that only report that a
+// test runs or has passed.
 func withoutPasses(output string) string {
 	var b strings.Builder
 	for line := range strings.Lines(output) {
@@ -64,15 +64,16 @@ func withoutPasses(output string) string {
 	return b.String()
 }
 
-// versions are what a cell has, as its programs report it.
+// versions holds the versions in a cell, as its programs report them.
 type versions struct {
 	docker, containerd, ovs, iptables, nft string
 }
 
-// versionsScript prints them, one a line.
+// versionsScript prints the versions, one on each line.
 const versionsScript = `dockerd --version; containerd --version; ovs-vswitchd --version | head -1; iptables --version; nft --version`
 
-// parseVersions reads the output of versionsScript. What is not found is empty.
+// parseVersions reads the output of versionsScript. A version that it does not
+// find is empty.
 func parseVersions(output string) versions {
 	number := func(word string) string {
 		for line := range strings.Lines(output) {
@@ -101,7 +102,7 @@ func (v versions) String() string {
 		v.docker, v.containerd, v.ovs, v.iptables, v.nft)
 }
 
-// cellResult is what came out of a cell.
+// cellResult is the result of a cell.
 type cellResult struct {
 	cell     Cell
 	versions versions
@@ -114,7 +115,7 @@ func anyFailed(results []cellResult) bool {
 	})
 }
 
-// table returns the results as a Markdown table, a row per cell.
+// table returns the results as a Markdown table with one row per cell.
 func table(suites []Suite, results []cellResult) string {
 	var b strings.Builder
 	b.WriteString("| cell | Docker | Open vSwitch |")

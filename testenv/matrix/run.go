@@ -17,7 +17,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// Config says what to run. All paths are absolute.
+// Config selects what to run. All paths are absolute.
 type Config struct {
 	Source    string   // the module's root
 	Cache     string   // see CacheDir
@@ -29,20 +29,21 @@ type Config struct {
 	Stdout    io.Writer
 }
 
-// ErrFailed is returned by Run if a test failed in some cell.
+// ErrFailed means that a test failed in some cell. Run returns it.
 var ErrFailed = errors.New("tests failed")
 
 // runner is a run of the matrix.
 type runner struct {
 	Config
 	suites []Suite
-	saying sync.Mutex // one writer of Stdout at a time
+	saying sync.Mutex // lets only one goroutine write to Stdout at a time
 }
 
-// Run runs the cells one after the other. In a cell, the suites with labs run
-// beside the others. Run writes a line per suite, the output of a failed one, and
-// a table of the results to cfg.Stdout. It needs root. A failed suite does not
-// stop the run: it makes Run return ErrFailed at the end.
+// Run runs the cells one after another. In a cell, the suites with labs run at
+// the same time as the others. Run writes to cfg.Stdout: a line per suite, the
+// output of each failed suite, and a table of the results. It needs root. A
+// failed suite does not stop the run, but Run then returns ErrFailed at the
+// end.
 func Run(ctx context.Context, cfg Config) error {
 	if os.Geteuid() != 0 {
 		return errors.New("make a root file system: root is needed")
@@ -78,7 +79,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// selectSuites returns the suites in the given folders, all if there are none.
+// selectSuites returns the suites in the given folders, or all suites if no
+// folder is given.
 func selectSuites(folders []string) ([]Suite, error) {
 	if len(folders) == 0 {
 		return Suites(), nil
@@ -129,8 +131,8 @@ func (r *runner) cell(ctx context.Context, c Cell, bin string) (cellResult, erro
 	}
 	result.versions = parseVersions(string(versions))
 	r.say("%s: %s", c.Name, result.versions)
-	// Labs mostly wait, so the other suites run beside them. Each kind has an owner
-	// here that waits for it.
+	// Labs mostly wait, so the other suites run at the same time. One goroutine
+	// runs the suites with labs, and another runs the others.
 	result.suites = make([]suiteResult, len(r.suites))
 	var beside errgroup.Group
 	for _, labs := range []bool{false, true} {
@@ -147,7 +149,8 @@ func (r *runner) cell(ctx context.Context, c Cell, bin string) (cellResult, erro
 	return result, errors.Join(beside.Wait(), ctx.Err())
 }
 
-// suite runs a suite. A failure of its tests is in the result and is no error.
+// suite runs a suite. Failed tests are recorded in the result and are not an
+// error.
 func (r *runner) suite(ctx context.Context, in room, s Suite, file string) (suiteResult, error) {
 	begin := time.Now()
 	cmd := in.command(ctx, s.Folder, s.command("/out", r.Run, r.Versioned)...)
@@ -167,7 +170,7 @@ func (r *runner) suite(ctx context.Context, in room, s Suite, file string) (suit
 	return result, nil
 }
 
-// room is a cell's root file system with all that is mounted in it.
+// room is a cell's root file system with everything that is mounted in it.
 type room struct {
 	cell                       Cell
 	root, dockerd, source, bin string
@@ -175,10 +178,10 @@ type room struct {
 
 // command returns a command that runs in a folder of the source.
 func (in room) command(ctx context.Context, folder string, argv ...string) *exec.Cmd {
-	// Each command has its own /tmp: in another process namespace the owner of a
-	// lab that is up looks like one that was killed.
+	// Each command has its own /tmp. Otherwise, because of the separate process
+	// namespaces, the owner of a running lab would look like a killed process.
 	tmp := filepath.Join(in.bin, "tmp", strings.ReplaceAll(folder, "/", "_"))
-	_ = os.MkdirAll(tmp, 0o1777) // enter.sh fails without it
+	_ = os.MkdirAll(tmp, 0o1777) // if this fails, enter.sh fails
 	args := []string{"-c", string(enterScript), "enter.sh", in.root, in.source, tmp, in.bin, in.dockerd, folder}
 	cmd := exec.CommandContext(ctx, "bash", append(args, argv...)...)
 	cmd.Env = append(os.Environ(), testenv.FlagsVariable+"="+in.cell.Flags, "DOCKER_API_VERSION="+in.cell.API)
