@@ -19,27 +19,27 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// agent is the loop with all its real parts, but for gossip.
+// agent is the reconcile loop with all its real components except gossip.
 type agent struct {
 	o      *openSwitch
 	cfg    mesh.Config
 	ovs    *timed
 	log    *passes
 	logger *slog.Logger
-	file   *os.File // of the log
+	file   *os.File // the log file
 	found  []measured
-	spent  struct{ agent, commands, vswitchd used } // when the last pass had ended
+	spent  struct{ agent, commands, vswitchd used } // CPU time and memory at the end of the last pass
 	cancel context.CancelFunc
 	group  *errgroup.Group
 }
 
-// newAgent starts nothing.
+// newAgent creates an agent. It starts nothing.
 func newAgent(o *openSwitch, cfg mesh.Config) (*agent, error) {
 	file, err := os.Create(o.path("agent.log"))
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(o.path("etc"), 0o755); err != nil { // the folder of daemon.json is watched
+	if err := os.Mkdir(o.path("etc"), 0o755); err != nil { // the docker component watches the folder of daemon.json
 		return nil, err
 	}
 	a := &agent{o: o, cfg: cfg, file: file, log: &passes{Handler: slog.NewJSONHandler(file, nil)}}
@@ -48,7 +48,8 @@ func newAgent(o *openSwitch, cfg mesh.Config) (*agent, error) {
 	return a, nil
 }
 
-// start runs the agent with that gossip, and what that needs to run.
+// start runs the agent with the given gossip, and also the functions in more,
+// which gossip may need.
 func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) error) {
 	kernel := bridge.New(bridge.Config{Bridge: a.cfg.Bridge, Port: a.cfg.Switch, StateDir: a.o.dir, Log: a.logger})
 	dockerd := docker.New(docker.Config{Path: a.o.path("etc/daemon.json"), StateDir: a.o.dir, Log: a.logger})
@@ -70,8 +71,7 @@ func (a *agent) stop() error {
 	return errors.Join(a.group.Wait(), a.file.Close())
 }
 
-// usage is what the agent has used, the commands that it has run, and
-// ovs-vswitchd.
+// usage returns what the agent, its commands and ovs-vswitchd have used so far.
 func (a *agent) usage() (agent, commands, vswitchd used, err error) {
 	if agent, err = usage(os.Getpid()); err != nil {
 		return agent, commands, vswitchd, err

@@ -1,6 +1,7 @@
-// Package bench measures gremesh beside what people would use instead, in one
-// run and in turns, and makes a report of it: JSON with every sample, and a page
-// with medians, spreads, ratios and plots.
+// Package bench measures gremesh and its alternatives in the same run, in
+// turns. It writes a report: JSON with every sample, and a page with medians,
+// spreads, ratios and plots.
 //
-// What is measured returns Series; only the report computes.
+// The code that measures returns Series. Only the report computes medians and
+// ratios.
 package bench

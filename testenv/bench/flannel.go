@@ -17,9 +17,9 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// overlay is flannel with its vxlan backend on all hosts of a lab but the last,
-// which is etcd's. The underlay's addresses are on the NICs, for the tunnels are
-// the kernel's.
+// overlay runs flannel with its vxlan backend on all hosts of a lab except the
+// last, which runs etcd. The underlay addresses are on the NICs, because the
+// kernel terminates the tunnels.
 type overlay struct {
 	lab    *testenv.Lab
 	binary string
@@ -28,13 +28,14 @@ type overlay struct {
 	stop   context.CancelFunc
 
 	routes  errgroup.Group
-	kept    errgroup.Group // agents that run
+	kept    errgroup.Group // the goroutines that keep flanneld running
 	mu      sync.Mutex
-	seen    map[*testenv.Host]int // routes
-	changed chan struct{}         // holds one
+	seen    map[*testenv.Host]int // number of routes
+	changed chan struct{}         // capacity 1
 }
 
-// overlayMissing says what there is not of what a flannel needs, or nil.
+// overlayMissing returns an error that names the missing programs that flannel
+// needs, or nil.
 func overlayMissing(cfg Config) error {
 	var errs []error
 	for _, program := range []string{cfg.Flannel, "etcd", "etcdctl"} {
@@ -45,8 +46,8 @@ func overlayMissing(cfg Config) error {
 	return errors.Join(errs...)
 }
 
-// inOverlay makes a lab with an etcd that has flannel's configuration, and calls
-// f; flanneld does not run yet.
+// inOverlay creates a lab whose etcd holds flannel's configuration, and calls
+// f. flanneld does not run yet.
 func inOverlay(ctx context.Context, cfg Config, hosts int, f func(context.Context, *overlay) error) (err error) {
 	binary, err := filepath.Abs(cfg.Flannel)
 	if err != nil {
@@ -85,7 +86,7 @@ func (o *overlay) hosts() []*testenv.Host { return o.lab.Hosts()[:len(o.lab.Host
 
 func (o *overlay) endpoint() string { return "http://" + last(o.lab).Addr.String() + ":2379" }
 
-// startEtcd returns when it has flannel's configuration.
+// startEtcd starts etcd, and returns when etcd holds flannel's configuration.
 func (o *overlay) startEtcd(ctx context.Context) error {
 	h := last(o.lab)
 	log, err := os.Create(filepath.Join(h.Dir, "etcd.log"))
@@ -112,8 +113,9 @@ func (o *overlay) startEtcd(ctx context.Context) error {
 
 func subnetFile(h *testenv.Host) string { return filepath.Join(h.Dir, "subnet.env") }
 
-// start starts flanneld on a host, and again at once whenever it ends, as it does
-// where two hosts have drawn one subnet in the same instant.
+// start starts flanneld on a host. It starts flanneld again at once whenever it
+// ends, for example after two hosts have chosen the same subnet at the same
+// time.
 func (o *overlay) start(ctx context.Context, h *testenv.Host) error {
 	cmd, err := o.run(ctx, h)
 	if err != nil {
@@ -122,7 +124,7 @@ func (o *overlay) start(ctx context.Context, h *testenv.Host) error {
 	o.kept.Go(func() error {
 		var err error
 		for cmd != nil {
-			_ = cmd.Wait() // why is in its log
+			_ = cmd.Wait() // its log has the reason
 			if cmd, err = o.run(ctx, h); ctx.Err() != nil {
 				err = nil
 			}
@@ -152,7 +154,8 @@ func (o *overlay) run(ctx context.Context, h *testenv.Host) (*exec.Cmd, error) {
 
 var subnetLine = regexp.MustCompile(`(?m)^FLANNEL_SUBNET=(\S+)$`)
 
-// docker0 makes the host's, as soon as flannel says which address it is to have.
+// docker0 creates the host's docker0 as soon as flannel has written its
+// address. It returns the address.
 func (o *overlay) docker0(ctx context.Context, h *testenv.Host) (netip.Addr, error) {
 	for {
 		text, err := os.ReadFile(subnetFile(h))
@@ -171,8 +174,8 @@ func (o *overlay) docker0(ctx context.Context, h *testenv.Host) (netip.Addr, err
 	}
 }
 
-// form starts all flanneld at once, and returns the addresses of all docker0s
-// when all routes are there.
+// form starts all flannelds at once. It returns the addresses of all docker0
+// devices when all routes exist.
 func (o *overlay) form(ctx context.Context) ([]netip.Addr, error) {
 	hosts := o.hosts()
 	bips := make([]netip.Addr, len(hosts))
@@ -218,7 +221,8 @@ func (o *overlay) close() error {
 	return errors.Join(err, o.routes.Wait())
 }
 
-// formOverlay times flannel as formTunnels times the others.
+// formOverlay measures how long flannel takes, as formTunnels does for the
+// other ways.
 func formOverlay(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
 	err = inOverlay(ctx, cfg, hosts, func(ctx context.Context, o *overlay) error {
 		pingers, err := pingersOf(ctx, o.hosts())
@@ -233,7 +237,7 @@ func formOverlay(ctx context.Context, cfg Config, hosts int) (took formation, er
 		took.present = time.Since(start)
 		var pings errgroup.Group
 		for _, p := range pingers {
-			pings.Go(func() error { return p.All(bips) }) // its own answers too
+			pings.Go(func() error { return p.All(bips) }) // includes its own address
 		}
 		err = pings.Wait()
 		took.pinged = time.Since(start)

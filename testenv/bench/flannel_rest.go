@@ -9,7 +9,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// rest compares what flanneld and etcd have used after a time with what before.
+// rest adds samples of what flanneld and etcd use during the given time.
 func (o *overlay) rest(ctx context.Context, length time.Duration, s *samples) error {
 	for _, h := range o.lab.Hosts() {
 		if _, err := h.Exec(ctx, "nft", "add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+

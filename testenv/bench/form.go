@@ -12,11 +12,11 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// formTime is what a mesh may take; more is an error.
+// formTime limits the time until a mesh is complete. More is an error.
 const formTime = 10 * time.Minute
 
-// former is a way to make a full mesh of hosts that have nothing yet, once, in a
-// lab of its own.
+// former is a way to create a full mesh. once does it one time in its own lab,
+// on hosts that are not in a mesh yet.
 type former struct {
 	name string
 	once func(ctx context.Context, cfg Config, hosts int) (formation, error)
@@ -29,13 +29,14 @@ var (
 	byOverlay   = former{"flannel, vxlan, etcd up before", formOverlay}
 )
 
-// formation is how long a full mesh took from its start.
+// formation holds the times from the start until parts of a full mesh were
+// ready.
 type formation struct {
-	present, up, pinged time.Duration // up is 0 where there is no BFD
+	present, up, pinged time.Duration // up is 0 if there is no BFD
 }
 
-// inLab makes a lab without Docker whose agents have been configured, and calls
-// f with it and a watch of it.
+// inLab creates a lab without Docker and configures its agents. It calls f with
+// the lab and a watch of its tunnels.
 func inLab(ctx context.Context, cfg Config, hosts int, f func(context.Context, *testenv.Lab, *watch) error) (err error) {
 	l, err := testenv.New(ctx, testenv.Config{Hosts: hosts, Binary: cfg.Binary})
 	if err != nil {
@@ -52,9 +53,10 @@ func inLab(ctx context.Context, cfg Config, hosts int, f func(context.Context, *
 	return f(ctx, l, w)
 }
 
-// formTunnels times a way to make tunnels of Open vSwitch. That runs before the
-// clock does, and so do the processes that will ping; they begin when all ports
-// are there, since no two hosts can reach each other before theirs are.
+// formTunnels measures a way to create Open vSwitch tunnels. Open vSwitch and
+// the processes that will ping start before the clock. The pings begin when all
+// ports exist, because two hosts cannot reach each other before their ports
+// exist.
 func formTunnels(form func(*testenv.Lab, context.Context) error) func(context.Context, Config, int) (formation, error) {
 	return func(ctx context.Context, cfg Config, hosts int) (took formation, err error) {
 		err = inLab(ctx, cfg, hosts, func(ctx context.Context, l *testenv.Lab, w *watch) error {
@@ -84,7 +86,7 @@ func formTunnels(form func(*testenv.Lab, context.Context) error) func(context.Co
 	}
 }
 
-// pingersOf are one of each host, in order.
+// pingersOf returns one Pinger for each host, in order.
 func pingersOf(ctx context.Context, hosts []*testenv.Host) ([]*testenv.Pinger, error) {
 	var all []*testenv.Pinger
 	for _, h := range hosts {
@@ -97,8 +99,8 @@ func pingersOf(ctx context.Context, hosts []*testenv.Host) ([]*testenv.Pinger, e
 	return all, nil
 }
 
-// pingAll pings the docker0 of every host from every other, all at once, until
-// each has answered.
+// pingAll pings the docker0 of every host from every other host, all at once,
+// until each has answered.
 func pingAll(l *testenv.Lab, pingers []*testenv.Pinger, w *watch) error {
 	var all errgroup.Group
 	for i, h := range l.Hosts() {
@@ -113,8 +115,8 @@ func pingAll(l *testenv.Lab, pingers []*testenv.Pinger, w *watch) error {
 	return all.Wait()
 }
 
-// docker0s are the addresses of the other hosts' docker0s, as the host's ports
-// tell, which must lead to a subnet each.
+// docker0s returns the docker0 addresses of the other hosts, according to the
+// host's ports. Each port must lead to a different subnet.
 func docker0s(l *testenv.Lab, ports map[string]testenv.TunnelPort) ([]netip.Addr, error) {
 	byHand := map[netip.Addr]netip.Prefix{}
 	for _, h := range l.Hosts() {

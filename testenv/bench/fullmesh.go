@@ -53,7 +53,8 @@ the same instant, is started again at once.`,
 	},
 }
 
-// inTurns are the ways in the order of a run: each begins one with another.
+// inTurns returns the ways in the order of a run. Each run starts with a
+// different way.
 func inTurns[T any](run int, ways ...T) []T {
 	first := run % len(ways)
 	return slices.Concat(ways[first:], ways[:first])

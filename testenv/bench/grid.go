@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// fewMeasures stand side by side, in a row for each size and way. More of them
-// have rows of their own.
+// fewMeasures limits the measures that a table shows side by side, with one row
+// for each size and way. If there are more measures, each has its own rows.
 const fewMeasures = 4
 
-// grid is a table of Markdown, its first row the head.
+// grid is a Markdown table. Its first row is the head.
 type grid [][]string
 
 func (g grid) String() string {
@@ -26,7 +26,7 @@ func (g grid) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// grids are the table as Markdown.
+// grids returns the table as Markdown.
 func (t Table) grids(all []Series) string {
 	mine := t.of(all)
 	measures := distinct(mine, Series.title)
@@ -40,8 +40,8 @@ func (t Table) grids(all []Series) string {
 	return t.measureByMeasure(mine, measures)
 }
 
-// wayByWay has a row for each size and way. What all rows have in common, as
-// there is one size only, is left out.
+// wayByWay has a row for each size and way. It omits the size if all rows have
+// the same.
 func (t Table) wayByWay(mine []Series, measures []string) grid {
 	head := append(t.sized(t.Sizes), "")
 	for _, m := range measures {
@@ -61,13 +61,13 @@ func (t Table) wayByWay(mine []Series, measures []string) grid {
 	return g
 }
 
-// measureByMeasure has what can be compared in one grid, a row for each measure,
-// size and way that there are. What only one way has is in a grid of that way's,
-// with the sizes side by side.
+// measureByMeasure has one grid for the measures that can be compared, with a
+// row for each measure, size and way. The measures of only one way are in a
+// separate grid for that way, with the sizes side by side.
 func (t Table) measureByMeasure(mine []Series, measures []string) string {
 	compared := grid{append(append([]string{""}, t.sized(t.Sizes)...), append([]string{""}, t.ratioToo("", "×")...)...)}
 	var grids []string
-	alone := map[string][]string{} // the measures of a way
+	alone := map[string][]string{} // the measures that only this way has
 	for _, m := range measures {
 		of := only(mine, m, Series.title)
 		ways := distinct(of, Series.by)
@@ -113,7 +113,7 @@ func (t Table) sizeBySize(mine []Series, way string, measures []string) grid {
 	return g
 }
 
-// sized is a cell for the size, where there are several.
+// sized returns a cell for the size if there are several sizes.
 func (t Table) sized(cell string) []string {
 	if t.Sizes == "" {
 		return nil
@@ -121,7 +121,8 @@ func (t Table) sized(cell string) []string {
 	return []string{cell}
 }
 
-// ratioToo has the second cell where there is something to compare with.
+// ratioToo returns the figure, and also the ratio if the table has a way to
+// compare with.
 func (t Table) ratioToo(figure, ratio string) []string {
 	if t.Base == "" {
 		return []string{figure}
@@ -129,7 +130,8 @@ func (t Table) ratioToo(figure, ratio string) []string {
 	return []string{figure, ratio}
 }
 
-// cells are a way's figure and its ratio to the base, of one size and measure.
+// cells returns a way's figure and its ratio to the base. here holds the Series
+// of one size and measure.
 func (t Table) cells(here []Series, way string) []string {
 	of := func(way string) []float64 {
 		for _, s := range only(here, way, Series.by) {
@@ -149,7 +151,7 @@ func (t Table) cells(here []Series, way string) []string {
 	return t.ratioToo(spread(x), figure(ratio(x, base)))
 }
 
-// of are the Series of this table.
+// of returns the Series of this table.
 func (t Table) of(all []Series) []Series {
 	return only(all, t.Name, func(s Series) string { return s.Table })
 }
@@ -158,12 +160,12 @@ func (s Series) title() string { return s.Measure + ", " + s.Unit }
 func (s Series) size() int     { return s.N }
 func (s Series) by() string    { return s.Way }
 
-// only are those that have a key.
+// only returns the Series that have the given key.
 func only[K comparable](all []Series, want K, key func(Series) K) []Series {
 	return slices.DeleteFunc(slices.Clone(all), func(s Series) bool { return key(s) != want })
 }
 
-// distinct are the keys in the order in which they are first met.
+// distinct returns the different keys in the order in which they first appear.
 func distinct[K comparable](all []Series, key func(Series) K) []K {
 	var keys []K
 	for _, s := range all {
@@ -174,7 +176,7 @@ func distinct[K comparable](all []Series, key func(Series) K) []K {
 	return keys
 }
 
-// spread is the median and, of more than one sample, the extremes.
+// spread formats the median, and the extremes if there is more than one sample.
 func spread(x []float64) string {
 	if len(x) == 1 {
 		return figure(x[0])
@@ -182,7 +184,8 @@ func spread(x []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", figure(median(x)), figure(slices.Min(x)), figure(slices.Max(x)))
 }
 
-// figure has three digits that count, and none is cut off before the point.
+// figure formats a number with three significant digits. It keeps all digits
+// before the decimal point.
 func figure(x float64) string {
 	switch {
 	case math.IsNaN(x) || math.IsInf(x, 0):

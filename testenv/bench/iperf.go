@@ -13,7 +13,7 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// iperfReport is a part of what iperf3 -J prints.
+// iperfReport is a part of the output of iperf3 -J.
 type iperfReport struct {
 	Error string `json:"error"`
 	End   struct {
@@ -29,7 +29,8 @@ type iperfReport struct {
 	} `json:"end"`
 }
 
-// iperf runs iperf3 for a second from one end to the other, with a server that serves once.
+// iperf runs iperf3 for one second from one end to the other. Its server serves
+// one test.
 func iperf(ctx context.Context, from, to seat, options ...string) (report iperfReport, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("iperf3 hangs"))
 	defer cancel()
@@ -39,10 +40,10 @@ func iperf(ctx context.Context, from, to seat, options ...string) (report iperfR
 	}
 	defer func() {
 		cancel()
-		_ = server.Wait() // the client has told how it went
+		_ = server.Wait() // the client has reported the result
 	}()
 	client := append([]string{"iperf3", "-J", "-c", to.Addr.String(), "-t", "1"}, options...)
-	err = testenv.Until(ctx, func() error { // the server listens
+	err = testenv.Until(ctx, func() error { // until the server listens
 		out, err := from.Command(ctx, client...).Output()
 		report = iperfReport{}
 		if jsonErr := json.Unmarshal(out, &report); jsonErr != nil {
@@ -56,7 +57,7 @@ func iperf(ctx context.Context, from, to seat, options ...string) (report iperfR
 	return report, err
 }
 
-// roundTrip is the mean of many, in microseconds.
+// roundTrip returns the mean of many round trips, in microseconds.
 func roundTrip(ctx context.Context, from, to seat) (float64, error) {
 	ping := from.Command(ctx, "ping", "-nqf", "-c", "2000", to.Addr.String())
 	var stderr bytes.Buffer

@@ -10,23 +10,24 @@ import (
 	"strings"
 )
 
-// Machine is what the figures were measured on.
+// Machine describes the machine of the measurement.
 type Machine struct {
 	CPU        string     `json:"cpu"`
 	Processors int        `json:"processors"`
 	Memory     string     `json:"memory"`
-	Load       string     `json:"load"` // of the last 1, 5 and 15 minutes when it began
+	Load       string     `json:"load"` // of the last 1, 5 and 15 minutes at the start
 	Versions   []Software `json:"versions"`
 }
 
-// Software is a part of what was measured, or of what measured.
+// Software is a measured program, or a program that was used to measure.
 type Software struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 }
 
-// thisMachine asks all programs that the measurements need for their versions,
-// and those that a table does without if there are none.
+// thisMachine describes this machine with the versions of all programs that the
+// measurements need. It includes flannel and etcd only if they are installed,
+// because the tables can do without them.
 func thisMachine(ctx context.Context, cfg Config) (Machine, error) {
 	m := Machine{
 		CPU:        field("/proc/cpuinfo", "model name"),
@@ -39,7 +40,7 @@ func thisMachine(ctx context.Context, cfg Config) (Machine, error) {
 		{"Open vSwitch", "ovs-vswitchd", "--version"},
 		{"dockerd", "dockerd", "--version"},
 		{"iperf3", "iperf3", "--version"},
-		{"gremesh", cfg.Binary, "version"}, // it names its Go
+		{"gremesh", cfg.Binary, "version"}, // includes the version of Go
 	}
 	if overlayMissing(cfg) == nil {
 		commands = append(commands, []string{"flannel", cfg.Flannel, "--version"}, []string{"etcd", "etcd", "--version"})
@@ -55,8 +56,9 @@ func thisMachine(ctx context.Context, cfg Config) (Machine, error) {
 	return m, nil
 }
 
-// version is the word that begins with a digit, as in "ovs-vswitchd (Open
-// vSwitch) 3.1.0", or else the line without its first word, if it has another.
+// version returns the first word that begins with a digit, as in "ovs-vswitchd
+// (Open vSwitch) 3.1.0". If there is none, it returns the line without its
+// first word. It returns a line of one word unchanged.
 func version(line string) string {
 	words := strings.Fields(line)
 	for _, w := range words {
@@ -70,7 +72,8 @@ func version(line string) string {
 	return strings.Join(words[1:], " ")
 }
 
-// gigabytes is "24684084 kB" as people say it; that kB has 1,024 bytes.
+// gigabytes converts text such as "24684084 kB" to GB. Here one kB is 1,024
+// bytes, and one GB is 10^9 bytes.
 func gigabytes(text string) string {
 	kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(text, " kB"), 64)
 	if err != nil {
@@ -79,9 +82,9 @@ func gigabytes(text string) string {
 	return strconv.FormatFloat(kilobytes*1024/1e9, 'f', 0, 64) + " GB"
 }
 
-// field is the first "name: value" of a file of proc(5).
+// field returns the first "name: value" in a file of proc(5), or "unknown".
 func field(file, name string) string {
-	text, _ := os.ReadFile(file) // a report can do without
+	text, _ := os.ReadFile(file) // the report can do without the value
 	for line := range strings.Lines(string(text)) {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// page is benchmarks.md. Long lines are Markdown's paragraphs.
+// page is the template of benchmarks.md. Its long lines are Markdown
+// paragraphs.
 var page = template.Must(template.New("page").Parse(`# Benchmarks
 
 Written by ` + "`make bench`" + `, all of it in one run; every sample is in [benchmarks.json](benchmarks.json). What is compared was run in turn, the first of each run another. A cell is the median (least–most) of the runs. × is the ratio to the way that has 1 there: the median of the ratios run by run.

@@ -35,8 +35,8 @@ an ovs-vsctl on each peer; none is told by another which subnet is free.`,
 	},
 }
 
-// visit is a way in which a mesh of all hosts but the last gets that one, and
-// loses it.
+// visit is a way in which the last host joins a mesh of all the other hosts and
+// leaves it again.
 type visit struct {
 	name              string
 	form, join, leave func(context.Context, *testenv.Lab) error
@@ -75,7 +75,7 @@ var visitByHand = visit{
 
 func last(l *testenv.Lab) *testenv.Host { return l.Host(len(l.Hosts())) }
 
-// eachPeer calls f for all but the last host at once.
+// eachPeer calls f at once for all hosts except the last.
 func eachPeer(l *testenv.Lab, f func(*testenv.Host) error) error {
 	return l.Each(func(h *testenv.Host) error {
 		if h == last(l) {
@@ -85,7 +85,8 @@ func eachPeer(l *testenv.Lab, f func(*testenv.Host) error) error {
 	})
 }
 
-// once times the last host's coming and going in a mesh of the others.
+// once measures how long the last host takes to join a mesh of the other hosts
+// and to leave it.
 func (v visit) once(ctx context.Context, cfg Config, hosts int) (joined, left time.Duration, err error) {
 	err = inLab(ctx, cfg, hosts, func(ctx context.Context, l *testenv.Lab, w *watch) error {
 		before := (hosts - 1) * (hosts - 2)
@@ -109,7 +110,7 @@ func (v visit) once(ctx context.Context, cfg Config, hosts int) (joined, left ti
 		}
 		start = time.Now()
 		leaving := make(chan error, 1)
-		go func() { leaving <- v.leave(ctx, l) }() // the command may end later than what it does
+		go func() { leaving <- v.leave(ctx, l) }() // the command may end after the ports are gone
 		err := w.wait(ctx, func(testenv.Tunnels) bool { return w.countPeers(l) == before })
 		left = time.Since(start)
 		return errors.Join(err, <-leaving)
@@ -117,7 +118,7 @@ func (v visit) once(ctx context.Context, cfg Config, hosts int) (joined, left ti
 	return joined, left, err
 }
 
-// countPeers is the number of ports of all but the last host.
+// countPeers returns the number of ports on all hosts except the last.
 func (w *watch) countPeers(l *testenv.Lab) int {
 	n := 0
 	for _, h := range l.Hosts() {

@@ -21,16 +21,19 @@ const (
 )
 
 const (
-	singleCalls = 100  // for how many peers ovs-vsctl is called one by one
-	batchCalls  = 1000 // for how many at most it is called with a thousand: 5,000 take minutes
+	singleCalls = 100 // the number of peers if ovs-vsctl is called once for each port
+	// batchCalls is the maximum number of peers if each call of ovs-vsctl makes
+	// 1,000 ports. 5,000 peers would take minutes.
+	batchCalls = 1000
 )
 
-// OVSDB measures, on one host, the tunnels to as many peers as each of sizes
-// says, runs times each and the ways in turns: what an agent does, one raw
-// transaction of the same content, which is the least that any program can take,
-// and ovs-vsctl. Each host is a process in a network namespace of its own, with
-// its own ovsdb-server and ovs-vswitchd. It needs root. Beside an error it
-// returns what was measured until then.
+// OVSDB measures how long one host takes to get tunnels to n peers, for each n
+// in sizes. It repeats each measurement runs times, and takes the ways in
+// turns. The ways are an agent, one raw transaction with the same content, and
+// ovs-vsctl. The raw transaction is the minimum for any program. Each host is a
+// process in its own network namespace, with its own ovsdb-server and
+// ovs-vswitchd. OVSDB needs root. With an error, it also returns the results
+// until then.
 func OVSDB(ctx context.Context, sizes []int, runs int) ([]Series, error) {
 	var all gathered
 	for range runs {
@@ -51,12 +54,12 @@ func OVSDB(ctx context.Context, sizes []int, runs int) ([]Series, error) {
 	return all.series, nil
 }
 
-// hostEnv has the words of a process that is a host of the OVSDB benchmark:
-// its way and its number of peers.
+// hostEnv marks a process as a host of the OVSDB benchmark. Its value is the
+// number of peers and the way.
 const hostEnv = "BENCH_OVSDB_HOST"
 
-// A program that measures is the hosts as well, started again in another
-// network namespace; being an init, it cannot be forgotten in a main.
+// A program that measures starts itself again as the hosts, in other network
+// namespaces. This is an init function, so that no main can forget to call it.
 func init() {
 	words := os.Getenv(hostEnv)
 	if words == "" {

@@ -16,10 +16,11 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// quiet is for how long no pass may end for the host to count as at rest.
+// quiet is the time without a finished pass after which the host counts as at
+// rest.
 const quiet = 1500 * time.Millisecond
 
-// crowd is gossip that knows whomever it is told of.
+// crowd is a fake of gossip. The method know sets its view.
 type crowd struct {
 	view    atomic.Pointer[mesh.View]
 	changed chan struct{}
@@ -46,7 +47,7 @@ func (*crowd) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	return netip.Prefix{}, errors.New("not here")
 }
 
-// passes is a log that keeps how long each pass took.
+// passes is a log handler that records the duration of each pass.
 type passes struct {
 	slog.Handler
 	mu    sync.Mutex
@@ -58,7 +59,7 @@ func (p *passes) Enabled(context.Context, slog.Level) bool { return true }
 
 func (p *passes) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelInfo {
-		return p.Handler.Handle(ctx, r) // written, as by an agent
+		return p.Handler.Handle(ctx, r) // written to the log, as an agent does
 	}
 	if r.Message != "pass" {
 		return nil
@@ -82,7 +83,8 @@ func (p *passes) last() time.Duration {
 	return p.took[len(p.took)-1]
 }
 
-// settled is when the last pass ended, if none has ended for a while since.
+// settled returns the time when the last pass ended. It returns false if a pass
+// ended only a short time ago.
 func (p *passes) settled() (last time.Time, is bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,12 +93,12 @@ func (p *passes) settled() (last time.Time, is bool) {
 		return last, false
 	}
 	last = p.ended[n-1]
-	return last, time.Since(last) > max(quiet, 3*p.took[n-1]) // another may be under way
+	return last, time.Since(last) > max(quiet, 3*p.took[n-1]) // another pass may be running
 }
 
-// settle waits until the agent is at rest, and returns when its last pass ended,
-// which was after since. What had been used by then is in a.spent. It looks
-// seldom, for what that takes counts as the agent's.
+// settle waits until the agent is at rest. It returns the time when the last
+// pass ended, which is after since. It stores the usage at that time in
+// a.spent. It polls rarely, because its own CPU time counts as the agent's.
 func (a *agent) settle(since time.Time) (last time.Time, err error) {
 	passes := -1
 	for began := time.Now(); time.Since(began) < limit; time.Sleep(20 * time.Millisecond) {
@@ -113,12 +115,13 @@ func (a *agent) settle(since time.Time) (last time.Time, err error) {
 	return last, errors.New("the agent does not come to rest")
 }
 
-// timed is Open vSwitch, with the time at which it last had what it was told.
+// timed is an Open vSwitch client that records when the changes began and when
+// they were complete.
 type timed struct {
 	*ovsdb.Client
 	began, done atomic.Pointer[time.Time]
 	applied     atomic.Pointer[time.Time] // by ovs-vswitchd, without the static entries
-	busy        atomic.Int32              // calls under way
+	busy        atomic.Int32              // number of calls in progress
 }
 
 func (t *timed) Apply(ctx context.Context, changes []ovsdb.Change) error {
@@ -132,7 +135,7 @@ func (t *timed) Apply(ctx context.Context, changes []ovsdb.Change) error {
 	return err
 }
 
-// asAgent measures what an agent does. All of it is real but for gossip.
+// asAgent measures an agent. All its components except gossip are real.
 func asAgent(o *openSwitch, n int) (found []measured, err error) {
 	a, err := newAgent(o, config())
 	if err != nil {
@@ -163,7 +166,7 @@ func asAgent(o *openSwitch, n int) (found []measured, err error) {
 	return a.found, a.step(oneLess, func() { gossip.know(some) })
 }
 
-// step measures what follows from a change of the mesh until the host is at rest.
+// step measures the effects of a change of the mesh until the host is at rest.
 func (a *agent) step(what string, do func()) error {
 	runtime.GC()
 	before, commands, vswitchd, err := a.usage()
@@ -193,8 +196,9 @@ func (a *agent) step(what string, do func()) error {
 	return nil
 }
 
-// rest measures passes in which there is nothing to do, one by one: the kernel
-// may still have a notice of its own, which makes one of them look at more.
+// rest measures passes that change nothing, one by one. It reports medians,
+// because the kernel may still send a notification that makes one of the passes
+// read more.
 func (a *agent) rest(gossip *crowd) error {
 	const often = 20
 	var wall, cpu, allocated []float64

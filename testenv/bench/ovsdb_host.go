@@ -18,7 +18,7 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// What every way measures, and what of it.
+// The steps that the ways measure.
 const (
 	firstApply = "first apply"
 	nothing    = "a pass with nothing to do"
@@ -26,17 +26,18 @@ const (
 	oneLess    = "one less"
 )
 
-// untilApplied is the floor of every way: the same rows.
+// untilApplied measures the time until the rows are applied. It is the minimum
+// of every way, because all write the same rows.
 const untilApplied = ": until ovs-vswitchd has applied it"
 
-// after is for how long ovs-vswitchd's CPU time is counted when it has applied a
-// transaction: about what an agent's last pass comes after it.
+// after is the time for which ovs-vswitchd's CPU time is counted after it has
+// applied a transaction. An agent's last pass ends about as long after it.
 const after = 200 * time.Millisecond
 
-// limit is the time that any one step may take.
+// limit is the maximum time of any single step.
 const limit = 2 * time.Minute
 
-// beHost is one host of the benchmark from beginning to end.
+// beHost runs one host of the benchmark from start to end.
 func beHost(way string, n int) ([]measured, error) {
 	o, err := startSwitch()
 	if err != nil {
@@ -49,7 +50,7 @@ func beHost(way string, n int) ([]measured, error) {
 	return o.asTool(way, n)
 }
 
-// asTool measures what a way does to Open vSwitch that is no agent.
+// asTool measures a way that uses no agent.
 func (o *openSwitch) asTool(way string, n int) (found []measured, err error) {
 	want, db := tunnels(n), o.path("db.sock")
 	if err := applyRaw(db, rawBridge(want)); err != nil {
@@ -105,8 +106,9 @@ func (o *openSwitch) asTool(way string, n int) (found []measured, err error) {
 	return found, step(oneLess, func() error { return applyRaw(db, less) })
 }
 
-// config is a mesh of up to 16,384 hosts. BFD is off: nobody is behind their
-// addresses, and tunnels that stay silent would be work for an agent.
+// config returns the configuration of a mesh of up to 16,384 hosts. BFD is off,
+// because the peers do not exist, and silent tunnels would cause work for an
+// agent.
 func config() mesh.Config {
 	return mesh.Config{
 		Space:  lease.Space{Pool: netip.MustParsePrefix("172.16.0.0/12"), Bits: 26},
@@ -115,7 +117,7 @@ func config() mesh.Config {
 	}
 }
 
-// view is a mesh in which this host has n peers.
+// view returns a mesh in which this host has n peers.
 func view(n int) mesh.View {
 	v := mesh.View{Mesh: "bench", Self: host(0)}
 	for i := range n {
@@ -136,8 +138,8 @@ func tunnels(n int) ovsdb.Switch {
 	return desired.Switch
 }
 
-// openSwitch is an ovsdb-server and an ovs-vswitchd with the userspace datapath,
-// in this process's network namespace.
+// openSwitch is an ovsdb-server and an ovs-vswitchd with the userspace
+// datapath, in this process's network namespace.
 type openSwitch struct {
 	dir              string
 	server, vswitchd *exec.Cmd
@@ -171,7 +173,8 @@ func startSwitch() (o *openSwitch, err error) {
 	if o.vswitchd, err = o.start("ovs-vswitchd", "unix:"+o.path("db.sock"), "--pidfile", "--log-file", "-vconsole:off"); err != nil {
 		return nil, err
 	}
-	// A call that waits for it ends when it has begun.
+	// This call waits for ovs-vswitchd, so it returns when ovs-vswitchd is
+	// ready.
 	return o, o.run("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:bench=begun")
 }
 
@@ -200,7 +203,7 @@ func (o *openSwitch) run(name string, args ...string) error {
 	return err
 }
 
-// output is what a command prints.
+// output runs a command and returns its output.
 func (o *openSwitch) output(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -213,7 +216,7 @@ func (o *openSwitch) output(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// callVsctl makes the tunnels, so many a call.
+// callVsctl makes the tunnels, with the given number of ports in each call.
 func (o *openSwitch) callVsctl(want ovsdb.Switch, ports int) error {
 	var words []string
 	for i, change := range ovsdb.Diff(want, ovsdb.Actual{Bridge: ovsdb.Bridge{Name: want.Bridge, Exists: true}}) {

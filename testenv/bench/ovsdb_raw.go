@@ -18,8 +18,9 @@ type (
 	list   = []any
 )
 
-// applyRaw writes the same rows as gremesh does straight to ovsdb-server (RFC
-// 7047), and returns when ovs-vswitchd has applied them.
+// applyRaw sends a request directly to ovsdb-server (RFC 7047). The request
+// writes the same rows as gremesh. applyRaw returns when ovs-vswitchd has
+// applied them.
 func applyRaw(socket string, request object) error {
 	conn, err := net.Dial("unix", socket) //nolint:noctx // a process of its own
 	if err != nil {
@@ -92,7 +93,7 @@ func curCfg(updates json.RawMessage, was int) int {
 	return was
 }
 
-// rawBridge makes the bridge without tunnels.
+// rawBridge returns the request that makes the bridge without tunnels.
 func rawBridge(want ovsdb.Switch) object {
 	return transaction(
 		insert("Interface", "iface", object{"name": want.Bridge, "type": "internal", "mtu_request": want.MTU}),
@@ -104,7 +105,7 @@ func rawBridge(want ovsdb.Switch) object {
 		object{"op": "mutate", "table": "Open_vSwitch", "where": list{}, "mutations": list{list{"bridges", "insert", named("bridge")}}})
 }
 
-// rawTunnels makes all tunnels.
+// rawTunnels returns the request that makes all tunnels.
 func rawTunnels(want ovsdb.Switch) object {
 	var ports, operations list
 	for i, t := range want.Tunnels {
@@ -127,7 +128,7 @@ func rawTunnels(want ovsdb.Switch) object {
 	return transaction(operations...)
 }
 
-// rawDelete takes a port from a bridge.
+// rawDelete returns the request that removes a port from a bridge.
 func (o *openSwitch) rawDelete(bridge, port string) (object, error) {
 	uuid, err := o.output("ovs-vsctl", "get", "Port", port, "_uuid")
 	return transaction(object{
@@ -136,8 +137,8 @@ func (o *openSwitch) rawDelete(bridge, port string) (object, error) {
 	}), err
 }
 
-// followCfg keeps the time at which ovs-vswitchd last had applied something, until
-// what it returns is closed.
+// followCfg stores in at the time when ovs-vswitchd last applied a change. It
+// stops when the returned Closer is closed.
 func followCfg(socket string, at *atomic.Pointer[time.Time]) (io.Closer, error) {
 	conn, err := net.Dial("unix", socket) //nolint:noctx // a process of its own
 	if err != nil {
@@ -158,12 +159,14 @@ func followCfg(socket string, at *atomic.Pointer[time.Time]) (io.Closer, error) 
 	return conn, json.NewEncoder(conn).Encode(watchCfg)
 }
 
-// watchCfg asks for the number of the configuration that ovs-vswitchd has applied.
+// watchCfg monitors the number of the configuration that ovs-vswitchd has
+// applied.
 var watchCfg = object{"id": "watch", "method": "monitor", "params": list{
 	"Open_vSwitch", nil, object{"Open_vSwitch": object{"columns": list{"cur_cfg"}}},
 }}
 
-// transaction commits the operations, and has next_cfg count them.
+// transaction returns a request that commits the operations. It increments
+// next_cfg so that cur_cfg shows when they are applied.
 func transaction(operations ...any) object {
 	operations = append(operations,
 		object{"op": "mutate", "table": "Open_vSwitch", "where": list{}, "mutations": list{list{"next_cfg", "+=", 1}}},
@@ -177,7 +180,7 @@ func insert(table, uuid string, row object) object {
 	return object{"op": "insert", "table": table, "uuid-name": uuid, "row": row}
 }
 
-// omap is a map as OVSDB writes it.
+// omap returns a map in the notation of OVSDB.
 func omap(pairs ...string) list {
 	var all list
 	for _, p := range pairs {

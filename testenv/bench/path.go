@@ -32,11 +32,11 @@ and each lab is new; a host's ovs-vswitchd and its end of iperf3 or ping are kep
 	}.measure,
 }
 
-// greMTU is what GRE leaves of 1500 bytes. The recipe does not mention it, and
-// without it no packet of full size arrives.
+// greMTU is the MTU inside GRE on an underlay of 1500 bytes. The recipe does
+// not mention it, and without it packets of full size do not arrive.
 const greMTU = 1462
 
-// pathText is about all data paths.
+// pathText is the part of the text that all data paths share.
 const pathText = "By hand, the containers' MTU has been set to 1462, as gremesh does; without that TCP gets nothing through." +
 	" Commands: `iperf3 -c ADDRESS`; `iperf3 -c ADDRESS -u -l 64 -b 0`, of which the packets received count;" +
 	" `ping -f -c 2000`, mean; each has a second or less."
@@ -45,19 +45,19 @@ const pathText = "By hand, the containers' MTU has been set to 1462, as gremesh 
 type way struct {
 	name     string
 	settings map[string]any                            // of the agents
-	form     func(*testenv.Lab, context.Context) error // instead of agents
-	mtu      int                                       // of the containers, where no agent has Docker set it
-	bare     bool                                      // between the hosts themselves
+	form     func(*testenv.Lab, context.Context) error // replaces the agents
+	mtu      int                                       // of the containers, if no agent makes Docker set it
+	bare     bool                                      // between the hosts themselves, without containers
 }
 
-// pathPlan is how a table of data paths is measured: labs of all ways in turns,
-// each with some samples of each measure, of which the median counts. Labs of the
-// same way differ more than the samples of a lab do.
+// pathPlan describes how to measure a table of data paths. It creates labs of
+// all ways in turns. Each lab takes several samples of each measure, and the
+// median counts. Labs of the same way differ more than the samples of one lab.
 type pathPlan struct {
 	datapath string
 	ways     []way
-	labs     int // of each way
-	rounds   int // in each
+	labs     int // for each way
+	rounds   int // in each lab
 }
 
 func (p pathPlan) measure(ctx context.Context, cfg Config, s *samples) error {
@@ -79,7 +79,7 @@ func (p pathPlan) measure(ctx context.Context, cfg Config, s *samples) error {
 	return nil
 }
 
-// once measures a way in a lab of its own.
+// once measures a way in its own lab.
 func (p pathPlan) once(ctx context.Context, cfg Config, w way) (found samples, err error) {
 	lab, err := testenv.New(ctx, testenv.Config{Hosts: 2, Docker: !w.bare, Datapath: p.datapath, Binary: cfg.Binary})
 	if err != nil {
@@ -98,7 +98,7 @@ func (p pathPlan) once(ctx context.Context, cfg Config, w way) (found samples, e
 	return found, nil
 }
 
-// ends is a way that is there.
+// ends is a way that has been set up.
 type ends struct {
 	way
 	lab      *testenv.Lab
@@ -111,14 +111,14 @@ type seat struct {
 	processor string
 }
 
-// Command is a command to run there.
+// Command returns a command that runs at the end, on its processor.
 func (s seat) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	return s.End.Command(ctx, append([]string{"taskset", "-c", s.processor}, argv...)...)
 }
 
-// seatOf has a host keep to a processor with all that moves its packets: labs of
-// the same way differed by a third, for as long as they ran, when the scheduler
-// chose.
+// seatOf pins the host's ovs-vswitchd to one processor, and returns a seat
+// whose commands run on the same one. With the scheduler's choice, labs of the
+// same way differed by a third for as long as they ran.
 func seatOf(ctx context.Context, h *testenv.Host, i int) (seat, error) {
 	s := seat{h.End(), strconv.Itoa(i % runtime.NumCPU())}
 	pid, err := pidOfSwitch(h)
@@ -129,7 +129,7 @@ func seatOf(ctx context.Context, h *testenv.Host, i int) (seat, error) {
 	return s, err
 }
 
-// up makes the path, with a container on each host.
+// up sets up the path, with a container on each host.
 func (e *ends) up(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, formTime, fmt.Errorf("not within %s", formTime))
 	defer cancel()
@@ -211,7 +211,8 @@ func (e *ends) measure(ctx context.Context, s *samples) error {
 	return nil
 }
 
-// switchCPU is what the hosts' ovs-vswitchds have used so far.
+// switchCPU returns the CPU time that the hosts' ovs-vswitchds have used so
+// far.
 func (e *ends) switchCPU() (time.Duration, error) {
 	var sum time.Duration
 	for _, h := range e.lab.Hosts() {

@@ -41,7 +41,8 @@ func measureKernelPaths(ctx context.Context, cfg Config, s *samples) error {
 	}.measure(ctx, cfg, s)
 }
 
-// gretap joins the docker0s of two hosts by the kernel's own GRE devices.
+// gretap connects the docker0 devices of two hosts with GRE devices of the
+// kernel.
 func gretap(l *testenv.Lab, ctx context.Context) error {
 	return l.Each(func(h *testenv.Host) error {
 		peer := l.Host(1)
@@ -52,13 +53,14 @@ func gretap(l *testenv.Lab, ctx context.Context) error {
 	})
 }
 
-// guestEnv has the Config of a process that measures in a guest.
+// guestEnv holds the Config of a process that measures in a guest.
 const guestEnv = "BENCH_GUEST"
 
-// guestTime is for a boot, three labs with Docker on one processor, and rounds.
+// guestTime limits a boot, the labs with Docker on one processor, and their
+// rounds.
 const guestTime = 45 * time.Minute
 
-// guestFound is what such a process prints.
+// guestFound is the output of such a process.
 type guestFound struct {
 	Kernel string
 	Series []Series
@@ -91,7 +93,7 @@ func measureInGuest(ctx context.Context, cfg Config, s *samples) error {
 	return nil
 }
 
-// A program that measures is also what measures in its guest; see package kernel.
+// A program that measures starts itself again in its guest. See package kernel.
 func init() {
 	text := os.Getenv(guestEnv)
 	if text == "" {

@@ -21,8 +21,8 @@ ended, or 0.2 s after ovs-vswitchd has applied what the others write.`,
 	},
 }
 
-// take takes what was measured elsewhere into this table, also what was until an
-// error.
+// take adds Series of another measurement to this table. If there was an error,
+// it adds the Series until then and returns the error.
 func (s *samples) take(found []Series, err error) error {
 	for _, f := range found {
 		f.Table = s.table

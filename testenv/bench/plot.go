@@ -14,13 +14,14 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// growth is how a table's measures grow with the size: a picture of tiles.
+// growth is a picture that shows how a table's measures grow with the size. It
+// consists of tiles.
 type growth struct {
 	table Table
-	tiles [][]Series // of one measure each, by size
+	tiles [][]Series // one tile for each measure, sorted by size
 }
 
-// growth is nil of a table that has one size only.
+// growth returns the picture of a table, or nil if the table has only one size.
 func (t Table) growth(all []Series) *growth {
 	g := growth{table: t}
 	mine := t.of(all)
@@ -36,7 +37,7 @@ func (t Table) growth(all []Series) *growth {
 	return &g
 }
 
-// file is what is good as a file's name and in an address.
+// file returns a name that is valid as a file name and in a URL.
 func (g growth) file() string {
 	words := strings.FieldsFunc(strings.ToLower(g.table.Name), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
@@ -44,7 +45,7 @@ func (g growth) file() string {
 	return "benchmarks-" + strings.Join(words, "-") + ".svg"
 }
 
-// write draws an SVG.
+// write draws the picture as SVG.
 func (g growth) write(w io.Writer) error {
 	const columns = 2
 	rows := (len(g.tiles) + columns - 1) / columns
@@ -61,7 +62,8 @@ func (g growth) write(w io.Writer) error {
 	return err
 }
 
-// points are the medians of a way, with what lies between least and most.
+// points holds the medians of a way and the ranges from the minimum to the
+// maximum.
 type points struct {
 	plotter.XYs
 	plotter.YErrors

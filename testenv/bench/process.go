@@ -14,8 +14,8 @@ type used struct {
 	memory float64       // MB, resident
 }
 
-// usage reads what a process has used: to the nanosecond from its threads'
-// schedstat, for stat counts ticks of 10 ms.
+// usage reads what a process has used. It reads CPU time from schedstat of the
+// threads, in nanoseconds, because stat counts ticks of 10 ms.
 func usage(pid int) (used, error) {
 	dir := fmt.Sprintf("/proc/%d", pid)
 	threads, err := os.ReadDir(dir + "/task")
@@ -26,7 +26,7 @@ func usage(pid int) (used, error) {
 	for _, t := range threads {
 		b, err := os.ReadFile(dir + "/task/" + t.Name() + "/schedstat")
 		if os.IsNotExist(err) {
-			continue // it has ended
+			continue // the thread has ended
 		}
 		if err != nil {
 			return used{}, err

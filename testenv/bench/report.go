@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Report is what a run has found.
+// Report is the result of a run.
 type Report struct {
 	Began   time.Time `json:"began"`
 	Command []string  `json:"command"`
@@ -21,17 +21,17 @@ type Report struct {
 	Series  []Series  `json:"series"` // all samples
 }
 
-// Part is how the measuring of one Table went.
+// Part describes the measurement of one Table.
 type Part struct {
 	Table   string  `json:"table"`
-	Seconds float64 `json:"seconds"`         // that it took
+	Seconds float64 `json:"seconds"`         // duration of the measurement
 	Note    string  `json:"note,omitempty"`  // where it was measured, if not on the machine itself
 	Error   string  `json:"error,omitempty"` // why it ended early
 }
 
-// Run measures the tables that the Config wants, one after another. Where one
-// fails, the others are measured all the same, and the report has what was found
-// until then; the error says so.
+// Run measures the tables that the Config selects, one after another. If a
+// table fails, Run continues with the others. The report then contains the
+// results until the failure, and Run returns an error.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	if cfg.Quick {
 		cfg.Sizes, cfg.Runs = []int{2}, 1
@@ -87,8 +87,8 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// Write writes benchmarks.md, benchmarks.json and the plots into a folder, and
-// takes the plots of another report away.
+// Write writes benchmarks.md, benchmarks.json and the plots into a folder. It
+// first removes the plots of an earlier report.
 func (r Report) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

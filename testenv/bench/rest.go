@@ -18,7 +18,7 @@ const (
 	flanneld  = "flanneld"
 	etcdOfAll = "etcd, one for all"
 
-	restSettle = 20 * time.Second // after BFD is up: what formation has stirred up is over
+	restSettle = 20 * time.Second // wait after BFD is up, until the effects of forming the mesh have ended
 	restTime   = time.Minute
 )
 
@@ -74,7 +74,7 @@ header on; ovs-vswitchd's is what it sends in GRE, and flannel's what goes to et
 	},
 }
 
-// restOf compares what all hosts have used after a time with what before.
+// restOf adds samples of what all hosts use during the given time.
 func restOf(ctx context.Context, l *testenv.Lab, length time.Duration, s *samples) error {
 	if err := l.CountSent(ctx); err != nil {
 		return err
@@ -150,7 +150,8 @@ func pidOfSwitch(h *testenv.Host) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
-// pause is for measurements that are about a time.
+// pause waits for d, in measurements whose length is fixed. It returns early
+// with an error if ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -22,12 +22,12 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// gossiper is the address of a host's gossip.
+// gossiper returns the gossip address of host i.
 func gossiper(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i + 1)}), 7946)
 }
 
-// records are leases that all hosts hold already.
+// records returns leases that all hosts already hold.
 func (r restRole) records() (all []lease.Record) {
 	for i := range r.Hosts {
 		h := host(i)
@@ -42,21 +42,23 @@ var restKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
 
 var restSettings = gossip.Settings{Space: config().Space, Tunnel: config().Tunnel}
 
-// meshName is empty of the crowd of a memberlist alone.
+// meshName returns the ID of the mesh. It is empty if the way is memberlist
+// alone.
 func (r restRole) meshName() string {
 	if r.Way == wayBare {
 		return ""
 	}
-	return lease.ID{2}.String() // as long as those of real meshes
+	return lease.ID{2}.String() // as long as the ID of a real mesh
 }
 
-// beCrowd is all hosts but the first, until it is killed.
+// beCrowd acts as all hosts except the first, until the process is killed.
 func (r restRole) beCrowd(ctx context.Context) error {
 	crowd := gossip.Crowd{To: host(0).ID, Records: r.records(), Settings: restSettings, Keys: restKeys, Mesh: r.meshName(), Ready: func() { fmt.Println("ready") }}
 	return crowd.Run(ctx)
 }
 
-// gossipConfig is the first host's, which holds its subnet already.
+// gossipConfig returns the configuration of the first host, which already holds
+// its subnet. It writes the host's state into dir.
 func (r restRole) gossipConfig(dir string, log *slog.Logger) (gossip.Config, error) {
 	cfg := gossip.Config{
 		Name: host(0).Name, Underlay: gossiper(0), Seeds: []string{gossiper(1).String()}, Settings: restSettings, Dir: dir, Log: log, Keys: restKeys,
@@ -70,11 +72,11 @@ func (r restRole) gossipConfig(dir string, log *slog.Logger) (gossip.Config, err
 		os.WriteFile(filepath.Join(dir, "id"), []byte(host(0).ID.String()+"\n"), 0o600))
 }
 
-// crowdGroup is the group that the crowd runs as, by which its packets are told
-// from the first host's.
+// crowdGroup is the group ID of the crowd's process. It distinguishes the
+// crowd's packets from those of the first host.
 const crowdGroup = 7946
 
-// startCrowd returns when it may be joined.
+// startCrowd starts the crowd, and returns when hosts can join it.
 func (r restRole) startCrowd() (*exec.Cmd, error) {
 	r.Crowd = true
 	cmd, err := r.command(context.Background())
@@ -94,7 +96,7 @@ func (r restRole) startCrowd() (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// beAtRest is the first host.
+// beAtRest acts as the first host and measures it.
 func (r restRole) beAtRest() (found []measured, err error) {
 	o, err := startSwitch()
 	if err != nil {
@@ -152,18 +154,18 @@ func living(v mesh.View) (count int) {
 	return count
 }
 
-// staggered is for how long at most memberlist waits before its first period:
-// from then on, each has one exchange of all state that it begins.
+// staggered is the maximum time that memberlist waits before its first period.
+// From then on, a host starts one exchange of all state in each period.
 const staggered = 30 * time.Second
 
 const (
-	calmRate = 1500.0          // bytes a second at most that a host at rest sends
-	calmFor  = 3 * time.Second // for which it has not sent more
-	calmTime = 8 * time.Minute // within which it must be at rest
+	calmRate = 1500.0          // maximum that a host at rest sends, in bytes per second
+	calmFor  = 3 * time.Second // how long it must send no more than that
+	calmTime = 8 * time.Minute // time limit until it must be at rest
 )
 
-// calm returns when all hosts are there, gossip has said what there was to say,
-// and its periods have begun.
+// calm waits until all hosts are members, gossip has sent all its pending
+// messages, and the periods of memberlist have started.
 func (r restRole) calm(o *openSwitch, alive func() int) error {
 	began := time.Now()
 	time.Sleep(min(staggered, r.Length))
@@ -186,7 +188,8 @@ func (r restRole) calm(o *openSwitch, alive func() int) error {
 	}
 }
 
-// measure compares what has been used after a time with what before.
+// measure returns the CPU time, the memory and the traffic of the first host
+// during r.Length.
 func (r restRole) measure(a *agent) ([]measured, error) {
 	sentBefore, gotBefore, err := a.o.counted()
 	if err != nil {
@@ -218,8 +221,8 @@ func (r restRole) measure(a *agent) ([]measured, error) {
 	return found, err
 }
 
-// countGossip begins to count what the first host sends and receives, which is
-// what the crowd sends.
+// countGossip starts to count the traffic that the first host sends and
+// receives. The received traffic is what the crowd sends.
 func (o *openSwitch) countGossip() error {
 	return o.run("nft", fmt.Sprintf("add table ip bench; add chain ip bench traffic { type filter hook output priority 0; };"+
 		"add rule ip bench traffic meta l4proto { tcp, udp } meta skgid != %d counter;"+
@@ -228,7 +231,8 @@ func (o *openSwitch) countGossip() error {
 
 var counter = regexp.MustCompile(`bytes (\d+)`)
 
-// counted is what the first host has sent and received, in bytes with IP headers.
+// counted returns what the first host has sent and received so far, in bytes
+// with IP headers.
 func (o *openSwitch) counted() (sent, got float64, err error) {
 	out, err := exec.Command("nft", "list", "chain", "ip", "bench", "traffic").Output() //nolint:noctx // a process of its own
 	if err != nil {

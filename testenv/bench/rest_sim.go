@@ -16,7 +16,7 @@ import (
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
-// wayBare is what an agent at rest is beside.
+// wayBare is the way with which an agent at rest is compared.
 const wayBare = "memberlist alone"
 
 var restSimulated = Table{
@@ -41,10 +41,11 @@ which a few MB are.`,
 	},
 }
 
-// Rest measures an agent at rest, and memberlist alone, in meshes of the given
-// numbers of hosts, all at once: at rest they use little of the machine. Each is
-// a process in a network namespace of its own, with its crowd beside it. It needs
-// root. Beside an error it returns what was measured until then.
+// Rest measures an agent at rest, and memberlist alone, in meshes with the
+// given numbers of hosts. It measures all at the same time, because at rest
+// they use little of the machine. Each is a process in its own network
+// namespace, with its own crowd. Rest needs root. With an error, it also
+// returns the results until then.
 func Rest(ctx context.Context, sizes []int, quick bool) ([]Series, error) {
 	var all gathered
 	var mu sync.Mutex
@@ -77,19 +78,19 @@ func Rest(ctx context.Context, sizes []int, quick bool) ([]Series, error) {
 	return all.series, err
 }
 
-// restEnv has the restRole of a process of the benchmark at rest.
+// restEnv holds the restRole of a process of the benchmark at rest.
 const restEnv = "BENCH_REST"
 
-// restRole is what such a process is.
+// restRole describes what such a process does.
 type restRole struct {
 	Hosts  int           // of its mesh
 	Length time.Duration // of the measurement
 	Way    string
-	Crowd  bool // it is all the others
+	Crowd  bool // it acts as all other hosts
 }
 
-// command is another process of this program, in that role. It does not outlive
-// this one.
+// command returns a command that runs this program again in that role. The new
+// process ends at the latest with this one.
 func (r restRole) command(ctx context.Context) (*exec.Cmd, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

@@ -2,17 +2,17 @@ package bench
 
 import "slices"
 
-// Series are the samples of one way to do one thing, at one size.
+// Series holds the samples of one measure of one way, at one size.
 type Series struct {
-	Table   string    `json:"table"`   // what they stand under: "full mesh", "ovsdb", …
+	Table   string    `json:"table"`   // the table that shows them: "full mesh", "ovsdb", …
 	Measure string    `json:"measure"` // "until all ports are present", …
-	Way     string    `json:"way"`     // gremesh, or what it is compared with
-	N       int       `json:"n"`       // hosts, or peers of one host
+	Way     string    `json:"way"`     // gremesh, or an alternative with which it is compared
+	N       int       `json:"n"`       // number of hosts, or of peers of one host
 	Unit    string    `json:"unit"`    // s, MB, Mbit/s, …
 	Samples []float64 `json:"samples"` // in the order of the runs
 }
 
-// median is 0 without samples.
+// median returns the median, or 0 without samples.
 func median(x []float64) float64 {
 	if len(x) == 0 {
 		return 0
@@ -25,9 +25,10 @@ func median(x []float64) float64 {
 	return (x[middle-1] + x[middle]) / 2
 }
 
-// ratio is the median of the ratios of the samples that were taken one after
-// the other, run by run: what changes on the machine during the runs is in both.
-// Where their numbers differ, it is the ratio of the medians.
+// ratio returns the median of the ratios of samples that were taken one after
+// the other, run by run. A change on the machine during the runs then affects
+// both samples of a ratio. If the numbers of samples differ, it returns the
+// ratio of the medians.
 func ratio(x, base []float64) float64 {
 	if len(x) != len(base) {
 		return median(x) / median(base)
@@ -39,7 +40,7 @@ func ratio(x, base []float64) float64 {
 	return median(pairs)
 }
 
-// samples collects Series in the order in which they are first met.
+// samples collects Series in the order in which they first appear.
 type samples struct {
 	table  string
 	note   string // where they were taken, if not on this machine itself

@@ -32,7 +32,8 @@ in turn with it.`,
 	},
 }
 
-// stampedeMeasures are the units of the Go benchmark, in the order of the page.
+// stampedeMeasures lists the units of the Go benchmark, in the order of the
+// page.
 var stampedeMeasures = []struct{ unit, measure, as string }{
 	{"p50-ms", "to the lease, median", "ms"},
 	{"p99-ms", "to the lease, of 99 in 100", "ms"},
@@ -41,7 +42,8 @@ var stampedeMeasures = []struct{ unit, measure, as string }{
 
 var stampedeLine = regexp.MustCompile(`(?m)^BenchmarkStampede/(\d+)\S*\s+\d+\s+(.*)$`)
 
-// readStampede reads lines of `go test -bench`: values, each before its unit.
+// readStampede reads lines of `go test -bench`, in which each value comes
+// before its unit.
 func readStampede(out string, s *samples) error {
 	lines := stampedeLine.FindAllStringSubmatch(out, -1)
 	if len(lines) == 0 {

@@ -5,18 +5,18 @@ import (
 	"log/slog"
 )
 
-// Config says how much is measured.
+// Config selects what to measure.
 type Config struct {
-	Binary  string       // gremesh
-	Flannel string       // flanneld, of the ways that need it
+	Binary  string       // path of gremesh
+	Flannel string       // path of flanneld; some ways need it
 	Only    []string     // names of Tables; empty: all
 	Sizes   []int        // numbers of hosts of a full mesh
-	Runs    int          // of each
-	Quick   bool         // one short run of small labs, whatever Sizes and Runs say: to see that all works
+	Runs    int          // number of runs of each
+	Quick   bool         // one short run of small labs, whatever Sizes and Runs are, to check that everything works
 	Log     *slog.Logger // progress
 }
 
-// size is a number of hosts, few when it has to be quick.
+// size returns the number of hosts, or at most 3 if the run is quick.
 func (c Config) size(hosts int) int {
 	if c.Quick {
 		return min(hosts, 3)
@@ -26,15 +26,15 @@ func (c Config) size(hosts int) int {
 
 // Table is one part of the report.
 type Table struct {
-	Name  string // what Config.Only and Series.Table have
+	Name  string // used in Config.Only and Series.Table
 	Text  string // what was measured, and how
-	Sizes string // what Series.N counts: "hosts"; empty: it is the same everywhere
-	Base  string // the way that the others are a ratio of; empty: there is none
+	Sizes string // the unit of Series.N, such as "hosts"; empty: N is the same everywhere
+	Base  string // the way to which the others are compared; empty: none
 
 	measure func(context.Context, Config, *samples) error
 }
 
-// Tables are all that can be measured, in the order of the report.
+// Tables returns all tables that can be measured, in the order of the report.
 func Tables() []Table {
 	return []Table{fullMesh, oneHost, leases, stampede, switchTunnels, path, pathKernel, rest, restSimulated}
 }

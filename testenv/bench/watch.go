@@ -10,11 +10,11 @@ import (
 	"github.com/gremesh/gremesh/testenv"
 )
 
-// watch knows the tunnel ports of all hosts of a lab.
+// watch follows the tunnel ports of all hosts of a lab.
 type watch struct {
 	stop    context.CancelFunc
 	group   errgroup.Group
-	changed chan struct{} // holds one
+	changed chan struct{} // capacity 1
 
 	mu   sync.Mutex
 	seen map[*testenv.Host]map[string]testenv.TunnelPort
@@ -44,14 +44,14 @@ func (w *watch) close() error {
 	return w.group.Wait()
 }
 
-// ports are the host's, by name.
+// ports returns the host's tunnel ports by name.
 func (w *watch) ports(h *testenv.Host) map[string]testenv.TunnelPort {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.seen[h]
 }
 
-// count is of all hosts.
+// count counts the tunnels of all hosts.
 func (w *watch) count() testenv.Tunnels {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +69,8 @@ func (w *watch) count() testenv.Tunnels {
 	return n
 }
 
-// wait returns as soon as what all hosts have is as wanted.
+// wait returns as soon as wanted returns true for the tunnels of all hosts, or
+// with an error if ctx ends.
 func (w *watch) wait(ctx context.Context, wanted func(testenv.Tunnels) bool) error {
 	for !wanted(w.count()) {
 		select {
