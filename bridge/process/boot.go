@@ -13,10 +13,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// bootIDFile has a number that is another one after each boot (random(4)).
+// bootIDFile holds a number that changes with each boot (random(4)).
+// It stays the same until the next boot.
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
-// bootID returns the ID of the boot in which the kernel runs.
+// bootID returns the ID of the current boot.
 func bootID() (string, error) {
 	b, err := os.ReadFile(bootIDFile)
 	if err != nil {
@@ -25,17 +26,19 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// BootMark is a file that records that something has happened since this host was
-// booted. It outlives the agent and counts until the next boot.
+// BootMark is a file that records that an event happened since this host's last
+// boot. It survives a restart of the agent and is valid until the next boot.
 type BootMark struct {
 	path   string
 	bootID func() (string, error)
 }
 
-// NewBootMark returns the mark in a file. It reads and writes nothing.
+// NewBootMark returns the mark in the file at path. It neither reads nor writes
+// the file.
 func NewBootMark(path string) BootMark { return BootMark{path, bootID} }
 
-// IsSet reports whether Set was called since the boot.
+// IsSet reports whether Set was called since the last boot. A missing file means
+// that it was not, and is not an error.
 func (m BootMark) IsSet() (bool, error) {
 	b, err := regular.Read(m.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +51,7 @@ func (m BootMark) IsSet() (bool, error) {
 	return err == nil && strings.TrimSpace(string(b)) == now, err
 }
 
-// Set sets the mark. Its directory must exist.
+// Set sets the mark until the next boot. The directory of the file must exist.
 func (m BootMark) Set() error {
 	now, err := m.bootID()
 	if err != nil {

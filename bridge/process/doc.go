@@ -1,10 +1,15 @@
 // Package process finds the daemons that change this host's network besides
-// gremesh: dockerd, ovs-vswitchd, ovsdb-server. It reads /proc, executes
-// nothing, and accepts only processes of the host's root user in our own network
-// namespace: a user or a container can give any process these names. A search
-// reads a file of every process (about 4 ms for 100 of them), so it is for
-// moments in which something has changed. A BootMark records in a file that
-// something has happened since the boot.
+// gremesh: dockerd, ovs-vswitchd and ovsdb-server. It reads /proc and executes
+// nothing.
 //
-// The package keeps nothing in memory; its functions may be called from any goroutine.
+// The package accepts only processes of the host's root user in the caller's own
+// network namespace. It checks this because a user or a container can give any
+// process one of these names.
+//
+// A search reads one file of every process, which takes about 4 ms for 100
+// processes. Call it only when something has changed, not periodically.
+//
+// A BootMark records in a file that an event happened since the last boot.
+//
+// The package keeps nothing in memory. Any goroutine may call its functions.
 package process

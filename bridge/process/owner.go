@@ -12,20 +12,20 @@ import (
 	"strings"
 )
 
-// kinds are the namespaces that tell a process of the host from one of a
-// container or of a sandbox (namespaces(7)).
+// kinds are the kinds of namespaces that distinguish a process of the host from a
+// process of a container or a sandbox (namespaces(7)).
 var kinds = []string{"pid", "mnt", "user"}
 
-// namespaces are those that a process of the host may be in.
+// namespaces holds the namespaces that a process of the host may be in.
 type namespaces struct {
-	net  string
-	host map[string][]string // by kind: PID 1's, and our own
+	net  string              // our own; the process must be in it
+	host map[string][]string // by kind: our own and PID 1's
 }
 
-// ownNamespaces reads PID 1's namespaces and our own. Ours differ from PID 1's
-// if systemd has given the agent a mount namespace (PrivateTmp) or if all of a
-// lab runs in one. No container can be in them. PID 1's are left out if we may
-// not read them.
+// ownNamespaces reads our own namespaces and those of PID 1. They differ if
+// systemd gives the agent its own mount namespace (PrivateTmp), or if a whole lab
+// runs in one. No container can be in any of them. PID 1's namespaces are
+// omitted if this process has no permission to read them.
 func ownNamespaces() (namespaces, error) {
 	self, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -48,11 +48,14 @@ func ownNamespaces() (namespaces, error) {
 	return own, nil
 }
 
-// isHosts reports whether a process is a program of that name that the host's
-// root user runs in our network namespace: all its user IDs are 0, its pid,
-// mount and user namespaces are the host's, and its executable has the name.
-// The last excludes programs with the set-user-ID bit, such as sudo, which any
-// user can start under another name.
+// isHosts reports whether the host's root user runs a process in our network
+// namespace from an executable with the given name. dir is the process's
+// directory in /proc.
+//
+// All four user IDs of such a process are 0. Its pid, mount and user namespaces
+// are the host's. Its executable has the given name. The check of the executable
+// excludes programs with the set-user-ID bit, such as sudo: any user can start
+// them under another name.
 func isHosts(dir, name string, own namespaces) (bool, error) {
 	if is, err := os.Readlink(dir + "/ns/net"); err != nil || is != own.net {
 		return false, err
@@ -70,8 +73,9 @@ func isHosts(dir, name string, own namespaces) (bool, error) {
 	return err == nil && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == name, err
 }
 
-// isRoots reports whether the real, effective, saved and file system user IDs
-// in a /proc/PID/status are all 0 (proc_pid_status(5)).
+// isRoots reports whether a process belongs to root. Its real, effective, saved
+// and file system user IDs in /proc/PID/status must all be 0
+// (proc_pid_status(5)).
 func isRoots(status []byte) bool {
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {

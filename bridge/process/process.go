@@ -14,22 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process names one process for good: no other has the same three.
+// Process identifies one process uniquely and permanently: no other process has
+// the same three values.
 type Process struct {
 	Boot  string `json:"boot"` // /proc/sys/kernel/random/boot_id
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks after boot, proc_pid_stat(5)
 }
 
-// tick is the unit of Start: sysconf(_SC_CLK_TCK) is 100 wherever Go runs on
-// Linux.
+// tick is the unit of Start. sysconf(_SC_CLK_TCK) is 100 per second on every
+// Linux platform that Go supports.
 const tick = 10 * time.Millisecond
 
-// Find returns the processes that run a program of one of the names, by name.
-// A name is compared with comm (proc_pid_stat(5): at most 15 bytes) and with the
-// base name of the executable. A process counts only if it is in our network
-// namespace and belongs to the host's root user: see isHosts. Everybody can start
-// a process with any name, so a name alone proves nothing.
+// Find returns the processes that run a program with one of the names, grouped by
+// name. Both comm (proc_pid_stat(5): at most 15 bytes) and the base name of the
+// executable must equal the name. A name without a process is missing in the map.
+//
+// Find returns only processes in our network namespace that belong to the host's
+// root user (see isHosts). Any user can start a process with any name, so the
+// name alone proves nothing.
 func Find(names ...string) (map[string][]Process, error) {
 	boot, err := bootID()
 	if err != nil {
@@ -58,9 +61,10 @@ func Find(names ...string) (map[string][]Process, error) {
 	return found, nil
 }
 
-// judge returns the process of a directory in /proc, or the zero Process if it
-// does not count. Its identity is read before and after everything else: another
-// process may have got its ID meanwhile.
+// judge returns the name and identity of the process whose directory in /proc is
+// dir. It returns the zero Process if the process has none of the names or fails
+// isHosts. It reads the identity before and after all other checks. Otherwise it
+// could mix two processes, because another process may have reused the PID.
 func judge(dir string, names []string, own namespaces) (name string, p Process, err error) {
 	name, p, err = identify(dir)
 	if err != nil || !slices.Contains(names, name) {
@@ -77,7 +81,8 @@ func judge(dir string, names []string, own namespaces) (name string, p Process, 
 	return name, p, nil
 }
 
-// identify reads a process's name and identity; a dead process has neither.
+// identify reads a process's name and identity. It returns zero values for a
+// dead process.
 func identify(dir string) (name string, p Process, err error) {
 	b, err := os.ReadFile(dir + "/stat")
 	if err != nil {
@@ -88,8 +93,8 @@ func identify(dir string) (name string, p Process, err error) {
 }
 
 // named returns the directories in /proc of the processes that have one of the
-// names. All of the machine's are looked at, often, so no more is asked of each
-// than its comm, and by no more than three system calls.
+// names. It examines every process of the machine, and it is called often. It
+// therefore reads only comm of each process, with three system calls.
 func named(names []string) (dirs []string, err error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -119,7 +124,8 @@ func named(names []string) (dirs []string, err error) {
 	return dirs, nil
 }
 
-// readInto reads what the buffer has room for.
+// readInto reads the start of a file, at most as many bytes as the buffer holds.
+// It returns the part of the buffer that it filled.
 func readInto(buffer []byte, path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -132,8 +138,8 @@ func readInto(buffer []byte, path string) ([]byte, error) {
 	return buffer[:n], nil
 }
 
-// Ages returns since when the youngest process of each name has been running;
-// of a name that no process has, nothing.
+// Ages returns how long the youngest process of each name has been running. A
+// name without a process is missing in the map.
 func Ages(names ...string) (map[string]time.Duration, error) {
 	found, err := Find(names...)
 	if err != nil {
@@ -154,8 +160,8 @@ func Ages(names ...string) (map[string]time.Duration, error) {
 	return ages, nil
 }
 
-// Age is since when the process has been running, or would be if it had not
-// ended.
+// Age returns the time since the process started, even if it has ended.
+// Time during suspend counts (CLOCK_BOOTTIME).
 func (p Process) Age() (time.Duration, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -164,21 +170,22 @@ func (p Process) Age() (time.Duration, error) {
 	return time.Duration(now.Nano()) - time.Duration(p.Start)*tick, nil
 }
 
-// Gone tells whether an error is that a process has ended.
+// Gone reports whether an error means that a process has ended.
 func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// parseStat reads a line of /proc/PID/stat: "PID (name) state ...", with the
-// start time in field 22. It is not ok for a process that is dead.
+// parseStat reads a line of /proc/PID/stat (proc_pid_stat(5)): "PID (name)
+// state ...", with the start time in field 22. It returns false if the process is
+// dead or the line is malformed.
 func parseStat(line string) (name string, p Process, ok bool) {
 	pid, rest, _ := strings.Cut(line, " (")
-	end := strings.LastIndex(rest, ") ") // a name may have it, too
+	end := strings.LastIndex(rest, ") ") // the last one, because a name may contain ") "
 	if end < 0 {
 		return "", Process{}, false
 	}
 	name, rest = rest[:end], rest[end+2:]
-	fields := strings.Fields(rest) // from field 3 on
+	fields := strings.Fields(rest) // fields 3 and later of the line
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return "", Process{}, false
 	}
