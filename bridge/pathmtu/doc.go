@@ -1,14 +1,18 @@
-// Package pathmtu measures how large a packet reaches each peer through the
-// underlay in one piece.
+// Package pathmtu measures the size of the largest packet that reaches each peer
+// through the underlay without fragmentation.
 //
-// A peer is asked for an echo (ICMP, RFC 792) at the size of the MTU of the
-// device that leads to it, and must not be answered in fragments of ours: DF is
-// set, and what the kernel remembers of the path is not asked (IP_PMTUDISC_PROBE,
-// ip(7)). What a router answers ("fragmentation needed", RFC 1191) shortens the
-// search, and what does not answer is searched for by halves (as in RFC 4821).
-// Echoes come back in fragments if need be: this is the way there alone.
+// A Prober sends a peer an ICMP echo request (RFC 792). The packet has the size of
+// the MTU of the device that leads to the peer. This host and the routers must
+// not fragment it: DF is set. The kernel must not apply the path MTU that it has
+// learned either (IP_PMTUDISC_PROBE, ip(7)).
 //
-// What is lower is believed at once; what is higher, only when it was found
-// twice, so that a path that comes and goes does not make the MTU do so. A peer
-// that answers nothing, as where ICMP is filtered, keeps what was found before.
+// If a router answers "fragmentation needed" (RFC 1191), the search tries the MTU
+// in that answer next. Without any answer it is a binary search (as in RFC 4821).
+// The echo reply may return in fragments. The result is therefore valid only for
+// the direction to the peer.
+//
+// A smaller MTU takes effect at once. A larger MTU takes effect only after two
+// rounds have found it, so that a flapping path does not make the MTU flap. If a
+// peer answers nothing, for example because ICMP is filtered, the previous result
+// stays valid.
 package pathmtu

@@ -9,14 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flush has the kernel forget all that it has learned of IPv4 routes when
-// something is written to it, as `ip route flush cache` does.
+// flush is a file. A write to it makes the kernel discard everything that it has
+// learned about IPv4 routes, like `ip route flush cache`.
 const flush = "/proc/sys/net/ipv4/route/flush"
 
-// Forget has the kernel forget what routers have said of the path to an IPv4
-// peer if that is less than what was measured to pass, mtu bytes. Else it would
-// remember it for ten minutes (net.ipv4.route.mtu_expires), and the kernel's
-// tunnels go by it: they refuse what is larger.
+// Forget makes the kernel discard the path MTU that it has learned from routers,
+// if the value for an IPv4 peer is smaller than the measured one. mtu is the
+// measured path MTU in bytes. The kernel then discards the values of all other
+// IPv4 paths too. For an IPv6 peer Forget does nothing.
+//
+// Without this, the kernel would keep the old value for ten minutes
+// (net.ipv4.route.mtu_expires). Its tunnels refuse larger packets during that
+// time.
 func Forget(to netip.Addr, mtu int) error {
 	if !to.Is4() {
 		return nil
@@ -31,10 +35,10 @@ func Forget(to netip.Addr, mtu int) error {
 	return os.WriteFile(flush, []byte("1"), 0o200)
 }
 
-// remembered is the MTU that the kernel holds for that of a path, bytes (ip(7),
-// IP_MTU).
+// remembered returns the MTU, in bytes, that the kernel currently assumes for the
+// path to an IPv4 address (ip(7), IP_MTU).
 func remembered(to netip.Addr) (mtu int, err error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9))) // nothing is sent
+	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9))) // connecting a UDP socket sends no packet
 	if err != nil {
 		return 0, err
 	}

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// family is what differs between ICMP for IPv4 and for IPv6.
+// family holds the differences between ICMP for IPv4 and ICMP for IPv6.
 type family struct {
-	network string // as net.Dial has it
-	header  int    // bytes of an IP header without options
+	network string // the name of the network for net.Dial
+	header  int    // bytes, of an IP header without options
 	ask     byte   // the type of an echo request
 	prepare func(fd int) error
 	parse   func([]byte) (report, bool)
@@ -23,8 +23,9 @@ func familyOf(a netip.Addr) family {
 
 const icmpHeader = 8 // bytes
 
-// echo is an echo request that makes an IP packet of size bytes. The kernel
-// sums up those of IPv6 (RFC 3542, section 3.1).
+// echo returns an ICMP echo request for an IP packet of size bytes, including the
+// IP header. Its checksum is valid only for IPv4. For IPv6 the kernel computes the
+// checksum (RFC 3542, section 3.1).
 func (f family) echo(id, seq uint16, size int) []byte {
 	b := make([]byte, size-f.header)
 	b[0] = f.ask
@@ -34,7 +35,7 @@ func (f family) echo(id, seq uint16, size int) []byte {
 	return b
 }
 
-// checksum is that of RFC 1071.
+// checksum returns the Internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i, c := range b {
@@ -50,10 +51,11 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// report is an ICMP message that matters here.
+// report is an ICMP message that the prober uses: an echo reply, or
+// "fragmentation needed" ("packet too big" in IPv6).
 type report struct {
-	echo    bool // about an echo request: id and seq are its own
+	echo    bool // the message concerns an echo request; id and seq identify the request
 	id, seq uint16
-	limit   int        // bytes, of "fragmentation needed"; 0: an echo reply
-	about   netip.Addr // with limit, where the packet was to go
+	limit   int        // bytes, the MTU in "fragmentation needed"; 0: an echo reply
+	about   netip.Addr // destination of the packet that was too big; set only with limit
 }

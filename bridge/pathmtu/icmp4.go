@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RFC 792 and RFC 1191.
+// Constants of ICMP for IPv4 (RFC 792 and RFC 1191).
 const (
 	typeEchoReply   = 0
 	typeUnreachable = 3
@@ -26,7 +26,8 @@ func prepare4(fd int) error {
 	)
 }
 
-// parse4 reads an ICMP message without its IP header.
+// parse4 reads an ICMP message without its IP header. It returns false if the
+// message is neither an echo reply nor a "fragmentation needed" with an MTU.
 func parse4(b []byte) (r report, ok bool) {
 	if len(b) < icmpHeader {
 		return r, false

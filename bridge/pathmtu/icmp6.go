@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RFC 4443.
+// Constants of ICMPv6 (RFC 4443).
 const (
 	typeTooBig     = 2
 	typeEcho6      = 128
@@ -18,7 +18,7 @@ const (
 )
 
 func prepare6(fd int) error {
-	var filter unix.ICMPv6Filter // a bit that is set blocks a type (RFC 3542, section 3.2)
+	var filter unix.ICMPv6Filter // a set bit blocks a message type (RFC 3542, section 3.2)
 	for i := range filter.Data {
 		filter.Data[i] = ^uint32(0)
 	}
@@ -32,7 +32,8 @@ func prepare6(fd int) error {
 	)
 }
 
-// parse6 reads an ICMPv6 message without its IP header.
+// parse6 reads an ICMPv6 message without its IP header. It returns false if the
+// message is neither an echo reply nor a "packet too big" with an MTU.
 func parse6(b []byte) (r report, ok bool) {
 	if len(b) < icmpHeader {
 		return r, false

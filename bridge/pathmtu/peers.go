@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// peer is one whose path is measured.
+// peer is a peer whose path is measured.
 type peer struct {
 	memory
-	due   time.Time
-	began time.Time // of the last round
-	busy  bool
-	mute  bool // it has been said that it does not answer
+	due   time.Time // start of the next round; zero: no round has ended yet
+	began time.Time // start of the last round
+	busy  bool      // a round is running
+	mute  bool      // the warning that the peer does not answer has been logged
 }
 
-// renew follows the peers that there are.
+// renew adds new peers and removes those that Config.Peers no longer returns. It
+// closes first once every peer has completed a round.
 func (p *Prober) renew(peers map[netip.Addr]*peer) {
 	now, changed := make(map[netip.Addr]bool), false
 	for _, to := range p.cfg.Peers() {
@@ -44,8 +45,9 @@ func (p *Prober) renew(peers map[netip.Addr]*peer) {
 	}
 }
 
-// untilDue is when the next peer is due. Those that are due already wait for the
-// end of another's round.
+// untilDue returns the time until the next round of any peer is due, at most
+// roundEvery. It ignores peers that are due already: they wait until the round of
+// another peer ends.
 func untilDue(peers map[netip.Addr]*peer) time.Duration {
 	next := roundEvery
 	for _, peer := range peers {
@@ -56,7 +58,8 @@ func untilDue(peers map[netip.Addr]*peer) time.Duration {
 	return next
 }
 
-// reroute measures anew what leaves in another way now.
+// reroute makes the round of a peer due now if packets to it leave by another
+// route than at its last measurement.
 func (p *Prober) reroute(peers map[netip.Addr]*peer) {
 	for to, peer := range peers {
 		if route, err := p.cfg.Route(to); err == nil && !peer.busy && peer.path.Link != "" && route != peer.path.Route {

@@ -10,44 +10,47 @@ import (
 )
 
 const (
-	lookNew      = time.Second            // for peers that are new, after it was said that there may be some
-	lookSoon     = 250 * time.Millisecond // after routes have changed, as they do for each host that joins
-	lookFirst    = 20 * time.Millisecond  // until all have been measured once: a host that joins waits for that
-	firstWithin  = 5 * time.Second        // but no longer
-	roundEvery   = 5 * time.Minute        // and up to a fifth more, so that peers fall out of step
-	confirmAfter = 3 * time.Second
-	repeatAfter  = 30 * time.Second      // after a round that failed
-	toldAtMost   = 10 * time.Second      // a router's word begins no round sooner than that after the last
-	probeEvery   = 50 * time.Millisecond // all peers together
-	burst        = 32                    // that do not wait for that
-	atOnce       = 16                    // peers that are measured at a time
-	openAgain    = 30 * time.Second
+	lookNew      = time.Second            // debounce after Renewed
+	lookSoon     = 250 * time.Millisecond // debounce after Rerouted, because each joining host changes routes
+	lookFirst    = 20 * time.Millisecond  // poll interval until all peers are measured once: a joining host waits for that
+	firstWithin  = 5 * time.Second        // limit for the use of lookFirst
+	roundEvery   = 5 * time.Minute        // plus a random part of up to a fifth, so that rounds of peers do not coincide
+	confirmAfter = 3 * time.Second        // delay of the round that confirms a larger MTU
+	repeatAfter  = 30 * time.Second       // delay after a failed round
+	toldAtMost   = 10 * time.Second       // minimum time between two rounds of a peer if a router reports an MTU
+	probeEvery   = 50 * time.Millisecond  // between two echo requests, over all peers
+	burst        = 32                     // echo requests at the start that do not wait for probeEvery
+	atOnce       = 16                     // peers that are measured concurrently
+	openAgain    = 30 * time.Second       // delay before Run tries to open a socket again
 )
 
-// Config is what a Prober measures, and whom it tells.
+// Config names the peers that a Prober measures and the callbacks for the results.
+// Run calls Peers, Tell and Forget from one goroutine. It calls Route from several
+// goroutines at once.
 type Config struct {
-	Source netip.Addr                         // an address of this host, and of its peers' family
-	Peers  func() []netip.Addr                // is asked when one may have come or gone, and when one is due
-	Route  func(to netip.Addr) (Route, error) // as the kernel has it now
-	Tell   func(paths map[netip.Addr]Path)    // all paths, whenever one has changed
-	Forget func(to netip.Addr, mtu int) error // is told of each path that was measured, see [Forget]
+	Source netip.Addr                         // an address of this host, of the same family as the peers' addresses
+	Peers  func() []netip.Addr                // returns the current peers; called after Renewed and when a round is due or ends
+	Route  func(to netip.Addr) (Route, error) // returns the kernel's current route
+	Tell   func(paths map[netip.Addr]Path)    // receives all measured paths whenever one has changed
+	Forget func(to netip.Addr, mtu int) error // is called for each measured path; see [Forget]
 	Log    *slog.Logger
 }
 
-// Prober measures the paths to all peers.
+// Prober measures the paths to all peers. Any goroutine may call Rerouted, Renewed
+// and First while Run runs.
 type Prober struct {
 	cfg   Config
 	woken chan struct{} // capacity 1: routes may have changed
-	news  chan struct{} // capacity 1: peers may have
-	first chan struct{} // closed when all peers there were have been measured
+	news  chan struct{} // capacity 1: peers may have changed
+	first chan struct{} // closed when all peers have been measured once
 }
 
-// New starts nothing.
+// New returns a Prober. It starts nothing and opens no socket.
 func New(cfg Config) *Prober {
 	return &Prober{cfg: cfg, woken: make(chan struct{}, 1), news: make(chan struct{}, 1), first: make(chan struct{})}
 }
 
-// Rerouted says that routes may have changed. It never blocks.
+// Rerouted tells the Prober that routes may have changed. It never blocks.
 func (p *Prober) Rerouted() {
 	select {
 	case p.woken <- struct{}{}:
@@ -55,7 +58,8 @@ func (p *Prober) Rerouted() {
 	}
 }
 
-// Renewed says that peers may have come or gone. It never blocks.
+// Renewed tells the Prober that peers may have been added or removed. It never
+// blocks.
 func (p *Prober) Renewed() {
 	select {
 	case p.news <- struct{}{}:
@@ -63,18 +67,20 @@ func (p *Prober) Renewed() {
 	}
 }
 
-// First is closed once all peers that there are have been measured.
+// First returns a channel that is closed once all peers have been measured. While
+// there are no peers, it stays open.
 func (p *Prober) First() <-chan struct{} { return p.first }
 
-// Run measures until ctx ends, and then returns nil. Without a socket there is
-// nothing to be known; it says so, and tries again.
+// Run measures until ctx ends, and then returns nil. If it cannot open a socket,
+// it logs a warning and tries again after openAgain. Nothing is measured until
+// then.
 func (p *Prober) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		words := make(chan word, 64)
 		s, err := open(ctx, p.cfg.Source, func(to netip.Addr, limit int) {
 			select {
 			case words <- word{to, limit}:
-			default: // there will be more
+			default: // the channel is full; routers repeat their message
 			}
 		})
 		if err == nil {
@@ -94,19 +100,21 @@ func (p *Prober) Run(ctx context.Context) error {
 	return nil
 }
 
-// word is what a router says: packets to a peer may have so many bytes.
+// word is a router's report that packets to a peer may have at most limit bytes.
 type word struct {
 	to    netip.Addr
 	limit int
 }
 
+// result is the outcome of one round.
 type result struct {
 	to   netip.Addr
 	path Path
 	err  error
 }
 
-// measure runs the rounds of all peers.
+// measure runs the rounds of all peers until ctx ends. It is the only goroutine
+// that uses the map of peers.
 func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Addr, int) (Answer, error), words <-chan word) {
 	peers := make(map[netip.Addr]*peer)
 	results := make(chan result, atOnce)
@@ -140,13 +148,13 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 		case <-late:
 			look.Reset(lookNew)
 			continue
-		case <-p.woken: // a host that joins makes many routes, in a moment
+		case <-p.woken: // a joining host adds many routes within a moment; wait for all of them
 			if first == nil && !rerouted {
 				look.Reset(lookSoon)
 			}
 			rerouted = true
 			continue
-		case <-p.news: // one host seldom comes alone
+		case <-p.news: // hosts often join in groups; wait for the others
 			if first == nil && !rerouted && !renewed {
 				look.Reset(lookNew)
 			}
@@ -179,7 +187,7 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 			peer.busy, peer.began = true, time.Now()
 			group.Go(func() {
 				path, err := p.round(ctx, to, turn, ask)
-				results <- result{to, path, err} // there is room for all that run
+				results <- result{to, path, err} // never blocks: the channel has room for all running rounds
 			})
 		}
 		if first == nil && !rerouted && !renewed {
@@ -188,7 +196,8 @@ func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Ad
 	}
 }
 
-// round measures one path.
+// round measures one path. It calls turn before each packet to respect the rate
+// limit.
 func (p *Prober) round(ctx context.Context, to netip.Addr, turn func(), ask func(context.Context, netip.Addr, int) (Answer, error)) (Path, error) {
 	route, err := p.cfg.Route(to)
 	if err != nil {
@@ -203,11 +212,12 @@ func (p *Prober) round(ctx context.Context, to netip.Addr, turn func(), ask func
 	return Path{Route: route, MTU: mtu, Known: known}, err
 }
 
-// take learns from a round.
+// take stores the result of a round, schedules the next round, and calls Tell if
+// the path has changed.
 func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 	peer := peers[r.to]
 	if peer == nil {
-		return // it has gone meanwhile
+		return // the peer was removed during the round
 	}
 	peer.busy = false
 	if r.err != nil {

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// The size, in bytes, that every path must take to be measured: what every host
-// on an IPv4 network takes (RFC 791, section 3.1), and every link of IPv6 (RFC
-// 8200, section 5).
+// A path must pass packets of this size, in bytes, or it is not measured. Every
+// IPv4 host accepts smallest4 (RFC 791, section 3.1). Every IPv6 link carries
+// smallest6 (RFC 8200, section 5).
 const (
 	smallest4 = 576
 	smallest6 = 1280
@@ -20,18 +20,22 @@ func smallest(to netip.Addr) int {
 	return smallest4
 }
 
-// Answer is what became of one packet.
+// Answer is the outcome of one echo request. The zero Answer means that no answer
+// arrived in time.
 type Answer struct {
-	Passed bool
-	Limit  int // bytes, what a router said that the next link takes; 0: nothing was said
+	Passed bool // the peer has answered
+	Limit  int  // bytes, the MTU of the next link as a router reports it; 0: no report
 }
 
-const tries = 3 // so that one packet that is lost is no limit
+const tries = 3 // per size, so that one lost packet does not look like a limit
 
 var errUnsteady = errors.New("the answers contradict each other")
 
-// search finds the largest packet, up to full bytes, that passes. Where not even
-// a small one does, nothing is known. It is pure but for ask.
+// search finds the size of the largest packet that passes, in bytes, at most full.
+// If not even a packet of least bytes passes, known is false and mtu is full. ask
+// sends one packet; calling it is the only side effect.
+//
+// The error is either an error of ask or errUnsteady.
 func search(full, least int, ask func(size int) (Answer, error)) (mtu int, known bool, err error) {
 	try := func(size int) (a Answer, err error) {
 		for range tries {
@@ -73,8 +77,8 @@ func search(full, least int, ask func(size int) (Answer, error)) (mtu int, known
 			fails = size
 		}
 	}
-	// A peer that fell silent meanwhile, or a burst of lost packets, looks like
-	// a limit: both sides of it are asked again.
+	// Check both sides of the limit again. Otherwise a peer that stopped
+	// answering, or a burst of lost packets, would look like a limit.
 	below, err := try(passes)
 	if err != nil {
 		return 0, false, err

@@ -13,30 +13,33 @@ import (
 )
 
 const (
-	answersWithin    = 300 * time.Millisecond
-	longestIPPackage = 65535
+	answersWithin    = 300 * time.Millisecond // timeout for one answer
+	longestIPPackage = 65535                  // bytes
 )
 
-// socket sends echo requests of a given size and hears what becomes of them.
+// socket sends echo requests of a given size and receives the answers.
 type socket struct {
 	conn *net.IPConn
 	icmp family
 	id   uint16
-	// limited is told of every "fragmentation needed" about packets to a peer,
-	// whoever sent them: tunnels do.
+	// limited is called for every received "fragmentation needed", with the
+	// destination of the packet and the limit in bytes. The packet may come from
+	// any sender on this host, for example from a tunnel.
 	limited func(to netip.Addr, limit int)
 
 	mu      sync.Mutex
-	last    uint16
+	last    uint16            // the last sequence number
 	waiting map[uint16]waiter // by sequence number
 }
 
+// waiter is a call of ask that waits for its answer.
 type waiter struct {
 	to     netip.Addr
 	answer chan Answer // capacity 1
 }
 
-// open binds to an address of this host.
+// open returns a socket bound to source, an address of this host. The caller must
+// run read in a goroutine and call close.
 func open(ctx context.Context, source netip.Addr, limited func(netip.Addr, int)) (*socket, error) {
 	icmp := familyOf(source)
 	listen := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -51,11 +54,12 @@ func open(ctx context.Context, source netip.Addr, limited func(netip.Addr, int))
 	return &socket{conn: conn.(*net.IPConn), icmp: icmp, id: uint16(rand.N(1 << 16)), limited: limited, waiting: make(map[uint16]waiter)}, nil
 }
 
-// close ends read.
+// close closes the socket, which makes read return.
 func (s *socket) close() { _ = s.conn.Close() }
 
-// ask sends one packet of so many bytes, its IP header among them, and waits for
-// what comes of it. The error is about sending.
+// ask sends one packet of size bytes, including its IP header, and waits for the
+// answer. It returns the zero Answer after answersWithin. An error means that the
+// packet could not be sent, or that ctx has ended. Any goroutine may call ask.
 func (s *socket) ask(ctx context.Context, to netip.Addr, size int) (Answer, error) {
 	w := waiter{to, make(chan Answer, 1)}
 	s.mu.Lock()
@@ -81,7 +85,7 @@ func (s *socket) ask(ctx context.Context, to netip.Addr, size int) (Answer, erro
 	}
 }
 
-// read hears answers until the socket is closed.
+// read receives answers until the socket is closed.
 func (s *socket) read() {
 	buf := make([]byte, longestIPPackage)
 	for {
@@ -89,7 +93,7 @@ func (s *socket) read() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // such as a pending error of the socket's, which reading it has cleared
+		if err != nil { // such as a pending error of the socket, which this read has cleared
 			continue
 		}
 		addr, _ := netip.AddrFromSlice(from.IP)
@@ -112,7 +116,7 @@ func (s *socket) read() {
 		if known && w.to == r.about {
 			select {
 			case w.answer <- Answer{Passed: r.limit == 0, Limit: r.limit}:
-			default: // it has one
+			default: // it already has an answer
 			}
 		}
 	}
