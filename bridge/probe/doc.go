@@ -1,20 +1,23 @@
-// Package probe finds out whether packets pass between this host's docker0 and
-// each peer's docker0, through the tunnel.
+// Package probe checks whether packets pass between this host's docker0 and each
+// peer's docker0 through the tunnel.
 //
 // A probe is a unicast ARP request (RFC 826) that leaves by docker0 for the
-// peer's docker0. It meets what containers' packets meet: the port of docker0,
-// br0's flows, tags and spanning trees, and the tunnel. The peer's kernel
-// answers it below every IP hook, so no INPUT rule drops it and silence means
-// that the path is broken. The request has the sender address 0.0.0.0 (an ARP
-// probe, RFC 5227, section 1.1): the kernel then answers without asking routes,
-// rp_filter or arp_filter, and learns no neighbour from it.
+// peer's docker0. It takes the same path as the packets of containers: the port
+// of docker0, br0's flows, VLAN tags and spanning trees, and the tunnel. The
+// peer's kernel answers it below every IP hook, so no INPUT rule can drop it. A
+// missing answer therefore means that the path is broken.
 //
-// An answer counts if it was seen twice: on br0's own device, where no local
-// container can put a frame, and on docker0, which shows that it got through. It
-// must carry the peer's MAC address, which follows from the peer's bip.
+// The sender address in the request is 0.0.0.0 (an ARP probe, RFC 5227, section
+// 1.1). The kernel then answers without consulting routes, rp_filter or
+// arp_filter, and adds no neighbour entry.
 //
-// Every tenth probe is padded to docker0's MTU.
+// An answer counts only if it was seen on two devices. br0's own device proves
+// its origin, because no local container can send a frame there. docker0 proves
+// that it passed between the two. The answer must also carry the peer's MAC
+// address, which follows from the peer's bip.
 //
-// track and schedule are pure. [Prober] owns the sockets. [Prober.Run] is one
-// goroutine and starts no other; the other methods may be called from any.
+// At least every tenth probe is padded to docker0's MTU.
+//
+// track and schedule are pure. [Prober] owns the sockets. [Prober.Run] uses only
+// its own goroutine. Any goroutine may call the other methods.
 package probe

@@ -11,8 +11,8 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 )
 
-// The parts of an ARP packet for IPv4 over Ethernet (RFC 826), with the Ethernet
-// header before it: the offset of each, in bytes.
+// Offsets, in bytes, of the fields in an Ethernet frame with an ARP packet for
+// IPv4 (RFC 826), followed by the values of its fields.
 const (
 	etherType    = 12
 	arpStart     = 14
@@ -27,16 +27,16 @@ const (
 	operRequest = 1
 	operReply   = 2
 
-	smallest = 60 // bytes: the least that Ethernet carries (IEEE 802.3), without the checksum
+	smallest = 60 // bytes, the minimum size of an Ethernet frame without its checksum (IEEE 802.3)
 )
 
-// fixed are the first eight bytes of an ARP packet: Ethernet, IPv4, and the
-// lengths of their addresses. The operation follows.
+// fixed holds the first six bytes of an ARP packet: the types Ethernet and IPv4,
+// and the lengths of their addresses. The operation follows.
 var fixed = []byte{0, 1, 8, 0, 6, 4}
 
-// request returns the frame that asks a peer's docker0 for an answer to self's.
-// size is the length of the frame after the Ethernet header, in bytes; one that
-// is too small is raised.
+// request returns a probe from this host's docker0 to a peer's docker0. self and
+// peer are their bips. size is the length of the frame after the Ethernet header,
+// in bytes. A size below the Ethernet minimum is raised to that minimum.
 func request(self, peer netip.Addr, size int) []byte {
 	from, to, target := bridge.MAC(self), bridge.MAC(peer), peer.As4()
 	frame := make([]byte, max(smallest, arpStart+size))
@@ -50,8 +50,9 @@ func request(self, peer netip.Addr, size int) []byte {
 	return frame
 }
 
-// parse returns the peer whose docker0 has answered to self's. It is not ok
-// unless every address in the frame is the one that the answer must have.
+// parse returns the bip of the peer whose docker0 has answered. self is this host's
+// bip. ok is false unless the frame is an ARP reply and every MAC address in it is
+// the expected one.
 func parse(frame []byte, self netip.Addr) (peer netip.Addr, ok bool) {
 	if len(frame) < arpEnd || binary.BigEndian.Uint16(frame[etherType:]) != typeARP ||
 		!slices.Equal(frame[arpStart:arpOperation], fixed) || binary.BigEndian.Uint16(frame[arpOperation:]) != operReply {
@@ -63,9 +64,9 @@ func parse(frame []byte, self netip.Addr) (peer netip.Addr, ok bool) {
 	return peer, is(0, own) && is(6, theirs) && is(arpSenderMAC, theirs) && is(arpTargetMAC, own)
 }
 
-// filter returns the program that passes only untagged ARP replies to self's
-// MAC address; outgoing frames are none. The kernel runs it on every frame that
-// the device receives, so it rejects other types first.
+// filter returns a BPF program that accepts only incoming, untagged ARP replies
+// to the MAC address of self's docker0. The kernel runs it on every frame that the
+// device receives. It therefore rejects all other types of frames first.
 func filter(self netip.Addr) ([]bpf.RawInstruction, error) {
 	mac := bridge.MAC(self)
 	const outgoing = 4 // PACKET_OUTGOING, packet(7)

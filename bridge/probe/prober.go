@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-const reopenEvery = time.Second
+const reopenEvery = time.Second // between two checks of the devices
 
-// Config names the devices that a Prober sends and listens on.
+// Config names the devices on which a Prober sends and listens.
 type Config struct {
 	Bridge string // Docker's bridge: docker0
-	Port   string // the switch's device, a port of Bridge: br0
+	Port   string // the OVS bridge's own device, a port of Bridge: br0
 	Log    *slog.Logger
 }
 
@@ -25,11 +25,11 @@ type Targets struct {
 	Peers []netip.Addr // the peers' bips
 }
 
-// Prober probes the paths to all peers.
+// Prober probes the paths to all peers. Any goroutine may call its methods.
 type Prober struct {
 	cfg     Config
-	woken   chan struct{} // capacity 1: Set has been called
-	changed chan struct{} // capacity 1
+	woken   chan struct{} // capacity 1: Set was called
+	changed chan struct{} // capacity 1; see Changed
 
 	changes atomic.Uint64
 
@@ -41,7 +41,7 @@ type Prober struct {
 	trouble error
 }
 
-// New starts nothing.
+// New returns a Prober without targets. It starts nothing.
 func New(cfg Config) *Prober {
 	return &Prober{
 		cfg: cfg, woken: make(chan struct{}, 1), changed: make(chan struct{}, 1),
@@ -49,8 +49,9 @@ func New(cfg Config) *Prober {
 	}
 }
 
-// Set replaces the targets. What is known of the peers that stay is kept, unless
-// Self is another. It never blocks on the network.
+// Set replaces the targets. It keeps the results for peers that stay, unless Self
+// has changed. It ignores peers with an IPv6 address. It never blocks on the
+// network.
 func (p *Prober) Set(targets Targets) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,8 +88,8 @@ func (p *Prober) Set(targets Targets) {
 	signal(p.woken)
 }
 
-// Paths returns what is known of each path. Nothing is known of any while
-// Trouble returns an error.
+// Paths returns the current result for each path, by the peer's bip. All paths are
+// Unknown while Trouble returns an error.
 func (p *Prober) Paths() map[netip.Addr]Path {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +100,8 @@ func (p *Prober) Paths() map[netip.Addr]Path {
 	return paths
 }
 
-// Path returns what is known of one path; the zero Path if it is not probed.
+// Path returns the current result for the path to one peer. It returns the zero
+// Path if this path is not probed.
 func (p *Prober) Path(to netip.Addr) Path {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,21 +111,23 @@ func (p *Prober) Path(to netip.Addr) Path {
 	return Path{}
 }
 
-// Trouble returns why no path can be probed; nil if they can.
+// Trouble returns the reason why no path can be probed, or nil if paths can be
+// probed.
 func (p *Prober) Trouble() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.trouble
 }
 
-// Changes returns a number that differs after the State or Full of a path, or
-// Trouble, has changed.
+// Changes returns a counter. It increases whenever Trouble or the State or Full of
+// a path changes.
 func (p *Prober) Changes() uint64 { return p.changes.Load() }
 
-// Changed receives after the State or Full of a path, or Trouble, has changed.
+// Changed returns a channel that receives a value after Trouble or the State or
+// Full of a path has changed. Signals that were not received yet are merged.
 func (p *Prober) Changed() <-chan struct{} { return p.changed }
 
-// Run probes until ctx ends, and then returns nil.
+// Run probes until ctx ends, and then returns nil. Only one Run may run at a time.
 func (p *Prober) Run(ctx context.Context) error {
 	r := &runner{Prober: p}
 	defer r.shut()

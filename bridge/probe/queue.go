@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// peer is a path with its place in the queue.
+// peer is the path to one peer, with its place in the queue.
 type peer struct {
 	track
 	bip   netip.Addr
-	due   time.Time // of the next probe
-	sent  time.Time // the last probe; its wall clock too
-	place int       // in the queue
-	gone  bool
+	due   time.Time // time of the next probe
+	sent  time.Time // time of the last probe; includes the wall clock
+	place int       // index in the queue
+	gone  bool      // no longer a target
 }
 
-// queue has the peer that is due first at its head (heap.Interface).
+// queue is a heap of peers (heap.Interface). The peer that is due first is at its
+// head.
 type queue []*peer
 
 // Len implements heap.Interface.

@@ -10,17 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runner is what Run has.
+// runner holds the state of one call of Run. Its methods require mu, except turn
+// and shut.
 type runner struct {
 	*Prober
 	sockets *sockets
-	open    netip.Addr // the address that the sockets are for
+	open    netip.Addr // the bip for which the sockets were opened
 	checked time.Time  // when the devices were last looked up
-	asked   []*peer    // whose answer may still come
-	news    bool       // something has changed in this turn
+	asked   []*peer    // peers with a probe that may still be answered
+	news    bool       // a result has changed in this turn
 }
 
-// turn does what is due, and returns how long nothing is.
+// turn reads the answers, sends the probes that are due, and returns the time until
+// the next turn.
 func (r *runner) turn(now time.Time) (rest time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,12 +36,12 @@ func (r *runner) turn(now time.Time) (rest time.Duration) {
 	if !r.self.IsValid() || len(r.peers) == 0 {
 		r.shut()
 		r.fail(nil)
-		return time.Hour // until Set
+		return time.Hour // Set wakes Run earlier
 	}
 	there := r.ready(now)
 	if there {
 		if err := r.sockets.hear(func(a answer) { r.hear(now, a) }); err != nil {
-			r.shut() // a device is gone or down; ready finds out
+			r.shut() // a device is gone or down; ready finds the reason
 			there = false
 		}
 	}
@@ -55,7 +57,7 @@ func (r *runner) turn(now time.Time) (rest time.Duration) {
 	return rest
 }
 
-// expire counts the probes as lost whose time is over.
+// expire counts each probe as lost that has had no answer within patience.
 func (r *runner) expire(now time.Time) {
 	r.asked = slices.DeleteFunc(r.asked, func(one *peer) bool {
 		if one.gone || !one.waiting {
@@ -73,8 +75,9 @@ func (r *runner) expire(now time.Time) {
 	})
 }
 
-// sendDue sends the probes that are due. One that cannot be sent because there
-// is no device is lost.
+// sendDue sends the probes that are due, at most perTick of them. there reports
+// whether the sockets are open. A probe counts as lost if it cannot be sent
+// because a device is gone or down.
 func (r *runner) sendDue(now time.Time, there bool) {
 	for range perTick {
 		one := r.queue[0]
@@ -97,29 +100,33 @@ func (r *runner) sendDue(now time.Time, there bool) {
 	}
 }
 
-// hear hands an answer to its path.
+// hear passes an answer to the path that it belongs to.
 func (r *runner) hear(now time.Time, a answer) {
 	one := r.peers[a.peer]
 	if one == nil {
 		return
 	}
-	rtt := a.at.Round(0).Sub(one.sent.Round(0)) // by the wall clock, which may have been set
+	rtt := a.at.Round(0).Sub(one.sent.Round(0)) // difference of wall clock times, wrong if the clock was set meanwhile
 	if a.at.IsZero() || rtt < 0 || rtt > patience+rarely {
 		rtt = 0
 	}
 	r.change(one, func() { one.hear(now, a.where, rtt) })
 }
 
-// change does something to a path, and notes whether that is news.
+// change calls do, which may change a path, and records whether its State or Full
+// has changed.
 func (r *runner) change(one *peer, do func()) {
 	state, full := one.path.State, one.path.Full
 	do()
 	r.news = r.news || state != one.path.State || full != one.path.Full
 }
 
-// ready reports whether probes can be sent. If they cannot because docker0 or
-// br0 does not exist, they are lost: nothing else passes either. Any other
-// reason is this host's trouble, and says nothing about the paths.
+// ready reports whether probes can be sent. It opens the sockets if necessary, at
+// most once per reopenEvery.
+//
+// If docker0 or br0 does not exist, probes count as lost, because no other packet
+// passes either. Any other error becomes Trouble: it is a problem of this host and
+// says nothing about the paths.
 func (r *runner) ready(now time.Time) bool {
 	if r.open != r.self {
 		r.shut()
@@ -148,6 +155,7 @@ func (r *runner) ready(now time.Time) bool {
 	return true
 }
 
+// shut closes the sockets. The next ready opens them again without delay.
 func (r *runner) shut() {
 	if r.sockets != nil {
 		r.sockets.close()
@@ -155,7 +163,8 @@ func (r *runner) shut() {
 	r.sockets, r.checked = nil, time.Time{}
 }
 
-// fail notes why no path can be probed. Nothing is known of any from then on.
+// fail sets Trouble to err. A new error resets the results of all paths, because
+// they are not probed from then on.
 func (r *runner) fail(err error) {
 	was := r.trouble
 	r.trouble = err

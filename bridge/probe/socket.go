@@ -10,33 +10,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets sends probes by docker0 and hears the answers on br0 and docker0. It
-// is for one goroutine. The files do not block: the prober reads them when it
-// wakes, and the kernel's time stamps say when an answer came.
+// sockets sends probes on docker0 and receives the answers on br0 and docker0.
+// Only one goroutine may use it. The sockets do not block. The prober reads them
+// when it wakes up, and takes the arrival times from the kernel's time stamps.
 type sockets struct {
-	self   netip.Addr
-	send   int
-	bridge receiver // docker0
-	port   receiver // br0
-	mtu    int      // bytes, of docker0
+	self   netip.Addr // this host's bip
+	send   int        // file descriptor
+	bridge receiver   // docker0
+	port   receiver   // br0
+	mtu    int        // bytes, of docker0
 }
 
-// receiver is a socket that hears answers on one device.
+// receiver is a socket that receives answers on one device.
 type receiver struct {
-	fd    int
-	name  string
-	index int
-	where sighting
+	fd    int      // -1: not open
+	name  string   // of the device
+	index int      // of the device
+	where sighting // where an answer on this socket was seen
 }
 
-// answer is what was heard of one.
+// answer is one sighting of an answer on one device.
 type answer struct {
 	peer  netip.Addr
 	where sighting
-	at    time.Time // by the kernel's wall clock
+	at    time.Time // wall clock time from the kernel; zero: none
 }
 
-// open binds to docker0 and br0 by their names. The error is unix.ENODEV if one
+// open returns sockets that are bound to docker0 and br0. self is this host's bip,
+// bridge and port are the names of the devices. The error wraps unix.ENODEV if one
 // of them does not exist.
 func open(self netip.Addr, bridge, port string) (opened *sockets, err error) {
 	s := &sockets{self: self, send: -1, bridge: receiver{-1, bridge, 0, onBridge}, port: receiver{-1, port, 0, onPort}}
@@ -45,7 +46,7 @@ func open(self netip.Addr, bridge, port string) (opened *sockets, err error) {
 			s.close()
 		}
 	}()
-	// Protocol 0: this one receives nothing.
+	// With protocol 0 this socket receives nothing.
 	if s.send, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open a packet socket: %w", err)
 	}
@@ -58,8 +59,8 @@ func open(self netip.Addr, bridge, port string) (opened *sockets, err error) {
 	if err := s.refresh(); err != nil {
 		return nil, err
 	}
-	// A bridge takes the frames of its ports before sockets for one protocol see
-	// them (rx_handler), so on br0 the socket is for all protocols.
+	// The socket on br0 is for all protocols. A bridge takes the frames of its
+	// ports (rx_handler) before a socket for a single protocol sees them.
 	if err := s.port.open(self, unix.ETH_P_ALL); err != nil {
 		return nil, err
 	}
@@ -69,6 +70,7 @@ func open(self netip.Addr, bridge, port string) (opened *sockets, err error) {
 	return s, nil
 }
 
+// open binds the socket to its device. It receives only answers to self.
 func (r *receiver) open(self netip.Addr, protocol uint16) (err error) {
 	if r.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open a packet socket: %w", err)
@@ -84,8 +86,8 @@ func (r *receiver) open(self netip.Addr, protocol uint16) (err error) {
 	if err := unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}); err != nil {
 		return fmt.Errorf("filter what arrives on %s: %w", r.name, err)
 	}
-	// Spares every frame that leaves by the device a copy. Kernels before 4.20
-	// do not know it; there the filter drops the copy.
+	// Avoids a copy of every frame that leaves by the device. Kernels before
+	// 4.20 do not support it; there the filter drops the copy.
 	_ = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return fmt.Errorf("ask for time stamps on %s: %w", r.name, err)
@@ -96,6 +98,7 @@ func (r *receiver) open(self netip.Addr, protocol uint16) (err error) {
 	return nil
 }
 
+// network converts a protocol number to network byte order.
 func network(v uint16) uint16 { return binary.NativeEndian.Uint16([]byte{byte(v >> 8), byte(v)}) }
 
 func (s *sockets) close() {
@@ -117,8 +120,8 @@ func (s *sockets) index(name string) (int, error) {
 	return int(request.Uint32()), nil
 }
 
-// refresh reads docker0's MTU. The error is unix.ENODEV if docker0 or br0 is no
-// longer the device that the sockets are bound to.
+// refresh reads docker0's MTU. The error wraps unix.ENODEV if docker0 or br0 does
+// not exist or was created again, because the sockets are bound to the old device.
 func (s *sockets) refresh() error {
 	for _, r := range []receiver{s.bridge, s.port} {
 		now, err := s.index(r.name)
@@ -140,14 +143,14 @@ func (s *sockets) refresh() error {
 	return nil
 }
 
-// ask sends one probe.
+// ask sends one probe. If full is true, the probe is padded to docker0's MTU.
 func (s *sockets) ask(peer netip.Addr, full bool) error {
 	size := 0
 	if full {
 		size = s.mtu
 	}
 	err := s.write(request(s.self, peer, size))
-	if full && errors.Is(err, unix.EMSGSIZE) { // docker0 has been given a smaller MTU
+	if full && errors.Is(err, unix.EMSGSIZE) { // docker0's MTU was reduced meanwhile
 		if err = s.refresh(); err == nil {
 			err = s.write(request(s.self, peer, s.mtu))
 		}
@@ -163,7 +166,7 @@ func (s *sockets) write(frame []byte) error {
 	return nil
 }
 
-// hear calls take for each answer that has come since the last call.
+// hear calls take for each answer that has arrived since the last call.
 func (s *sockets) hear(take func(answer)) error {
 	for _, r := range []receiver{s.port, s.bridge} {
 		if err := r.read(s.self, take); err != nil {
@@ -192,7 +195,7 @@ func (r receiver) read(self netip.Addr, take func(answer)) error {
 	}
 }
 
-// stamp returns the kernel's time stamp; zero if there is none.
+// stamp returns the kernel's time stamp of a frame, or zero if there is none.
 func stamp(control []byte) time.Time {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -202,7 +205,7 @@ func stamp(control []byte) time.Time {
 		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS {
 			continue
 		}
-		switch d := m.Data; len(d) { // struct timespec
+		switch d := m.Data; len(d) { // the size of struct timespec depends on the platform
 		case 16:
 			return time.Unix(int64(binary.NativeEndian.Uint64(d)), int64(binary.NativeEndian.Uint64(d[8:])))
 		case 8:

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// State is whether something passes.
+// State tells whether probes pass: Unknown, Up or Down.
 type State uint8
 
-// A path is unknown until the first answer, or the first loss of three probes.
+// A path is Unknown until the first answer, or until three probes in a row are
+// lost.
 const (
 	Unknown State = iota
 	Up
@@ -18,50 +19,52 @@ const (
 
 func (s State) String() string { return [...]string{"unknown", "up", "down"}[s] }
 
-// Path is what the probes have found out about the way to one peer and back.
+// Path is the result of the probes of the path to one peer and back.
 type Path struct {
 	State State
-	Since time.Time // since when State is so; zero while it is unknown
+	Since time.Time // when State last changed; zero while it is Unknown
 	Begun time.Time // when the first probe was sent; zero: none yet
-	Was   bool      // it has been up since Begun
-	// Full is whether frames of docker0's MTU pass, where State is up.
+	Was   bool      // State was Up at least once since Begun
+	// Full tells whether frames of docker0's MTU pass. It is Unknown while State
+	// is not Up.
 	Full      State
-	RoundTrip time.Duration // median of the answers among the last 20 probes; 0: none was measured
-	Loss      float64       // share of the last 20 probes that had no answer, from 0 to 1
-	Sent      uint64        // probes, since Begun
-	Lost      uint64        // of those
+	RoundTrip time.Duration // median over the answers to the last 20 probes; 0: not measured
+	Loss      float64       // share of the last 20 probes without an answer, from 0 to 1
+	Sent      uint64        // number of probes since Begun
+	Lost      uint64        // number of those probes without an answer
 }
 
 const (
-	downAfter   = 3  // probes in a row without an answer
-	fullEvery   = 10 // one in so many is padded to the MTU
-	windowWidth = 20 // probes, for loss and round trip
+	downAfter   = 3  // lost probes in a row after which a path is Down
+	fullEvery   = 10 // one of this many probes is padded to the MTU
+	windowWidth = 20 // probes that loss and round trip are computed from
 )
 
-// track keeps the account of one path. It has no clock.
+// track computes the Path from the probes of one path and their answers. It has no
+// clock. The zero value is a path that was never probed.
 type track struct {
 	path    Path
-	waiting bool // for the answer to the last probe
-	full    bool // that one is padded
-	seen    sighting
-	missed  int // in a row
+	waiting bool     // the last probe has no answer yet
+	full    bool     // the last probe is padded
+	seen    sighting // devices on which its answer was seen
+	missed  int      // lost probes in a row
 
-	// A padded probe that is lost says something about the size only if the
-	// small one after it is answered.
-	fullLost   bool
-	fullMissed int // in a row, with answers to small ones between
+	// The loss of a padded probe says something about the size only if the
+	// small probe after it is answered.
+	fullLost   bool // the last padded probe was lost, and no small one was answered since
+	fullMissed int  // lost padded probes in a row, each followed by an answered small one
 
-	window [windowWidth]sample
-	filled int
+	window [windowWidth]sample // the last probes, newest first
+	filled int                 // number of samples in window
 }
 
-// sample is what became of one probe.
+// sample is the outcome of one probe.
 type sample struct {
 	lost bool
 	rtt  time.Duration // 0: not measured
 }
 
-// sighting is where an answer was seen.
+// sighting is the set of devices on which an answer was seen.
 type sighting uint8
 
 const (
@@ -70,23 +73,24 @@ const (
 	everywhere = onPort | onBridge
 )
 
-// begin counts a probe that is sent now, and reports whether it is to be padded.
-// The probe before it is lost if it has no answer by then.
+// begin counts a probe that is sent now, and reports whether it must be padded.
+// If the previous probe has no answer yet, begin counts it as lost.
 func (t *track) begin(now time.Time) (full bool) {
 	t.expire(now)
 	if t.path.Begun.IsZero() {
 		t.path.Begun = now
 	}
 	n := t.path.Sent % fullEvery
-	again := t.fullMissed > 0 && t.path.Full != Down && !t.full // a small one comes between
+	again := t.fullMissed > 0 && t.path.Full != Down && !t.full // repeat the lost padded probe, after one small probe
 	t.path.Sent++
 	t.waiting, t.seen = true, 0
 	t.full = n == 1 || again
 	return t.full
 }
 
-// hear counts a sighting of the answer, the last of which came rtt after the
-// probe was sent; 0: that is not known.
+// hear counts a sighting of the answer. The probe is answered once its answer was
+// seen on both devices. rtt is the time from the probe to this sighting; 0:
+// unknown.
 func (t *track) hear(now time.Time, where sighting, rtt time.Duration) {
 	if !t.waiting {
 		return
@@ -108,7 +112,7 @@ func (t *track) hear(now time.Time, where sighting, rtt time.Duration) {
 	}
 }
 
-// expire counts the probe under way as lost.
+// expire counts the last probe as lost if it has no answer yet.
 func (t *track) expire(now time.Time) {
 	if !t.waiting {
 		return
@@ -126,6 +130,7 @@ func (t *track) expire(now time.Time) {
 	}
 }
 
+// become sets State. Since changes only if State changes.
 func (t *track) become(now time.Time, s State) {
 	if t.path.State != s {
 		t.path.State, t.path.Since = s, now
@@ -133,17 +138,18 @@ func (t *track) become(now time.Time, s State) {
 	t.path.Was = t.path.Was || s == Up
 }
 
+// sample adds the outcome of a probe and drops the oldest one.
 func (t *track) sample(s sample) {
 	copy(t.window[1:], t.window[:])
 	t.window[0] = s
 	t.filled = min(t.filled+1, windowWidth)
 }
 
-// suspect reports whether the last probes were lost and it is not yet certain
-// that the path is down.
+// suspect reports whether the last probe was lost, but not yet as many in a row as
+// make the path Down.
 func (t *track) suspect() bool { return t.missed > 0 && t.missed < downAfter }
 
-// report returns the account.
+// report returns the Path, including Loss and RoundTrip.
 func (t *track) report() Path {
 	p := t.path
 	lost := 0
