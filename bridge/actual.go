@@ -6,68 +6,73 @@ import (
 	"net/netip"
 )
 
-// Actual is what the kernel has, as far as a Host is concerned with it.
+// Actual is the observed state of those kernel objects that gremesh needs. Its slices
+// are shared with the Kernel's cache. Do not modify them.
 type Actual struct {
 	Bridge Link // Docker's bridge
 	Port   Link // the OVS bridge's own device
-	// Stranger is the kind, ip-link(8), of a device that has the name of Port and
-	// is not Open vSwitch's; empty: there is none. Port does not exist then.
+	// Stranger is the kind (ip-link(8)) of a device that has the name of Port but
+	// does not belong to Open vSwitch. Port does not exist then. Empty: there is no
+	// such device.
 	Stranger string
-	// Orphans were ports of a Bridge that was deleted, and are nobody's now.
+	// Orphans are devices that were ports of a Bridge that was deleted, and that
+	// have no master now.
 	Orphans []string
-	// Strays may have been, before this Kernel looked for the first time.
+	// Strays are containers' devices without a master. Before this Kernel observed
+	// for the first time, they may have been ports of a Bridge that was deleted.
 	Strays []Stray
-	// Attached are the other devices enslaved to Bridge: containers' ends, in
-	// the kernel's order.
+	// Attached are the devices enslaved to Bridge other than Port, in the kernel's
+	// order. They are usually the host ends of containers' veth pairs.
 	Attached   []string
 	Addrs      []netip.Prefix     // IPv4 addresses of Bridge, in the kernel's order
 	Addrs6     []netip.Prefix     // IPv6 addresses of Bridge
-	Routes     []Route            // unicast IPv4 routes of the main table: on Bridge, or of RouteProtocol on any device
-	Intruders  []Route            // of the main table inside Config.Pool, by other programs and devices, of any Kind
-	Neighbours []Neighbour        // permanent IPv4 ones of Bridge
+	Routes     []Route            // unicast IPv4 routes of the main table that are on Bridge or have RouteProtocol
+	Intruders  []Route            // other programs' routes inside Config.Pool in the main table, on other devices, of any Kind
+	Neighbours []Neighbour        // permanent IPv4 neighbours of Bridge
 	FDB        []net.HardwareAddr // static entries of Bridge's forwarding database that lead to Port
-	Flood      Flood              // of Port
-	PortBlocks PortBlocks         // of Port
-	// Switches are settings of Bridge that can stop packets.
+	Flood      Flood              // of Port; zero while Port is not in Bridge
+	PortBlocks PortBlocks         // of Port; zero while Port is not in Bridge
+	// Switches are the settings of Bridge whose current values can stop packets.
 	Switches []Switch
-	// Unforwarding are the NICs whose own forwarding switch is off.
+	// Unforwarding are the NICs whose own forwarding sysctl is 0.
 	Unforwarding []string
-	// Sysctls are the values of ours by path under /proc/sys; a key of a
-	// device that does not exist is missing.
+	// Sysctls holds the values of the sysctls that gremesh sets, by path under
+	// /proc/sys. The paths of a device that does not exist are missing.
 	Sysctls map[string]string
-	// Strict are the devices by which no packet comes in whose answer would
-	// take another way: the greater of their own rp_filter and that of all
-	// devices is 1 (ip-sysctl.rst).
+	// Strict are the devices with strict reverse path filtering, sorted. The
+	// kernel drops a packet that arrives on such a device if the answer would
+	// leave by another device. A device is strict if the larger of its own
+	// rp_filter and that of "all" is 1 (ip-sysctl.rst).
 	Strict  []string
-	Gretaps []Gretap // somebody else's
-	Tunnels []Tunnel // all tunnel devices that are not Open vSwitch's
-	NICs    []string // devices that lead to a network outside of this host
+	Gretaps []Gretap // other programs' gretap devices
+	Tunnels []Tunnel // tunnel devices that are up and do not belong to Open vSwitch
+	NICs    []string // devices that lead to a network outside this host
 }
 
 // Link is a network device, ip-link(8).
 type Link struct {
 	Name   string
 	Exists bool
-	Index  int // another one: the device was made anew
+	Index  int // interface index; it changes when the device is created again
 	MAC    net.HardwareAddr
 	MTU    int // bytes
 	Up     bool
-	Master string // the bridge it is enslaved to; empty: none
+	Master string // the bridge that the device is enslaved to; empty: none
 }
 
 // Route is an IPv4 route of the main table, ip-route(8).
 type Route struct {
 	Dst      netip.Prefix
 	Via      netip.Addr // zero: directly on Link
-	Link     string
-	Src      netip.Addr // of what this host itself sends; zero: the kernel chooses
-	Onlink   bool       // Via is reached on Link although no address there says so
+	Link     string     // the device; empty if Kind is set
+	Src      netip.Addr // source address of packets that this host itself sends; zero: the kernel chooses
+	Onlink   bool       // Via is reachable on Link although no address of Link covers it
 	Protocol int        // rtnetlink(7), rtm_protocol
 	Metric   int
 	Kind     string // such as "blackhole"; empty: unicast
 }
 
-// String is the route in the words of ip-route(8).
+// String returns the route in the syntax of ip-route(8).
 func (r Route) String() string {
 	s := r.Dst.String()
 	if r.Kind != "" {

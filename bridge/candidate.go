@@ -11,19 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Candidate is an address that peers may reach this host by.
+// Candidate is an address by which peers may reach this host.
 type Candidate struct {
 	Addr netip.Addr
-	Link string // the device that has it
-	MTU  int    // bytes, of the device
+	Link string // the device that has the address
+	MTU  int    // bytes, of Link
 }
 
 func (c Candidate) String() string { return fmt.Sprintf("%s (%s)", c.Addr, c.Link) }
 
-// Candidates returns this host's global addresses, sorted, without those
-// in the pool, those of the own devices, and those of bridges that lead to
-// nothing but containers and virtual machines, such as Docker's other networks.
-// A device that is down keeps its addresses.
+// Candidates returns the global addresses by which peers may reach this host, sorted
+// by address and device. It omits addresses in the pool and addresses of the devices
+// in own. It also omits addresses of bridges that lead only to containers and
+// virtual machines, such as Docker's other networks. Addresses of a device that is
+// down are included.
 func Candidates(pool netip.Prefix, own ...string) ([]Candidate, error) {
 	links, err := dump(netlink.LinkList)
 	if err != nil {
@@ -50,14 +51,16 @@ func Candidates(pool netip.Prefix, own ...string) ([]Candidate, error) {
 	return all, nil
 }
 
-// lasting tells an address from one that IPv6 makes for privacy and gives up
-// again (RFC 8981). Of IPv4 the flag has another meaning.
+// lasting reports whether an address is stable. Temporary and deprecated IPv6
+// addresses are not: IPv6 creates them for privacy and deletes them again (RFC
+// 8981). Every IPv4 address is stable. The flag has another meaning for IPv4.
 func lasting(a netlink.Addr) bool {
 	return prefix(a.IPNet).Addr().Is4() || a.Flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DEPRECATED) == 0
 }
 
-// leadsInward tells a bridge all of whose ports, if any, are the ends of
-// containers (veth) and virtual machines (tap).
+// leadsInward reports whether a device is a bridge that leads only to containers
+// and virtual machines: all of its ports are veth or tap devices. A bridge without
+// ports qualifies too.
 func leadsInward(l netlink.Link, links []netlink.Link) bool {
 	return l.Type() == "bridge" && !slices.ContainsFunc(links, func(port netlink.Link) bool {
 		return port.Attrs().MasterIndex == l.Attrs().Index && port.Type() != "veth" && port.Type() != "tuntap"

@@ -11,22 +11,22 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// component is the name of the part of the machine that this package keeps.
+// component is the name of the component that this package reconciles.
 const component = "kernel"
 
 // Component reconciles docker0, the device of the OVS bridge, routes,
 // neighbours and sysctls. Its state is an Actual.
 type Component[In any] struct {
 	Kernel *Kernel
-	// Spec returns the part of the desired state that the kernel should have.
+	// Spec returns the kernel's part of the desired state.
 	Spec func(*In) Host
 }
 
 // Name returns "kernel".
 func (c *Component[In]) Name() string { return component }
 
-// After returns the components that make br0, give docker0 its address, and
-// keep the traffic of the routes from being masqueraded.
+// After returns the components that must run first. "ovs" creates br0. "docker"
+// gives docker0 its address. "filter" exempts mesh traffic from masquerading.
 func (c *Component[In]) After() []string { return []string{"ovs", "docker", "filter"} }
 
 // Observe returns an Actual.
@@ -34,9 +34,11 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return c.Kernel.Observe(ctx)
 }
 
-// Plan compares with Diff. As long as Docker is not settled, a docker0 with
-// another address than the bip is left alone, and out of the mesh: that address
-// may belong to another host by now.
+// Plan compares the desired with the observed state. It uses Diff.
+//
+// While Docker is not settled and docker0 does not have the bip, Plan does not
+// change docker0 and plans its removal from the mesh. docker0's address may belong
+// to another host now.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
 	have := s.(Actual)
 	if req.Desired == nil {
@@ -44,7 +46,7 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 	}
 	want := c.Spec(req.Desired)
 	if !have.Port.Exists && creates(req.Upstream["ovs"], want.Port) {
-		have.Port = Link{Name: want.Port, Exists: true, MTU: want.MTU} // by mtu_request
+		have.Port = Link{Name: want.Port, Exists: true, MTU: want.MTU} // Open vSwitch sets the MTU (mtu_request)
 	}
 	if docker := req.Upstream["docker"]; !docker.Settled() && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		p := plan(Host{}, have)
@@ -56,7 +58,8 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 	return p
 }
 
-// creates reports whether Open vSwitch is about to make a bridge.
+// creates reports whether the ovs component plans a change of the bridge with this
+// name itself, such as its creation.
 func creates(ovs reconcile.Result, name string) bool {
 	return slices.ContainsFunc(ovs.Plan.Changes, func(c reconcile.Change) bool { return c.Key == ovsBridge(name) })
 }
@@ -65,7 +68,7 @@ func ovsBridge(name string) reconcile.Key {
 	return reconcile.Key{Component: "ovs", Kind: "bridge", Name: name}
 }
 
-// Original returns what the kernel had before gremesh, a Former.
+// Original returns the original state of the kernel, a Former, as JSON.
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	have := s.(Actual)
 	former := formerOf(have)
@@ -75,8 +78,10 @@ func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	return json.Marshal(former)
 }
 
-// Restore plans the way back. docker0 comes last, when Docker has its former
-// settings, because containers run on it until then.
+// Restore plans the restoration of the original state. It restores docker0 only
+// once Docker has its original settings, because containers use docker0 until
+// then. Without an original state it plans the removal of everything that gremesh
+// owns.
 func (c *Component[In]) Restore(req reconcile.Request[In], original json.RawMessage, s reconcile.State) reconcile.Plan {
 	have := s.(Actual)
 	if original == nil {
@@ -94,16 +99,17 @@ func (c *Component[In]) Restore(req reconcile.Request[In], original json.RawMess
 	}}, have)
 }
 
-// runs reports whether a daemon runs, or may run.
+// runs reports whether a daemon runs. It returns true if this is unknown.
 func runs(r reconcile.Result) bool {
 	daemon, ok := r.State.(interface{ IsRunning() bool })
 	return !ok || daemon.IsRunning()
 }
 
-// plan returns the changes between two states.
+// plan returns the changes from the observed to the desired state, with their
+// dependencies on each other.
 func plan(want Host, have Actual) reconcile.Plan {
 	changes := Diff(want, have)
-	var first []Change // changes that others can need
+	var first []Change // changes that others can depend on
 	for _, c := range changes {
 		if c.Key.Kind == KindAddress || c.Key.Kind == "link" && (c.Key.Field == "" || c.Key.Field == "state") {
 			first = append(first, c)
@@ -125,8 +131,9 @@ func plan(want Host, have Actual) reconcile.Plan {
 	return p
 }
 
-// needs reports whether an object can only be changed after another change: all
-// objects on a device need the device, and a route needs it up, with its address.
+// needs reports whether an object can be changed only after first was applied. All
+// objects on a device need the creation of the device. A route also needs the
+// device to be up and to have its address.
 func needs(k reconcile.Key, first Change) bool {
 	if first.Key.Kind == "link" && first.Key.Field == "" {
 		return first.Is == ""
@@ -134,7 +141,8 @@ func needs(k reconcile.Key, first Change) bool {
 	return k.Kind == "route"
 }
 
-// Apply makes the changes with netlink and sysctl.
+// Apply applies changes of Plan or Restore with netlink and sysctl. See
+// Kernel.Apply for errors.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
 	own := make([]Change, 0, len(changes))
 	for _, change := range changes {
@@ -143,8 +151,8 @@ func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) e
 	return c.Kernel.Apply(ctx, own)
 }
 
-// Watch notifies of links, addresses, routes and neighbours that change. The
-// Kernel must run.
+// Watch calls notify whenever links, addresses, routes, neighbours or sysctls may
+// have changed, until ctx ends. Kernel.Run must be running.
 func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 	for {
 		select {
@@ -156,10 +164,10 @@ func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 	}
 }
 
-// Refresh makes the next Observe read all tables of the kernel.
+// Refresh makes the next Observe read all tables from the kernel.
 func (c *Component[In]) Refresh() { c.Kernel.Refresh() }
 
-// Investigate names the commands that show who changes an object.
+// Investigate returns the commands that show which program changes an object.
 func (c *Component[In]) Investigate(k reconcile.Key) string {
 	if k.Kind == "sysctl" {
 		return "find the program and stop it: `grep -r " + k.Name + " /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`, and what your configuration management sets"
@@ -167,14 +175,15 @@ func (c *Component[In]) Investigate(k reconcile.Key) string {
 	return "find the program and stop it: `ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` show whether systemd-networkd or NetworkManager manages docker0 or br0"
 }
 
-// Explain names what has become of docker0 or br0, if an object depends on it.
+// Explain returns the change of docker0 or br0 that caused a change of an object. It
+// returns false if the object does not depend on such a change.
 func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconcile.Change) (string, bool) {
 	was, is := prev.State.(Actual), cur.State.(Actual)
 	name, k := is.Bridge.Name, change.Key
 	switch {
 	case k.Kind == "sysctl" && !strings.Contains(k.Name, name):
 		return "", false
-	case k.Kind == "link" && k.Name == is.Port.Name && k.Field != "master": // its MTU and state depend on nothing
+	case k.Kind == "link" && k.Name == is.Port.Name && k.Field != "master": // br0's MTU and state do not depend on docker0
 		return "", false
 	case was.Bridge.Exists && !is.Bridge.Exists:
 		return name + " was deleted", true

@@ -11,20 +11,20 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// protocolKernel marks routes that come and go with an address (rtnetlink(7),
-// RTPROT_KERNEL).
+// protocolKernel is the protocol number of routes that the kernel adds and deletes
+// together with an address (rtnetlink(7), RTPROT_KERNEL).
 const protocolKernel = 2
 
-// Change is a difference and the steps that mend it, in order.
+// Change is a difference and the steps that correct it, in order.
 type Change struct {
 	drift.Drift
 	steps []step
 }
 
-// KindAddress is the kind of the addresses of a link, which are one object.
+// KindAddress is the kind of object that holds all addresses of a link.
 const KindAddress = "address of"
 
-// key identifies an object of the kernel: "link", "br0", "master".
+// key returns the key of an object of the kernel. Example: "link", "br0", "master".
 func key(kind, name, field string) reconcile.Key {
 	return reconcile.Key{Component: component, Kind: kind, Name: name, Field: field}
 }
@@ -37,10 +37,13 @@ func change(key reconcile.Key, is, should string, steps ...step) Change {
 	return c
 }
 
-// Diff returns what makes have into want, in the order in which it must be
-// applied. For a Host without Bridge that is the removal of what is ours: routes
-// and the port's enslavement. Docker's bridge and its address stay, for
-// containers run on it, unless Back says how they were.
+// Diff returns the changes that turn have into want, in the order in which they
+// must be applied. It is pure.
+//
+// For a Host without Bridge, these changes remove gremesh's own objects: routes,
+// pinned neighbours and the enslavement of the port. Docker's bridge and its
+// address stay, because containers use them. With Back, the changes also restore
+// the original state.
 func Diff(want Host, have Actual) []Change {
 	if want.Bridge == "" {
 		all := diffRoutes(want, have.Routes)
@@ -54,7 +57,7 @@ func Diff(want Host, have Actual) []Change {
 	sysctls := diffSysctls(want, have.Sysctls)
 	all := diffBridge(want, have.Bridge)
 	if have.Bridge.Exists {
-		all = append(sysctls, all...) // so that its containers hear of another MAC address
+		all = append(sysctls, all...) // arp_notify must be set before a new MAC address, or containers are not told of it
 	} else {
 		all = append(all, sysctls...)
 	}
@@ -65,16 +68,16 @@ func Diff(want Host, have Actual) []Change {
 		all = append(all, change(key("link", name, "master"), "", want.Bridge, setMaster{name, want.Bridge}))
 	}
 	all = append(all, diffPeers(want, have)...)
-	// Last, because the kernel refuses a route while the bridge is down or an
-	// address of its own still brings the same one.
+	// Routes come last. The kernel refuses a route while the bridge is down, or
+	// while another address of the bridge still provides the same route.
 	return append(all, diffRoutes(want, have.Routes)...)
 }
 
 func diffBridge(want Host, have Link) []Change {
 	mac := MAC(want.Bip.Addr())
 	if !have.Exists {
-		// The MTU is a step of its own: only a bridge whose MTU was set, not
-		// one that was made with it, keeps it when ports join.
+		// The MTU is a separate step. If the bridge were created with it, the
+		// kernel would change the MTU again when ports join.
 		return []Change{change(key("link", want.Bridge, ""), "",
 			fmt.Sprintf("a bridge with address %s, mtu %d, up", mac, want.MTU),
 			addBridge{want.Bridge, mac}, setMTU{want.Bridge, want.MTU}, setUp{want.Bridge})}
@@ -86,12 +89,13 @@ func diffBridge(want Host, have Link) []Change {
 	return append(all, diffLink(want.Bridge, want.MTU, have)...)
 }
 
-// diffPort is silent about a device that does not exist: Open vSwitch makes it.
+// diffPort returns no changes if the device does not exist, because Open vSwitch
+// creates it.
 func diffPort(want Host, have Link) []Change {
 	if !have.Exists {
 		return nil
 	}
-	// The MTU first: a port with a smaller one would pull the bridge's down.
+	// The MTU comes first. A port with a smaller MTU would reduce that of the bridge.
 	all := diffLink(want.Port, want.MTU, have)
 	if have.Master != want.Bridge {
 		all = append(all, change(key("link", want.Port, "master"), have.Master, want.Bridge, setMaster{want.Port, want.Bridge}))
@@ -110,12 +114,12 @@ func diffLink(name string, mtu int, have Link) []Change {
 	return all
 }
 
-// diffAddrs puts the bip in the place of whatever else lies in the pool. The
-// bip is added before others go: with its last address a device loses all of
-// its routes.
+// diffAddrs replaces all addresses of the bridge whose networks overlap the pool by
+// the bip. It adds the bip before it deletes the others. A device that loses its last
+// address also loses all of its routes.
 func diffAddrs(want Host, have []netip.Prefix) []Change {
 	missing := true
-	secondary := false // the bip is, or would be, its network's second address
+	secondary := false // the bip is, or would become, a secondary address of its network
 	var is []string
 	var del []step
 	for _, a := range have {
@@ -133,12 +137,13 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 	if !missing && len(del) == 0 {
 		return nil
 	}
-	slices.Reverse(del) // a network's second address goes with the first
+	slices.Reverse(del) // the kernel deletes secondary addresses with the primary one, so delete them first
 
 	add, steps := addAddr{want.Bridge, want.Bip}, del
 	switch {
 	case secondary:
-		// As a /32 the bip is of no network, and holds the place meanwhile.
+		// A /32 belongs to no network, so the deletions below do not delete it.
+		// Without it, the device could lose its last address meanwhile.
 		place := netip.PrefixFrom(want.Bip.Addr(), 32)
 		steps = []step{addAddr{want.Bridge, place}}
 		if !missing {
@@ -151,9 +156,11 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 	return []Change{change(key(KindAddress, want.Bridge, ""), strings.Join(is, ", "), want.Bip.String(), steps...)}
 }
 
-// diffSysctls turns redirects off where the kernel looks for them: it takes
-// the OR of "all" and the device's own, so the other devices keep theirs.
-// arp_notify is docker0's alone.
+// diffSysctls enables forwarding and disables ICMP redirects on the bridge.
+//
+// The kernel sends redirects if send_redirects of "all" or of the device is 1, so
+// both are set to 0. Other devices keep their own values. arp_notify is set only
+// for the bridge.
 func diffSysctls(want Host, have map[string]string) []Change {
 	var all []Change
 	for _, s := range []setSysctl{
@@ -170,7 +177,8 @@ func diffSysctls(want Host, have map[string]string) []Change {
 	return all
 }
 
-// release takes the port out of Docker's bridge, unless it was there before.
+// release removes the port from Docker's bridge, unless it was there in the
+// original state.
 func release(want Host, have Actual) []Change {
 	before := want.Back != nil && want.Back.Former.Port.Master == have.Port.Master
 	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name || before {

@@ -1,19 +1,30 @@
-// Package bridge keeps the Linux side of a host: Docker's bridge with its bip
-// and pinned MAC address, the OVS bridge's device enslaved to it, the
-// aggregate route and three sysctls. It is the only importer of netlink.
+// Package bridge reconciles the Linux side of a host. It covers Docker's bridge
+// with its bip and pinned MAC address, and the OVS bridge's device enslaved to it.
+// It also covers routes, pinned neighbours and forwarding entries of peers, and five
+// sysctls. Among production packages, only this one imports netlink.
 //
-// A Kernel observes; Diff compares, purely; Apply carries out what Diff found.
-// Before the first change of all, Remember keeps what there is in host.json of the
-// state directory, and a Diff against nothing that is told so ([Back]) puts it back. A
-// MAC address is put back as a fixed one: whether it had been set before can not
-// be known. Only what is ours is ever deleted: routes of RouteProtocol, the enslavement
-// of the OVS bridge's device, and addresses of Docker's bridge that lie in the
-// pool without being the bip. Everything works on the network namespace of the
-// calling process.
+// [Kernel.Observe] reads the observed state, [Diff] compares it without side
+// effects, and [Kernel.Apply] applies the changes. All act on the network namespace
+// of the calling process.
 //
-// A Kernel's methods may be called from any goroutine. While its Run listens it
-// keeps copies of the tables that grow with the number of peers (tables.go): the
-// kernel's notices change them, and what this process itself has changed wakes
-// nobody. What a notice does not say, such as the routes that go with an address,
-// has them read as a whole by the next Observe; so does Refresh.
+// Before gremesh's first change, [Kernel.Remember] stores the original state in
+// host.json of the state directory. A Diff with a [Back] restores it. A restored MAC
+// address is a fixed one, because gremesh cannot know whether the original one was
+// set explicitly.
+//
+// The package deletes only gremesh's own objects:
+//   - routes of RouteProtocol;
+//   - the enslavement of the OVS bridge's device;
+//   - pinned neighbours and forwarding entries;
+//   - addresses of Docker's bridge whose networks overlap the pool, except the bip;
+//   - when it restores the original state: a Docker bridge that gremesh created, and
+//     the IPv6 link-local address that the kernel derived from a pinned MAC address.
+//
+// Any goroutine may call a Kernel's methods. While Run runs, the Kernel caches the
+// tables that grow with the number of peers (tables.go). The kernel's notifications
+// update this cache. Changes by this process itself cause no event.
+//
+// The kernel sends no notification for some changes, such as the deletion of routes
+// together with an address. After such a change, and after Refresh, the next
+// Observe reads the tables in full.
 package bridge

@@ -16,8 +16,8 @@ const (
 	echoRequest = 8
 )
 
-// Echo sends one ICMP echo request from an address of this host, and returns
-// when it is answered; an error if it is not before ctx ends.
+// Echo sends one ICMP echo request from an IPv4 address of this host, and waits for
+// the reply. It returns an error if no reply arrives before ctx ends.
 func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
 	var listen net.ListenConfig
 	conn, err := listen.ListenPacket(ctx, "ip4:icmp", from.String())
@@ -34,7 +34,7 @@ func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
 		return fmt.Errorf("echo to %s: %w", to, err)
 	}
 	b := make([]byte, 1500)
-	for { // all ICMP comes here
+	for { // the socket receives all ICMP messages for from
 		n, _, err := conn.ReadFrom(b)
 		if err != nil {
 			return fmt.Errorf("echo to %s: %w", to, err)
@@ -45,7 +45,7 @@ func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
 	}
 }
 
-// checksum is that of RFC 1071, of an even number of bytes.
+// checksum returns the Internet checksum (RFC 1071) of an even number of bytes.
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i < len(b); i += 2 {

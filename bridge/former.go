@@ -16,21 +16,22 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// StateFile is where in the state directory a Former is kept.
+// StateFile is the name of the file in the state directory that holds the Former.
 const StateFile = "host.json"
 
-// Former is what the kernel had before gremesh's first change.
+// Former is the original state of the kernel, before gremesh's first change.
 type Former struct {
 	Bridge FormerLink     `json:"bridge"`     // Docker's bridge
 	Port   FormerLink     `json:"port"`       // the OVS bridge's own device
 	Addrs  []netip.Prefix `json:"addresses"`  // IPv4, of Bridge
 	Addrs6 []netip.Prefix `json:"addresses6"` // IPv6, of Bridge
-	Routes []Route        `json:"routes"`     // of others, directly on Bridge
-	// Sysctls are by path under /proc/sys; empty: the device did not exist.
+	Routes []Route        `json:"routes"`     // other programs' routes on Bridge without a gateway
+	// Sysctls holds the original values by path under /proc/sys. Empty: the device
+	// did not exist.
 	Sysctls map[string]string `json:"sysctls"`
 }
 
-// FormerLink is a device as it was.
+// FormerLink is the original state of a device.
 type FormerLink struct {
 	Exists bool   `json:"exists"`
 	MAC    string `json:"mac,omitempty"`
@@ -57,7 +58,8 @@ func formerLink(l Link) FormerLink {
 	return FormerLink{Exists: true, MAC: l.MAC.String(), MTU: l.MTU, Up: l.Up, Master: l.Master}
 }
 
-// Former returns what was before gremesh's first change; nil: there was none.
+// Former returns the stored original state. It returns nil if Remember has not
+// stored one yet.
 func (k *Kernel) Former() (*Former, error) {
 	path := filepath.Join(k.cfg.StateDir, StateFile)
 	b, err := regular.Read(path)
@@ -74,10 +76,12 @@ func (k *Kernel) Former() (*Former, error) {
 	return &f, nil
 }
 
-// Remember makes durable what there is, before anything on this host is changed
-// for the first time: Docker, too, changes its bridge when it is restarted. What
-// is there already is never overwritten; a sysctl that an earlier version did
-// not touch is added.
+// Remember stores the original state durably. The caller must call it before
+// gremesh changes anything on this host for the first time. That includes a restart
+// of Docker, because Docker then changes its bridge.
+//
+// Remember never overwrites stored values. It only adds sysctls that an earlier
+// version of gremesh did not set. After a success, further calls do nothing.
 func (k *Kernel) Remember(ctx context.Context) error {
 	if k.remembered.Load() {
 		return nil
@@ -95,7 +99,7 @@ func (k *Kernel) Remember(ctx context.Context) error {
 		first := formerOf(have)
 		f = &first
 	}
-	if f.Sysctls == nil { // somebody has edited the file
+	if f.Sysctls == nil { // the file was edited by hand
 		f.Sysctls = make(map[string]string)
 	}
 	for _, path := range sysctlPaths(k.cfg.Bridge) {
@@ -124,7 +128,7 @@ func (k *Kernel) keep(f Former) error {
 	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(k.cfg.StateDir)); err != nil {
 		return err
 	}
-	dir, err := os.Open(k.cfg.StateDir) // the rename is durable only with its directory
+	dir, err := os.Open(k.cfg.StateDir) // the rename is durable only after a sync of the directory
 	if err != nil {
 		return err
 	}

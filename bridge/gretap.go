@@ -8,18 +8,20 @@ import (
 	"github.com/vishvananda/netlink/nl"
 )
 
-// Gretap is a device for Ethernet in GRE, ip-link(8), that somebody else has
-// made. What fits it is handed to it by the kernel, before Open vSwitch's, which
-// gets what fits no other.
+// Gretap is another program's device for Ethernet in GRE (ip-link(8)). The kernel
+// delivers packets that match such a device to it. Open vSwitch's device receives
+// only packets that match no other device.
 type Gretap struct {
 	Name          string
 	Local, Remote netip.Addr // zero: any
-	Keyed         bool
-	Key           uint32 // of what it receives, where it is Keyed
+	Keyed         bool       // the device receives only packets with Key; false: only packets without a key
+	Key           uint32     // valid if Keyed
 }
 
-// gretaps are those that are up and lead somewhere. Open vSwitch's own is
-// external (flow-based), and the kernel's gretap0 comes last of all.
+// gretaps returns other programs' gretap devices that are up and have a local or a
+// remote address. Open vSwitch's own device is external (flow-based). The kernel's
+// gretap0 has no address; the kernel delivers to it only if no other device
+// matches.
 func gretaps(links []netlink.Link) []Gretap {
 	var found []Gretap
 	for _, l := range links {
@@ -31,13 +33,14 @@ func gretaps(links []netlink.Link) []Gretap {
 		if !local.IsValid() && !remote.IsValid() {
 			continue
 		}
-		// netlink v1.3.1 reads the two keys the wrong way round.
+		// netlink v1.3.1 swaps the two keys: OKey is the key of received packets.
 		found = append(found, Gretap{g.Name, local, remote, g.IFlags&nl.GRE_KEY != 0, g.OKey})
 	}
 	return found
 }
 
-// specified is an address, or zero for one that stands for any.
+// specified returns an address, or zero for the unspecified address, which means
+// any.
 func specified(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	if a = a.Unmap(); a.IsUnspecified() {

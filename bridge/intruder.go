@@ -7,14 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routeKinds are the types of routes that stop packets (ip-route(8)).
+// routeKinds maps the types of routes that can take addresses away to their names
+// in ip-route(8). Unicast is the empty name.
 var routeKinds = map[int]string{
 	unix.RTN_UNICAST: "", unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
 
-// intruder reads a route of the main table that takes addresses of the pool
-// away: it is inside the pool, and neither ours nor on one of our devices. A less
-// specific route takes nothing.
+// intruder converts a route of the main table. It reports whether the route takes
+// addresses of the pool away from the mesh. Such a route lies inside the pool, is
+// not gremesh's and is not a unicast route on Docker's bridge or its port. A route
+// less specific than the pool takes nothing away.
 func (t *tables) intruder(message netlink.Route) (Route, bool) {
 	if !t.pool.IsValid() || message.Protocol == RouteProtocol {
 		return Route{}, false
@@ -30,7 +32,7 @@ func (t *tables) intruder(message netlink.Route) (Route, bool) {
 	return r, kind != "" || !slices.Contains(t.names[:], r.Link)
 }
 
-// where is what "ip route del" needs to find the route.
+// where returns the arguments with which "ip route del" finds the route.
 func (r Route) where() string {
 	s := r.Dst.String()
 	if r.Kind != "" {

@@ -2,29 +2,29 @@ package bridge
 
 import "slices"
 
-// kept is a copy of one of the kernel's tables, sorted. What it has given away it
-// never changes again.
+// kept is a sorted copy of one of the kernel's tables. It never changes a slice that
+// all has returned: the next change works on a new copy.
 type kept[T any] struct {
-	order func(a, b T) int  // by what no two rows have in common
-	same  func(a, b T) bool // of two rows that are one in the order; nil: they are
+	order func(a, b T) int  // compares the fields that identify a row
+	same  func(a, b T) bool // compares the other fields of rows with equal order; nil: there are none
 	rows  []T
-	given bool
+	given bool // all has returned rows
 }
 
-// fill takes what the kernel has listed.
+// fill replaces the copy by rows, a complete listing of the kernel.
 func (k *kept[T]) fill(rows []T) {
 	slices.SortStableFunc(rows, k.order)
 	k.rows = slices.CompactFunc(rows, func(a, b T) bool { return k.order(a, b) == 0 })
 	k.given = false
 }
 
-// all is read only.
+// all returns all rows. The caller must not modify them.
 func (k *kept[T]) all() []T {
 	k.given = true
 	return k.rows
 }
 
-// put reports whether that is news.
+// put adds or replaces a row. It reports whether this changed the table.
 func (k *kept[T]) put(row T) bool {
 	at, there := slices.BinarySearchFunc(k.rows, row, k.order)
 	switch {
@@ -38,7 +38,7 @@ func (k *kept[T]) put(row T) bool {
 	return true
 }
 
-// remove reports whether the row was there.
+// remove removes a row. It reports whether the table contained the row.
 func (k *kept[T]) remove(row T) bool {
 	at, there := slices.BinarySearchFunc(k.rows, row, k.order)
 	if there {
@@ -47,7 +47,8 @@ func (k *kept[T]) remove(row T) bool {
 	return there
 }
 
-// mine are the rows, to be changed, with room for some more.
+// mine returns rows that may be changed, with capacity for more. It copies them if
+// all has returned them.
 func (k *kept[T]) mine() []T {
 	if k.given {
 		k.rows, k.given = append(make([]T, 0, len(k.rows)+len(k.rows)/8+8), k.rows...), false

@@ -16,18 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says which devices a Kernel looks at.
+// Config names the devices that a Kernel observes.
 type Config struct {
 	Bridge string       // Docker's bridge: "docker0"
 	Port   string       // the OVS bridge's own device: "br0"
-	Pool   netip.Prefix // where routes of other programs are observed; zero: nowhere
-	// StateDir is where it is kept what was before the first change; made when
-	// missing.
+	Pool   netip.Prefix // other programs' routes inside it are observed; zero: none are
+	// StateDir is the directory in which Remember stores the original state. It
+	// is created if it is missing.
 	StateDir string
 	Log      *slog.Logger
 }
 
-// Kernel is the network stack of this process's network namespace.
+// Kernel observes and changes the network stack of this process's network
+// namespace.
 type Kernel struct {
 	cfg        Config
 	changed    chan struct{}
@@ -37,18 +38,19 @@ type Kernel struct {
 	remembered atomic.Bool
 }
 
-// New returns a Kernel; nothing is started.
+// New returns a Kernel. It starts nothing.
 func New(cfg Config) *Kernel {
 	k := &Kernel{cfg: cfg, changed: make(chan struct{}, 1)}
 	k.tables = newTables(cfg, k.signal)
 	return k
 }
 
-// Refresh has the next Observe read anew what else is kept by the kernel's notices.
+// Refresh makes the next Observe read the cached tables from the kernel again.
 func (k *Kernel) Refresh() { k.tables.refresh() }
 
-// Observe returns what the kernel has now. While Run listens, what grows with the
-// number of peers is read as a whole every 30 s, and after Refresh.
+// Observe returns the current state of the kernel. While Run runs, it takes the
+// tables that grow with the number of peers from a cache. It reads them in full at
+// least every 30 s, and after Refresh.
 func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	if err := ctx.Err(); err != nil {
 		return Actual{}, err
@@ -130,9 +132,10 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	return have, nil
 }
 
-// Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined. Remember comes before the
-// first.
+// Apply applies the changes in order. If a change fails, Apply skips its remaining
+// steps and continues with the next change. It returns all errors joined. When ctx
+// ends, it does not start another change. The caller must have stored the original
+// state (see Remember) before the first Apply.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 	on, err := newSession()
 	if err != nil {
@@ -158,16 +161,17 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 		}
 	}
 	now, err := k.lookAtSysctls()
-	k.sysctls.swap(now) // what they are now is no news
+	k.sysctls.swap(now) // so that our own changes cause no signal
 	return errors.Join(append(errs, err)...)
 }
 
-// ofOpenVSwitch tells whether a device can be a bridge's own port: it is one of
-// the kernel's datapath, or, on the userspace datapath, a tap.
+// ofOpenVSwitch reports whether a device can be an OVS bridge's own port. On the
+// kernel's datapath such a port has the type openvswitch. On the userspace datapath
+// it is a tap device.
 func ofOpenVSwitch(l netlink.Link) bool { return l.Type() == "openvswitch" || l.Type() == "tuntap" }
 
-// leadsOut tells a NIC, or what is made of some. Those of containers and virtual
-// machines are veth and tuntap.
+// leadsOut reports whether a device is a NIC, or is built on NICs: a bond, team or
+// VLAN. Devices of containers and virtual machines have the types veth and tuntap.
 func leadsOut(l netlink.Link) bool {
 	switch l.Type() {
 	case "bond", "team", "vlan":
@@ -196,14 +200,15 @@ func addrs6(l netlink.Link) ([]netip.Prefix, error) {
 	}
 	var all []netip.Prefix
 	for _, a := range list {
-		if p := prefix(a.IPNet); p.Addr().Is6() { // without IPv6 the kernel lists all
+		if p := prefix(a.IPNet); p.Addr().Is6() { // if the kernel has no IPv6, it lists the addresses of all families
 			all = append(all, p)
 		}
 	}
 	return all, nil
 }
 
-// listRoutes returns the unicast IPv4 routes of the main table.
+// listRoutes returns the unicast IPv4 routes of the main table. names maps the
+// indexes of devices to their names.
 func listRoutes(names map[int]string) ([]Route, error) {
 	var routes []Route
 	err := eachRoute(func(message netlink.Route) {
@@ -214,7 +219,7 @@ func listRoutes(names map[int]string) ([]Route, error) {
 	return routes, err
 }
 
-// eachRoute visits the IPv4 routes of the main table, of any type.
+// eachRoute calls visit for each IPv4 route of the main table, of any type.
 func eachRoute(visit func(netlink.Route)) error {
 	messages, err := dump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
@@ -236,8 +241,8 @@ func eachRoute(visit func(netlink.Route)) error {
 	return nil
 }
 
-// dump repeats a list during which the kernel's tables changed: what netlink
-// returned then is partial.
+// dump calls list again if the kernel's tables changed during the listing, because
+// the result of netlink is then incomplete. It calls list at most ten times.
 func dump[T any](list func() ([]T, error)) (all []T, err error) {
 	for range 10 {
 		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -247,7 +252,8 @@ func dump[T any](list func() ([]T, error)) (all []T, err error) {
 	return nil, err
 }
 
-// prefix keeps the host bits; nil is the default route's destination.
+// prefix converts a network and keeps its host bits. nil stands for the destination
+// of the default route, 0.0.0.0/0.
 func prefix(n *net.IPNet) netip.Prefix {
 	if n == nil {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)

@@ -73,6 +73,8 @@ func (s delFDB) apply(on *session) error {
 	return on.link(s.port, func(l netlink.Link) error { return on.NeighDel(forwarding(l, s.mac)) })
 }
 
+// forwarding returns the static entry of the bridge's forwarding database that
+// leads to port l.
 func forwarding(l netlink.Link, mac net.HardwareAddr) *netlink.Neigh {
 	return &netlink.Neigh{
 		LinkIndex: l.Attrs().Index, Family: unix.AF_BRIDGE, Flags: netlink.NTF_MASTER,
@@ -100,8 +102,8 @@ func (s setFlood) apply(on *session) error {
 	})
 }
 
-// portFlags reads the attributes of a bridge port; none: it has left the bridge
-// meanwhile.
+// portFlags returns the attributes of a bridge port. It returns none if the device
+// is no longer a port of a bridge.
 func portFlags(port netlink.Link) ([]syscall.NetlinkRouteAttr, error) {
 	messages, err := dump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
@@ -125,6 +127,7 @@ func portFlags(port netlink.Link) ([]syscall.NetlinkRouteAttr, error) {
 	return nil, nil
 }
 
+// floodOf returns the flood flags among the attributes of a bridge port.
 func floodOf(flags []syscall.NetlinkRouteAttr) (f Flood) {
 	for _, flag := range flags {
 		on := len(flag.Value) == 1 && flag.Value[0] == 1

@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// news is what a notice says of a row: that it is there now, or is gone.
+// news is the content of a notification about one row: the row was added or changed,
+// or it was removed.
 type news struct {
-	gone  bool
-	route Route      // or
-	ip    netip.Addr // of a neighbour, or
-	mac   [6]byte    // of that neighbour, or of an entry of the forwarding database
+	gone  bool       // the row was removed
+	route Route      // zero unless the row is a route
+	ip    netip.Addr // of a neighbour; zero otherwise
+	mac   [6]byte    // of that neighbour unless gone, or of an entry of the forwarding database; zero otherwise
 }
 
 func newsOf(n Neighbour) news { return news{ip: n.IP, mac: macOf(n.MAC)} }
@@ -29,8 +30,8 @@ func macOf(mac net.HardwareAddr) (m [6]byte) {
 	return m
 }
 
-// follows is what the kernel says when a step was carried out, where it is about
-// one row.
+// follows returns the notification that the kernel sends after it has applied a
+// step. It returns false for a step that does not concern a single row.
 func follows(s step) (n news, is bool) {
 	switch s := s.(type) {
 	case addRoute:
@@ -73,8 +74,8 @@ func sameMAC(a, b Neighbour) bool { return bytes.Equal(a.MAC, b.MAC) }
 
 var errShort = errors.New("a message of the kernel is too short")
 
-// readRoute reads a route from what the kernel says (rtnetlink(7), RTM_NEWROUTE),
-// with the index of its device.
+// readRoute reads a route from a message of the kernel (rtnetlink(7),
+// RTM_NEWROUTE). For a multipath route, it returns the device of the first next hop.
 func readRoute(message []byte) (r netlink.Route, err error) {
 	if len(message) < unix.SizeofRtMsg {
 		return r, errShort
@@ -101,7 +102,7 @@ func readRoute(message []byte) (r netlink.Route, err error) {
 			r.Priority = number(a.Value)
 		case unix.RTA_MULTIPATH:
 			if len(a.Value) >= unix.SizeofRtNexthop {
-				r.LinkIndex = number(a.Value[4:]) // of the first
+				r.LinkIndex = number(a.Value[4:]) // the interface index of the first next hop
 			}
 		}
 	}
@@ -109,6 +110,7 @@ func readRoute(message []byte) (r netlink.Route, err error) {
 	return r, nil
 }
 
+// number reads a 32-bit number in native byte order; 0 if b is too short.
 func number(b []byte) int {
 	if len(b) < 4 {
 		return 0
@@ -116,7 +118,8 @@ func number(b []byte) int {
 	return int(binary.NativeEndian.Uint32(b))
 }
 
-// unicast is a unicast IPv4 route of the main table; of all others it is not ok.
+// unicast converts a route of the main table. It returns false if the type of the
+// route is not unicast. names maps the indexes of devices to their names.
 func unicast(r netlink.Route, names map[int]string) (Route, bool) {
 	via, _ := netip.AddrFromSlice(r.Gw)
 	src, _ := netip.AddrFromSlice(r.Src)
@@ -131,13 +134,14 @@ func unicast(r netlink.Route, names map[int]string) (Route, bool) {
 	}, r.Type == syscall.RTN_UNICAST
 }
 
-// permanent tells a neighbour that somebody has set from those that the kernel
-// finds, and forgets, with the traffic of the containers: those are nobody's drift.
+// permanent converts a neighbour and reports whether it is permanent, so that a
+// program has set it. The kernel learns and deletes all other neighbours with the
+// traffic of containers. They are not drift.
 func permanent(n *netlink.Neigh) (Neighbour, bool) {
 	ip, ok := netip.AddrFromSlice(n.IP)
 	return Neighbour{ip.Unmap(), n.HardwareAddr}, ok && n.State&netlink.NUD_PERMANENT != 0
 }
 
-// static tells the same of an entry of a bridge's forwarding database (bridge(8):
-// "static" is NUD_NOARP).
+// static reports whether a program has set an entry of a bridge's forwarding
+// database (bridge(8): "static" is NUD_NOARP). Entries of a VLAN do not count.
 func static(n *netlink.Neigh) bool { return n.State&netlink.NUD_NOARP != 0 && n.Vlan == 0 }

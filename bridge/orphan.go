@@ -7,20 +7,20 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// litter remembers the ports of Docker's bridge, to know them when the bridge
-// is deleted: the kernel lets it go with ports in it, and they then belong to
-// none. Docker puts a container's end into the bridge when the container
-// starts, and not again.
+// litter tracks the ports of Docker's bridge, so that they can be attached again if
+// the bridge is deleted. The kernel deletes a bridge even if it has ports. The ports
+// then have no master. Docker attaches a container's veth only when the container
+// starts, and never again.
 type litter struct {
 	mu     sync.Mutex
-	bridge int   // index of the bridge; 0: none was seen yet
-	ports  []int // indexes of its ports when last seen
-	used   bool  // a container's end was seen in it
+	bridge int   // index of the bridge; 0: no bridge was seen yet
+	ports  []int // indexes of its ports when they were last observed
+	used   bool  // a veth was seen in the bridge
 }
 
-// orphans are the devices that were ports of a bridge which is gone, and are
-// nobody's now. A port that someone takes out of a bridge that stays is none.
-// The bridge is nil while there is none.
+// orphans returns the names of devices that were ports of a deleted bridge and have
+// no master now. A port that another program detached from an existing bridge is
+// not an orphan. bridge is nil while there is no bridge.
 func (m *litter) orphans(bridge netlink.Link, links []netlink.Link) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

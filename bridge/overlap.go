@@ -11,17 +11,17 @@ import (
 // Overlap is a route of another program that shares addresses with the pool.
 type Overlap struct {
 	Route Route
-	// Inside reports whether the pool contains the route's network: such a
-	// route takes addresses away from the mesh. Any other overlap is a less
-	// specific route, and the mesh's own routes win over it (longest prefix
-	// match, ip-route(8)), so nothing is lost.
+	// Inside reports whether the pool contains the route's network. Such a route
+	// takes addresses away from the mesh. Any other overlap is a less specific
+	// route. The mesh's own routes have precedence over it (longest prefix match,
+	// ip-route(8)), so it does no harm.
 	Inside bool
-	// Network is the Docker network whose bridge has the route: its short ID, or
-	// the name that the caller found for it. Empty: no Docker network.
+	// Network is the Docker network whose bridge has the route. It is the short ID,
+	// or the name that the caller found for it. Empty: no Docker network.
 	Network string
 }
 
-// String names the network and its device: "172.17.64.0/20 (device eth1)".
+// String returns the network and its device: "172.17.64.0/20 (device eth1)".
 func (o Overlap) String() string {
 	if o.Route.Link == "" {
 		return fmt.Sprintf("%s (%s)", o.Route.Dst, o.Route.Kind)
@@ -29,7 +29,7 @@ func (o Overlap) String() string {
 	return fmt.Sprintf("%s (device %s)", o.Route.Dst, o.Route.Link)
 }
 
-// Remedy names the command that frees the pool of a route inside it.
+// Remedy returns the command that removes a route inside the pool.
 func (o Overlap) Remedy() string {
 	if o.Network != "" {
 		return "docker network rm " + o.Network + " (stop its containers first), and create it again with a --subnet outside the pool"
@@ -37,9 +37,10 @@ func (o Overlap) Remedy() string {
 	return fmt.Sprintf("remove the route (ip route del %s), or choose another pool on all hosts", o.Route.where())
 }
 
-// dockerNetwork returns the short ID of the Docker network whose bridge has the
-// name. Docker names such a bridge "br-" and the first 12 digits of the ID,
-// unless the network was created with com.docker.network.bridge.name.
+// dockerNetwork returns the short ID of the Docker network whose bridge has this
+// name, or an empty string. Docker names such a bridge "br-" plus the first 12
+// digits of the ID. It does not if the network was created with
+// com.docker.network.bridge.name.
 func dockerNetwork(link string) string {
 	id, ok := strings.CutPrefix(link, "br-")
 	if !ok || len(id) != 12 || strings.Trim(id, "0123456789abcdef") != "" {
@@ -48,10 +49,10 @@ func dockerNetwork(link string) string {
 	return id
 }
 
-// Overlaps returns the routes that share addresses with the pool and do not
-// belong to gremesh, each network and device once, sorted by network and device.
-// Routes of the devices in own and routes with gremesh's protocol number belong
-// to gremesh.
+// Overlaps returns the routes that share addresses with the pool and do not belong
+// to gremesh. It returns each pair of network and device once, sorted by network and
+// device. Routes of the devices in own and routes with gremesh's protocol number
+// belong to gremesh.
 func Overlaps(pool netip.Prefix, routes []Route, own ...string) []Overlap {
 	var all []Overlap
 	for _, r := range routes {

@@ -6,17 +6,18 @@ import (
 	"net/netip"
 )
 
-// Peer is another host's subnet and the way there: through the switch, to its
-// pinned MAC address, or, with Via, straight over the underlay.
+// Peer is another host's subnet and the path to it. Without Via, packets go through
+// the OVS bridge to the host's pinned MAC address. With Via, they go directly over
+// the underlay.
 type Peer struct {
-	Bip  netip.Prefix // its docker0: 172.17.43.1/24
-	Via  netip.Addr   // its underlay address, where packets go without a tunnel; zero: through the switch
-	Link string       // the device that leads to Via; empty without it
+	Bip  netip.Prefix // address of its docker0: 172.17.43.1/24
+	Via  netip.Addr   // its underlay address, if packets go without a tunnel; zero: through the OVS bridge
+	Link string       // the device that leads to Via; empty without Via
 }
 
-// Flood says which frames without a known destination leave by a bridge port
-// (bridge(8): flood, mcast_flood, bcast_flood). It holds for what other ports
-// send, not for multicast and broadcast of the bridge itself.
+// Flood tells which frames without a known destination leave by a bridge port
+// (bridge(8): flood, mcast_flood, bcast_flood). It applies to frames from other
+// ports. It does not apply to multicast and broadcast frames of the bridge itself.
 type Flood struct{ Unicast, Multicast, Broadcast bool }
 
 func (f Flood) String() string {
@@ -38,17 +39,18 @@ type Neighbour struct {
 	MAC net.HardwareAddr
 }
 
-// pinned tells whether an entry is of the form that gremesh makes.
+// pinned reports whether an entry has the form that gremesh sets.
 func (n Neighbour) pinned() bool { return isPinned(n.MAC, n.IP) }
 
-// isPinned tells whether a MAC address is the one that is made from an address.
+// isPinned reports whether a MAC address is derived from an IP address by MAC.
 func isPinned(mac net.HardwareAddr, ip netip.Addr) bool {
 	made, ok := pinnedIP(mac)
 	return ok && made == ip
 }
 
-// routes are the host's: the aggregate, which leads what no peer has to an
-// end on docker0, and one to each peer.
+// routes returns all desired routes: the aggregate route and one route to each peer.
+// The aggregate route ends on docker0. It catches packets to addresses of the pool
+// that no peer has.
 func (h Host) routes() []Route {
 	if h.Bridge == "" {
 		return nil
@@ -60,17 +62,18 @@ func (h Host) routes() []Route {
 	return all
 }
 
+// routeTo returns the desired route to a peer.
 func (h Host) routeTo(p Peer) Route {
 	r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
 	if p.Via.IsValid() {
-		// From an address of the pool: others are not accepted there.
+		// The source address must be in the pool: the peer accepts no other one.
 		r.Via, r.Link, r.Src, r.Onlink = p.Via, p.Link, h.Bip.Addr(), false
 	}
 	return r
 }
 
-// diffRoutes makes the routes what they should be. One that another program
-// made is as good as ours where it does the same, and never taken away.
+// diffRoutes returns the changes of routes. An equivalent route of another program
+// is accepted instead of gremesh's own. Routes of other programs are never removed.
 func diffRoutes(want Host, have []Route) []Change {
 	want.Peers, have = unsettled(want.Peers, have, (*Peer).subnetNumber, (*Route).dstNumber, func(p *Peer, r *Route) bool {
 		w := want.routeTo(*p)
@@ -108,14 +111,15 @@ func diffRoutes(want Host, have []Route) []Change {
 	return append(changes, gone...)
 }
 
-// serves tells whether a route of others does what w would.
+// serves reports whether a route of another program is equivalent to w.
 func (r Route) serves(w Route) bool {
 	return r.Protocol != RouteProtocol && r.Protocol != protocolKernel && r.Dst == w.Dst && r.Via == w.Via && r.Link == w.Link &&
 		(!w.Src.IsValid() || r.Src == w.Src)
 }
 
-// diffPeers pins the addresses of the peers' docker0s, so that no host asks
-// another for them: IP to MAC on the bridge, and MAC to the switch's port.
+// diffPeers returns the changes that pin the addresses of the peers' docker0s. It
+// pins IP to MAC on the bridge, and MAC to the OVS bridge's port. No host therefore
+// sends ARP requests for them to other hosts.
 func diffPeers(want Host, have Actual) []Change {
 	return append(diffNeighbours(want, have.Neighbours), diffFDB(want, have)...)
 }
@@ -145,12 +149,13 @@ func diffNeighbours(want Host, have []Neighbour) []Change {
 	return changes
 }
 
-// owns tells whether an address may be a docker0's of the mesh. Who wants no
-// pool owns all that have the form.
+// owns reports whether an address may belong to a docker0 of the mesh: it is in the
+// pool. Without a pool, every address may.
 func (h Host) owns(ip netip.Addr) bool { return !h.Pool.IsValid() || h.Pool.Contains(ip) }
 
-// diffFDB is silent while the switch's device does not exist. The entries go
-// when it leaves the bridge, and so do its flags.
+// diffFDB returns the changes of the forwarding database and of the flood flags of
+// the port. It returns none while the port does not exist. When the port leaves the
+// bridge, the kernel deletes its entries and resets its flags.
 func diffFDB(want Host, have Actual) []Change {
 	if !have.Port.Exists {
 		return nil
@@ -188,7 +193,8 @@ func diffFDB(want Host, have Actual) []Change {
 	return changes
 }
 
-// pinnedIP is the address that a MAC of ours is made from.
+// pinnedIP returns the IP address from which MAC derives a MAC address. It returns
+// false if MAC cannot return this MAC address.
 func pinnedIP(mac net.HardwareAddr) (netip.Addr, bool) {
 	if len(mac) != 6 || mac[0] != 0x02 || mac[1] != 0x42 {
 		return netip.Addr{}, false

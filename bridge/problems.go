@@ -8,8 +8,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// problems returns what in the kernel stops mesh traffic and is not gremesh's
-// to change.
+// problems returns the problems in the kernel that stop mesh traffic and that gremesh
+// must not correct itself.
 func problems(want Host, have Actual) []reconcile.Problem {
 	var all []reconcile.Problem
 	if have.Stranger != "" {
@@ -30,8 +30,9 @@ func problems(want Host, have Actual) []reconcile.Problem {
 	return append(append(all, conflicts(want.GRE, have.Gretaps)...), reversePath(want, have)...)
 }
 
-// switches returns the settings of devices that can stop packets of the mesh:
-// those of docker0, and forwarding of a NIC by which peers are reached directly.
+// switches returns the settings of devices that can stop packets of the mesh. They
+// are settings of docker0, and disabled forwarding of a NIC that leads directly to
+// a peer.
 func switches(want Host, have Actual) []Switch {
 	found := slices.Clone(have.Switches)
 	for _, nic := range have.Unforwarding {
@@ -62,14 +63,14 @@ func overlapProblem(want Host, o Overlap) reconcile.Problem {
 	}
 }
 
-// GRE is a GRE tunnel of Open vSwitch's.
+// GRE is a GRE tunnel of Open vSwitch.
 type GRE struct {
 	Peer          string // the peer's name
 	Local, Remote netip.Addr
 	Key           uint32 // 0: none
 }
 
-// conflicts returns a problem for each tunnel whose packets the kernel hands to
+// conflicts returns a problem for each tunnel whose packets the kernel delivers to
 // another program's device instead of Open vSwitch.
 func conflicts(tunnels []GRE, devices []Gretap) []reconcile.Problem {
 	var all []reconcile.Problem
@@ -89,17 +90,17 @@ func conflicts(tunnels []GRE, devices []Gretap) []reconcile.Problem {
 	return all
 }
 
-// captures reports whether the packets of a tunnel fit the device
+// captures reports whether the kernel delivers the packets of a tunnel to the device
 // (ip_tunnel_lookup in Linux's net/ipv4/ip_tunnel.c).
 func (g Gretap) captures(t GRE) bool {
 	fits := func(its, ours netip.Addr) bool { return !its.IsValid() || its == ours }
 	return fits(g.Local, t.Local) && fits(g.Remote, t.Remote) && g.Keyed == (t.Key != 0) && (!g.Keyed || g.Key == t.Key)
 }
 
-// reversePath returns the problem that the kernel drops what containers of
-// other hosts send to this host's underlay address with their own source
-// addresses. Routes to those addresses lead to docker0, so the kernel takes
-// packets that arrive at the NIC for forged ones.
+// reversePath returns a problem if reverse path filtering drops packets of other
+// hosts' containers. These packets go to this host's underlay address, with the
+// containers' own source addresses. Routes to those addresses lead to docker0. The
+// kernel therefore treats packets that arrive at the NIC as forged.
 func reversePath(want Host, have Actual) []reconcile.Problem {
 	if want.Unmasked == "" || !slices.Contains(have.Strict, want.Unmasked) {
 		return nil

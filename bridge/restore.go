@@ -10,17 +10,20 @@ import (
 	"strings"
 )
 
-// Back says what to put back when nothing of ours is to stay.
+// Back describes the original state. Diff restores it when it removes everything that
+// gremesh owns.
 type Back struct {
-	Former Former
-	Pool   netip.Prefix
-	// KeepBridge leaves Docker's bridge as it is: its address, MAC and MTU.
+	Former Former       // the original state
+	Pool   netip.Prefix // the mesh's pool, which contains gremesh's addresses
+	// KeepBridge leaves Docker's bridge unchanged: its address, MAC and MTU.
 	KeepBridge bool
-	// Docker says that a dockerd runs, which needs its bridge and forwarding.
+	// Docker means that a dockerd runs. It needs its bridge and IP forwarding. Diff
+	// then neither deletes the bridge nor disables forwarding.
 	Docker bool
 }
 
-// restore puts back what was before gremesh, where ours has taken its place.
+// restore returns the changes that restore the original state wherever gremesh has
+// changed it.
 func restore(want Back, have Actual) []Change {
 	f := want.Former
 	var all []Change
@@ -44,6 +47,7 @@ func restore(want Back, have Actual) []Change {
 	return all
 }
 
+// restoreBridge returns the changes that restore Docker's bridge and its addresses.
 func restoreBridge(want Back, have Actual) []Change {
 	f, name := want.Former, have.Bridge.Name
 	var all []Change
@@ -56,17 +60,18 @@ func restoreBridge(want Back, have Actual) []Change {
 	return append(all, restoreState(name, f.Bridge, have.Bridge)...)
 }
 
-// restoreAddrs puts the former addresses in the place of those that lie in the
-// pool.
+// restoreAddrs replaces addresses of Docker's bridge whose networks overlap the pool
+// by the original addresses.
 func restoreAddrs(want Back, have Actual) []Change {
 	name, former := have.Bridge.Name, want.Former.Addrs
 	var is, should []string
 	var add, del []step
-	first := false // whether old ones go before new ones come
+	first := false // delete old addresses before adding the original ones
 	for _, a := range have.Addrs {
 		if a.Overlaps(want.Pool) && !slices.Contains(former, a) {
 			del, is = append(del, delAddr{name, a}), append(is, a.String())
-			// Of one network, the new one would go with the old one.
+			// Otherwise the original address would become a secondary one of the
+			// same network. The kernel would delete it with the old address.
 			first = first || slices.ContainsFunc(former, func(f netip.Prefix) bool { return f.Masked() == a.Masked() })
 		}
 	}
@@ -85,10 +90,11 @@ func restoreAddrs(want Back, have Actual) []Change {
 	return []Change{change(key(KindAddress, name, ""), strings.Join(is, ", "), strings.Join(should, ", "), steps...)}
 }
 
-// restoreLinkLocal is about the address that the kernel made of a pinned MAC
-// address. Where there was none before, IPv6 is begun anew on the device: the
-// kernel would else take it for set up, and make no address of the former MAC
-// when the next container comes.
+// restoreLinkLocal removes the IPv6 link-local address that the kernel derived from
+// a pinned MAC address. If it is the bridge's only IPv6 address, IPv6 is disabled
+// and enabled again on the bridge. Without this, the kernel would consider IPv6 set
+// up. It would derive no address from the original MAC when the next container
+// starts.
 func restoreLinkLocal(want Back, have Actual) []Change {
 	name := have.Bridge.Name
 	for _, a := range have.Addrs6 {
@@ -104,20 +110,22 @@ func restoreLinkLocal(want Back, have Actual) []Change {
 	return nil
 }
 
-// pinnedMAC tells whether a MAC address is one that gremesh gives a bridge.
+// pinnedMAC reports whether a MAC address is derived by MAC from an address of the
+// pool.
 func pinnedMAC(mac net.HardwareAddr, pool netip.Prefix) bool {
 	return len(mac) == 6 && mac[0] == 0x02 && mac[1] == 0x42 && pool.Contains(netip.AddrFrom4([4]byte(mac[2:])))
 }
 
-// pinned tells whether an IPv6 link-local address comes of such a MAC address:
-// as EUI-64 (RFC 4291, appendix A).
+// pinned reports whether an IPv6 link-local address is derived from such a MAC
+// address, as an EUI-64 (RFC 4291, appendix A).
 func pinned(a netip.Addr, pool netip.Prefix) bool {
 	b := a.As16()
 	return a.IsLinkLocalUnicast() && b[11] == 0xff && b[12] == 0xfe &&
 		pinnedMAC(net.HardwareAddr{b[8] ^ 0x02, b[9], b[10], b[13], b[14], b[15]}, pool)
 }
 
-// restorePort is about a device of others: one of ours goes with its bridge.
+// restorePort returns the changes that restore the port if it existed in the
+// original state. Otherwise the port is deleted together with its OVS bridge.
 func restorePort(former FormerLink, have Actual) []Change {
 	if !former.Exists || !have.Port.Exists {
 		return nil
@@ -136,6 +144,7 @@ func restoreMTU(name string, former FormerLink, have Link) []Change {
 	return []Change{change(key("link", name, "mtu"), strconv.Itoa(have.MTU), strconv.Itoa(former.MTU), setMTU{name, former.MTU})}
 }
 
+// restoreState takes a device down if it was down in the original state.
 func restoreState(name string, former FormerLink, have Link) []Change {
 	if former.Up || !have.Up {
 		return nil
@@ -143,6 +152,8 @@ func restoreState(name string, former FormerLink, have Link) []Change {
 	return []Change{change(key("link", name, "state"), "up", "down", setDown{name})}
 }
 
+// restoreSysctls returns the changes that restore sysctls. It leaves IP forwarding
+// unchanged while a dockerd runs.
 func restoreSysctls(want Back, have Actual) []Change {
 	var all []Change
 	for _, path := range slices.Sorted(maps.Keys(want.Former.Sysctls)) {
@@ -157,7 +168,8 @@ func restoreSysctls(want Back, have Actual) []Change {
 	return all
 }
 
-// Stays says, of a Host without Bridge, what is not put back and why.
+// Stays returns the parts of the original state that Diff does not restore, with the
+// reasons. It applies to a Host without Bridge.
 func Stays(want Host, have Actual) []string {
 	if want.Back == nil || want.Back.KeepBridge {
 		return nil

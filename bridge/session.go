@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// session is what the steps of one Apply share: a socket, and the devices that
-// they have met, each looked up once. A device that another program makes anew
-// meanwhile fails the steps on it, and the next pass mends what is left.
+// session holds a socket and the devices of one Apply. Its steps share both, so that
+// each device is looked up once. If another program creates a device again
+// meanwhile, the steps on this device fail. The next pass applies them again.
 type session struct {
 	*netlink.Handle
 	links map[string]netlink.Link
@@ -23,7 +23,8 @@ func newSession() (*session, error) {
 	return &session{h, make(map[string]netlink.Link)}, nil
 }
 
-// link calls do with the device of that name.
+// link calls do with the device of this name. It returns an error if the device does
+// not exist.
 func (s *session) link(name string, do func(netlink.Link) error) error {
 	l, known := s.links[name]
 	if !known {

@@ -13,7 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// step is one act on the kernel. String is the command line that does the same.
+// step is one action on the kernel. String returns a command line with the same
+// effect.
 type step interface {
 	fmt.Stringer
 	apply(on *session) error
@@ -140,7 +141,8 @@ func (s delRoute) apply(on *session) error {
 	return on.link(s.Link, func(l netlink.Link) error { return on.RouteDel(s.anyScope(l)) })
 }
 
-// scope is that of a route which leads to a device and not to a gateway.
+// scope returns the scope argument of ip-route(8). It is empty for a route with a
+// gateway.
 func (r Route) scope() string {
 	if r.Via.IsValid() {
 		return ""
@@ -148,6 +150,7 @@ func (r Route) scope() string {
 	return " scope link"
 }
 
+// anyScope returns a route that matches routes of any scope in a deletion.
 func (r Route) anyScope(l netlink.Link) *netlink.Route {
 	out := r.netlink(l)
 	out.Scope = netlink.SCOPE_NOWHERE
@@ -174,27 +177,31 @@ func (r Route) netlink(l netlink.Link) *netlink.Route {
 	return out
 }
 
+// sysctlForward is the path of IP forwarding for all devices. A write to it sets
+// forwarding of every device (ip-sysctl.rst, ip_forward).
 const sysctlForward = "net/ipv4/ip_forward"
 
-// sysctlForwardOf is a device's own switch, which counts for what comes in by it
-// (ip-sysctl.rst, forwarding). Writing ip_forward writes it for all devices.
+// sysctlForwardOf returns the path of forwarding for packets that arrive on a device
+// (ip-sysctl.rst, forwarding).
 func sysctlForwardOf(link string) string { return "net/ipv4/conf/" + link + "/forwarding" }
 
 func sysctlNoIPv6(link string) string { return "net/ipv6/conf/" + link + "/disable_ipv6" }
 
-// sysctlNotify has a device tell its neighbours of another MAC address at once
-// (ip-sysctl.rst, arp_notify); containers would go on sending to the old one for
-// half a minute.
+// sysctlNotify returns the path of arp_notify. It makes the kernel announce a new MAC
+// address of the device to its neighbours at once (ip-sysctl.rst, arp_notify).
+// Without it, containers would send to the old address for half a minute.
 func sysctlNotify(link string) string { return "net/ipv4/conf/" + link + "/arp_notify" }
 
 func sysctlRedirects(link string) string { return "net/ipv4/conf/" + link + "/send_redirects" }
 
-// sysctlPaths are all that gremesh touches on a host with this bridge.
+// sysctlPaths returns the paths of all sysctls that gremesh sets on a host with this
+// bridge.
 func sysctlPaths(bridge string) []string {
 	return []string{sysctlForward, sysctlForwardOf(bridge), sysctlRedirects("all"), sysctlRedirects(bridge), sysctlNotify(bridge)}
 }
 
-// key is the variable as sysctl(8) writes it: with dots and slashes swapped.
+// key returns the name of the variable in sysctl(8), in which dots and slashes are
+// swapped.
 func (s setSysctl) key() string { return strings.NewReplacer("/", ".", ".", "/").Replace(s.path) }
 
 func (s setSysctl) String() string { return fmt.Sprintf("sysctl -w %s=%s", s.key(), s.value) }

@@ -10,16 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stray is a container's end that is in no bridge.
+// Stray is the host end of a container's veth that is not a port of any bridge.
 type Stray struct {
 	Name string
-	Addr netip.Prefix // IPv4 address of the other end, in the container
+	Addr netip.Prefix // IPv4 address of the end in the container
 }
 
-// strays are the ends of containers that are nobody's, while no container's end
-// was seen in Docker's bridge yet: it may have been deleted before this Kernel
-// could see what was in it. One that somebody takes out of a bridge which has
-// others is none.
+// strays returns containers' veth ends without a master, as long as no veth was seen
+// in Docker's bridge. The bridge may have been deleted before this Kernel could
+// observe its ports.
+//
+// Once a veth was seen in the bridge, strays returns none. A veth without a master
+// was then detached by another program.
 func (m *litter) strays(links []netlink.Link) ([]Stray, error) {
 	m.mu.Lock()
 	known := m.used
@@ -30,7 +32,7 @@ func (m *litter) strays(links []netlink.Link) ([]Stray, error) {
 	var found []Stray
 	for _, l := range links {
 		a := l.Attrs()
-		// dockerd names those of its bridges so.
+		// dockerd gives the ports of its bridges names with this prefix.
 		if l.Type() != "veth" || !strings.HasPrefix(a.Name, "veth") || a.MasterIndex != 0 || a.NetNsID < 0 {
 			continue
 		}
@@ -45,16 +47,18 @@ func (m *litter) strays(links []netlink.Link) ([]Stray, error) {
 	return found, nil
 }
 
-// addressIn is the first IPv4 address of a device in another network namespace,
-// by the ID that this one has for it (ip-netns(8)); zero: it has none, or the
-// kernel is older than 4.20 and can't be asked.
+// addressIn returns the first IPv4 address of a device in another network namespace.
+// namespace is the ID that our namespace has for the other one (ip-netns(8)). index
+// is the index of the device in the other one. The result is zero if the device has
+// no address, or if the kernel is older than 4.20 and cannot answer.
 func addressIn(namespace, index int) (netip.Prefix, error) {
 	socket, err := nl.Subscribe(unix.NETLINK_ROUTE)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
 	defer socket.Close()
-	// Without it, the kernel takes no notice of what the request is limited to.
+	// Without this option, the kernel ignores the namespace and the device in the
+	// request.
 	if unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1) != nil {
 		return netip.Prefix{}, nil
 	}
@@ -77,7 +81,7 @@ func addressIn(namespace, index int) (netip.Prefix, error) {
 	return netip.Prefix{}, nil
 }
 
-// lost are the strays that have an address of docker0's network.
+// lost returns the names of the strays with an address in docker0's network.
 func lost(strays []Stray, bip netip.Prefix) (names []string) {
 	for _, s := range strays {
 		if s.Addr.Masked() == bip.Masked() {

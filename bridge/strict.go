@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// strict returns those of the devices that are. One that has gone meanwhile is
-// not.
+// strict returns the devices with strict reverse path filtering, sorted; see Actual.
+// A device that was deleted meanwhile is not strict, unless rp_filter of "all" is 1.
 func strict(devices []string) []string {
 	value := func(device string) string {
 		b, _ := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", device, "rp_filter"))

@@ -7,7 +7,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Subnet is the network that an address of this host is of.
+// Subnet returns the network of an address of this host. It returns an error if no
+// device has the address.
 func Subnet(addr netip.Addr) (netip.Prefix, error) {
 	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {

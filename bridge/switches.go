@@ -13,39 +13,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PortBlocks are the switches of a bridge port that stop its packets (bridge(8),
-// link set). The zero value stops none.
+// PortBlocks are the settings of a bridge port that stop its packets (bridge(8),
+// link set). The zero value stops no packets.
 type PortBlocks struct {
-	// State is the port's state in the spanning tree; empty: forwarding, or the
-	// port is down, has no carrier, or is under a spanning tree of the bridge.
+	// State is the port's state in the spanning tree. It is empty if the state is
+	// forwarding, or if another state is correct. Another state is correct if the
+	// port is down or has no carrier, or if the bridge runs a spanning tree.
 	State    string
-	Locked   bool // frames of addresses that are not in the forwarding database are dropped
-	Isolated bool // frames of other isolated ports are dropped
-	Suppress bool // neigh_suppress: ARP requests are not sent by it
+	Locked   bool // frames from addresses that are not in the forwarding database are dropped
+	Isolated bool // frames from other isolated ports are dropped
+	Suppress bool // neigh_suppress: ARP requests do not leave by the port
 }
 
-// Attributes of a bridge and its port in linux/if_link.h that the library lacks.
+// Attributes of bridges and their ports in linux/if_link.h that the netlink library
+// lacks.
 const (
 	brPortState    = 1  // IFLA_BRPORT_STATE
 	brPortLocked   = 39 // IFLA_BRPORT_LOCKED, Linux 5.18
 	brSTPState     = 5  // IFLA_BR_STP_STATE
 	brVLANFilter   = 7  // IFLA_BR_VLAN_FILTERING
 	brForwarding   = 3  // BR_STATE_FORWARDING
-	arpIgnoreOther = 2  // arp_ignore from here on ignores requests of other networks
+	arpIgnoreOther = 2  // value of arp_ignore that ignores requests from other networks (ip-sysctl.rst)
 )
 
-// portStates are the states of linux/if_bridge.h.
+// portStates holds the names of the states of a port in linux/if_bridge.h.
 var portStates = []string{"disabled", "listening", "learning", "forwarding", "blocking"}
 
-// Switch is a setting of a device that is not gremesh's and can stop packets.
+// Switch is a setting of a device that can stop packets and that gremesh must not
+// change itself.
 type Switch struct {
-	Object string // in the words of Change: "link docker0 stp_state"
-	Is     string
-	Should string
-	Why    string // what Is does to packets
-	Do     string // the command that sets it right
+	Object string // in the format of Change: "link docker0 stp_state"
+	Is     string // the current value
+	Should string // the value that stops no packets
+	Why    string // the effect of Is on packets
+	Do     string // the command that corrects the setting
 }
 
+// portBlocks reads PortBlocks from the attributes of a port. carrier reports whether
+// the port has a carrier. tree reports whether the bridge runs a spanning tree.
 func portBlocks(flags []syscall.NetlinkRouteAttr, carrier, tree bool) (b PortBlocks) {
 	for _, flag := range flags {
 		if len(flag.Value) != 1 {
@@ -71,8 +76,9 @@ func portBlocks(flags []syscall.NetlinkRouteAttr, carrier, tree bool) (b PortBlo
 	return b
 }
 
-// diffBlocks opens the port. It is silent while the port is not in the bridge:
-// its switches are set to their defaults when it joins.
+// diffBlocks returns the changes that let the port pass packets. It returns none
+// while the port is not in the bridge: the kernel resets these settings when the
+// port joins.
 func diffBlocks(want Host, have Actual) []Change {
 	if !have.Port.Exists || have.Port.Master != want.Bridge {
 		return nil
@@ -113,7 +119,8 @@ func (s setPort) apply(on *session) error {
 	})
 }
 
-// setBridgePort speaks netlink itself: the library does not know all attributes.
+// setBridgePort sets attributes of a bridge port. It builds the netlink message
+// itself, because the netlink library does not support all attributes.
 func setBridgePort(l netlink.Link, values map[int]byte) error {
 	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
 	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
@@ -128,9 +135,9 @@ func setBridgePort(l netlink.Link, values map[int]byte) error {
 	return err
 }
 
-// bridgeSwitches returns the settings of Docker's bridge that can stop packets,
-// and whether it runs a spanning tree. What belongs to Docker's bridge is
-// reported and left as it is.
+// bridgeSwitches returns the settings of Docker's bridge that can stop packets, and
+// whether the bridge runs a spanning tree. gremesh only reports these settings,
+// because the bridge belongs to Docker.
 func bridgeSwitches(l netlink.Link) (found []Switch, tree bool, err error) {
 	name := l.Attrs().Name
 	stp, vlans, err := bridgeOptions(l)
@@ -161,13 +168,15 @@ func bridgeSwitches(l netlink.Link) (found []Switch, tree bool, err error) {
 
 func sysctlARPIgnore(link string) string { return "net/ipv4/conf/" + link + "/arp_ignore" }
 
-// sysctlValue is empty where there is none.
+// sysctlValue returns the value of a sysctl, or an empty string if it cannot be
+// read. path is under /proc/sys.
 func sysctlValue(path string) string {
 	b, _ := readSmall(filepath.Join("/proc/sys", path))
 	return strings.TrimSpace(string(b))
 }
 
-// bridgeOptions reads what the library does not.
+// bridgeOptions reports whether a bridge runs a spanning tree and filters VLANs. The
+// netlink library does not read these options.
 func bridgeOptions(l netlink.Link) (stp, vlans bool, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -184,13 +193,13 @@ func bridgeOptions(l netlink.Link) (stp, vlans bool, err error) {
 	return stp, vlans, nil
 }
 
-// optionsOf reads the attribute IFLA_INFO_DATA of a bridge.
+// optionsOf reads the options in the attribute IFLA_INFO_DATA of a bridge.
 func optionsOf(data []byte) (stp, vlans bool) {
 	filter := attribute(data, brVLANFilter)
 	return number(attribute(data, brSTPState)) != 0, len(filter) == 1 && filter[0] != 0
 }
 
-// notForwarding returns those of the devices whose own forwarding switch is off.
+// notForwarding returns the devices whose own forwarding sysctl is 0.
 func notForwarding(devices []string) []string {
 	var off []string
 	for _, device := range devices {
@@ -201,13 +210,13 @@ func notForwarding(devices []string) []string {
 	return off
 }
 
-// Forwarding is the switch of a NIC that is off.
+// Forwarding returns the Switch for a NIC whose forwarding sysctl is 0.
 func Forwarding(nic string) Switch {
 	s := setSysctl{sysctlForwardOf(nic), "1"}
 	return Switch{"sysctl " + s.key(), "0", "1", "packets that come in by " + nic + " are not forwarded to containers", s.String()}
 }
 
-// hasCarrier reports whether a device is up at both ends.
+// hasCarrier reports whether a device is up and has a carrier.
 func hasCarrier(l netlink.Link) bool {
 	return l.Attrs().Flags&net.FlagUp != 0 && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
 }

@@ -14,18 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookEvery is how often the sysctls are looked at, which give no notice. That
-// takes a third of a millisecond on a slow machine, so 0.03 % of a processor.
+// lookEvery is the interval at which the sysctls are polled, because the kernel sends
+// no notification of their changes. One poll takes 0.3 ms on a slow machine, which is
+// 0.03 % of a processor.
 const lookEvery = time.Second
 
-// sysctls are those that a Kernel reads, by their path under /proc/sys, as they
-// were when last they were read.
+// sysctls holds the values that a Kernel has read last, by path under /proc/sys. nil:
+// they were not read yet.
 type sysctls struct {
 	mu   sync.Mutex
 	seen map[string]string
 }
 
-// swap reports whether they differ from the last, if there were any.
+// swap stores new values. It reports whether they differ from the previous values. It
+// returns false if there were none.
 func (s *sysctls) swap(now map[string]string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,8 +36,10 @@ func (s *sysctls) swap(now map[string]string) bool {
 	return old != nil && !maps.Equal(old, now)
 }
 
-// readSysctls leaves out those of a device that is not there. What is news to it
-// is signalled: it may be an audit that reads, and that mends nothing.
+// readSysctls reads the values of the sysctls that gremesh sets. It omits sysctls of
+// a device that does not exist. It signals Changed if a value has changed. The caller
+// may be an audit, which corrects nothing. Without the signal, no pass would correct
+// the value.
 func (k *Kernel) readSysctls() (map[string]string, error) {
 	now, err := k.lookAtSysctls()
 	if err == nil && k.sysctls.swap(maps.Clone(now)) {
@@ -44,6 +48,7 @@ func (k *Kernel) readSysctls() (map[string]string, error) {
 	return now, err
 }
 
+// lookAtSysctls is readSysctls without the signal.
 func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 	now := make(map[string]string)
 	for _, path := range sysctlPaths(k.cfg.Bridge) {
@@ -58,8 +63,9 @@ func (k *Kernel) lookAtSysctls() (map[string]string, error) {
 	return now, nil
 }
 
-// readSmall reads a file of one line at once. os.ReadFile has the runtime wait for
-// a sysctl as for a socket, which wakes another thread for each.
+// readSmall reads a file of at most 64 bytes with one system call. os.ReadFile would
+// register each sysctl with the runtime's poller, like a socket. That wakes another
+// thread for each sysctl.
 func readSmall(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -74,7 +80,8 @@ func readSmall(path string) ([]byte, error) {
 	return line[:n], nil
 }
 
-// watchSysctls signals when one has changed since they were last read, until ctx ends.
+// watchSysctls polls the sysctls until ctx ends. It signals Changed if a value differs
+// from the last one read.
 func (k *Kernel) watchSysctls(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -85,7 +92,7 @@ func (k *Kernel) watchSysctls(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, err := k.lookAtSysctls()
-		if err == nil && k.sysctls.swap(now) { // an error is Observe's to tell
+		if err == nil && k.sysctls.swap(now) { // Observe reports the error
 			k.signal()
 		}
 	}

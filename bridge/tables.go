@@ -15,33 +15,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wholeEvery is how often the tables are read as a whole, whatever the notices
-// say.
+// wholeEvery is the interval at which the tables are read in full, independent of
+// notifications.
 const wholeEvery = 30 * time.Second
 
-// tables are copies of those of the kernel that grow with the number of peers.
-// While Run listens, notices keep them, so that one that has changed costs what
-// has changed of it. They are read as a whole when they are stale: at the start,
-// when notices were lost, and when something has happened to a device, for then
-// the kernel drops routes without a word.
+// tables caches the kernel's tables that grow with the number of peers. While Run
+// runs, notifications update the cache, so that the cost depends only on the number
+// of changed rows.
+//
+// The tables are read in full when they are stale: at the start, after lost
+// notifications, and after a change of a device. The kernel deletes routes of a
+// changed device without a notification.
 type tables struct {
-	names  [2]string    // of Docker's bridge, and of its port
+	names  [2]string    // of Docker's bridge and of its port
 	pool   netip.Prefix // see Config
-	signal func()       // something has changed that somebody else did
+	signal func()       // called after a change by another program
 
 	mu         sync.Mutex
-	socket     syscall.RawConn // of notices; nil: nobody listens
-	buffer     []byte          // for one read
-	stale      bool
-	read       time.Time // as a whole
-	bridge     int       // index; 0: there is none
-	port       int       // index, where it is a port of the bridge; 0: it is not
-	links      map[int]string
+	socket     syscall.RawConn // receives notifications; nil: Run does not run
+	buffer     []byte          // for one read of socket
+	stale      bool            // the next look reads all tables in full
+	read       time.Time       // time of the last read in full
+	bridge     int             // index; 0: there is no bridge
+	port       int             // index; 0: there is no port, or it is not in the bridge
+	links      map[int]string  // names of devices by index
 	routes     kept[Route]
 	intruders  []Route
 	neighbours kept[Neighbour]
 	fdb        kept[net.HardwareAddr]
-	ours       map[news]bool // what the Apply under way makes
+	ours       map[news]bool // notifications that the current Apply causes
 }
 
 func newTables(cfg Config, signal func()) *tables {
@@ -53,27 +55,27 @@ func newTables(cfg Config, signal func()) *tables {
 	}
 }
 
-// refresh has the next look read all anew.
+// refresh makes the next look read all tables in full.
 func (t *tables) refresh() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stale = true
 }
 
-// listen has the tables kept by what comes by a socket; nil: no longer.
+// listen makes the notifications on a socket update the tables. nil ends this.
 func (t *tables) listen(socket syscall.RawConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.socket, t.stale, t.buffer = socket, true, make([]byte, nl.RECEIVE_BUFFER_SIZE)
 }
 
-// look adds the tables to what is known of the devices. All that the kernel did
-// before is in them: it queues its notices before it answers who asked for it.
+// look adds the tables to have. They include every earlier change of the kernel,
+// because the kernel queues its notifications before it answers a request.
 func (t *tables) look(have *Actual, bridge, port netlink.Link, links map[int]string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.socket != nil {
-		_ = t.socket.Control(func(fd uintptr) { _, _ = t.drain(int(fd)) }) // an error is Run's to tell
+		_ = t.socket.Control(func(fd uintptr) { _, _ = t.drain(int(fd)) }) // Run reports the error
 	}
 	was, wasPort := t.bridge, t.port
 	t.bridge, t.port, t.links = 0, 0, links
@@ -95,7 +97,7 @@ func (t *tables) look(have *Actual, bridge, port netlink.Link, links map[int]str
 	return nil
 }
 
-// dump reads the tables as a whole.
+// dump reads all tables in full.
 func (t *tables) dump() error {
 	var routes, intruders []Route
 	err := eachRoute(func(message netlink.Route) {
@@ -141,18 +143,19 @@ func (t *tables) dump() error {
 	return nil
 }
 
-// concerns tells whether a route is one of Docker's bridge, or of ours on another
+// concerns reports whether a route is on Docker's bridge, or is gremesh's on another
 // device.
 func (t *tables) concerns(r Route) bool { return r.Link == t.names[0] || r.Protocol == RouteProtocol }
 
-// takeAll is drain for who holds no lock.
+// takeAll is drain for callers that do not hold mu.
 func (t *tables) takeAll(fd int) (some bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.drain(fd)
 }
 
-// drain takes the notices that have come, and reports whether there were any.
+// drain processes all notifications that have arrived, and reports whether there were
+// any. The caller must hold mu.
 func (t *tables) drain(fd int) (some bool, err error) {
 	for {
 		n, _, err := unix.Recvfrom(fd, t.buffer, unix.MSG_DONTWAIT)
@@ -165,7 +168,7 @@ func (t *tables) drain(fd int) (some bool, err error) {
 			return some, nil
 		case errors.Is(err, unix.EINTR):
 			continue
-		case errors.Is(err, unix.ENOBUFS): // some were lost; the socket goes on
+		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the socket remains usable
 			t.stale = true
 			t.signal()
 		case err != nil:
@@ -180,8 +183,9 @@ func (t *tables) drain(fd int) (some bool, err error) {
 	}
 }
 
-// applying has what follows from the steps be no news, until it is called with
-// none; by then all of it has come.
+// applying suppresses the signals for notifications that the steps cause. A call
+// without steps ends this. By then all of these notifications have arrived, because
+// the kernel queues them before it answers.
 func (t *tables) applying(steps []step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

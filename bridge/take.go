@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// take brings the tables up to a notice. It reports whether somebody else has
-// changed something that concerns us: on a busy host most are of containers that
-// come and go, and of neighbours that are asked for.
+// take updates the tables from a notification. It reports whether another program
+// has changed an object that is relevant to gremesh. Most notifications on a busy
+// host are not relevant: they concern starting and stopping containers, and learned
+// neighbours.
 func (t *tables) take(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
 	case syscall.RTM_NEWLINK, syscall.RTM_DELLINK:
@@ -20,7 +21,7 @@ func (t *tables) take(m syscall.NetlinkMessage) bool {
 		}
 		index := int(nl.DeserializeIfInfomsg(m.Data).Index)
 		name := attribute(m.Data[unix.SizeofIfInfomsg:], syscall.IFLA_IFNAME)
-		name = name[:max(0, len(name)-1)] // it ends with a zero byte
+		name = name[:max(0, len(name)-1)] // without the zero byte at its end
 		concerned := t.touch(index)
 		if slices.Contains(t.names[:], string(name)) {
 			t.stale, concerned = true, true
@@ -38,8 +39,8 @@ func (t *tables) take(m syscall.NetlinkMessage) bool {
 	return false
 }
 
-// touch takes it that something has happened to a device, and reports whether it
-// is one of ours.
+// touch marks the tables as stale if a changed device is in them. It reports whether
+// the device is Docker's bridge, its port, or the device of an intruding route.
 func (t *tables) touch(index int) bool {
 	name := t.links[index]
 	ours := slices.Contains(t.names[:], name)
@@ -49,6 +50,7 @@ func (t *tables) touch(index int) bool {
 	return ours || intrudes
 }
 
+// takeRoute is take for a notification about a route.
 func (t *tables) takeRoute(m syscall.NetlinkMessage) bool {
 	message, err := readRoute(m.Data)
 	if err != nil {
@@ -65,14 +67,14 @@ func (t *tables) takeRoute(m syscall.NetlinkMessage) bool {
 	r, is := unicast(message, t.links)
 	is = is && t.concerns(r)
 	said := news{route: r, gone: m.Header.Type == syscall.RTM_DELROUTE}
-	// What another one takes the place of goes without a notice, and may be one of
-	// several.
+	// The kernel sends no notification for a route that is replaced. Several routes
+	// can match, so the tables must be read in full.
 	changed := !said.gone && m.Header.Flags&unix.NLM_F_REPLACE != 0 &&
 		slices.ContainsFunc(t.routes.rows, func(was Route) bool { return was.Dst == r.Dst && was.Metric == r.Metric })
 	t.stale = t.stale || changed
 	switch {
 	case !is:
-	case r.Link == "" || message.Tos != 0: // of a device that is new, or of a kind that is not told apart
+	case r.Link == "" || message.Tos != 0: // a new device, or a type of service, which Route does not have
 		t.stale, changed = true, true
 	case said.gone:
 		changed = t.routes.remove(r) || changed
@@ -82,6 +84,8 @@ func (t *tables) takeRoute(m syscall.NetlinkMessage) bool {
 	return changed && !t.ours[said]
 }
 
+// takeNeighbour is take for a notification about a neighbour or an entry of the
+// forwarding database. is reports whether the entry exists.
 func (t *tables) takeNeighbour(n *netlink.Neigh, is bool) bool {
 	var said news
 	changed := false
@@ -94,7 +98,8 @@ func (t *tables) takeNeighbour(n *netlink.Neigh, is bool) bool {
 			said, changed = news{ip: row.IP, gone: true}, t.neighbours.remove(row)
 		}
 	case n.Family == unix.AF_BRIDGE && n.MasterIndex == t.bridge && n.Vlan == 0:
-		// It is of one port at a time.
+		// A MAC address has only one entry, on one port. An entry on another port
+		// therefore removes the one on our port.
 		said.mac = macOf(n.HardwareAddr)
 		if is = is && static(n) && n.LinkIndex == t.port; is {
 			changed = t.fdb.put(n.HardwareAddr)

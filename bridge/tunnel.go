@@ -8,16 +8,16 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Tunnel is a tunnel device of this host that Open vSwitch has not made.
+// Tunnel is a tunnel device of this host that does not belong to Open vSwitch.
 type Tunnel struct {
 	Name   string
-	Kind   string     // of what it receives: gre, vxlan or geneve
+	Kind   string     // protocol of the packets that it receives: gre, vxlan or geneve
 	Remote netip.Addr // zero: any
 }
 
-// foreignTunnels returns the tunnel devices that are up and are not Open
-// vSwitch's. The mesh's packets may have the same protocol, so what a firewall
-// keeps out must not be theirs.
+// foreignTunnels returns the tunnel devices that are up and do not belong to Open
+// vSwitch. Their packets can have the same protocol as packets of the mesh. A
+// firewall rule for the mesh must not drop them.
 func foreignTunnels(links []netlink.Link) []Tunnel {
 	var found []Tunnel
 	for _, l := range links {
@@ -46,8 +46,8 @@ func foreignTunnels(links []netlink.Link) []Tunnel {
 	return found
 }
 
-// ofVport reports whether a device has one of the names that Open vSwitch gives
-// to those of its tunnel ports: gre_sys, vxlan_sys_4789, genev_sys_6081.
+// ofVport reports whether a device has a name that Open vSwitch gives to the devices
+// of its tunnel ports: gre_sys, vxlan_sys_4789, genev_sys_6081.
 func ofVport(name string) bool {
 	for _, prefix := range []string{"gre_sys", "vxlan_sys_", "genev_sys_", "erspan_sys"} {
 		if strings.HasPrefix(name, prefix) {
@@ -57,7 +57,8 @@ func ofVport(name string) bool {
 	return false
 }
 
-// oneHost is specified, but for groups: members of a group may be anywhere.
+// oneHost returns an address, or zero for an unspecified or multicast address.
+// Members of a multicast group can be anywhere.
 func oneHost(ip net.IP) netip.Addr {
 	if a := specified(ip); !a.IsMulticast() {
 		return a

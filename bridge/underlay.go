@@ -11,9 +11,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Source returns the address that this host sends from to reach dst, and the
-// device that it leaves by with its MTU in bytes. Where dst is this host itself,
-// it is the device that has the address.
+// Source returns the source address of packets from this host to dst. It also returns
+// the device by which they leave, and the device's MTU in bytes. If dst is an address
+// of this host, it returns the device that has this address.
 func Source(dst netip.Addr) (addr netip.Addr, link string, mtu int, err error) {
 	routes, err := netlink.RouteGet(dst.AsSlice())
 	if err != nil {
@@ -34,10 +34,10 @@ func Source(dst netip.Addr) (addr netip.Addr, link string, mtu int, err error) {
 	return addr, "", 0, fmt.Errorf("route to %s: it has no source address", dst)
 }
 
-// Resolve returns the underlay address that advertise stands for, its device
-// and the device's MTU in bytes. It is either an address of this host or the
-// name of a device with exactly one global IPv4 address, or with none of those
-// and exactly one of IPv6.
+// Resolve returns the underlay address that advertise denotes, its device, and the
+// device's MTU in bytes. advertise is an address of this host or the name of a device.
+// A device must have exactly one global IPv4 address. A device without one must have
+// exactly one stable global IPv6 address.
 func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error) {
 	links, err := dump(netlink.LinkList)
 	if err != nil {
@@ -85,7 +85,7 @@ func Resolve(advertise string) (addr netip.Addr, link string, mtu int, err error
 }
 
 // IsDown reports whether the device of this host that has the address is down.
-// It is no error that none has it.
+// It returns false if no device has the address.
 func IsDown(addr netip.Addr) (bool, error) {
 	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
@@ -104,7 +104,7 @@ func IsDown(addr netip.Addr) (bool, error) {
 	return false, nil
 }
 
-// preferIPv4 leaves out IPv6 addresses, if there are others.
+// preferIPv4 removes all IPv6 addresses if there are IPv4 addresses.
 func preferIPv4[V any](found map[netip.Addr]V) {
 	for a := range found {
 		if a.Is4() {
@@ -114,10 +114,12 @@ func preferIPv4[V any](found map[netip.Addr]V) {
 	}
 }
 
-// Routes returns where this host's IPv4 traffic goes but for default routes:
-// the unicast routes of the main table and the networks of all addresses,
-// which have no route while their device is down. A half of all addresses
-// (0.0.0.0/1) is a VPN's way to write a default route, and left out too.
+// Routes returns the destinations of this host's IPv4 traffic without default routes.
+// They are the unicast routes of the main table and the networks of all addresses.
+// Networks are included because they have no route while their device is down.
+//
+// Routes to half of all addresses (0.0.0.0/1) are omitted too, because VPNs use them
+// as default routes.
 func Routes() ([]Route, error) {
 	links, err := dump(netlink.LinkList)
 	if err != nil {

@@ -6,15 +6,18 @@ import (
 	"net/netip"
 )
 
-// unsettled leaves out the peers whose row of a table is as it should be, and
-// their rows: what has to be done is the same without them, and of a thousand
-// peers they are all but a few. Both are sorted by a number that a peer and its
-// row have in common; where they are not, all stay in, and so do peers and rows
-// that have it in common with others.
+// unsettled returns the peers whose row of a table must change, and the rows that
+// must change. It omits each pair of a peer and a row for which the function is
+// returns true. This does not change the resulting plan. Of a thousand peers, usually
+// only a few remain.
+//
+// A peer and its row have the same number, which ofPeer and of return. peers and rows
+// must be sorted by this number. If they are not, unsettled returns all of them. It
+// also returns all peers and rows whose number is not unique.
 func unsettled[T any](peers []Peer, rows []T, ofPeer func(*Peer) uint64, of func(*T) uint64, is func(*Peer, *T) bool) (somePeers []Peer, someRows []T) {
 	const none = ^uint64(0)
 	i, j := 0, 0
-	peer, row := none, none // the numbers of those
+	peer, row := none, none // the numbers of peers[i] and rows[j]
 	look := func() {
 		peer, row = none, none
 		if i < len(peers) {
@@ -46,6 +49,7 @@ func unsettled[T any](peers []Peer, rows []T, ofPeer func(*Peer) uint64, of func
 	return somePeers, someRows
 }
 
+// addrNumber returns the number of an IPv4 address; 0 for any other address.
 func addrNumber(a netip.Addr) uint64 {
 	if !a.Is4() {
 		return 0

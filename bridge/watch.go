@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Changed wakes whoever keeps the Host: something that Observe reads may have
-// changed. Signals that nobody took are merged into one.
+// Changed returns a channel that receives a value whenever a result of Observe may
+// have changed. Signals that were not received yet are merged into one.
 func (k *Kernel) Changed() <-chan struct{} { return k.changed }
 
 func (k *Kernel) signal() {
@@ -24,10 +24,11 @@ func (k *Kernel) signal() {
 	}
 }
 
-// Run turns the kernel's notices of links, IPv4 addresses, routes and
-// neighbours (rtnetlink(7) multicast groups) into signals on Changed until ctx
-// is done; it then returns nil. It signals once when it listens. Sysctls, which
-// give no notice, are looked at once a second.
+// Run signals Changed after changes by other programs, until ctx ends. It then
+// returns nil. It receives the kernel's notifications of links, IPv4 addresses, routes
+// and neighbours (rtnetlink(7) multicast groups). It signals once as soon as it
+// receives them. It polls sysctls once a second, because the kernel does not notify
+// of their changes.
 func (k *Kernel) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var looks sync.WaitGroup
@@ -71,12 +72,12 @@ func (k *Kernel) Run(ctx context.Context) error {
 	}
 }
 
-// noticeRoom is how many bytes of notices the kernel keeps for us until they are
-// taken: so many that a thousand routes at once do not overflow it.
+// noticeRoom is the size, in bytes, of the socket's buffer for notifications. A
+// thousand routes that change at once do not overflow it.
 const noticeRoom = 4 << 20
 
-// subscribe returns a socket with the notices of rtnetlink's groups whose Close
-// ends a Read.
+// subscribe returns a socket that receives the notifications of rtnetlink's groups.
+// Its Close ends a Read.
 func subscribe(groups ...uint) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -86,16 +87,16 @@ func subscribe(groups ...uint) (*os.File, error) {
 	for _, g := range groups {
 		at.Groups |= 1 << (g - 1)
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, noticeRoom) // else they are lost sooner, which is noticed
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, noticeRoom) // without it the buffer overflows sooner, and ENOBUFS reports that
 	if err := unix.Bind(fd, &at); err != nil {
 		return nil, errors.Join(fmt.Errorf("subscribe to netlink: %w", err), unix.Close(fd))
 	}
 	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
-// listen hands on the notices of rtnetlink's groups until ctx ends; nil stands
-// for notices that were lost because there were too many. begin is called when
-// nothing is missed any more.
+// listen calls handle with the notifications of rtnetlink's groups until ctx ends. It
+// then returns nil. handle receives nil if notifications were lost because there were
+// too many. begin is called once the socket receives all notifications.
 func listen(ctx context.Context, begin func(), handle func([]syscall.NetlinkMessage), groups ...uint) error {
 	socket, err := nl.Subscribe(syscall.NETLINK_ROUTE, groups...)
 	if err != nil {
@@ -116,7 +117,7 @@ func listen(ctx context.Context, begin func(), handle func([]syscall.NetlinkMess
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, syscall.ENOBUFS): // the socket goes on
+		case errors.Is(err, syscall.ENOBUFS): // the socket remains usable
 			handle(nil)
 		case err != nil:
 			return fmt.Errorf("receive from netlink: %w", err)
@@ -126,6 +127,8 @@ func listen(ctx context.Context, begin func(), handle func([]syscall.NetlinkMess
 	}
 }
 
+// attribute returns the value of the attribute of a kind in a sequence of netlink
+// attributes. It returns nil if there is none.
 func attribute(b []byte, kind uint16) []byte {
 	attrs, err := nl.ParseRouteAttr(b)
 	if err != nil {
@@ -139,9 +142,9 @@ func attribute(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// Notices calls wake whenever this host's links, addresses or routes may
-// have changed, and once when it listens, until ctx ends; it then returns nil.
-// Our own routes are left out: no underlay is in the pool.
+// Notices calls wake whenever this host's links, addresses or routes may have
+// changed, until ctx ends. It then returns nil. It also calls wake once when it starts
+// to listen. It ignores gremesh's own routes, because no underlay is in the pool.
 func Notices(ctx context.Context, wake func()) error {
 	return listen(ctx, wake, func(messages []syscall.NetlinkMessage) {
 		if messages == nil || slices.ContainsFunc(messages, foreign) {
@@ -150,6 +153,7 @@ func Notices(ctx context.Context, wake func()) error {
 	}, syscall.RTNLGRP_LINK, syscall.RTNLGRP_IPV4_IFADDR, syscall.RTNLGRP_IPV4_ROUTE, syscall.RTNLGRP_IPV6_IFADDR, syscall.RTNLGRP_IPV6_ROUTE)
 }
 
+// foreign reports whether a notification concerns anything but gremesh's own routes.
 func foreign(m syscall.NetlinkMessage) bool {
 	isRoute := m.Header.Type == syscall.RTM_NEWROUTE || m.Header.Type == syscall.RTM_DELROUTE
 	return !isRoute || nl.DeserializeRtMsg(m.Data).Protocol != RouteProtocol

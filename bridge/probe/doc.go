@@ -11,10 +11,10 @@
 // 1.1). The kernel then answers without consulting routes, rp_filter or
 // arp_filter, and adds no neighbour entry.
 //
-// An answer counts only if it was seen on two devices. br0's own device proves
-// its origin, because no local container can send a frame there. docker0 proves
-// that it passed between the two. The answer must also carry the peer's MAC
-// address, which follows from the peer's bip.
+// An answer counts only if it was seen on two devices. A sighting on br0's own
+// device proves the origin, because no local container can send a frame there. A
+// sighting on docker0 proves that the frame passed from br0 to docker0. The answer
+// must also carry the peer's MAC address, which follows from the peer's bip.
 //
 // At least every tenth probe is padded to docker0's MTU.
 //

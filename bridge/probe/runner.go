@@ -41,7 +41,7 @@ func (r *runner) turn(now time.Time) (rest time.Duration) {
 	there := r.ready(now)
 	if there {
 		if err := r.sockets.hear(func(a answer) { r.hear(now, a) }); err != nil {
-			r.shut() // a device is gone or down; ready finds the reason
+			r.shut() // a device was deleted or is down; ready finds the reason
 			there = false
 		}
 	}
@@ -77,7 +77,7 @@ func (r *runner) expire(now time.Time) {
 
 // sendDue sends the probes that are due, at most perTick of them. there reports
 // whether the sockets are open. A probe counts as lost if it cannot be sent
-// because a device is gone or down.
+// because a device does not exist or is down.
 func (r *runner) sendDue(now time.Time, there bool) {
 	for range perTick {
 		one := r.queue[0]
