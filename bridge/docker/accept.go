@@ -7,20 +7,25 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// acceptKey has dockerd accept packets with a mark on its bridges. It is of
-// Docker 29.0 (moby pull request 50476); an older dockerd does not start with a
-// key that it does not know. With its nftables backend Docker has no DOCKER-USER,
-// and what another table accepts Docker drops all the same: with "icc": false,
-// and what comes by the NIC.
+// acceptKey makes dockerd accept packets with a given mark on its bridges. It
+// exists since Docker 29.0 (moby pull request 50476). An older dockerd does not
+// start if daemon.json has a key that it does not know.
+//
+// Docker's nftables backend needs this key, because that backend has no chain
+// DOCKER-USER. The backend drops packets even if another table accepts them.
+// This concerns packets between containers if "icc" is false, and packets that
+// arrive by the NIC.
 const acceptKey = "bridge-accept-fwmark"
 
 const backendKey = "firewall-backend"
 
 var firstToAccept = release{29, 0}
 
-// judgeAccept adds to have what is known of acceptKey: whether the dockerd that
-// starts next needs it and takes it, whether it must not be there, and whether
-// the one that runs has started without.
+// judgeAccept sets the three fields of have that concern acceptKey. AcceptTakes
+// is set if the next dockerd uses nftables and knows the key. AcceptRefuses is
+// set if it does not. Neither is set if its backend or its version is unknown.
+// AcceptUnread is set if a running dockerd is known to have started with
+// another value than the file has.
 func (d *Daemon) judgeAccept(ctx context.Context, running []process.Process, f file, have *Actual) {
 	for _, p := range running {
 		if v, known := d.seen[p]; known && have.Accept != "" && v.Accept != have.Accept {
@@ -36,7 +41,7 @@ func (d *Daemon) judgeAccept(ctx context.Context, running []process.Process, f f
 	if backend == "" {
 		backend = d.asked.backend
 	}
-	if backend == "" { // no dockerd has told: the file stays as it is
+	if backend == "" { // backend unknown: leave the file unchanged
 		return
 	}
 	path, err := installed(running)
@@ -51,14 +56,17 @@ func (d *Daemon) judgeAccept(ctx context.Context, running []process.Process, f f
 	have.AcceptRefuses = !have.AcceptTakes
 }
 
-// AcceptTaken reports whether daemon.json has another mark than is wanted, which
-// is not gremesh's: it stays.
+// AcceptTaken reports whether daemon.json has a mark that gremesh did not write
+// and that differs from the wanted mark. gremesh leaves such a mark unchanged.
+// AcceptTaken returns false if no mark is wanted, or if the next dockerd does
+// not take the key.
 func AcceptTaken(want Settings, have Actual) bool {
 	return want.Accept != "" && have.AcceptTakes && have.Accept != "" && have.Accept != want.Accept && have.Accept != have.Written.Accept
 }
 
-// diffAccept returns what acceptKey should be; ok is false if it is as it should
-// be, or is not gremesh's to change.
+// diffAccept returns the value that acceptKey should have; an empty value
+// removes the key. It returns false if the key needs no change, or if gremesh
+// must not change it.
 func diffAccept(want Settings, have Actual) (should string, ok bool) {
 	switch {
 	case want.Accept != "" && have.AcceptTakes:
@@ -72,8 +80,9 @@ func diffAccept(want Settings, have Actual) (should string, ok bool) {
 	return "", false
 }
 
-// noteAccept notes which dockerds have not read acceptKey as it is about to be
-// written.
+// noteAccept records the running dockerds that have not read acceptKey with the
+// value now, which is about to be written. A dockerd that is not in seen counts
+// as one of them. If now is empty, noteAccept records none.
 func (s *state) noteAccept(now string, running []process.Process, seen map[process.Process]Values) {
 	s.Unmarked = nil
 	for _, p := range running {
@@ -83,6 +92,6 @@ func (s *state) noteAccept(now string, running []process.Process, seen map[proce
 	}
 }
 
-// unmarked reports whether a dockerd had started without acceptKey when that was
-// written.
+// unmarked reports whether p had started without acceptKey when gremesh wrote
+// that key.
 func (s *state) unmarked(p process.Process) bool { return slices.Contains(s.Unmarked, p) }

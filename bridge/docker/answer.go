@@ -10,25 +10,26 @@ import (
 	"strings"
 )
 
-// versionAnswer is what GET /version says, as far as it is needed.
+// versionAnswer has the fields that gremesh needs from the answer to GET
+// /version.
 type versionAnswer struct {
 	Version    string
 	Platform   struct{ Name string }
 	Components []struct{ Name string }
 }
 
-// infoAnswer is what GET /info says, as far as it is needed.
+// infoAnswer has the fields that gremesh needs from the answer to GET /info.
 type infoAnswer struct {
 	LiveRestoreEnabled bool
 	ContainersRunning  int
-	ContainersPaused   int // counted among the running ones as well
+	ContainersPaused   int // ContainersRunning counts these, too
 	SecurityOptions    []string
 	OperatingSystem    string
 	DockerRootDir      string
-	FirewallBackend    struct{ Driver string } // Docker 28.3 and later
+	FirewallBackend    struct{ Driver string } // since Docker 28.3
 }
 
-// networkAnswer is one network of GET /networks.
+// networkAnswer is one network in the answer to GET /networks.
 type networkAnswer struct {
 	Name   string
 	ID     string `json:"Id"`
@@ -39,7 +40,7 @@ type networkAnswer struct {
 	Options map[string]string
 }
 
-// defaultNetwork is the network that docker0 belongs to.
+// defaultNetwork is the name of the network that owns docker0.
 const defaultNetwork = "bridge"
 
 // Keys of a bridge network's options.
@@ -48,8 +49,8 @@ const (
 	nameOption = "com.docker.network.bridge.name"
 )
 
-// bip returns the network's gateway with its prefix length, in the form of the
-// key bip; zero if it has no IPv4.
+// bip returns the network's IPv4 gateway with its prefix length, in the form of
+// the key bip. It returns the zero Prefix if the network has no IPv4 subnet.
 func (n networkAnswer) bip() netip.Prefix {
 	for _, c := range n.IPAM.Config {
 		subnet, err := netip.ParsePrefix(c.Subnet)
@@ -57,7 +58,7 @@ func (n networkAnswer) bip() netip.Prefix {
 			continue
 		}
 		gateway, err := netip.ParseAddr(c.Gateway)
-		if err != nil { // some versions do not tell one that nobody chose
+		if err != nil { // some versions omit a gateway that was not configured
 			gateway = subnet.Masked().Addr().Next()
 		}
 		return netip.PrefixFrom(gateway, subnet.Bits())
@@ -65,7 +66,8 @@ func (n networkAnswer) bip() netip.Prefix {
 	return netip.Prefix{}
 }
 
-// mtu returns the MTU that containers of the network get, in bytes.
+// mtu returns the MTU of the network's containers, in bytes. It returns
+// defaultMTU if the network has no valid MTU option.
 func (n networkAnswer) mtu() int {
 	if mtu, err := strconv.Atoi(n.Options[mtuOption]); err == nil && mtu > 0 {
 		return mtu
@@ -73,7 +75,8 @@ func (n networkAnswer) mtu() int {
 	return defaultMTU
 }
 
-// link returns the name of the network's Linux bridge; empty: it has none.
+// link returns the name of the network's Linux bridge. It returns an empty
+// string if the network has none.
 func (n networkAnswer) link() string {
 	switch {
 	case n.Driver != "bridge":
@@ -86,8 +89,8 @@ func (n networkAnswer) link() string {
 	return "br-" + n.ID[:12]
 }
 
-// unsupported returns what kind of daemon answers if gremesh does not support
-// it; empty: it is an ordinary dockerd.
+// unsupported returns the kind of a daemon that gremesh does not support, such
+// as "Podman". It returns an empty string for an ordinary dockerd.
 func unsupported(version versionAnswer, info infoAnswer) string {
 	for _, c := range version.Components {
 		if strings.Contains(c.Name, "Podman") {
@@ -108,14 +111,15 @@ func unsupported(version versionAnswer, info infoAnswer) string {
 // Network is a network of this host's Docker.
 type Network struct {
 	Name    string
-	Link    string         // its Linux bridge; empty: it has none
+	Link    string         // its Linux bridge; empty if it has none
 	Subnets []netip.Prefix // IPv4 and IPv6
 }
 
-// Networks returns Docker's networks. It returns none if no dockerd runs.
+// Networks returns Docker's networks. It returns none, without an error, if no
+// dockerd runs.
 func (d *Daemon) Networks(ctx context.Context) ([]Network, error) {
 	if running, err := dockerds(); err != nil || len(running) == 0 {
-		return nil, err // a connection would have systemd start Docker
+		return nil, err // do not connect: systemd would start Docker
 	}
 	var answers []networkAnswer
 	if err := d.engine.get(ctx, "/networks", &answers); err != nil {
@@ -137,8 +141,8 @@ func (d *Daemon) Networks(ctx context.Context) ([]Network, error) {
 	return all, nil
 }
 
-// NetworkOf returns the name of the network that a Linux bridge belongs to;
-// empty: none.
+// NetworkOf returns the name of the network that owns the Linux bridge link. It
+// returns an empty string if no network owns it.
 func NetworkOf(all []Network, link string) string {
 	for _, n := range all {
 		if link != "" && n.Link == link {

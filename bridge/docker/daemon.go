@@ -15,34 +15,34 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// Config says where Docker's configuration is and how to restart Docker.
+// Config describes where Docker's configuration is and how to restart Docker.
 type Config struct {
-	Path     string   // daemon.json: "/etc/docker/daemon.json"
-	Restart  []string // command and arguments; nil: never
-	StateDir string   // made when missing
-	Socket   string   // where dockerd answers: "unix:///var/run/docker.sock"
-	Direct   bool     // see whether Docker lets packets through that come without a tunnel
-	// Wrote reports whether gremesh's history says that it set an object such as
-	// "daemon.json bip" to a value; nil: there is no history.
+	Path     string   // daemon.json, such as "/etc/docker/daemon.json"
+	Restart  []string // command and arguments; nil: gremesh never restarts Docker
+	StateDir string   // created if missing
+	Socket   string   // the socket of Docker's API: "unix:///var/run/docker.sock"
+	Direct   bool     // find out whether Docker lets packets through that arrive without a tunnel
+	// Wrote reports whether gremesh's history says that gremesh set an object,
+	// such as "daemon.json bip", to a value. It is nil if there is no history.
 	Wrote func(object, value string) bool
 	Log   *slog.Logger
 }
 
-// Daemon is dockerd and its configuration file.
+// Daemon observes dockerd and manages its configuration file.
 type Daemon struct {
 	cfg    Config
 	engine *engine
 	asked  asked
-	// seen are running dockerds, with what each has started with.
+	// seen maps each running dockerd to the values that it started with.
 	seen     map[process.Process]Values
 	versions map[program]release
 	judged   map[judgedFile]*Trouble
-	spared   bool          // it was logged that the state's copy is used
+	spared   bool          // the use of the state's copy was logged
 	changed  chan struct{} // capacity 1
-	appeared chan struct{} // capacity 1: Observe has found a dockerd that answers
+	appeared chan struct{} // capacity 1: Observe found a dockerd that answers
 }
 
-// New returns a Daemon; nothing is touched.
+// New returns a Daemon. It connects to nothing and changes nothing.
 func New(cfg Config) *Daemon {
 	return &Daemon{
 		cfg: cfg, engine: newEngine(cfg.Socket), versions: make(map[program]release), judged: make(map[judgedFile]*Trouble),
@@ -50,8 +50,8 @@ func New(cfg Config) *Daemon {
 	}
 }
 
-// Bip is what daemon.json says of docker0's address, as written; empty: nothing.
-// It looks for no dockerd.
+// Bip returns the key bip as daemon.json has it. It returns an empty string if
+// the key is not set. It does not look for a dockerd.
 func (d *Daemon) Bip() (string, error) {
 	f, err := d.parsed()
 	if err != nil {
@@ -60,12 +60,19 @@ func (d *Daemon) Bip() (string, error) {
 	return f.settings().Bip, nil
 }
 
-// defaultMTU is dockerd's own, in bytes (dockerd(8), --mtu).
+// defaultMTU is dockerd's default MTU in bytes (dockerd(8), --mtu).
 const defaultMTU = 1500
 
-// Apply writes the changed keys, and a record that was lost. Before its first write it keeps a copy of
-// daemon.json and its keys' former values in the state directory. On an error
-// the file is as it was, and so it is where another program changes it meanwhile.
+// Apply writes the changed keys to daemon.json. Without changes it stores a
+// record that was lost (Actual.Unrecorded). Before its first write it stores a
+// copy of daemon.json and the original values of its keys in the state
+// directory.
+//
+// If another program changes the file meanwhile, Apply leaves the file
+// unchanged and returns an error. After any other error before the write, the
+// file is unchanged, too. The last step runs after the write: it records
+// dockerds that started meanwhile. If it fails, Apply returns an error although
+// the file has the new content.
 func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -113,8 +120,9 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return fmt.Errorf("%s: %w", d.cfg.Path, err)
 	}
 	now := f.settings()
-	// Where somebody else took out what we had written, a dockerd that was seen
-	// before that has started with it.
+	// If another program removed gremesh's values, a dockerd that was seen
+	// before has started with them: compare does not record it. The removal of
+	// an interim bip needs no restart, so compare is skipped.
 	if !back || s.Interim == "" {
 		d.compare(before, &s, now, back)
 	}
@@ -127,8 +135,9 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		}
 	}
 	s.note(changes)
-	// Recorded first, so that a crash in between costs a restart too many at
-	// worst, not one too few.
+	// Store the state before the file is written. After a crash between the
+	// two, gremesh may restart Docker once too often. In the other order, a
+	// necessary restart could be missed.
 	if err := d.store(s); err != nil {
 		return err
 	}
@@ -142,7 +151,8 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 
-	// A dockerd that started meanwhile may have read either file.
+	// A dockerd that started meanwhile may have read the old file or the new
+	// one. Record it as one that has read the old file.
 	after, err := dockerds()
 	if err != nil {
 		return err
@@ -170,7 +180,8 @@ func (d *Daemon) parsed() (file, error) {
 	return f, nil
 }
 
-// read returns daemon.json, and whether it is there.
+// read returns the content of daemon.json and whether the file exists. A
+// missing file is not an error.
 func (d *Daemon) read() ([]byte, bool, error) {
 	b, err := regular.Read(d.cfg.Path)
 	if errors.Is(err, fs.ErrNotExist) {

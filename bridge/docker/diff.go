@@ -9,73 +9,81 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Actual is daemon.json and the dockerd that should have read it.
+// Actual is the observed state of daemon.json and of the dockerd that should
+// have read it.
 type Actual struct {
-	Bip     string // as written; empty: not set
-	MTU     int    // bytes; 0: not set
-	Direct  string // "allow-direct-routing", true or false; empty: not set
-	Accept  string // "bridge-accept-fwmark", as written; empty: not set
-	Running bool   // a dockerd of the host's root runs in this network namespace
-	// Starting reports whether it does not answer yet: nothing can be said of it.
+	Bip     string // as written; empty if not set
+	MTU     int    // bytes; 0 if not set
+	Direct  string // "allow-direct-routing": true or false; empty if not set
+	Accept  string // "bridge-accept-fwmark" as written; empty if not set
+	Running bool   // a dockerd of the host's root user runs in this network namespace
+	// Starting reports whether the running dockerd does not answer yet. Nothing
+	// else is known about it then.
 	Starting bool
-	// Silent is set if it has not answered for long; then Starting is true too.
+	// Silent is set if the running dockerd has not answered for a minute
+	// (startTime). Starting is then true, too.
 	Silent *Trouble
-	// Network is the address of Docker's own network for docker0 with its prefix
-	// length, as the dockerd that runs has it; zero if unknown.
+	// Network is the address that the running dockerd uses for docker0, with
+	// its prefix length. It is zero if unknown.
 	Network netip.Prefix
-	// Stale says that the dockerd that runs uses another bip than daemon.json has:
-	// it must be restarted to take the new one.
+	// Stale reports whether Docker must be restarted, because the running
+	// dockerd uses another bip than daemon.json has. If the two cannot be
+	// compared, a dockerd that had started with other values before our last
+	// write is stale. The same applies after the original values were restored.
 	Stale bool
-	// Futile is why a restart would not make it take the bip; nil: it would.
+	// Futile explains why dockerd would not use the bip even after a restart.
+	// It is nil if a restart would help, or if none is needed.
 	Futile *Trouble
-	// Misread is set if dockerd reads another file than ours, which is then not to
-	// be written.
+	// Misread is set if the running dockerd reads another file than
+	// Config.Path. gremesh must not write its file then.
 	Misread *Trouble
-	// Unsupported is set if this host's Docker is of a kind that gremesh leaves
-	// alone.
+	// Unsupported is set if this host's Docker is of a kind that gremesh does
+	// not support. gremesh leaves it unchanged.
 	Unsupported *Trouble
-	// Behind is the MTU, in bytes, that dockerd was started with and gives to
-	// containers, while daemon.json has another one and the same bip; 0: none. It
-	// is no reason for a restart.
+	// Behind is the MTU, in bytes, that dockerd started with and gives to
+	// containers, while daemon.json has another MTU and the same bip. It is 0
+	// otherwise. It is no reason to restart Docker.
 	Behind int
-	// Obstacle is why Docker does not let packets through to containers that
-	// come by the NIC, without a tunnel; empty: it does. Only a Daemon that is
-	// configured to looks at that.
+	// Obstacle is the reason why Docker drops packets to containers that arrive
+	// by the NIC, without a tunnel. If this cannot be found out, Obstacle is
+	// the cause of that. It is empty if Docker lets the packets through, or if
+	// Config.Direct is not set.
 	Obstacle string
-	Takes    bool // the dockerd that starts next takes "allow-direct-routing" from the file
-	Refuses  bool // it does not start with it; neither, if its version is not known
+	Takes    bool // the next dockerd accepts "allow-direct-routing" in the file
+	Refuses  bool // the next dockerd does not start with it; neither is set if its version is unknown
 
-	AcceptTakes   bool // the dockerd that starts next needs "bridge-accept-fwmark" and knows it
-	AcceptRefuses bool // it does not; neither, if that is not known
-	AcceptUnread  bool // the dockerd that runs has started without it
+	AcceptTakes   bool // the next dockerd needs "bridge-accept-fwmark" and knows it
+	AcceptRefuses bool // the next dockerd does not need or know it; neither is set if that is unknown
+	AcceptUnread  bool // the running dockerd started with another value than the file has
 
-	Former *Values  // before gremesh's first write; nil: it has written nothing
-	Lost   *Trouble // set if Former is not known for some keys
-	// Unrecorded reports whether the record of Former was lost and made again, and
-	// is not on disk yet: Apply without changes writes it.
+	Former *Values  // before gremesh's first write; nil if gremesh has written nothing
+	Lost   *Trouble // set if the original values of some keys are unknown
+	// Unrecorded reports whether the record of Former was lost and rebuilt, but
+	// is not on disk yet. Apply without changes writes it.
 	Unrecorded bool
-	Written    Values // what gremesh has written last
-	Interim    string // the bip that was written for dockerd's next start only
+	Written    Values // the values that gremesh wrote last
+	Interim    string // the bip that was written only for dockerd's next start
 }
 
-// Change is one key of daemon.json that differs. It has no command: no
-// ordinary one edits JSON in place.
+// Change is one key of daemon.json that differs from the desired state. It has
+// no command, because no common command edits JSON in place.
 type Change struct {
 	drift.Drift
 	key  key
-	back bool // it puts back what was
+	back bool // restores the original value
 }
 
-// Restarts tells whether dockerd must be restarted for a key that is put back:
-// not for those that only let more through.
+// Restarts reports whether dockerd must be restarted after this key was
+// restored. A key that only lets more packets through needs no restart.
 func (c Change) Restarts() bool { return c.key.name != directKey && c.key.name != acceptKey }
 
-// keyOf identifies a key of daemon.json.
+// keyOf returns the reconcile key of a key of daemon.json.
 func keyOf(name string) reconcile.Key {
 	return reconcile.Key{Component: component, Kind: "daemon.json", Name: name}
 }
 
-// Diff returns the keys that must change; for the zero Settings none.
+// Diff returns the keys that must change. It returns none for the zero
+// Settings.
 func Diff(want Settings, have Actual) []Change {
 	if want.Former {
 		return diffFormer(want, have)
@@ -111,9 +119,10 @@ func Diff(want Settings, have Actual) []Change {
 	return all
 }
 
-// Restarts tells whether a dockerd that runs must be restarted when the changes
-// have been made: for another bip, and not for another MTU alone,
-// nor for "allow-direct-routing": packets have another way until then.
+// Restarts reports whether a running dockerd must be restarted after the
+// changes were made. A new bip needs a restart, and a new MTU alone does not. A
+// new "allow-direct-routing" does not either, because packets take another path
+// until dockerd restarts.
 func Restarts(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool { return c.key.name == "bip" })
 }

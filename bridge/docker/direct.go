@@ -9,30 +9,31 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// directKey has dockerd pass packets that other hosts route to a container's
-// own address. It is of Docker 28.2 (moby pull request 49832); an older dockerd
-// does not start with a key that it does not know.
+// directKey makes dockerd pass packets that other hosts route to a container's
+// own address. It exists since Docker 28.2 (moby pull request 49832). An older
+// dockerd does not start if daemon.json has a key that it does not know.
 const directKey = "allow-direct-routing"
 
 var (
-	firstToDrop = release{28, 0} // by a rule per container, in table raw
-	firstToObey = release{28, 2} // directKey
+	firstToDrop = release{28, 0} // drops them by one rule per container, in table raw
+	firstToObey = release{28, 2} // knows directKey
 )
 
-// judgement is all that tells whether Docker lets packets through to containers
-// that have come by the NIC, without a tunnel.
+// judgement has all facts that decide whether Docker lets packets through to
+// containers if the packets arrive by the NIC, without a tunnel.
 type judgement struct {
-	next     release // of the dockerd that starts next; zero: not known
-	running  release // of the one that runs; next where none does
-	option   bool    // the running one's command line has directKey as a flag
-	key      bool    // daemon.json has directKey, and true
-	unread   bool    // the running one has started without
+	next     release // version of the dockerd that starts next; zero if unknown
+	running  release // version of the running dockerd; next if none runs
+	option   bool    // the running dockerd has directKey as a command-line flag
+	key      bool    // daemon.json sets directKey to true
+	unread   bool    // the running dockerd started without directKey
 	nftables bool    // the firewall backend is nftables
 	mark     bool    // daemon.json has acceptKey
-	unmarked bool    // the running one has started without
+	unmarked bool    // the running dockerd started without acceptKey
 }
 
-// obstacle is why Docker does not let them through; empty: it does.
+// obstacle returns the reason why Docker drops these packets. It returns an
+// empty string if Docker lets them through.
 func (j judgement) obstacle() string {
 	switch {
 	case j.nftables && !j.running.since(firstToDrop):
@@ -55,14 +56,17 @@ func (j judgement) obstacle() string {
 	return ""
 }
 
-// takes tells whether daemon.json may have directKey.
+// takes reports whether daemon.json may have directKey. A dockerd that has it
+// as a flag does not start if the file has it, too.
 func (j judgement) takes() bool { return j.next.since(firstToObey) && !j.option }
 
-// refuses tells whether dockerd would not start with it.
+// refuses reports whether the next dockerd would not start with directKey in
+// the file. It returns false if that dockerd's version is unknown.
 func (j judgement) refuses() bool { return j.next != (release{}) && !j.takes() }
 
-// judge tells what is known of the dockerd that runs and of the one that starts
-// next. A version that cannot be known is an error, unless one runs.
+// judge collects the facts about the running dockerd and about the one that
+// starts next. It returns an error if the running dockerd's version is unknown.
+// If no dockerd runs, it returns an error if the next one's version is unknown.
 func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f file) (judgement, error) {
 	j := judgement{key: f.settings().Direct == "true", nftables: f.text("firewall-backend") == "nftables"}
 	found := false
@@ -71,10 +75,11 @@ func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f
 		if err != nil {
 			return j, err
 		}
-		if len(args) == 0 { // it has ended
+		if len(args) == 0 { // the process has ended
 			continue
 		}
-		// With several, which one has docker0 is not known: all must agree.
+		// If several dockerds run, gremesh cannot tell which one owns docker0.
+		// Therefore the flag counts only if all of them have it.
 		option := slices.Contains(args, "--"+directKey) || slices.Contains(args, "--"+directKey+"=true")
 		j.option = option && (!found || j.option)
 		j.unread = j.unread || slices.Contains(unread, p)
@@ -93,5 +98,5 @@ func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f
 	if j.running = d.asked.version; j.running == (release{}) {
 		return j, errors.New("the version of the dockerd that runs is not known yet")
 	}
-	return j, nil // an unknown next one is being replaced: until it is known, no key
+	return j, nil // if next is unknown, dockerd is being replaced: no key is set until it is known
 }

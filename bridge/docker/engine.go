@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// engine is the daemon that answers Docker's API at a unix socket. It is the
-// only part of gremesh that talks to that API
-// (https://docs.docker.com/reference/api/engine/). Every request names no API
+// engine is a client of the daemon that answers Docker's API at a unix socket.
+// It is the only part of gremesh that uses that API
+// (https://docs.docker.com/reference/api/engine/). Its requests name no API
 // version, so the daemon answers with its own.
 type engine struct {
 	socket string // absolute path
@@ -27,21 +27,23 @@ type engine struct {
 }
 
 const (
-	// answerTime is how long a daemon may take for one answer. dockerd accepts
-	// connections long before it answers: a longer wait would hold up a pass.
+	// answerTime is the longest time that a daemon may take for one answer.
+	// dockerd accepts connections long before it answers. A longer wait would
+	// delay the pass.
 	answerTime = time.Second
-	// largestAnswer is how much of an answer is read, in bytes; the list of all
-	// networks with 1,000 containers has about 0.3 MB.
+	// largestAnswer is the largest part of an answer that is read, in bytes.
+	// The list of all networks with 1,000 containers has about 0.3 MB.
 	largestAnswer = 8 << 20
 )
 
-// errNoEngine means that nobody listens at the socket.
+// errNoEngine means that no process listens at the socket.
 var errNoEngine = errors.New("no daemon listens")
 
 // errNotFound means that the daemon has no such object.
 var errNotFound = errors.New("not found")
 
-// newEngine connects to nothing. A socket is a path, with or without "unix://".
+// newEngine returns an engine and connects to nothing. The socket is a path,
+// with or without "unix://".
 func newEngine(socket string) *engine {
 	e := &engine{socket: strings.TrimPrefix(socket, "unix://")}
 	e.http = &http.Client{Transport: &http.Transport{
@@ -51,8 +53,9 @@ func newEngine(socket string) *engine {
 	return e
 }
 
-// dial connects to the socket if root, or our own user, listens there. Another
-// user's daemon, such as a rootless Docker, is not believed.
+// dial connects to the socket if the process that listens there belongs to root
+// or to our own user. It refuses another user's daemon, such as a rootless
+// Docker. It returns errNoEngine if no process listens.
 func (e *engine) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
@@ -71,9 +74,9 @@ func (e *engine) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// peer returns who listens at the other end of a connection: the process that
-// called listen(2), which is systemd if it activates the daemon by its socket
-// (unix(7), SO_PEERCRED).
+// peer returns the process at the other end of a connection. This is the
+// process that called listen(2). If systemd activates the daemon by its socket,
+// this is systemd (unix(7), SO_PEERCRED).
 func peer(conn *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -89,8 +92,8 @@ func peer(conn *net.UnixConn) (*unix.Ucred, error) {
 	return cred, optErr
 }
 
-// listener returns the ID of the process that listens at the socket, as far as
-// our pid namespace has it; 0: it does not.
+// listener returns the ID of the process that listens at the socket. It returns
+// 0 if that process is not visible in our pid namespace.
 func (e *engine) listener(ctx context.Context) (pid int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -106,7 +109,7 @@ func (e *engine) listener(ctx context.Context) (pid int, err error) {
 	return int(cred.Pid), nil
 }
 
-// get asks for a path such as "/version" and decodes the answer.
+// get requests a path such as "/version" and decodes the JSON answer.
 func (e *engine) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -121,8 +124,8 @@ func (e *engine) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// open asks for a path and returns an answer of status 200, whose body the
-// caller closes.
+// open requests a path and returns an answer of status 200. The caller must
+// close its body. open returns errNotFound for status 404.
 func (e *engine) open(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
 	if err != nil {
@@ -130,7 +133,8 @@ func (e *engine) open(ctx context.Context, path string) (*http.Response, error) 
 	}
 	response, err := e.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask Docker: GET %s: %w", path, errors.Unwrap(err)) // without the URL, which is none
+		// Unwrap removes the URL with its made-up host.
+		return nil, fmt.Errorf("ask Docker: GET %s: %w", path, errors.Unwrap(err))
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// eventsAgain is the pause after a dockerd has given no events.
+// eventsAgain is the pause after a request for events has failed.
 const eventsAgain = 5 * time.Second
 
-// announce tells follow that a dockerd answers.
+// announce tells follow that a dockerd answers. It does not block.
 func (d *Daemon) announce() {
 	select {
 	case d.appeared <- struct{}{}:
@@ -18,10 +18,10 @@ func (d *Daemon) announce() {
 	}
 }
 
-// follow signals a change when the dockerd that Observe has found ends, and when
-// one of its networks is created or removed, until ctx ends. Only a dockerd that
-// answers is connected to: systemd would start one that listens by socket
-// activation and does not run.
+// follow signals a change when the dockerd that Observe found ends, and when
+// one of its networks is created or removed. It runs until ctx ends. It
+// connects only after Observe has found a dockerd that answers. Without that,
+// systemd would start a stopped dockerd that uses socket activation.
 func (d *Daemon) follow(ctx context.Context) {
 	const filters = `{"type":["network"],"event":["create","destroy"]}`
 	for {
@@ -31,7 +31,7 @@ func (d *Daemon) follow(ctx context.Context) {
 		case <-d.appeared:
 		}
 		response, err := d.engine.open(ctx, "/events?filters="+url.QueryEscape(filters))
-		if err != nil { // it may have ended since, which the next pass finds
+		if err != nil { // dockerd may have ended; the next pass finds that out
 			select {
 			case <-ctx.Done():
 			case <-time.After(eventsAgain):
@@ -43,7 +43,7 @@ func (d *Daemon) follow(ctx context.Context) {
 			d.signal()
 		}
 		_ = response.Body.Close()
-		select { // of what has ended
+		select { // drop an announcement of the dockerd that has ended
 		case <-d.appeared:
 		default:
 		}

@@ -9,19 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errMeanwhile is no harm: what another program has just written is read, and
-// gets our keys, the next time.
+// errMeanwhile means that another program is writing the file. It does no harm:
+// the next pass reads the new content and adds gremesh's keys to it.
 var errMeanwhile = errors.New("another program is changing it; gremesh tries again")
 
-// original is what a file had when it was read.
+// original is a file's content when gremesh read it.
 type original struct {
 	content []byte
 	existed bool
 }
 
-// giveWay puts the file at from in the place of the one at path, unless that
-// is no longer as it was, or is being written: it is another's, who may save it
-// at any moment. Otherwise what was there is at from then.
+// giveWay puts the file at from in the place of the file at path. It returns
+// errMeanwhile, and leaves path unchanged, if that file has changed or another
+// program has it open for writing. The file belongs to other programs, too, and
+// they may save it at any moment.
+//
+// After an exchange, the replaced file is at from. giveWay compares it again
+// and exchanges back if it had changed. A file system that cannot exchange
+// files gets a plain rename, which can overwrite a change of that moment.
 func (was original) giveWay(from, path string) error {
 	if !was.existed {
 		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
@@ -40,7 +45,7 @@ func (was original) giveWay(from, path string) error {
 		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
 	}
 	switch err := exchange(); {
-	case unable(err): // not all file systems have it
+	case unable(err): // not all file systems can exchange files
 		return os.Rename(from, path)
 	case err != nil:
 		return err
@@ -51,8 +56,10 @@ func (was original) giveWay(from, path string) error {
 	return nil
 }
 
-// still tells whether a file is as it was, and nobody has it open to write: there
-// can be a lease for reading then (fcntl(2), F_SETLEASE).
+// still returns nil if the file at path is unchanged and no program has it open
+// for writing. Otherwise it returns errMeanwhile. To detect a writer, it asks
+// for a read lease. The kernel refuses that while the file is open for writing
+// (fcntl(2), F_SETLEASE).
 func (was original) still(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +70,7 @@ func (was original) still(path string) error {
 	}
 	defer f.Close() //nolint:errcheck // nothing was written, and the lease ends with it
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK); errors.Is(err, unix.EAGAIN) {
-		return errMeanwhile // where there are no leases it can't be known
+		return errMeanwhile // where leases do not exist, writers cannot be detected
 	}
 	if is, err := os.ReadFile(path); err != nil || !bytes.Equal(is, was.content) {
 		return errors.Join(errMeanwhile, err)

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// kindTrouble says that a kind of daemon is not supported; nil for no kind.
+// kindTrouble returns a Trouble that says that this kind of daemon is not
+// supported, and where it was found. It returns nil if kind is empty.
 func kindTrouble(kind, where string) *Trouble {
 	if kind == "" {
 		return nil
@@ -21,12 +22,13 @@ func kindTrouble(kind, where string) *Trouble {
 	}
 }
 
-// places are where foreign looks. Tests have others.
+// places are the paths where find looks for unsupported kinds of Docker. Tests
+// use other paths.
 type places struct {
 	socket   string
 	snap     []string // directories of the snap package
 	desktop  string   // directory of Docker Desktop
-	rootless string   // pattern of the sockets of rootless daemons
+	rootless string   // pattern of rootless daemons' sockets
 	dockerd  func() bool
 }
 
@@ -40,9 +42,10 @@ func (d *Daemon) places() places {
 	}
 }
 
-// foreign returns which unsupported kind of Docker this host has in place of a
-// dockerd; nil: none, or a dockerd is installed as well. It connects to nothing:
-// systemd would start what listens there.
+// foreign returns a Trouble if this host has an unsupported kind of Docker and
+// no dockerd. A socket that leads to Podman is reported even if a dockerd is
+// installed. It returns nil otherwise. foreign connects to nothing, because
+// systemd would start the program behind the socket.
 func (d *Daemon) foreign() *Trouble { return d.places().find() }
 
 func (p places) find() *Trouble {
@@ -69,8 +72,8 @@ func (p places) find() *Trouble {
 	return nil
 }
 
-// Present reports whether this host has a Docker that gremesh can work with,
-// whether it runs or not. A Trouble says that it has another kind.
+// Present reports whether this host has a Docker that gremesh can manage,
+// running or not. If the host has an unsupported kind, the error is a Trouble.
 func Present(ctx context.Context, socket string) (bool, error) {
 	d := New(Config{Socket: socket})
 	running, err := dockerds()
@@ -92,7 +95,7 @@ func Present(ctx context.Context, socket string) (bool, error) {
 	return true, nil
 }
 
-// Installed reports whether a dockerd is in the path.
+// Installed reports whether the program dockerd is in the PATH.
 func Installed() bool {
 	_, err := exec.LookPath("dockerd")
 	return err == nil

@@ -14,8 +14,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// diffFormer returns the keys that are still gremesh's and differ from what
-// they were.
+// diffFormer returns the changes that restore the original values. It leaves
+// out a key that somebody else has changed since gremesh wrote it.
 func diffFormer(want Settings, have Actual) []Change {
 	if have.Former == nil {
 		return nil
@@ -50,8 +50,8 @@ func (a Actual) bipIsOurs() bool {
 	return a.Bip != "" && (a.Bip == a.Written.Bip || a.Bip == a.Interim)
 }
 
-// Stays says which keys somebody else has changed since gremesh wrote them:
-// they are not put back.
+// Stays lists the keys that somebody else has changed since gremesh wrote them.
+// gremesh does not restore these keys.
 func Stays(have Actual) []string {
 	if have.Former == nil {
 		return nil
@@ -78,7 +78,7 @@ func Stays(have Actual) []string {
 	return all
 }
 
-// note keeps in mind what the changes are about to write.
+// note records the values that the changes are about to write.
 func (s *state) note(changes []Change) {
 	for _, c := range changes {
 		switch {
@@ -88,7 +88,7 @@ func (s *state) note(changes []Change) {
 		case c.key.name == "bip":
 			s.Written.Bip = c.Should
 		case c.key.name == "mtu":
-			s.Written.MTU, _ = strconv.Atoi(c.Should) // it is made of a number
+			s.Written.MTU, _ = strconv.Atoi(c.Should) // it was formatted from a number
 		case c.key.name == directKey:
 			s.Written.Direct = c.Should
 		case c.key.name == acceptKey:
@@ -97,10 +97,10 @@ func (s *state) note(changes []Change) {
 	}
 }
 
-// putBack returns daemon.json with our keys as in merged. Where nobody else has
-// changed anything since our first write it is made of the file from before
-// that: spaces, too, are then as they were. It is empty where there was no file
-// and nothing else is in it now.
+// putBack returns daemon.json with our keys as in merged; was is the current
+// content. If only our keys have changed since our first write, it edits the
+// copy from before that write. Then spaces, too, are as they were. It returns
+// nothing if there was no file originally and no other key is in it now.
 func (d *Daemon) putBack(was, merged []byte, s state) ([]byte, error) {
 	var before []byte
 	if s.Former.Existed {
@@ -119,7 +119,8 @@ func (d *Daemon) putBack(was, merged []byte, s state) ([]byte, error) {
 	return nil, nil
 }
 
-// become returns a daemon.json with our keys as another one has them.
+// become returns the daemon.json b with our keys set as in the daemon.json
+// like.
 func become(b, like []byte) ([]byte, error) {
 	from, err := parse(b)
 	if err != nil {
@@ -156,19 +157,20 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// remove takes daemon.json away, and its directory if that is asked for and
+// remove deletes daemon.json. If dir is set, it also deletes the directory if
 // nothing else is in it.
 func (d *Daemon) remove(dir bool) error {
 	if err := os.Remove(d.cfg.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove Docker's configuration: %w", err)
 	}
 	if dir {
-		_ = os.Remove(filepath.Dir(d.cfg.Path)) // refused unless it is empty
+		_ = os.Remove(filepath.Dir(d.cfg.Path)) // fails unless the directory is empty
 	}
 	return nil
 }
 
-// remove takes a member out. What stood before it stays with the next.
+// remove deletes a member. The white space before it stays, before the next
+// member.
 func (f file) remove(name string) error {
 	if f.find(name) == nil {
 		return nil

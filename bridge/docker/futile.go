@@ -11,8 +11,9 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// futile returns why a restart would not make Docker use the bip; nil: it would.
-// It is asked before Docker is restarted, because a restart stops containers.
+// futile returns the reason why Docker would not use the bip even after a
+// restart. It returns nil if a restart would work. gremesh asks this before it
+// restarts Docker, because a restart stops containers.
 func (d *Daemon) futile(ctx context.Context, running []process.Process, now Values) (*Trouble, error) {
 	for _, p := range running {
 		if err := conflict(p, []key{{"bip", quoted(now.Bip)}, {"mtu", number(now.MTU)}}); err != nil {
@@ -36,8 +37,8 @@ func (d *Daemon) futile(ctx context.Context, running []process.Process, now Valu
 	if !d.asked.keeps {
 		return nil, nil
 	}
-	// moby, daemon/daemon_unix.go: "There are old running containers, the network
-	// config will not take affect".
+	// Source: moby, daemon/daemon_unix.go: "There are old running containers,
+	// the network config will not take affect".
 	return &Trouble{
 		What: fmt.Sprintf("Docker keeps containers running while it restarts (live-restore), and then ignores the bip %s: docker0 stays as Docker has it (%s), and the containers of this host are not in the mesh",
 			now.Bip, d.asked.network),
@@ -45,8 +46,8 @@ func (d *Daemon) futile(ctx context.Context, running []process.Process, now Valu
 	}, nil
 }
 
-// writable is an error if dockerd would not start with what is about to be
-// written, or does not read that file.
+// writable returns an error if dockerd would not start with the content that is
+// about to be written. It also returns one if dockerd reads another file.
 func (d *Daemon) writable(ctx context.Context, running []process.Process, keys []key, content []byte) error {
 	for _, p := range running {
 		if err := conflict(p, keys); err != nil {
@@ -63,17 +64,18 @@ func (d *Daemon) writable(ctx context.Context, running []process.Process, keys [
 	return err
 }
 
-// defaultFile is the file that dockerd reads if it is told none (dockerd(8)).
+// defaultFile is the file that dockerd reads without the flag --config-file
+// (dockerd(8)).
 const defaultFile = "/etc/docker/daemon.json"
 
-// misread returns a Trouble if a dockerd that runs reads another file than ours.
+// misread returns a Trouble if a running dockerd reads another file than ours.
 func (d *Daemon) misread(running []process.Process) (*Trouble, error) {
 	for _, p := range running {
 		args, err := arguments(p)
 		if err != nil {
 			return nil, err
 		}
-		if len(args) == 0 { // it has ended
+		if len(args) == 0 { // the process has ended
 			continue
 		}
 		reads := defaultFile
@@ -97,7 +99,8 @@ func (d *Daemon) misread(running []process.Process) (*Trouble, error) {
 	return nil, nil
 }
 
-// sameFile reports whether two paths name one file, which need not exist.
+// sameFile reports whether two paths name the same file. It follows links. The
+// file need not exist.
 func sameFile(a, b string) bool {
 	if filepath.Clean(a) == filepath.Clean(b) {
 		return true
@@ -107,7 +110,8 @@ func sameFile(a, b string) bool {
 	return err1 == nil && err2 == nil && filepath.Clean(first) == filepath.Clean(second)
 }
 
-// arguments returns a process's command line; none if it has ended.
+// arguments returns the command line of a process. It returns none if the
+// process has ended.
 func arguments(p process.Process) ([]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
 	if err != nil && !process.Gone(err) {
@@ -116,7 +120,8 @@ func arguments(p process.Process) ([]string, error) {
 	return strings.FieldsFunc(string(b), func(c rune) bool { return c == 0 }), nil
 }
 
-// flagValue returns the last value of a flag: "--name=value" or "--name value".
+// flagValue returns the last value of a flag, given as "--name=value" or
+// "--name value". It returns false if the flag is not there.
 func flagValue(args []string, name string) (value string, ok bool) {
 	for i, arg := range slices.All(args) {
 		flag, is, whole := strings.Cut(arg, "=")

@@ -10,12 +10,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// known completes a state that has no record of daemon.json before gremesh's first
-// write, although gremesh has written: docker.json and its copy are lost. It must
-// not take gremesh's own values for the operator's, so it looks for evidence of its
-// writes: the file of before, and the history. Values that are gremesh's count as
-// Written. Their former values come from the file of before; without that file
-// they count as not set and are listed in Lost. Without evidence s is unchanged.
+// known rebuilds the record of the original daemon.json if docker.json and its
+// copy are lost. Without such a record, gremesh would take its own values for
+// the operator's. known therefore looks for evidence that gremesh has written:
+// the backup of the original file, and the history.
+//
+// Values that gremesh wrote go to Written. Their original values come from the
+// backup. Without the backup they count as not set, and Lost lists them.
+// Without evidence, or if s has a record, known returns s unchanged. now is the
+// current content of daemon.json.
 func (d *Daemon) known(s state, now []byte) (state, error) {
 	if s.Former != nil {
 		return s, nil
@@ -30,7 +33,7 @@ func (d *Daemon) known(s state, now []byte) (state, error) {
 	}
 	hasBefore := err == nil
 	var was Values
-	onlyOurs := false // the file differs from that of before in gremesh's keys alone
+	onlyOurs := false // the file differs from the backup only in gremesh's keys
 	if hasBefore {
 		b, err := parse(before)
 		if err != nil {
@@ -59,7 +62,8 @@ func (d *Daemon) known(s state, now []byte) (state, error) {
 	return s, nil
 }
 
-// record stores the record of daemon.json before gremesh if it was lost.
+// record stores the record of the original daemon.json if it was lost and can
+// be rebuilt.
 func (d *Daemon) record() error {
 	s, err := d.load()
 	if err != nil || s.Former != nil {
@@ -75,14 +79,15 @@ func (d *Daemon) record() error {
 	return d.store(s)
 }
 
-// wrote reports whether gremesh has set a key of daemon.json to a value, as far as
-// its history goes back.
+// wrote reports whether gremesh's history says that gremesh set a key of
+// daemon.json to value. It returns false for writes that are older than the
+// history.
 func (d *Daemon) wrote(name, value string) bool {
 	return d.cfg.Wrote != nil && d.cfg.Wrote("daemon.json "+name, value)
 }
 
-// lostRecord is the trouble of a host whose record of daemon.json before gremesh is
-// lost; nil: it is not.
+// lostRecord returns a Trouble if the original values of some keys are lost. It
+// returns nil otherwise.
 func (d *Daemon) lostRecord(s state) *Trouble {
 	if len(s.Lost) == 0 {
 		return nil

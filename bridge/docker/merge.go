@@ -13,22 +13,22 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// key is a member of daemon.json that is ours, with its value as JSON text; an
-// empty value takes it out.
+// key is a member of daemon.json that gremesh owns, with its value as JSON
+// text. An empty value removes the member.
 type key struct{ name, value string }
 
-const blank = " \t\r\n" // RFC 8259, section 2
+const blank = " \t\r\n" // JSON's white space (RFC 8259, section 2)
 
-// file is daemon.json as parsed: comments and spaces are part of it.
+// file is a parsed daemon.json. It keeps the file's white space.
 type file struct {
 	root   hujson.Value
 	object *hujson.Object
 	eol    string
 }
 
-// parse reads daemon.json; an empty file is an empty object.
-// Comments and trailing commas are errors, because dockerd does not start with
-// them. Errors name line and column.
+// parse reads daemon.json. An empty file counts as an empty object. Comments
+// and trailing commas are errors, because dockerd does not start with them. The
+// error names line and column.
 func parse(b []byte) (file, error) {
 	if bytes.HasPrefix(b, []byte("\xef\xbb\xbf")) {
 		return file{}, errors.New("line 1, column 1: a byte order mark is not JSON: save the file without it")
@@ -40,7 +40,7 @@ func parse(b []byte) (file, error) {
 	if len(bytes.Trim(b, blank)) == 0 {
 		b = []byte("{}" + eol)
 	}
-	root, err := hujson.Parse(bytes.Clone(b)) // the tree is edited in place
+	root, err := hujson.Parse(bytes.Clone(b)) // copy b: the tree is edited in place
 	if err != nil {
 		return file{}, errors.New(strings.TrimPrefix(err.Error(), "hujson: "))
 	}
@@ -86,13 +86,14 @@ func parse(b []byte) (file, error) {
 	return f, nil
 }
 
-// nonStandard names the place of the first comment or trailing comma.
+// nonStandard returns an error with the position of the first comment or
+// trailing comma.
 func nonStandard(b []byte) error {
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(b, new(any)); !errors.As(err, &syntax) {
 		return fmt.Errorf("dockerd does not start with it: %w", err)
 	}
-	at := max(int(syntax.Offset)-1, 0) // the offset is that behind the character
+	at := max(int(syntax.Offset)-1, 0) // Offset is the position after the character
 	if at < len(b) && b[at] == '/' {
 		return fmt.Errorf("%s: a comment: dockerd does not start with one", position(b, at))
 	}
@@ -106,14 +107,15 @@ func position(b []byte, offset int) string {
 
 func (f file) find(name string) *hujson.Value { return f.root.Find("/" + name) }
 
-// literal is the JSON text of a value that is neither object nor array.
+// literal returns the JSON text of a value. It returns an empty string for an
+// object or an array.
 func literal(v *hujson.Value) string {
 	l, _ := v.Value.(hujson.Literal)
 	return string(l)
 }
 
-// settings are our keys as they are; a bip that is no prefix is returned as
-// text only.
+// settings returns our keys as the file has them. The bip is returned as text,
+// even if it is no valid prefix.
 func (f file) settings() Values {
 	is := Values{Bip: f.text("bip")}
 	if v := f.find("mtu"); v != nil {
@@ -126,7 +128,8 @@ func (f file) settings() Values {
 	return is
 }
 
-// text is a member that is a string; empty where there is none.
+// text returns the value of a member that is a string. It returns an empty
+// string if there is no such member, or if it is no string.
 func (f file) text(name string) string {
 	if v := f.find(name); v != nil && v.Value.Kind() == '"' {
 		return v.Value.(hujson.Literal).String()
@@ -134,8 +137,9 @@ func (f file) text(name string) string {
 	return ""
 }
 
-// merge returns daemon.json with the keys set and all else as it was. It
-// refuses what dockerd would then refuse to start with.
+// merge returns daemon.json with the keys set and everything else unchanged. It
+// returns an error for combinations that dockerd does not start with: bip with
+// bridge, and bip with a default-gateway outside its network.
 func merge(b []byte, keys []key) ([]byte, error) {
 	f, err := parse(b)
 	if err != nil {
@@ -163,11 +167,12 @@ func merge(b []byte, keys []key) ([]byte, error) {
 	return f.root.Pack(), nil
 }
 
-// gatewayKey is containers' way out, which is docker0 where it is not set.
+// gatewayKey sets the containers' default gateway. Without it, the gateway is
+// docker0.
 const gatewayKey = "default-gateway"
 
-// misplaced is an error where a gateway is not of the bip's network: dockerd
-// does not start then (seen with 20.10).
+// misplaced returns an error if the gateway is outside the network of the bip
+// in keys. dockerd does not start then (observed with 20.10).
 func misplaced(gateway string, keys []key) error {
 	addr, err := netip.ParseAddr(gateway)
 	if err != nil {
@@ -192,8 +197,8 @@ func (f file) set(k key) error {
 		f.object.AfterExtra = hujson.Extra(f.eol)
 	}
 	after := string(f.object.AfterExtra)
-	// Patch knows which comments belong to the member before; it leaves the
-	// spaces to us.
+	// Patch assigns comments to the right member, but adds no white space. The
+	// code below does that.
 	if err := f.root.Patch(fmt.Appendf(nil, `[{"op": "add", "path": "/%s", "value": %s}]`, k.name, k.value)); err != nil {
 		return err
 	}
@@ -207,8 +212,8 @@ func (f file) set(k key) error {
 	return nil
 }
 
-// layout is the space that the file puts before a member's name, and after
-// its colon.
+// layout returns the white space that the file has before a member's name and
+// after its colon.
 func (f file) layout() (before, colon string) {
 	members := f.object.Members
 	if len(members) == 0 {
@@ -217,12 +222,13 @@ func (f file) layout() (before, colon string) {
 	last := members[len(members)-1]
 	before = space(last.Name.BeforeExtra)
 	if len(members) == 1 && !strings.Contains(before, "\n") {
-		before = " " // {"a": 1}: what follows a brace says nothing of what follows a comma
+		before = " " // {"a": 1}: the space after a brace does not show the space after a comma
 	}
 	return before, space(last.Value.BeforeExtra)
 }
 
-// space is the white space at the end of an extra, a blank line's excepted.
+// space returns the white space at the end of an extra. If there are several
+// lines, it returns only the last line break and the spaces after it.
 func space(e hujson.Extra) string {
 	s := string(e[len(bytes.TrimRight(e, blank)):])
 	if i := strings.LastIndexByte(s, '\n'); i > 0 && s[i-1] == '\r' {

@@ -12,25 +12,25 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// startTime is how long a dockerd may run without an answer before that is a
-// problem: with many containers it takes long to restore them.
+// startTime is how long a dockerd may run without an answer before gremesh
+// reports a problem. With many containers, dockerd takes long to restore them.
 const startTime = time.Minute
 
-// asked is what a dockerd said of itself when it was asked last. It does not
-// change as long as the same processes run.
+// asked is dockerd's last information about itself. Version, kind and backend
+// are asked again only when other processes run.
 type asked struct {
 	of      []process.Process
 	version release
-	kind    string // see unsupported; empty: an ordinary dockerd
-	backend string // of its firewall: "iptables", "nftables" or empty if it does not tell
+	kind    string // see unsupported; empty for an ordinary dockerd
+	backend string // of the firewall: "iptables" or "nftables"; empty if dockerd does not report it
 	network netip.Prefix
-	mtu     int  // bytes, of containers on docker0; 0: there is no such network
-	keeps   bool // it has live-restore, and containers ran when it was asked last
+	mtu     int  // bytes, of containers on docker0; 0 if there is no such network
+	keeps   bool // it has live-restore, and containers ran when it was last asked
 }
 
-// Observe reads daemon.json and asks the dockerd that runs, if one does. A file
-// that is missing or empty sets nothing; a malformed one is a Trouble that names
-// the place.
+// Observe reads daemon.json and asks the running dockerd, if there is one. A
+// missing or empty file sets no key. For a malformed file, the error is a
+// Trouble that names the position.
 func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if err := ctx.Err(); err != nil {
 		return Actual{}, err
@@ -56,14 +56,16 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 	if have.Unsupported == nil && have.Misread == nil {
 		return d.compared(ctx, running, have)
 	}
-	// What the file says matters only to uninstall, which takes our keys out.
+	// Here only uninstall needs the file's values, because it removes our keys.
+	// An unreadable file is therefore no error.
 	if filed, err := d.filed(have); err == nil {
 		have = filed
 	}
 	return have, nil
 }
 
-// filed adds what daemon.json says, and what gremesh has written to it.
+// filed adds the keys of daemon.json to have, and the values that gremesh has
+// written to it.
 func (d *Daemon) filed(have Actual) (Actual, error) {
 	f, err := d.parsed()
 	if err != nil {
@@ -92,7 +94,8 @@ func (d *Daemon) filed(have Actual) (Actual, error) {
 	return have, nil
 }
 
-// compared completes what was observed by what daemon.json says.
+// compared adds the keys of daemon.json to have, and compares them with the
+// running dockerd.
 func (d *Daemon) compared(ctx context.Context, running []process.Process, have Actual) (Actual, error) {
 	have, err := d.filed(have)
 	if err != nil {
@@ -130,9 +133,10 @@ func (d *Daemon) compared(ctx context.Context, running []process.Process, have A
 	return have, nil
 }
 
-// judgeStale tells whether the dockerd that runs uses what daemon.json says.
-// Docker's own network decides. The processes that ran when the file was written
-// decide if the file has no bip to compare with, and when everything is put back.
+// judgeStale sets Stale and Behind: it compares the running dockerd with
+// daemon.json. Docker's own network decides. If there is no network or no bip
+// to compare, the processes that ran when the file was written decide. These
+// processes count as well if the original values were put back.
 func (d *Daemon) judgeStale(running []process.Process, s state, have *Actual) {
 	if !have.Running || have.Starting {
 		return
@@ -153,16 +157,16 @@ func (d *Daemon) judgeStale(running []process.Process, s state, have *Actual) {
 	}
 }
 
-// differs reports whether a network's address is another one than the bip that a
-// file has.
+// differs reports whether a network's address differs from a file's bip. It
+// returns false if the network is unknown or the file has no bip.
 func differs(network netip.Prefix, bip string) bool {
 	is, err := netip.ParsePrefix(bip)
 	return network.IsValid() && bip != "" && (err != nil || is != network)
 }
 
-// ask asks the daemon at the socket for what it is and for its network, and
-// returns the process that answers. That can be told unless systemd listens for
-// it; then all processes remain.
+// ask asks the daemon at the socket for its kind and its network, and returns
+// the process that answers. If systemd listens for the daemon, that process is
+// unknown, and ask returns all of running.
 func (d *Daemon) ask(ctx context.Context, running []process.Process) ([]process.Process, error) {
 	if len(running) > 1 {
 		pid, err := d.engine.listener(ctx)
@@ -181,7 +185,9 @@ func (d *Daemon) ask(ctx context.Context, running []process.Process) ([]process.
 		if err != nil {
 			return running, firstLine(err)
 		}
-		is, _ := parseRelease(version.Version) // a version of no number is none: it knows no new key
+		// Without a number the version stays zero. Such a dockerd gets no new
+		// key.
+		is, _ := parseRelease(version.Version)
 		now = asked{of: running, version: is, kind: unsupported(version, info), backend: info.FirewallBackend.Driver}
 	}
 	var network networkAnswer
@@ -197,7 +203,8 @@ func (d *Daemon) ask(ctx context.Context, running []process.Process) ([]process.
 	return running, nil
 }
 
-// silent says what it means that a dockerd runs and does not answer.
+// silent sets Starting, because a dockerd runs and does not answer. If no
+// dockerd is younger than startTime, it also sets Silent.
 func (d *Daemon) silent(running []process.Process, cause error, have *Actual) error {
 	have.Starting = true
 	for _, p := range running {
@@ -216,7 +223,8 @@ func (d *Daemon) silent(running []process.Process, cause error, have *Actual) er
 	return nil
 }
 
-// firstLine is the first of several joined errors, which all have one cause.
+// firstLine returns the first of several joined errors. All of them have the
+// same cause.
 func firstLine(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the errors that were joined just now
 		return joined.Unwrap()[0]

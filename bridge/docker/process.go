@@ -8,15 +8,15 @@ import (
 )
 
 // dockerds returns the dockerds of the host's root user in our network
-// namespace: one in another namespace has a docker0 of its own.
+// namespace. A dockerd in another namespace has its own docker0.
 func dockerds() ([]process.Process, error) {
 	const name = "dockerd"
 	found, err := process.Find(name)
 	return found[name], err
 }
 
-// conflict returns an error if a dockerd was started with a flag that it refuses
-// beside one of the keys in daemon.json.
+// conflict returns an error if a dockerd was started with a flag that it does
+// not accept together with one of the keys in daemon.json.
 func conflict(p process.Process, keys []key) error {
 	args, err := arguments(p)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// release is the part of a version that says what a dockerd knows.
+// release is the part of a version that decides which keys a dockerd knows.
 type release struct{ major, minor int }
 
 func (r release) since(first release) bool {
@@ -25,9 +25,10 @@ func (r release) since(first release) bool {
 
 func (r release) String() string { return fmt.Sprintf("%d.%d", r.major, r.minor) }
 
-// installed returns the path of the dockerd that starts next: the program of the
-// one that runs, else the one in the path. Only the name is taken from a process;
-// nothing is executed through /proc.
+// installed returns the path of the dockerd that starts next. This is the
+// program of the running dockerd. If none runs, it is the dockerd in the PATH.
+// gremesh takes only the path from the process and executes nothing through
+// /proc.
 func installed(running []process.Process) (string, error) {
 	for _, p := range running {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID))
@@ -46,10 +47,10 @@ func installed(running []process.Process) (string, error) {
 	return path, nil
 }
 
-// trusted returns an error unless only root can change which program a path
-// names: the file and all its directories belong to root and nobody else may
-// write to them. A directory like /tmp, with the sticky bit, keeps what is
-// root's.
+// trusted returns an error if other users can change which program a path
+// names. The file and all its directories must belong to root or to our own
+// user, and nobody else may write to them. A directory with the sticky bit,
+// such as /tmp, is allowed: other users cannot replace root's files in it.
 func trusted(path string) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -71,7 +72,8 @@ func trusted(path string) error {
 	}
 }
 
-// program names a file's content: a package manager replaces the file.
+// program identifies a file's content. It changes when a package manager
+// replaces the file.
 type program struct {
 	dev, inode uint64
 	changed    syscall.Timespec
@@ -84,7 +86,8 @@ func identify(info os.FileInfo) program {
 
 const versionTimeout = 5 * time.Second
 
-// version asks an installed dockerd for its version, once.
+// version asks an installed dockerd for its version, once per program. It
+// executes no program that other users can change (trusted).
 func (d *Daemon) version(ctx context.Context, path string) (release, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -116,7 +119,7 @@ var (
 	releaseWord = regexp.MustCompile(`^v?(\d+)\.(\d+)\.`)
 )
 
-// parseVersion reads "Docker version 28.2.0, build 879ac3f".
+// parseVersion parses a line such as "Docker version 28.2.0, build 879ac3f".
 func parseVersion(line string) (release, error) {
 	if m := versionWord.FindStringSubmatch(line); m != nil {
 		if is, err := parseRelease(m[1]); err == nil {
@@ -126,7 +129,8 @@ func parseVersion(line string) (release, error) {
 	return release{}, fmt.Errorf("version of dockerd: %.80q says none", strings.TrimSpace(line))
 }
 
-// parseRelease reads "28.2.0", "v29.0.0-rc.1" and "20.10.24+dfsg1".
+// parseRelease parses a version such as "28.2.0", "v29.0.0-rc.1" or
+// "20.10.24+dfsg1".
 func parseRelease(text string) (release, error) {
 	m := releaseWord.FindStringSubmatch(text)
 	if m == nil {

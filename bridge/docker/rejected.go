@@ -16,18 +16,21 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// firstToValidate has dockerd --validate (moby pull request 42393).
+// firstToValidate is the first release with dockerd --validate (moby pull
+// request 42393).
 var firstToValidate = release{23, 0}
 
-// judgedFile is a content of daemon.json and the program that it was shown to.
+// judgedFile identifies a content of daemon.json and the program that checked
+// it.
 type judgedFile struct {
 	by      program
 	content [sha256.Size]byte
 }
 
-// rejected returns why the dockerd that starts next does not take a content of
-// daemon.json; nil: it does, or it is not known. The dockerd of 23.0 and later
-// is asked; of an older one the keys are known.
+// rejected returns the reason why the next dockerd would not start with this
+// content of daemon.json. It returns nil if dockerd accepts the content, or if
+// that is unknown. From 23.0 on, dockerd itself is asked. For an older dockerd,
+// the keys are compared with a list.
 func (d *Daemon) rejected(ctx context.Context, running []process.Process, content []byte) (*Trouble, error) {
 	path, err := installed(running)
 	if err != nil {
@@ -61,13 +64,15 @@ func (d *Daemon) rejected(ctx context.Context, running []process.Process, conten
 			Do:   "remove or correct that in " + d.cfg.Path,
 		}
 	}
-	clear(d.judged) // of one content at a time
+	clear(d.judged) // only the last result is stored
 	d.judged[judged] = t
 	return t, nil
 }
 
-// validate asks a dockerd whether it would start with a content of daemon.json
-// and the flags of the one that runs. With --validate it only reads them.
+// validate asks a dockerd whether it would start with this content of
+// daemon.json and with the flags of the running dockerd. It uses these flags
+// only if exactly one dockerd runs. It returns an empty why if dockerd would
+// start. With --validate, dockerd only reads its configuration.
 func (d *Daemon) validate(ctx context.Context, path string, running []process.Process, content []byte) (why string, err error) {
 	dir, err := os.MkdirTemp("", "gremesh-validate-")
 	if err != nil {
@@ -98,9 +103,9 @@ func (d *Daemon) validate(ctx context.Context, path string, running []process.Pr
 	return strings.ReplaceAll(lines[len(lines)-1], draft, "daemon.json"), nil
 }
 
-// unknownKeys names the keys of a daemon.json that a dockerd before 23.0 does not
-// know: it does not start with them. The keys are those that dockerd 20.10.24
-// accepts; 18.09 and later lack none that is in use.
+// unknownKeys lists the keys of a daemon.json that a dockerd before 23.0 does
+// not know. dockerd does not start with them. The known keys are those of
+// dockerd 20.10.24. Releases from 18.09 on know all of them that are in use.
 func unknownKeys(content []byte) (why string, err error) {
 	f, err := parse(content)
 	if err != nil {
@@ -116,7 +121,8 @@ func unknownKeys(content []byte) (why string, err error) {
 	return strings.Join(unknown, "; "), nil
 }
 
-// keysBefore23 are sorted.
+// keysBefore23 lists these keys. It must be sorted, because BinarySearch needs
+// that.
 var keysBefore23 = strings.Fields(`
 	add-runtime allow-nondistributable-artifacts api-cors-header authorization-plugin authorization-plugins bip bridge builder
 	cgroup-parent cluster-advertise cluster-store cluster-store-opts config-file containerd containerd-namespace

@@ -10,27 +10,29 @@ import (
 	"os/exec"
 )
 
-// ErrNever is what Restart returns when no command is configured: a person
-// must restart Docker.
+// ErrNever means that no restart command is configured. A person must restart
+// Docker.
 var ErrNever = errors.New("docker must be restarted, and no command to do so is configured")
 
-// outputLimit is how much of a failed command's output an error carries, bytes.
+// outputLimit is the largest part of a failed command's output that an error
+// includes, in bytes.
 const outputLimit = 4096
 
-// Restart runs the configured command until it ends or ctx is done. That it
-// succeeds says that Docker was asked to: Observe tells when it is no longer
-// stale.
+// Restart runs the configured command until it ends or ctx is done. It returns
+// ErrNever if no command is configured. Success means only that Docker was
+// asked to restart. Observe reports when dockerd is no longer stale.
 func (d *Daemon) Restart(ctx context.Context) error {
 	if len(d.cfg.Restart) == 0 {
 		return ErrNever
 	}
-	// A file, not a pipe: a command that leaves dockerd behind hands it its
-	// output, and a pipe would keep us waiting for dockerd's end.
+	// Use a file and not a pipe. A command may leave dockerd running, and
+	// dockerd then inherits the command's output. With a pipe, Restart would
+	// wait until dockerd ends.
 	out, err := os.CreateTemp("", "gremesh-restart-")
 	if err != nil {
 		return fmt.Errorf("capture the output of %q: %w", d.cfg.Restart, err)
 	}
-	defer func() { _ = out.Close() }() // nothing of it is kept
+	defer func() { _ = out.Close() }() // the output is needed only for the error
 	if err := os.Remove(out.Name()); err != nil {
 		return err
 	}

@@ -12,8 +12,12 @@ import (
 	"github.com/gremesh/gremesh/bridge/process"
 )
 
-// see renews what is known of the running dockerds: each has started with what
-// the file holds when it is first seen, unless that was written later.
+// see updates the values that the running dockerds started with. When see finds
+// a dockerd for the first time, it assumes that the dockerd started with the
+// current file. It corrects this by the recorded lists Behind, Unread, Read and
+// Unmarked. A dockerd that started before the file was written stays unknown,
+// unless the file still has the values that gremesh wrote. A dockerd in Old
+// stays unknown, too.
 func (d *Daemon) see(running []process.Process, s state, now Values) error {
 	written, err := d.age()
 	if err != nil {
@@ -53,8 +57,8 @@ func (d *Daemon) see(running []process.Process, s state, now Values) error {
 	return nil
 }
 
-// age is since when daemon.json has been as it is; since ever where there is
-// none.
+// age returns the time since daemon.json was last modified. It returns the
+// longest possible time if there is no file.
 func (d *Daemon) age() (time.Duration, error) {
 	info, err := os.Stat(d.cfg.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,16 +70,18 @@ func (d *Daemon) age() (time.Duration, error) {
 	return time.Since(info.ModTime()), nil
 }
 
-// agree tells whether what we have written last is still there: then a dockerd
-// that ran at that time has been compared with it. A key that is not set was as
-// it should be already.
+// agree reports whether daemon.json still has the bip and the mtu that gremesh
+// wrote last. If so, every dockerd that ran at that time has been compared with
+// them. A key that is not set in written is ignored, because gremesh did not
+// need to change it. agree returns false if gremesh has written nothing.
 func (written Values) agree(now Values) bool {
 	return written != Values{} && (written.Bip == "" || written.Bip == now.Bip) && (written.MTU == 0 || written.MTU == now.MTU)
 }
 
-// compare notes which of the running dockerds have started with something else
-// than what is written now, or may have. Where that is no more than the MTU they go on,
-// unless all is put back.
+// compare records the running dockerds that started with other values than now,
+// or may have. A dockerd that differs only in the MTU goes to Behind and needs
+// no restart, unless back is set. All others go to Old. back is set if the
+// original values are put back.
 func (d *Daemon) compare(running []process.Process, s *state, now Values, back bool) {
 	s.Old, s.Behind = nil, nil
 	for _, p := range running {

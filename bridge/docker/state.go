@@ -16,45 +16,51 @@ import (
 const (
 	stateFile  = "docker.json"
 	copyFile   = "docker.json.copy"   // used if stateFile is missing or damaged
-	backupFile = "daemon.json.before" // what was there before our first write
+	backupFile = "daemon.json.before" // the original daemon.json
 )
 
-// state is what must outlive the agent.
+// state is the data that must survive a restart of the agent.
 type state struct {
-	// Former is what our first write replaced; it is never overwritten.
+	// Former is the original that our first write replaced. It is never
+	// overwritten.
 	Former *former `json:"former,omitempty"`
-	// Lost are the keys of which Former does not know the value, because the record
-	// was lost: known had to make another one.
+	// Lost lists the keys whose original values are unknown, because the record
+	// was lost and known has rebuilt it.
 	Lost []string `json:"lost,omitempty"`
-	// Written is what we have written of our keys last; a key that is not set
-	// there was as it should be already.
+	// Written has the values that gremesh wrote last. A key that is not set
+	// here already had the desired value.
 	Written Values `json:"written"`
-	// Interim is the bip that was written for dockerd's next start only.
+	// Interim is the bip that was written only for dockerd's next start.
 	Interim string `json:"interim,omitempty"`
-	// Old are the dockerds that ran during our last write and had started with
-	// other values.
+	// Old lists the dockerds that ran during our last write and had started
+	// with other values, or may have.
 	Old []process.Process `json:"old,omitempty"`
-	// Back says that our last write put back what was there before gremesh.
+	// Back reports whether our last write restored the original values.
 	Back bool `json:"back,omitempty"`
-	// Behind are those of which only the MTU was another one.
+	// Behind lists the dockerds that ran during our last write and differed
+	// only in the MTU.
 	Behind []behind `json:"behind,omitempty"`
-	// Unread are those of them, and others, that had started without
-	// "allow-direct-routing" when it was written.
+	// Unread lists the dockerds that had started without "allow-direct-routing"
+	// when gremesh wrote it.
 	Unread []process.Process `json:"unread,omitempty"`
-	// Unmarked are the same of "bridge-accept-fwmark".
+	// Unmarked lists the dockerds that had started without
+	// "bridge-accept-fwmark" when gremesh wrote it.
 	Unmarked []process.Process `json:"unmarked,omitempty"`
-	// Read are those that had started with it when it was taken out.
+	// Read lists the dockerds that had started with "allow-direct-routing" when
+	// gremesh removed it.
 	Read []process.Process `json:"read,omitempty"`
 }
 
-// behind is a dockerd that was started with another MTU.
+// behind is a dockerd that started with another MTU than daemon.json has.
 type behind struct {
 	process.Process
-	MTU int `json:"mtu"` // bytes; 0: it was not set
+	MTU int `json:"mtu"` // bytes; 0 if it was not set
 }
 
-// noteDirect notes which dockerds will not have read "allow-direct-routing" as
-// it is about to be written, or taken out.
+// noteDirect records the running dockerds that have not read the coming change
+// of "allow-direct-routing". If in is set, the key is about to be written, and
+// Unread lists them. Otherwise the key is about to be removed, and Read lists
+// them.
 func (s *state) noteDirect(in bool, running []process.Process, seen map[process.Process]Values) {
 	s.Read, s.Unread = nil, nil
 	for _, p := range running {
@@ -67,7 +73,7 @@ func (s *state) noteDirect(in bool, running []process.Process, seen map[process.
 	}
 }
 
-// former is daemon.json as it was before our first write.
+// former describes daemon.json before our first write.
 type former struct {
 	Path    string `json:"path"`
 	Existed bool   `json:"existed"`
@@ -75,7 +81,8 @@ type former struct {
 	Values
 }
 
-// load returns the state. If its file is missing or damaged, the copy counts.
+// load returns the state. If its file is missing or damaged, load returns the
+// copy. If neither file exists, load returns the zero state.
 func (d *Daemon) load() (state, error) {
 	s, err := d.loadFrom(stateFile)
 	if err == nil {
@@ -119,7 +126,7 @@ func (d *Daemon) store(s state) error {
 	return errors.Join(d.keep(stateFile, b), d.keep(copyFile, b))
 }
 
-// keep writes a file of the state directory, readable by its owner only.
+// keep writes a file in the state directory. Only its owner can read it.
 func (d *Daemon) keep(name string, b []byte) error {
 	if err := os.MkdirAll(d.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
@@ -127,5 +134,5 @@ func (d *Daemon) keep(name string, b []byte) error {
 	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600, nil)
 }
 
-// StateFiles are the names of what is kept in the state directory.
+// StateFiles returns the names of this package's files in the state directory.
 func StateFiles() []string { return []string{stateFile, copyFile, backupFile} }

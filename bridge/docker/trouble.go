@@ -1,11 +1,11 @@
 package docker
 
-// Trouble is what keeps gremesh from doing its part with Docker. It is an error
-// that names the remedy.
+// Trouble is an error that prevents gremesh from managing Docker. It names the
+// remedy.
 type Trouble struct {
-	What string // what is wrong, and where
+	What string // the problem, and where it is
 	Do   string // the command to run, or the step to take
 }
 
-// Error returns what is wrong.
+// Error returns the problem without the remedy.
 func (t *Trouble) Error() string { return t.What }

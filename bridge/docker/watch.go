@@ -19,15 +19,15 @@ import (
 // watchAgain is the pause after a watch could not be set up.
 const watchAgain = 30 * time.Second
 
-// Changed receives a value when daemon.json, the dockerd that runs or its networks
-// may have changed since the last one, by us too. It carries no more than that;
-// Observe tells what is.
+// Changed receives a value when daemon.json, the running dockerd or its
+// networks may have changed since the last value. gremesh's own changes count,
+// too. The value does not say what changed: call Observe.
 func (d *Daemon) Changed() <-chan struct{} { return d.changed }
 
-// Run watches daemon.json and dockerd until ctx ends, and then returns nil. The file, its
-// directory and what leads there may come and go. Where the kernel has no watch
-// left (inotify(7), fs.inotify.max_user_watches) it says so once, and tries
-// again every 30 s.
+// Run watches daemon.json and dockerd until ctx ends, and then returns nil. The
+// file, its directory and the links to it may appear and disappear. If the
+// kernel has no watch left (inotify(7), fs.inotify.max_user_watches), Run logs
+// that once and tries again every 30 s.
 func (d *Daemon) Run(ctx context.Context) error {
 	var events sync.WaitGroup
 	events.Go(func() { d.follow(ctx) })
@@ -51,8 +51,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return nil
 }
 
-// watch signals changes until the way to the file is another one: its watches
-// are made anew then, as they belong to directories and not to their names.
+// watch signals changes until an entry of the path to the file is created,
+// removed or renamed. It then returns nil, and the caller sets up the watches
+// again. This is necessary because a watch belongs to a directory and not to
+// its name.
 func (d *Daemon) watch(ctx context.Context) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -65,7 +67,7 @@ func (d *Daemon) watch(ctx context.Context) error {
 	}
 	for _, entry := range entries {
 		switch err := w.Add(filepath.Dir(entry)); {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 			return nil
 		case err != nil:
 			return fmt.Errorf("watch %s: %w", filepath.Dir(entry), err)
@@ -101,9 +103,9 @@ func (d *Daemon) signal() {
 	}
 }
 
-// way lists every directory entry that path depends on, links and what they
-// lead to among them, up to the first that is not there. The directory of each
-// is named without links.
+// way lists every directory entry that path depends on, including links and
+// their targets. It stops at the first entry that does not exist. The directory
+// in each entry's name has no links.
 func way(path string) ([]string, error) {
 	var entries []string
 	dir, links := "/", 0
@@ -123,14 +125,14 @@ func way(path string) ([]string, error) {
 		}
 		to, err := os.Readlink(entry)
 		switch {
-		case errors.Is(err, syscall.EINVAL): // no link
+		case errors.Is(err, syscall.EINVAL): // not a link
 			dir = entry
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			return entries, nil
 		case err != nil:
 			return nil, err
 		default:
-			if links++; links > 40 { // as the kernel, path_resolution(7)
+			if links++; links > 40 { // the kernel's limit, path_resolution(7)
 				return nil, &fs.PathError{Op: "follow", Path: path, Err: syscall.ELOOP}
 			}
 			if filepath.IsAbs(to) {

@@ -11,10 +11,13 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// write replaces a file atomically and durably: either the old or the new
-// content is there after a crash, and the new one once it has returned. Owner
-// and mode stay; perm is a new file's. A file of others is left as it is, with
-// errMeanwhile, if it is not as it was; nil: it is ours.
+// write replaces a file atomically and durably. After a crash the file has
+// either the old or the new content. After write has returned nil, it has the
+// new content. Owner and mode stay; perm is the mode of a new file.
+//
+// was is the content that gremesh read from a file that other programs write,
+// too. If the file differs from it, write leaves the file unchanged and returns
+// errMeanwhile. was is nil for gremesh's own files.
 func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 	defer func() {
 		if err != nil {
@@ -28,7 +31,8 @@ func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 		return err
 	}
 	defer func() {
-		if left := f.Cleanup(); !errors.Is(left, fs.ErrNotExist) { // it has been given its name
+		// ErrNotExist: the rename has removed the temporary name.
+		if left := f.Cleanup(); !errors.Is(left, fs.ErrNotExist) {
 			err = errors.Join(err, left)
 		}
 	}()
@@ -56,11 +60,13 @@ func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// target follows symbolic links to the file to replace, which need not exist:
-// the links stay.
+// target follows symbolic links and returns the file to replace. The links
+// stay. The file need not exist.
 func target(path string) (string, error) {
-	for range 40 { // as the kernel, path_resolution(7)
-		dir, base := filepath.Split(path) // not Dir, which takes ".." for the parent of a link, not of what it leads to
+	for range 40 { // the kernel's limit, path_resolution(7)
+		// Dir would resolve ".." by the parent of a link, not by the parent of
+		// its target.
+		dir, base := filepath.Split(path)
 		if dir == "" {
 			dir = "."
 		}
@@ -74,7 +80,7 @@ func target(path string) (string, error) {
 		path = filepath.Join(dir, base)
 		to, err := os.Readlink(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EINVAL): // EINVAL: no link
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EINVAL): // EINVAL: not a link
 			return path, nil
 		case err != nil:
 			return "", err
