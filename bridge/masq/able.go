@@ -10,20 +10,21 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-// askAgain is for how long the answer counts that this kernel lacks a family.
+// askAgain is how long the answer stays valid that this kernel lacks a family.
 // Each question starts nft, and the kernel starts modprobe for the module.
 const askAgain = time.Minute
 
-// ability is the answer to whether this kernel takes a table of ours.
+// ability is the last answer to the question whether this kernel accepts our
+// table of a family.
 type ability struct {
 	yes   bool
 	asked time.Time
 }
 
-// takes reports whether this kernel takes a table of ours, and does not make it:
-// nft -c has the kernel check a transaction and then drops it. The answer that it
-// does counts for good. That it does not counts for askAgain, because the module
-// may be loaded later.
+// takes reports whether this kernel accepts our table t. It does not create the
+// table: with nft -c, the kernel checks a transaction and then drops it. A
+// positive answer stays valid forever. A negative answer stays valid for
+// askAgain, because the module may be loaded later.
 func (h *Host) takes(ctx context.Context, t table) (bool, error) {
 	now := h.now()
 	if known, ok := h.able[t.family]; ok && (known.yes || now.Sub(known.asked) < askAgain) {
@@ -37,7 +38,8 @@ func (h *Host) takes(ctx context.Context, t table) (bool, error) {
 	return err == nil, nil
 }
 
-// untilAsked returns when to ask the kernel again, and zero if it lacks nothing.
+// untilAsked returns the time of the next question to the kernel. It returns
+// zero if the kernel lacks no family.
 func (h *Host) untilAsked(have Actual) (first time.Time) {
 	for _, family := range have.Lacks {
 		if t := h.able[knftables.Family(family)].asked.Add(askAgain); first.IsZero() || t.Before(first) {
@@ -47,8 +49,10 @@ func (h *Host) untilAsked(have Actual) (first time.Time) {
 	return first
 }
 
-// takesAll asks for several tables by one call. Most kernels take all; which one
-// is not taken, and why, takes finds out.
+// takesAll asks about several tables with one call of nft. Most kernels accept
+// all of them. If the kernel does not, takesAll records nothing, and takes
+// finds out the table and the reason. It does nothing if one of the answers is
+// known.
 func (h *Host) takesAll(ctx context.Context, tables ...table) {
 	for _, t := range tables {
 		if _, known := h.able[t.family]; known {
@@ -62,7 +66,8 @@ func (h *Host) takesAll(ctx context.Context, tables ...table) {
 	}
 }
 
-// check has the kernel check that it takes tables, with all of their rules.
+// check has the kernel check the tables with all of their rules. It returns an
+// error if the kernel does not accept them, and changes nothing.
 func check(ctx context.Context, tables ...table) error {
 	var text strings.Builder
 	for _, t := range tables {
@@ -74,7 +79,7 @@ func check(ctx context.Context, tables ...table) error {
 	return err
 }
 
-// sample are rules that use all that rules of ours may need of a kernel.
+// sample has rules that use every kernel feature that our rules may need.
 var sample = Rules{
 	Pool:          netip.MustParsePrefix("172.17.0.0/16"),
 	Subnet:        netip.MustParsePrefix("172.17.1.0/24"),
@@ -87,8 +92,8 @@ var sample = Rules{
 	},
 }
 
-// lacking tells whether nft's words are about a family that the kernel is
-// without (EOPNOTSUPP), or a kind of chain in it (ENOENT).
+// lacking reports whether an error text of nft means that the kernel lacks a
+// family (EOPNOTSUPP), or a kind of chain in it (ENOENT).
 func lacking(text string) bool {
 	return strings.Contains(text, "Could not process rule: Operation not supported") ||
 		strings.Contains(text, "Could not process rule: No such file or directory")

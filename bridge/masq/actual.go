@@ -2,21 +2,21 @@ package masq
 
 import "sigs.k8s.io/knftables"
 
-// Actual is what the packet filters have, as far as Rules are concerned with
+// Actual is the observed state of the packet filters, as far as Rules concern
 // it.
 type Actual struct {
-	Table []string // nft's listing of our table of family ip, see parseListing; nil: there is none
-	Quiet []string // the same of the one of family bridge
-	Guard []string // the same of the one of family inet
-	// Lacks are the families of nftables in which this kernel can't have our
-	// table, or what its rules need: "ip", "bridge", "inet".
+	Table []string // nft's listing of our table of family ip, see parseListing; nil if there is none
+	Quiet []string // the same for our table of family bridge
+	Guard []string // the same for our table of family inet
+	// Lacks are the families of nftables in which this kernel cannot have our
+	// table, or lacks a feature that its rules need: "ip", "bridge", "inet".
 	Lacks   []string
-	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or both
-	Unread  []string // which tables nft cannot read, and why
-	Native  []Native // tables of nft's own with a chain that traffic is forwarded through
+	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or of both
+	Unread  []string // tables that nft cannot read, with the reason
+	Native  []Native // tables that do not belong to iptables and have a chain for forwarded traffic
 }
 
-// ours is the listing of our table of a family.
+// ours returns the listing of our table of a family.
 func (a *Actual) ours(family knftables.Family) *[]string {
 	switch family {
 	case knftables.IPv4Family:
@@ -27,16 +27,17 @@ func (a *Actual) ours(family knftables.Family) *[]string {
 	return &a.Guard
 }
 
-// Filter is the filter table of one of iptables' two kinds.
+// Filter is the filter table of one kind of iptables: iptables-nft or
+// iptables-legacy.
 type Filter struct {
-	Tool   string // the command that changes it: "iptables-nft"
+	Tool   string // the command that changes it, such as "iptables-nft"
 	Chains map[string]Chain
 }
 
-// Chain is a chain in the words of iptables-save(8).
+// Chain is a chain in the format of iptables-save(8).
 type Chain struct {
-	Policy string   // "ACCEPT" or "DROP"; "-": not a built-in chain
-	Rules  []string // what follows "-A CHAIN"
+	Policy string   // "ACCEPT" or "DROP"; "-" if the chain is not built in
+	Rules  []string // the text after "-A CHAIN"
 }
 
 // Native is a table of nftables that does not belong to iptables.

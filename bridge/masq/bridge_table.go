@@ -7,12 +7,13 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-const group = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00" // broadcasts and multicasts (IEEE 802)
+// group matches broadcasts and multicasts (IEEE 802).
+const group = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
 
-const subnetSet = "subnets" // of known peers
+const subnetSet = "subnets" // name of the set of the known peers' subnets
 
-// bridgeTable judges frames on their way between Docker's bridge and the
-// tunnels, in both directions.
+// bridgeTable returns our table of family bridge. It checks frames between
+// Docker's bridge and the tunnels, in both directions.
 func bridgeTable(r Rules) table {
 	t := table{family: knftables.BridgeFamily, chains: []chain{
 		{name: "forward", kind: knftables.FilterType, hook: knftables.ForwardHook, priority: "0", rules: r.intoTunnels()},
@@ -38,9 +39,10 @@ func bridgeTable(r Rules) table {
 	return t.trimmed()
 }
 
-// outOfTunnels drops what comes with a source of the pool that is not the
-// sending peer's, and marks the rest. It runs before all else that looks at
-// packets, also before the frames of a bridge are shown to iptables.
+// outOfTunnels returns rules for frames that come out of the tunnels. They drop
+// a frame if its source is in the pool and does not belong to the peer that
+// sent it. They mark the others. The rules run before all others that look at
+// packets, and before iptables sees the frames of a bridge.
 func (r Rules) outOfTunnels() []string {
 	g := r.Guard
 	if g.Port == "" {
@@ -54,7 +56,8 @@ func (r Rules) outOfTunnels() []string {
 	}
 	own := network(r.Subnet)
 	if g.Domain {
-		// Containers' own frames: their broadcasts, and what they answer to ARP.
+		// Accept frames that containers of other hosts send themselves:
+		// broadcasts and answers to ARP.
 		rules = append(rules,
 			in+"ip saddr "+own+" drop",
 			in+"arp saddr ip "+own+" drop",
@@ -69,9 +72,10 @@ func (r Rules) outOfTunnels() []string {
 	return append(rules, in+"ip saddr "+foreign+" drop", in+"arp saddr ip "+foreign+" drop")
 }
 
-// intoTunnels lets nothing that a container sends bypass its own host: packets to
-// other hosts are routed, and so do not pass here. ARP does, and with one
-// broadcast domain so do broadcasts.
+// intoTunnels returns rules for frames from containers into the tunnels. They
+// drop frames that would bypass the container's own host. Packets to other
+// hosts are routed, so they do not pass here. ARP is accepted. With one
+// broadcast domain, broadcasts are accepted, too.
 func (r Rules) intoTunnels() []string {
 	g := r.Guard
 	if g.Port == "" {
@@ -88,9 +92,11 @@ func (r Rules) intoTunnels() []string {
 	return append(rules, out+"arp saddr ip "+network(r.Subnet)+" accept", out+"drop")
 }
 
-// ownIntoTunnels drops what the bridge itself sends to all ports on its way to
-// the tunnels: the flags of a port (bridge(8), bcast_flood) are about what others
-// send. "meta pkttype" is not set at this hook.
+// ownIntoTunnels returns rules for frames that the bridge itself sends. They
+// drop its broadcasts and multicasts into the tunnels. The flags of a port
+// cannot do that (bridge(8), bcast_flood), because they concern only frames
+// that the bridge forwards. The rules do not use "meta pkttype", because it is
+// not set at this hook.
 func (r Rules) ownIntoTunnels() []string {
 	var rules []string
 	if r.Guard.Port != "" && r.Guard.BFD {

@@ -7,24 +7,26 @@ import (
 	"time"
 )
 
-// Config is what an operator says about masquerading, in the keys of
-// ip-masq-agent (kubernetes-sigs/ip-masq-agent, README). The zero Config is
-// the default.
+// Config is the operator's configuration of masquerading. It has the keys of
+// ip-masq-agent (kubernetes-sigs/ip-masq-agent, README). The zero Config is the
+// default.
 type Config struct {
 	// NonMasqueradeCIDRs are destinations that see the containers' own
-	// addresses. nil is the default, see Compile; empty is none but the pool.
+	// addresses. nil means the default, see Compile. An empty list means the
+	// pool only.
 	NonMasqueradeCIDRs []netip.Prefix
-	// CIDRLimit is the greatest number of NonMasqueradeCIDRs; 0: 64.
+	// CIDRLimit is the largest number of NonMasqueradeCIDRs. 0 means 64.
 	CIDRLimit int
-	// KeepLinkLocal keeps the containers' addresses on the way to 169.254.0.0/16:
-	// masqLinkLocal is written, and false. Otherwise Docker masquerades as ever,
-	// for a cloud's metadata service and resolver answer to hosts alone.
+	// KeepLinkLocal keeps the containers' addresses on the way to
+	// 169.254.0.0/16. It is set by masqLinkLocal: false. By default Docker
+	// masquerades this traffic, because a cloud's metadata service and resolver
+	// answer only to hosts.
 	KeepLinkLocal bool
-	// MasqLinkLocalIPv6 is about fe80::/10. It is accepted and has no effect:
-	// the pool is IPv4.
+	// MasqLinkLocalIPv6 concerns fe80::/10. It is accepted but has no effect,
+	// because the pool is IPv4.
 	MasqLinkLocalIPv6 bool
-	// ResyncInterval is how often a File is read when nothing says that it has
-	// changed; 0: a minute.
+	// ResyncInterval is the time between two reads of a File if no event
+	// reports a change. 0 means one minute.
 	ResyncInterval time.Duration
 }
 
@@ -33,8 +35,8 @@ const (
 	defaultResync = time.Minute
 )
 
-// Check returns what is wrong with the values, all of it at once, in the words
-// of the keys.
+// Check returns all errors in the values, joined. They use the names of the
+// keys.
 func (c Config) Check() error {
 	var errs []error
 	for _, p := range c.NonMasqueradeCIDRs {
@@ -55,7 +57,8 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Warnings are what is allowed and unlikely to be meant.
+// Warnings returns a text for each value that is allowed but probably a
+// mistake.
 func (c Config) Warnings() []string {
 	var all []string
 	for _, p := range c.NonMasqueradeCIDRs {
@@ -86,8 +89,9 @@ func (c Config) resync() time.Duration {
 	return c.ResyncInterval
 }
 
-// checkCIDR refuses a network with bits set behind its length, as
-// ip-masq-agent does: which of the two numbers is wrong is not ours to guess.
+// checkCIDR returns an error if p cannot be used as a CIDR. Like ip-masq-agent,
+// it refuses bits that are set behind the prefix length. It cannot know whether
+// the address or the length is wrong.
 func checkCIDR(p netip.Prefix) error {
 	switch {
 	case !p.IsValid():

@@ -7,12 +7,14 @@ import (
 	"syscall"
 )
 
-// errDied is why nothing can be seen where nft itself fails: nft 1.0.6 does on
-// tables that a newer one has written, as that of Docker 29.
+// errDied means that nft was ended by a signal, so nothing can be observed. nft
+// 1.0.6 crashes on tables that a newer nft has written, such as those of Docker
+// 29.
 var errDied = errors.New("was ended by a signal")
 
-// ended is an error if a process was ended by a signal that is the fault of its
-// program, and not somebody's wish.
+// ended returns an error if the process was ended by a signal that shows a
+// fault of the program, such as SIGSEGV. It returns nil for signals that others
+// send, such as SIGTERM.
 func ended(name string, state *os.ProcessState) error {
 	if state == nil {
 		return nil

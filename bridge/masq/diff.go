@@ -12,16 +12,18 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Change is a difference and the steps that mend it, in order.
+// Change is a difference and the steps that correct it, in order.
 type Change struct {
 	drift.Drift
-	steps  []step
-	table  []string         // our table's listing then, where none but elements of its sets are changed; nil: it is to be looked at
-	family knftables.Family // of that table
+	steps []step
+	// table is the listing of our table after the change, if the change
+	// concerns only elements of its sets. It is nil if the table must be read
+	// again.
+	table  []string
+	family knftables.Family // the family of that table
 }
 
-// step is one act on the packet filter; its text is the command that does the
-// same.
+// step is one action on the packet filter. Its text is the equivalent command.
 type step interface {
 	fmt.Stringer
 	apply(ctx context.Context, on *Host) error
@@ -35,8 +37,8 @@ func change(key reconcile.Key, is, should string, steps ...step) Change {
 	return c
 }
 
-// Diff returns what makes have into want. For the zero Rules that is the
-// removal of what is ours.
+// Diff returns the changes that turn have into want. For the zero Rules, they
+// remove everything that belongs to gremesh.
 func Diff(want Rules, have Actual) []Change {
 	var all []Change
 	for _, t := range ourTables(want.within(have)) {
@@ -50,8 +52,9 @@ func Diff(want Rules, have Actual) []Change {
 	return all
 }
 
-// Opening returns the part of Diff that lets more through: elements that sets
-// lack. It comes before a tunnel is made, so that the first packet finds it.
+// Opening returns the part of Diff that lets more traffic through: elements
+// that are missing in existing sets. The caller applies it before it adds a
+// tunnel, so that the first packet finds the elements.
 func Opening(want Rules, have Actual) []Change {
 	var all []Change
 	for _, t := range ourTables(want.within(have)) {
@@ -70,8 +73,8 @@ func Opening(want Rules, have Actual) []Change {
 	return all
 }
 
-// Listed is what Observe returns where all tables are as want has them, and
-// there is no iptables.
+// Listed returns the state that Observe returns if all tables are as want has
+// them and there is no iptables.
 func Listed(want Rules) Actual {
 	var have Actual
 	for _, t := range ourTables(want) {
@@ -80,8 +83,9 @@ func Listed(want Rules) Actual {
 	return have
 }
 
-// diffTable has what is there or should be, where the other is nothing, in
-// words.
+// diffTable compares the listing of a table with want. If the table is missing,
+// or should not exist, the change describes the table's purpose. Otherwise it
+// names the lines that differ.
 func diffTable(want table, have []string) []Change {
 	told := purposes[want.family]
 	should := want.listing()
@@ -106,7 +110,7 @@ func diffTable(want table, have []string) []Change {
 	return []Change{c}
 }
 
-// onlyElements tells whether two listings have all else in common.
+// onlyElements reports whether two listings differ only in elements of sets.
 func onlyElements(a, b []string) bool {
 	i, j := 0, 0
 	for {
@@ -123,7 +127,7 @@ func onlyElements(a, b []string) bool {
 	}
 }
 
-// purposes are what each of the tables is for, in words.
+// purposes describe the purpose of each table for people.
 var purposes = map[knftables.Family]func(listing []string) string{
 	knftables.IPv4Family: func(listing []string) string { return "not to masquerade " + destinations(listing) },
 	knftables.BridgeFamily: func([]string) string {
@@ -142,7 +146,8 @@ func destinations(listing []string) string {
 	return or(strings.Join(all, ", "), "nothing")
 }
 
-// missing are those of lines that others lack. Most begin and end as the others do.
+// missing returns the lines that others lack. It first skips the common
+// beginning and end, because most of the lines are there.
 func missing(lines, others []string) []string {
 	from := 0
 	for from < min(len(lines), len(others)) && lines[from] == others[from] {
@@ -162,7 +167,7 @@ func missing(lines, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return there[l] })
 }
 
-// few lines are looked for one by one.
+// few is the number of lines up to which missing searches without a map.
 const few = 16
 
 func or(s, empty string) string {

@@ -15,8 +15,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// File is a configuration file of ip-masq-agent's kind. A missing or empty one
-// is the default. A bad one changes nothing: the last good one stays.
+// File is a configuration file in the format of ip-masq-agent. A missing or
+// empty file means the default. If the file is invalid, the last valid Config
+// stays.
 type File struct {
 	path    string
 	changed chan struct{}
@@ -25,38 +26,38 @@ type File struct {
 	state FileState
 }
 
-// FileState is what a File has said.
+// FileState is the result of the reads of a File.
 type FileState struct {
-	Config Config // the last good one
-	Read   bool   // there has been a good one; else Config is the default
-	Err    error  // what is wrong with the file now; nil: nothing
+	Config Config // the last valid one
+	Read   bool   // there was a valid one; otherwise Config is the default
+	Err    error  // the error in the file now; nil if there is none
 }
 
-// OpenFile reads the file at path; nothing is started. What is wrong with it is
-// in State.
+// OpenFile reads the file at path. It starts nothing. State returns an error in
+// the file.
 func OpenFile(path string) *File {
 	f := &File{path: path, changed: make(chan struct{}, 1)}
 	f.read()
 	return f
 }
 
-// Inline is a File that says c for ever.
+// Inline returns a File whose Config is always c.
 func Inline(c Config) *File {
 	return &File{state: FileState{Config: c, Read: true}}
 }
 
-// State returns what the file said when it was read last.
+// State returns the result of the last read.
 func (f *File) State() FileState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state
 }
 
-// Changed wakes whoever uses the State: the file was read again. Signals that
-// nobody took are merged into one.
+// Changed receives a value when a read had another result than the read before.
+// Values that nobody received are merged into one. An Inline File sends none.
 func (f *File) Changed() <-chan struct{} { return f.changed }
 
-// read looks at the file, and signals when it says something else.
+// read reads the file and signals if the result has changed.
 func (f *File) read() {
 	config, err := readFile(f.path)
 	f.mu.Lock()
@@ -90,34 +91,34 @@ func readFile(path string) (Config, error) {
 	return config, nil
 }
 
-// The file is read when its directory was left alone for settle, for an editor
-// empties a file before it writes it anew; but at the latest after patience.
-// Without a directory to watch it is looked for every blind.
+// Run reads the file when its directory has been quiet for settle, because an
+// editor empties a file before it writes the new content. Run waits at most
+// patience after the first event. If the directory cannot be watched, Run reads
+// the file every blind.
 const (
 	settle   = 50 * time.Millisecond
 	patience = time.Second
 	blind    = 2 * time.Second
 )
 
-// Run reads the file again whenever something happens in its directory, and
-// every ResyncInterval, until ctx is done; it then returns nil. The directory
-// is watched and not the file, for editors, and ConfigMaps, put another file in
-// its place.
+// Run reads the file after each event in its directory, and every
+// ResyncInterval, until ctx is done. It then returns nil. It watches the
+// directory and not the file, because editors and ConfigMaps replace the file.
 func (f *File) Run(ctx context.Context) error {
 	if f.path == "" {
 		<-ctx.Done()
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()
-	if err != nil { // no inotify instance is left: it is looked at every blind, then
+	if err != nil { // no inotify instance is left: read every blind
 		watcher = &fsnotify.Watcher{}
 	} else {
 		defer watcher.Close() //nolint:errcheck // nothing was written
 	}
 
-	wake := time.NewTimer(0) // what was written since OpenFile
+	wake := time.NewTimer(0) // read changes since OpenFile
 	defer wake.Stop()
-	var first time.Time // of the events since the file was read
+	var first time.Time // the first event since the last read
 	event := func() {
 		if first.IsZero() {
 			first = time.Now()
@@ -134,8 +135,8 @@ func (f *File) Run(ctx context.Context) error {
 			event()
 		case <-wake.C:
 			first = time.Time{}
-			// Again and again, for the directory may be another one by now; a
-			// second watch of the same is none.
+			// Add the watch each time, because the directory may have been
+			// replaced. A second watch of the same directory has no effect.
 			unwatched := err
 			if err == nil {
 				unwatched = watcher.Add(filepath.Dir(f.path))

@@ -11,32 +11,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// glance is what was seen last, and of which generation of nftables' ruleset.
+// glance is the last observed state and its generation of nftables' ruleset.
 type glance struct {
 	generation uint32
 	have       Actual
-	until      time.Time // when to ask again for a family that the kernel lacks; zero: it lacks none
+	until      time.Time // when to ask again for a family that the kernel lacks; zero if it lacks none
 }
 
-// isFresh reports whether a glance holds while the ruleset has a generation.
+// isFresh reports whether a glance is still valid at a time, when the ruleset
+// has this generation.
 func (g *glance) isFresh(generation uint32, now time.Time) bool {
 	return g != nil && g.generation == generation && (g.until.IsZero() || now.Before(g.until))
 }
 
-// span are generations that follow one another; the zero span is none.
+// span is a run of consecutive ruleset generations. The zero span is empty.
 type span struct {
 	after uint32
 	count int
 }
 
-// has tells it from a number's lower half, which is all that a notice has.
+// has reports whether a generation is in the span. lower is the lower half of
+// its number, because a notice has no more than that.
 func (s span) has(lower uint16) bool {
 	n := int(lower - uint16(s.after))
 	return n > 0 && n <= s.count
 }
 
-// after is what is there when changes have been made by so many transactions; nil
-// where that is not known, or somebody else has changed something meanwhile.
+// after returns the state after changes were made by this number of
+// transactions, and the generations of these transactions. It returns nil if
+// that state is not known, or if another program has changed something
+// meanwhile.
 func (g *glance) after(changes []Change, commits int) (*glance, span) {
 	if g == nil {
 		return nil, span{}
@@ -55,10 +59,10 @@ func (g *glance) after(changes []Change, commits int) (*glance, span) {
 	return &glance{now, have, g.until}, span{g.generation, commits}
 }
 
-// Observe returns what the packet filters have now, and changes nothing: a
-// filter table of iptables that is not there does not come to be by it. What
-// was seen last is still so while the kernel counts no change since. Of
-// iptables-legacy's tables it counts none.
+// Observe returns the current state of the packet filters and changes nothing.
+// It does not create a filter table of iptables that does not exist. It returns
+// the last state again while the kernel counts no change. The kernel does not
+// count changes of iptables-legacy's tables, so these are always read.
 func (h *Host) Observe(ctx context.Context) (Actual, error) {
 	h.looking.Lock()
 	defer h.looking.Unlock()
@@ -76,13 +80,13 @@ func (h *Host) Observe(ctx context.Context) (Actual, error) {
 	return have, err2
 }
 
-// nfgenmsg is the size of the header that follows that of a netlink message, in
-// bytes.
+// nfgenmsg is the size, in bytes, of the header that follows the header of a
+// netlink message.
 const nfgenmsg = 4
 
-// generation is the number of the ruleset of this network namespace, which
-// each transaction that changes something makes another one: what nft(8) itself
-// asks to know whether what it has read is of one piece (NFT_MSG_GETGEN).
+// generation returns the number of the ruleset of this network namespace. Each
+// transaction that changes something gives the ruleset another number. nft(8)
+// uses it to find out whether a listing is consistent (NFT_MSG_GETGEN).
 func generation() (uint32, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -97,7 +101,7 @@ func generation() (uint32, error) {
 		return 0, fmt.Errorf("ask for the generation of nftables' ruleset: %w", err)
 	}
 	answer := make([]byte, 512)
-	n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT) // the kernel has answered before it returned
+	n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT) // the kernel answers before Sendto returns
 	if err != nil {
 		return 0, fmt.Errorf("receive the generation of nftables' ruleset: %w", err)
 	}

@@ -8,7 +8,8 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-// guardTable judges packets that this host routes or receives.
+// guardTable returns our table of family inet. It checks packets that this host
+// routes or receives.
 func guardTable(r Rules) table {
 	t := table{family: knftables.InetFamily, chains: []chain{
 		{name: "forward", kind: knftables.FilterType, hook: knftables.ForwardHook, priority: "-10", rules: r.routed()},
@@ -40,7 +41,7 @@ func (r Rules) addrType() string {
 	return ipv4Type
 }
 
-// ip is the underlay's protocol in the words of nft.
+// ip returns nft's name of the underlay's protocol.
 func (r Rules) ip() string {
 	if r.overIPv6() {
 		return "ip6"
@@ -48,9 +49,9 @@ func (r Rules) ip() string {
 	return "ip"
 }
 
-// fromContainers matches what comes by a Linux bridge: that is where containers
-// are, whatever Docker's networks are called. A bridge that has the underlay
-// address is none of those.
+// fromContainers matches packets that arrive by a Linux bridge. Containers are
+// behind bridges, whatever the names of Docker's networks are. A bridge that
+// has the underlay address does not match.
 func (r Rules) fromContainers() string {
 	if r.Guard.Link == "" {
 		return `meta iifkind "bridge" `
@@ -58,7 +59,8 @@ func (r Rules) fromContainers() string {
 	return fmt.Sprintf(`meta iifkind "bridge" iifname != %q `, r.Guard.Link)
 }
 
-// services matches the ports that containers do not reach.
+// services matches the ports that containers must not reach. It returns an
+// empty string if there are none.
 func (r Rules) services() string {
 	var ports []string
 	for _, p := range slices.Compact(slices.Sorted(slices.Values(r.Guard.Services))) {
@@ -73,10 +75,12 @@ func (r Rules) services() string {
 	return "meta l4proto { 6, 17 } th dport { " + strings.Join(ports, ", ") + " }"
 }
 
-// entering drops what a container sends with an address that is not this host's,
-// and marks what goes to containers of other hosts. An address that this host
-// itself routes to Docker's bridge, as to the network behind a container that is
-// a VPN's gateway, is not forged; those of the pool are Docker's to give.
+// entering returns rules for packets that a container sends. They drop packets
+// whose source address does not belong to this host, and mark packets to
+// containers of other hosts. An address that this host routes to Docker's
+// bridge is allowed: for example a network behind a container that is a VPN
+// gateway. From the pool, only addresses of this host's subnet are allowed,
+// because Docker assigns them.
 func (r Rules) entering() []string {
 	g := r.Guard
 	if g.Port == "" {
@@ -102,8 +106,9 @@ func (r Rules) entering() []string {
 	return rules
 }
 
-// routed keeps containers from the tunnels, the gossip and the metrics of other
-// hosts, and drops new connections that come out of a tunnel and are no peer's.
+// routed returns rules for packets that this host routes. They keep containers
+// away from the tunnels, the gossip and the metrics of other hosts. They also
+// drop new connections that come out of a tunnel without a peer's source.
 func (r Rules) routed() []string {
 	g := r.Guard
 	if g.Port == "" {
@@ -120,8 +125,9 @@ func (r Rules) routed() []string {
 	return rules
 }
 
-// received keeps containers, also of other hosts, from the tunnels, the gossip
-// and the metrics of this host, and others than peers from its tunnels.
+// received returns rules for packets that this host receives. They keep
+// containers of all hosts away from its tunnels, gossip and metrics. They also
+// drop tunnel packets that do not come from peers.
 func (r Rules) received() []string {
 	g := r.Guard
 	if g.Port == "" {
@@ -159,8 +165,9 @@ func (r Rules) received() []string {
 	return rules
 }
 
-// leaving lets only sources of this host into the tunnels: its subnet, or an
-// address that the host itself has, as answers of a published port do.
+// leaving returns rules for packets into the tunnels. Only sources of this host
+// may pass: its subnet, or an address of the host itself. Answers of a
+// published port have such an address.
 func (r Rules) leaving() []string {
 	g := r.Guard
 	if g.Port == "" || !g.Settled {

@@ -24,18 +24,20 @@ type Host struct {
 
 	looking sync.Mutex
 	able    map[knftables.Family]ability // guarded by looking
-	last    *glance                      // guarded by looking; nil: look anew
-	ours    span                         // guarded by looking; of the last Apply, where nobody else has changed anything meanwhile
+	last    *glance                      // guarded by looking; nil: read again
+	// ours is guarded by looking. It has the generations of the last Apply, if
+	// no other program has changed anything meanwhile.
+	ours span
 }
 
-// New returns a Host; nothing is started.
+// New returns a Host. It starts nothing.
 func New(log *slog.Logger) *Host {
 	return &Host{log: log, changed: make(chan struct{}, 1), now: time.Now, able: map[knftables.Family]ability{}}
 }
 
-// Apply carries out the changes in order. A change that fails does not keep
-// the others from being tried; all errors are joined. Where they are of our set's
-// elements alone, what there is afterwards is known without looking.
+// Apply makes the changes in order. If a change fails, Apply still tries the
+// others. It joins all errors. If the changes concern only elements of our
+// sets, the new state is known without another read.
 func (h *Host) Apply(ctx context.Context, changes []Change) error {
 	h.looking.Lock()
 	defer h.looking.Unlock()
@@ -48,7 +50,8 @@ func (h *Host) Apply(ctx context.Context, changes []Change) error {
 	return err
 }
 
-// apply returns how many transactions it took, if there was no error.
+// apply makes the changes and returns the number of transactions. The number
+// has no meaning if there is an error.
 func (h *Host) apply(ctx context.Context, changes []Change) (commits int, err error) {
 	if all, are := single(changes); are && commit(ctx, all...) == nil {
 		return 1, nil
@@ -69,12 +72,12 @@ func (h *Host) apply(ctx context.Context, changes []Change) (commits int, err er
 	return commits, errors.Join(errs...)
 }
 
-// run returns what a command has printed.
+// run executes a command and returns its standard output.
 func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return runWith(ctx, nil, name, args...)
 }
 
-// runWith gives it something to read.
+// runWith executes a command with in as its standard input.
 func runWith(ctx context.Context, in io.Reader, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = in
@@ -94,8 +97,8 @@ func runWith(ctx context.Context, in io.Reader, name string, args ...string) ([]
 	return out, nil
 }
 
-// title returns a command's first line. A script of many lines among its arguments
-// would fill an operator's screen.
+// title returns the first line of a command. It omits the rest, because a long
+// script among the arguments would fill an operator's screen.
 func title(name string, args []string) string {
 	first, _, more := strings.Cut(strings.Join(append([]string{name}, args...), " "), "\n")
 	if more {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// traffic is new connections on a path between any two addresses.
+// traffic is new connections on a path, from any address of src to any of dst.
 type traffic struct {
 	Path
 	src, dst netip.Prefix
-	mark     uint32 // of the packet, see MeshMark
+	mark     uint32 // the packet mark, see MeshMark
 }
 
 // answer says whether a rule matches traffic.
@@ -21,7 +21,7 @@ const (
 	yes
 )
 
-// verdict is what a rule, or a chain, does with traffic.
+// verdict is the effect of a rule or a chain on traffic.
 type verdict int
 
 const (
@@ -30,10 +30,10 @@ const (
 	drops
 	returns
 	jumps
-	leaves // goes to another chain, and does not come back
+	leaves // goes to another chain and does not return
 )
 
-// judged is a chain as traffic meets it.
+// judged is a chain, evaluated for some traffic.
 type judged struct {
 	policy verdict // of a base chain
 	rules  []judgedRule
@@ -46,18 +46,18 @@ type judgedRule struct {
 	target  string // of jumps and leaves
 }
 
-// culprit is where traffic ends.
+// culprit is the place where traffic ends.
 type culprit struct{ chain, rule string }
 
 // judge follows traffic through the chains of one table.
 type judge struct {
 	chains map[string]judged
-	unsure bool // a rule may have accepted the traffic
+	unsure bool // a rule that cannot be evaluated may have accepted the traffic
 	depth  int
-	steps  int // rules that were looked at
+	steps  int // number of rules that were evaluated
 }
 
-// base judges a chain that traffic begins with.
+// base evaluates a base chain. It returns the verdict and its place.
 func (j *judge) base(name string) (verdict, culprit) {
 	if v, by := j.follow(name); v != goesOn {
 		return v, by
@@ -66,9 +66,9 @@ func (j *judge) base(name string) (verdict, culprit) {
 }
 
 func (j *judge) follow(name string) (verdict, culprit) {
-	const deepest = 16 // as in nftables, NFT_JUMP_STACK_SIZE
-	// The kernel accepts no loop. A listing with several jumps from a chain to
-	// itself would take for ever.
+	const deepest = 16 // nftables' limit, NFT_JUMP_STACK_SIZE
+	// The kernel accepts no loop. Without this limit, follow would take far too
+	// long for a listing with several jumps from a chain to itself.
 	const most = 1 << 18
 	if j.depth >= deepest {
 		return goesOn, culprit{}
@@ -100,7 +100,8 @@ func (j *judge) follow(name string) (verdict, culprit) {
 	return goesOn, culprit{}
 }
 
-// inNetwork says whether all, some, or no addresses of a are in b.
+// inNetwork reports whether all (yes), some (maybe) or no addresses of a are in
+// b.
 func inNetwork(a, b netip.Prefix) answer {
 	switch {
 	case within(a, b):
@@ -111,8 +112,8 @@ func inNetwork(a, b netip.Prefix) answer {
 	return no
 }
 
-// isDevice knows the wildcard at the end of a name: "+" for iptables, "*" for
-// nftables.
+// isDevice reports whether a pattern matches a device name. A pattern may end
+// with a wildcard: "+" for iptables, "*" for nftables.
 func isDevice(name, pattern, wildcard string) answer {
 	if stem, ok := strings.CutSuffix(pattern, wildcard); ok && strings.HasPrefix(name, stem) || name == pattern {
 		return yes

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// judgedNative reads a table of nftables; bases are those of its chains that
-// forwarded traffic begins with.
+// judgedNative evaluates a table of nftables. bases are the names of its base
+// chains for forwarded traffic. It returns nothing if the JSON text is
+// malformed.
 func judgedNative(n Native, t traffic) (chains map[string]judged, bases []string) {
 	objects, err := parseObjects(n.JSON)
 	if err != nil {
@@ -43,8 +44,8 @@ func judgedNative(n Native, t traffic) (chains map[string]judged, bases []string
 	return chains, bases
 }
 
-// ruleText finds a rule in the listing by its handle, which no other object of
-// the table has.
+// ruleText returns the text of a rule. It finds the rule in the listing by its
+// handle, which no other object of the table has.
 func ruleText(listing string, handle int) string {
 	for line := range strings.Lines(listing) {
 		if rule, ok := strings.CutSuffix(strings.TrimSpace(line), fmt.Sprintf(" # handle %d", handle)); ok {
@@ -85,7 +86,8 @@ func judgedNativeRule(expr []map[string]json.RawMessage, t traffic, maps map[str
 				r.matches = min(r.matches, v.matches)
 				r.verdict, r.target = v.verdict, v.target
 			default:
-				// A limit, a match of iptables: it may do anything.
+				// The effect of other statements is unknown, such as a limit or
+				// a match of iptables.
 				r.matches = min(r.matches, maybe)
 				if r.verdict == goesOn {
 					r.verdict = jumps
@@ -96,7 +98,8 @@ func judgedNativeRule(expr []map[string]json.RawMessage, t traffic, maps map[str
 	return r
 }
 
-// nativeMatch reads a match statement of libnftables-json(5).
+// nativeMatch evaluates a match statement (libnftables-json(5)). It returns
+// maybe for a statement that it does not know.
 func nativeMatch(value json.RawMessage, t traffic) answer {
 	if is, known := markMatch(value, t.mark); known {
 		return is
@@ -128,7 +131,7 @@ func nativeMatch(value json.RawMessage, t traffic) answer {
 	case m.Left.Ct.Key == "state":
 		one = state
 	case m.Left.Ct.Key == "status":
-		return no.not(m.Op == "!=") // new connections from container to container have none
+		return no.not(m.Op == "!=") // new connections between containers have no status
 	case m.Left.Meta.Key == "nfproto":
 		one = text("ipv4")
 	default:
@@ -137,7 +140,8 @@ func nativeMatch(value json.RawMessage, t traffic) answer {
 	return anyOf(m.Right, one).not(m.Op == "!=")
 }
 
-// anyOf looks through a list, or an anonymous set.
+// anyOf returns the best answer for the members of a list or of an anonymous
+// set. For any other value it returns the answer for that value.
 func anyOf(right any, one func(any) answer) answer {
 	list, isList := right.([]any)
 	if set, ok := right.(map[string]any); ok {
@@ -186,7 +190,7 @@ func address(p netip.Prefix) func(any) answer {
 	return func(right any) answer {
 		switch r := right.(type) {
 		case string:
-			return inPrefix(p, r) // a named set is no address, so maybe
+			return inPrefix(p, r) // maybe for a named set, because it is no address
 		case map[string]any:
 			network, _ := r["prefix"].(map[string]any)
 			addr, _ := network["addr"].(string)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// judgedSave reads a chain of iptables-save.
+// judgedSave evaluates a chain of iptables-save.
 func judgedSave(c Chain, t traffic) judged {
 	var out judged
 	if c.Policy == "DROP" {
@@ -44,13 +44,13 @@ func judgedSaveRule(rule string, t traffic) judgedRule {
 			match = isDevice(t.Out, value, "+")
 		case "--ctstate", "--state":
 			match = isNew(strings.Split(value, ","))
-		case "-m", "--comment", "--reject-with": // by themselves no match, or always one
+		case "-m", "--comment", "--reject-with": // these do not restrict the match
 			not = false
 		case "-j", "-g":
 			r.verdict, r.target = saveVerdict(option, value)
 		default:
-			// How many words it takes is not known here: all up to the next
-			// option.
+			// The number of this option's values is unknown: skip all words up
+			// to the next option.
 			match, not = maybe, false
 			if strings.HasPrefix(value, "-") || value == "!" {
 				i--
@@ -92,7 +92,8 @@ func inPrefix(p netip.Prefix, text string) answer {
 	return inNetwork(p, in)
 }
 
-// isNew: of the states of conntrack, new connections have one.
+// isNew reports whether states include NEW, which is conntrack's state of new
+// connections.
 func isNew(states []string) answer {
 	if slices.ContainsFunc(states, func(s string) bool { return strings.EqualFold(s, "new") }) {
 		return yes
@@ -100,7 +101,7 @@ func isNew(states []string) answer {
 	return no
 }
 
-// splitQuoted splits at blanks, but for those in double quotes.
+// splitQuoted splits a rule at blanks outside double quotes.
 func splitQuoted(rule string) []string {
 	quoted := false
 	return strings.FieldsFunc(rule, func(r rune) bool {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nativeVmap reads a verdict map, as Docker 29 has them for its bridges: which
-// verdict the traffic's device, or the state of a new connection, has in it. It
-// is not known for other keys.
+// nativeVmap evaluates a verdict map. Docker 29 has such maps for its bridges.
+// It looks up the traffic's device, or the state of a new connection. It
+// returns false for other keys.
 func nativeVmap(value json.RawMessage, t traffic, maps map[string][]json.RawMessage) (r judgedRule, known bool) {
 	var m struct {
 		Key struct {
@@ -63,7 +63,8 @@ func nativeVmap(value json.RawMessage, t traffic, maps map[string][]json.RawMess
 	return judgedRule{matches: no}, true
 }
 
-// key0 is the key of an element, which may have a comment or a counter around it.
+// key0 returns the key of an element. A comment or a counter may enclose the
+// key.
 func key0(pair []json.RawMessage) json.RawMessage {
 	var around struct{ Elem struct{ Val json.RawMessage } }
 	if json.Unmarshal(pair[0], &around) == nil && around.Elem.Val != nil {
@@ -95,8 +96,9 @@ func verdictOf(verdict map[string]json.RawMessage) judgedRule {
 	return r
 }
 
-// markMatch reads a match of the packet mark, as bridge-accept-fwmark makes one:
-// whole, or the bits of a mask.
+// markMatch evaluates a match of the packet mark, such as bridge-accept-fwmark
+// creates. The match compares the whole mark or the bits of a mask. markMatch
+// returns false if value is another match.
 func markMatch(value json.RawMessage, mark uint32) (is answer, known bool) {
 	var m struct {
 		Op    string

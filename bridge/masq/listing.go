@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// element begins a line of a listing that stands for one of a set: nft itself
-// puts as many on a line as it likes.
+// element begins a line of a listing that has one element of a set. nft itself
+// puts a varying number of elements on a line.
 const element = "element "
 
-// nft from 1.1.x on lists the test for a route back in other words than it was
-// written in, and takes either.
+// From 1.1.x on, nft lists the check for a return route with other words than
+// the rule was written with. It accepts both forms.
 const (
 	fibMissing = "fib saddr . iif oif missing"
 	newerFib   = "fib saddr . iif check missing"
 )
 
-// parseListing brings what nft has printed of one table into the form of
-// listing.
+// parseListing converts nft's output of one table into the form of listing.
 func parseListing(text string) []string {
 	var lines, elements []string
-	within := false // the elements of a set
+	within := false // inside the elements of a set
 	for line := range strings.Lines(text) {
 		line = strings.Join(strings.Fields(line), " ")
 		line = strings.Replace(line, newerFib, fibMissing, 1)
@@ -50,7 +49,8 @@ func parseListing(text string) []string {
 }
 
 // inOrder sorts the sets and chains of a listing by their first lines, chains
-// before sets: nft lists them as they were made.
+// before sets. Without that, two equal tables could differ, because nft lists
+// objects in the order of their creation.
 func inOrder(lines []string) []string {
 	if len(lines) < 2 || lines[len(lines)-1] != "}" {
 		return lines
@@ -69,14 +69,14 @@ func inOrder(lines []string) []string {
 
 func first(block []string) string {
 	if len(block) == 0 {
-		return "~" // behind all others
+		return "~" // sorts after all others
 	}
 	return block[0]
 }
 
-// listing is what nft lists of the table, line by line, blanks made single,
-// elements on lines of their own, in the order of inOrder; nil: there should be
-// none.
+// listing returns nft's listing of the table, line by line. It has single
+// blanks, each element on a line of its own, and the order of inOrder. It
+// returns nil if the table should not exist.
 func (t table) listing() []string {
 	if !t.wanted() {
 		return nil
@@ -116,12 +116,13 @@ func (s set) header() []string {
 	return lines
 }
 
-// plain elements are addresses and networks, without a timeout or a comment.
+// plain matches elements that are addresses and networks, without a timeout or
+// a comment.
 var plain = regexp.MustCompile(`^[0-9a-f.:/ ]+$`)
 
-// found is the table that a listing is of: with some of our chains and sets, and
-// nothing beside them, whatever the rules and the elements. It is not ok if the
-// listing is of another.
+// found converts a listing into a table with our chains and sets that the
+// listing has, with any rules and elements. It returns false if the listing is
+// of another table or has anything else.
 func (t table) found(listing []string) (is table, ok bool) {
 	is.family = t.family
 	blocks, ok := t.blocks(listing)
@@ -131,7 +132,8 @@ func (t table) found(listing []string) (is table, ok bool) {
 	return is, ok
 }
 
-// foundSets are those of our sets that a listing has, whatever else is in it.
+// foundSets returns a table with our sets that a listing has. It ignores
+// everything else in the listing.
 func (t table) foundSets(listing []string) table {
 	is := table{family: t.family}
 	t.chains = nil
@@ -142,8 +144,8 @@ func (t table) foundSets(listing []string) table {
 	return is
 }
 
-// blocks are the sets and chains of a listing. It is not ok if the listing is not
-// of a table with this name, or has more.
+// blocks returns the sets and chains of a listing. It returns false if the
+// listing is not of a table with this name, or is malformed.
 func (t table) blocks(listing []string) (blocks [][]string, ok bool) {
 	if len(listing) < 2 || listing[0] != t.firstLine() || listing[len(listing)-1] != "}" {
 		return nil, false
@@ -160,7 +162,8 @@ func (t table) blocks(listing []string) (blocks [][]string, ok bool) {
 	return blocks, true
 }
 
-// take adds the chain or set of a block, if want has one with this header.
+// take adds the chain or set of a block to t. It returns false if want has none
+// with this header, or if an element is not plain.
 func (t *table) take(want table, block []string) bool {
 	for _, c := range want.chains {
 		if h := c.header(); len(block) >= len(h) && slices.Equal(block[:len(h)], h) {

@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// ErrUnable is why nothing can be seen on a machine that lacks nft(8), or a
-// kernel for it, and why nothing there is ours.
+// ErrUnable means that nothing can be observed, because this machine lacks
+// nft(8) or a kernel with nftables, or because nft crashes. Without nft or
+// nftables, nothing on this machine is ours.
 var ErrUnable = errors.New("containers' traffic to other hosts may be masqueraded or dropped")
 
 var (
@@ -22,7 +23,7 @@ var (
 	errNoKernel = fmt.Errorf("%w: this kernel has no nftables: run one with CONFIG_NF_TABLES, or load the module nf_tables", ErrUnable)
 )
 
-// look reads what Observe returns.
+// look reads the state that Observe returns.
 func (h *Host) look(ctx context.Context) (Actual, error) {
 	chains, err := listChains(ctx)
 	if err != nil {
@@ -56,13 +57,15 @@ func (h *Host) look(ctx context.Context) (Actual, error) {
 	return have, err
 }
 
-// listTable reads our table of a family; nil: there is none. Several tables by
-// one call of nft 1.0.6 fail where their families differ.
+// listTable reads our table of a family. It returns nil if there is none. It
+// cannot read several tables with one call, because nft 1.0.6 fails if their
+// families differ.
 func listTable(ctx context.Context, chains []nftChain, family string) ([]string, error) {
 	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Family == family && c.Table == tableName }) {
 		return nil, nil
 	}
-	// Numbers for priorities and protocols: names differ between versions.
+	// Print priorities and protocols as numbers, because their names differ
+	// between versions.
 	out, err := run(ctx, "nft", "-s", "-y", "-p", "list", "table", family, tableName)
 	if err != nil {
 		return nil, err
@@ -70,8 +73,8 @@ func listTable(ctx context.Context, chains []nftChain, family string) ([]string,
 	return parseListing(string(out)), nil
 }
 
-// nftChain is a chain as libnftables-json(5) describes it; without a hook it
-// is one that others jump to.
+// nftChain is a chain as libnftables-json(5) describes it. A chain without a
+// hook is reached only by jumps.
 type nftChain struct {
 	Family, Table, Name, Hook, Policy string
 }
@@ -103,21 +106,22 @@ func listChains(ctx context.Context) ([]nftChain, error) {
 	return chains, nil
 }
 
-// object is one of nft's list, as far as it is of use here.
+// object is one object of nft's list, with the parts that are used here.
 type object struct {
 	Chain *nftChain
 	Rule  *nftRule
 	Map   *nftMap
 }
 
-// nftRule is a rule; its handle is the number that nft -a shows.
+// nftRule is a rule. Its handle is the number that nft -a shows.
 type nftRule struct {
 	Chain  string
 	Handle int
 	Expr   []map[string]json.RawMessage
 }
 
-// nftMap is a named map; of those to verdicts each element is a key and one.
+// nftMap is a named map. In a verdict map, each element is a pair of a key and
+// a verdict.
 type nftMap struct {
 	Name string
 	Elem []json.RawMessage
@@ -129,7 +133,7 @@ func parseObjects(listing []byte) ([]object, error) {
 	return list.Nftables, err
 }
 
-// listFilters reads those of iptables' filter tables that are in use.
+// listFilters reads the filter tables of iptables that are in use.
 func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 	var all []Filter
 	if slices.ContainsFunc(chains, func(c nftChain) bool { return c.Family == "ip" && c.Table == "filter" }) {
@@ -137,7 +141,8 @@ func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Without chains the table is nft's own, and has but its name.
+		// A table without chains does not belong to iptables. It only has the
+		// same name.
 		if len(f.Chains) > 0 {
 			all = append(all, f)
 		}
@@ -156,8 +161,8 @@ func listFilters(ctx context.Context, chains []nftChain) ([]Filter, error) {
 	return all, nil
 }
 
-// legacyFilter tells whether iptables-legacy has a filter table: the file is
-// there, and lists it, once it was used in this namespace.
+// legacyFilter reports whether iptables-legacy has a filter table. The kernel
+// lists that table in a file after its first use in this namespace.
 func legacyFilter() (bool, error) {
 	names, err := os.ReadFile("/proc/self/net/ip_tables_names")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -166,15 +171,16 @@ func legacyFilter() (bool, error) {
 	return slices.Contains(strings.Fields(string(names)), "filter"), nil
 }
 
-// legacyTool changes the filter table that nftables knows nothing of.
+// legacyTool is the command for the filter table that nftables does not know.
 const legacyTool = "iptables-legacy"
 
 func (f Filter) legacy() bool { return f.Tool == legacyTool }
 
-// listFilter asks iptables-save, which unlike iptables -S takes no lock.
+// listFilter reads a filter table with iptables-save. Unlike iptables -S, that
+// command takes no lock.
 func listFilter(ctx context.Context, tool string) (Filter, error) {
 	save := tool + "-save"
-	if _, err := exec.LookPath(save); err != nil { // a system with one kind only
+	if _, err := exec.LookPath(save); err != nil { // a system with only one kind of iptables
 		tool, save = "iptables", "iptables-save"
 	}
 	out, err := run(ctx, save, "-t", "filter")
@@ -182,7 +188,7 @@ func listFilter(ctx context.Context, tool string) (Filter, error) {
 		return Filter{}, err
 	}
 	if bytes.Contains(out, []byte("use 'nft' tool")) {
-		// A table that iptables can't read; it lists empty chains instead.
+		// iptables cannot read this table. It lists empty chains instead.
 		return Filter{}, nil
 	}
 	return Filter{Tool: tool, Chains: parseSave(out)}, nil
@@ -204,8 +210,9 @@ func parseSave(text []byte) map[string]Chain {
 	return chains
 }
 
-// listNative reads the tables that IPv4 traffic is forwarded through, but for
-// those of iptables. What nft cannot read is told in unread.
+// listNative reads the tables that IPv4 traffic is forwarded through, except
+// our own and those of iptables. unread names the tables that nft cannot read,
+// with the reason.
 func listNative(ctx context.Context, chains []nftChain, filters []Filter) (all []Native, unread []string, err error) {
 	done := map[string]bool{}
 	for _, c := range chains {

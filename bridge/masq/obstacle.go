@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Obstacle is a rule or a policy that drops mesh traffic, where no accept of
-// ours can help.
+// Obstacle is a rule or a policy that drops mesh traffic although our rules
+// accept it.
 type Obstacle struct {
 	Path  Path
-	Chain string // where it is: "iptables-nft chain FORWARD"
+	Chain string // its place, such as "iptables-nft chain FORWARD"
 	Rule  string // the rule, or "policy DROP"
 	Fix   string // a command that lets the traffic pass
-	// Unsure: there are rules before it that may accept the traffic, and match
-	// by what is not looked at here.
+	// Unsure reports whether a rule before it may accept the traffic. gremesh
+	// does not evaluate all kinds of matches.
 	Unsure bool
 }
 
-// String says what is wrong, and where.
+// String returns the place, the traffic and the rule.
 func (o Obstacle) String() string {
 	drops := "drops"
 	if o.Unsure {
@@ -26,11 +26,12 @@ func (o Obstacle) String() string {
 	return fmt.Sprintf("%s %s mesh traffic from %s to %s: %s", o.Chain, drops, o.Path.In, o.Path.Out, o.Rule)
 }
 
-// dockersTable is that of Docker's nftables backend. Docker makes it anew, so
-// rules of others do not last in it.
+// dockersTable is the table of Docker's nftables backend. Docker creates it
+// again and again, so other programs' rules do not last in it.
 const dockersTable = "docker-bridges"
 
-// markOf is the mark that mesh traffic has in the forward chains.
+// markOf returns the mark that mesh traffic has in the forward chains. It
+// returns 0 if no table of ours sets the mark.
 func (r Rules) markOf(have Actual) uint32 {
 	if r.Guard.Port == "" || slices.Contains(have.Lacks, "inet") || slices.Contains(have.Lacks, "bridge") {
 		return 0
@@ -38,8 +39,9 @@ func (r Rules) markOf(have Actual) uint32 {
 	return MeshMark
 }
 
-// Obstacles returns what drops new connections from pool to pool on the ways
-// of want.Forward, once Diff has been applied.
+// Obstacles returns the rules and policies that drop new connections from pool
+// to pool on the paths of want.Forward. It assumes that the changes of Diff
+// have been applied.
 func Obstacles(want Rules, have Actual) []Obstacle {
 	var all []Obstacle
 	for _, path := range want.Forward {

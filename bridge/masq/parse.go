@@ -13,16 +13,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Parse reads ip-masq-agent's file: YAML, or JSON, which is YAML too. All
-// mistakes are reported at once, each with its line. Keys are known whatever
-// their case, as ip-masq-agent knows them; a key that it does not have is an
-// error, for it is most likely a mistyped one. An empty file is the default,
-// and so is a key without a value.
+// Parse reads a file in the format of ip-masq-agent: YAML, or JSON, which is
+// YAML, too. It reports all mistakes at once, each with its line. The case of
+// keys does not matter, as in ip-masq-agent. An unknown key is an error,
+// because it is probably a typing mistake. An empty file means the default, and
+// so does a key without a value.
 func Parse(text []byte) (Config, error) {
 	if t := bytes.TrimSpace(text); len(t) > 0 && t[0] == '{' {
-		// Two things that JSON has and this YAML has not: tabs to indent with,
-		// of which none is within a string, and \/ for a slash (RFC 8259,
-		// section 7).
+		// JSON allows two things that this YAML parser does not: tabs as
+		// indentation, and \/ for a slash (RFC 8259, section 7). A JSON string
+		// cannot have a tab, so all tabs can be replaced.
 		text = []byte(strings.NewReplacer("\t", " ", `\/`, "/").Replace(string(text)))
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -103,7 +103,7 @@ func (p *parser) cidrs(key, value *yaml.Node) {
 		p.fail(value, "%s: want a list, like [10.0.0.0/8]", key.Value)
 		return
 	}
-	all := []netip.Prefix{} // an empty list is not the default
+	all := []netip.Prefix{} // not nil: an empty list is not the default
 	for _, n := range value.Content {
 		cidr, err := netip.ParsePrefix(n.Value)
 		if n.Kind != yaml.ScalarNode || err != nil {

@@ -5,29 +5,30 @@ import (
 	"slices"
 )
 
-// Rules are what this host's packet filter should have. The zero Rules desire
-// nothing of ours at all.
+// Rules is the desired state of this host's packet filter. If Rules is zero,
+// nothing of ours should exist.
 type Rules struct {
-	Pool   netip.Prefix // the mesh's addresses: 172.17.0.0/16
-	Subnet netip.Prefix // this host's part of it: 172.17.42.0/24
-	// NonMasquerade are destinations that see the pool's own addresses: IPv4,
-	// sorted, none within another. None: Docker masquerades as it does by itself.
+	Pool   netip.Prefix // the mesh's addresses, such as 172.17.0.0/16
+	Subnet netip.Prefix // this host's part of it, such as 172.17.42.0/24
+	// NonMasquerade are destinations that see the pool's own addresses. They
+	// are IPv4 and sorted, and none lies within another. If there are none,
+	// Docker masquerades as it does without gremesh.
 	NonMasquerade []netip.Prefix
-	// Keep has the destinations of the kernel's table stay, whatever
-	// NonMasquerade says, where there is a table: for a host whose File has not
-	// been good since it started, so that the last good rules outlive a restart.
+	// Keep asks to keep the destinations of the kernel's table, if there is a
+	// table. NonMasquerade is then ignored. Keep is for a host whose File has
+	// not been valid since the agent started. The last valid rules then survive
+	// a restart.
 	Keep bool
-	// Forward are the ways that traffic from pool to pool takes through this
-	// host.
+	// Forward are the paths of traffic from pool to pool through this host.
 	Forward []Path
-	// Quiet is the port of Docker's bridge by which the bridge's own broadcasts
-	// and multicasts are not sent; empty: they are.
+	// Quiet is the port of Docker's bridge that must not send the bridge's own
+	// broadcasts and multicasts. If it is empty, all ports send them.
 	Quiet string
-	// Guard is what containers must not do, and what tunnels must not bring.
+	// Guard restricts containers, and traffic out of the tunnels.
 	Guard Guard
 }
 
-// Path is a way through this host: in by one device, out by another or the
+// Path is a path through this host: in by one device, and out by another or the
 // same.
 type Path struct{ In, Out string }
 
@@ -41,11 +42,12 @@ var (
 	}
 )
 
-// Compile returns the destinations that c keeps from being masqueraded, as
-// Rules wants them. The pool is always one of them. Without a list of its own,
-// c means the underlays too, as far as they are private (RFC 1918): each is the
-// network that hosts of the mesh are in, or one host's address. Nothing wider,
-// for a machine that has no route back to the pool would no longer be reached.
+// Compile returns the destinations that are not masqueraded according to c, in
+// the form that Rules needs. The pool is always one of them. If c has no list,
+// the private underlays (RFC 1918) are included, too. An underlay is the
+// network of hosts of the mesh, or one host's address. Wider networks are not
+// included, because containers could not reach a machine in them that has no
+// route back to the pool.
 func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Prefix {
 	all := []netip.Prefix{pool.Masked()}
 	if c.KeepLinkLocal {
@@ -66,9 +68,10 @@ func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Pref
 	return minimal(all)
 }
 
-// within adapts the rules to what the kernel has and can: r.Keep, and a kernel
-// without the bridge family. Without it nothing tells what came out of a tunnel
-// from what a container has sent.
+// within adapts the rules to the state and the abilities of the kernel. It
+// applies r.Keep, and it sets Blind if the kernel lacks the bridge family.
+// Without that family, a packet out of a tunnel cannot be told from a packet of
+// a container.
 func (r Rules) within(have Actual) Rules {
 	r.Guard.Blind = slices.Contains(have.Lacks, "bridge")
 	if r.Keep && have.Table != nil {
@@ -83,12 +86,14 @@ func Unmarked(r Rules) Rules {
 	return r
 }
 
-// minimal sorts, and drops what lies within another.
+// minimal sorts the networks and removes those that lie within another. It
+// changes its argument.
 func minimal(all []netip.Prefix) []netip.Prefix {
 	slices.SortFunc(all, netip.Prefix.Compare)
 	var out []netip.Prefix
 	for _, p := range all {
-		// Sorted, a network comes right before those that lie within it.
+		// In this order a network comes directly before the networks that lie
+		// within it.
 		if len(out) == 0 || !within(p, out[len(out)-1]) {
 			out = append(out, p)
 		}

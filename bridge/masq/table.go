@@ -11,11 +11,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// tableName is that of our tables, one per family. They are ours alone; whatever
-// else is found in them goes.
+// tableName is the name of our tables, one per family. They belong to gremesh
+// alone, so gremesh removes everything else in them.
 const tableName = "gremesh"
 
-const kept = " snat to ip saddr" // the mapping of a source to itself
+const kept = " snat to ip saddr" // maps a source to itself
 
 // Names of sets and types of their elements.
 const (
@@ -28,22 +28,22 @@ const (
 	peerType = "ether_addr . ipv4_addr"
 )
 
-// table is one of ours: sets and chains, each sorted by name. A table whose
-// chains have no rules should not exist.
+// table is one of our tables. Its sets and chains are sorted by name. A table
+// without rules should not exist.
 type table struct {
 	family knftables.Family
 	sets   []set
 	chains []chain
 }
 
-// set is a named set, as nft lists it.
+// set is a named set, in nft's form.
 type set struct {
 	name, kind string
 	interval   bool
 	elements   []string // sorted
 }
 
-// chain is a base chain with the policy accept, and its rules as nft lists them.
+// chain is a base chain with the policy accept. Its rules are in nft's form.
 type chain struct {
 	name     string
 	kind     knftables.BaseChainType
@@ -63,8 +63,8 @@ func (t table) wanted() bool {
 	return slices.ContainsFunc(t.chains, func(c chain) bool { return len(c.rules) > 0 })
 }
 
-// trimmed is the table without the chains that have no rules, and without sets
-// if none has.
+// trimmed returns the table without chains that have no rules. If no chain is
+// left, it has no sets either.
 func (t table) trimmed() table {
 	t.chains = slices.DeleteFunc(slices.Clone(t.chains), func(c chain) bool { return len(c.rules) == 0 })
 	if len(t.chains) == 0 {
@@ -79,15 +79,17 @@ func ourTables(want Rules) []table {
 	return []table{natTable(want), bridgeTable(want), guardTable(want)}
 }
 
-// natTable keeps sources. Its priority is one before that of every chain that
-// masquerades (srcnat, 100): a connection keeps the first mapping that it is
-// given. An accept would not do: it ends this chain, and not the next.
+// natTable returns our table of family ip, which preserves sources. Its
+// priority is 99, so it runs before every chain that masquerades (srcnat, 100).
+// A connection keeps the first mapping that it gets. An accept rule would not
+// work: it ends this chain, but not the next one.
 func natTable(r Rules) table {
 	c := chain{name: "postrouting", kind: knftables.NATType, hook: knftables.PostroutingHook, priority: "99"}
 	hosts := set{name: hostSet, kind: ipv4Type}
 	if len(r.NonMasquerade) > 0 {
-		// A container that reaches itself by a published port is masqueraded by
-		// Docker, or it would answer itself (daemon.json, userland-proxy).
+		// Docker masquerades a container that reaches itself by a published
+		// port. This rule leaves that traffic to Docker. Otherwise the
+		// container would answer itself (daemon.json, userland-proxy).
 		subnet := network(r.Subnet)
 		c.rules = append(c.rules, fmt.Sprintf("ip saddr %s ip daddr %s ct status dnat return", subnet, subnet))
 		for _, p := range r.NonMasquerade {
@@ -107,8 +109,8 @@ func keep(pool netip.Prefix, to string) string {
 	return fmt.Sprintf("ip saddr %s ip daddr %s%s", network(pool), to, kept)
 }
 
-// NonMasquerade returns the destinations that the kernel's table has now,
-// which may be none.
+// NonMasquerade returns the destinations that the kernel's table has now. There
+// may be none.
 func (a Actual) NonMasquerade() []netip.Prefix {
 	var all []netip.Prefix
 	var text string
@@ -128,7 +130,7 @@ func (a Actual) NonMasquerade() []netip.Prefix {
 	return minimal(all)
 }
 
-// network is p as nft writes it within a rule.
+// network returns p as nft writes it in a rule.
 func network(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()

@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/knftables"
 )
 
-// transaction is one of nftables, in the words of nft(8): a packet meets all of
-// it or nothing.
+// transaction is an nftables transaction in the language of nft(8). The kernel
+// makes all of its changes or none.
 type transaction struct {
 	family knftables.Family
 	*knftables.Transaction
@@ -25,9 +25,9 @@ func (t transaction) apply(ctx context.Context, _ *Host) error {
 	return commit(ctx, t)
 }
 
-// commit makes one transaction of several by one call of nft(8). knftables would
-// ask it first what it can do, with two calls more for each family; what this
-// kernel takes is known by then, see Host.takes.
+// commit joins several transactions and makes them as one, with one call of
+// nft(8). knftables would first ask nft for its features, with two more calls
+// per family. The features of this kernel are already known, see Host.takes.
 func commit(ctx context.Context, all ...transaction) error {
 	var text strings.Builder
 	for _, t := range all {
@@ -40,8 +40,9 @@ func commit(ctx context.Context, all ...transaction) error {
 	return err
 }
 
-// single returns the transactions of changes that consist of one each, as those
-// do that make our tables.
+// single returns the transactions of changes that consist of one transaction
+// each. Changes that create our tables are of this kind. single returns false
+// for other changes.
 func single(changes []Change) (all []transaction, are bool) {
 	for _, c := range changes {
 		if len(c.steps) != 1 {
@@ -56,16 +57,21 @@ func single(changes []Change) (all []transaction, are bool) {
 	return all, true
 }
 
-// begin takes a fake, for it is without an nft at hand; only its words are
-// wanted.
+// begin returns an empty transaction. It uses knftables' fake, because the fake
+// needs no nft. Only the text of the transaction is used.
 func (t table) begin() transaction {
 	return transaction{t.family, knftables.NewFake(t.family, tableName).NewTransaction()}
 }
 
-// steps make the table that lists as have into t. Chains and sets that are ours
-// as they are stay: packets that pass while one takes another's place may meet
-// neither. Rules and elements of one transaction do not reach a packet at the
-// same moment, so what comes is there before what it stands for goes.
+// steps returns the steps that turn the table listed as have into t. Chains and
+// sets of ours that exist are not replaced. A packet that passes during a
+// replacement could meet neither the old nor the new one. Rules and elements of
+// one transaction do not take effect for a packet at the same moment. Therefore
+// new elements are added first, then rules change, and old elements are removed
+// last.
+//
+// A table that has anything else is deleted and created again, in one
+// transaction.
 func (t table) steps(have []string) []step {
 	is, ours := t.found(have)
 	switch {
@@ -114,7 +120,8 @@ func (t table) steps(have []string) []step {
 	return steps
 }
 
-// opening adds what sets lack, and nothing else.
+// opening returns the step that adds missing elements to sets. It returns none
+// if no element is missing.
 func (t table) opening(is table) []step {
 	tx := t.begin()
 	some := false
@@ -150,11 +157,12 @@ func (t table) chain(name string) (chain, bool) {
 }
 
 func (t transaction) deleteTable() {
-	t.Add(&knftables.Table{}) // or there may be none to delete
+	t.Add(&knftables.Table{}) // without it, the deletion of a missing table fails
 	t.Delete(&knftables.Table{})
 }
 
-// addElements adds the set too, which changes nothing if it is there.
+// addElements adds a set with elements. If the set exists, only the elements
+// are added.
 func (t transaction) addElements(to set, elements []string) {
 	s := &knftables.Set{Name: to.name, Type: to.kind}
 	if to.interval {
@@ -166,7 +174,7 @@ func (t transaction) addElements(to set, elements []string) {
 	}
 }
 
-// keyOf takes an element of a set apart that has several types.
+// keyOf splits an element of a set that has several types.
 func keyOf(element string) []string { return strings.Split(element, " . ") }
 
 func (t transaction) fill(to chain) {

@@ -10,24 +10,26 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// userChain is where Docker has others put their rules: FORWARD goes through
-// it before Docker's own, and Docker never changes what is in it.
+// userChain is the chain that Docker reserves for other programs' rules.
+// FORWARD passes through it before Docker's own rules, and Docker never changes
+// its content.
 const userChain = "DOCKER-USER"
 
-// mark is the comment by which our rules in userChain are known.
+// mark is the comment that identifies our rules in userChain.
 const mark = "-m comment --comment gremesh"
 
-// userRules returns our rules in userChain, as iptables-save writes them.
+// userRules returns our rules in userChain, in the format of iptables-save.
 //
-// The last one accepts answers to containers of other hosts. Without it, Docker
-// before 28 drops the answer of a published port of a user-defined network: it
-// leaves by Docker's bridge, and Docker's isolation of networks comes before its
-// accept of established connections.
+// The last rule accepts answers to containers of other hosts. Without it,
+// Docker before 28 drops the answer of a published port of a user-defined
+// network. Such an answer leaves by Docker's bridge. Docker's isolation of
+// networks comes before its accept of established connections.
 func userRules(want Rules) []string {
 	var all []string
 	for _, p := range want.Forward {
 		if p.In == p.Out {
-			// Containers of one host are Docker's to judge (daemon.json, icc).
+			// Docker decides about traffic between containers of one host
+			// (daemon.json, icc).
 			all = append(all, userRule(want.Subnet.String(), want.Subnet.String(), p, "RETURN"))
 		}
 		all = append(all, userRule(want.Pool.String(), want.Pool.String(), p, "ACCEPT"))
@@ -46,9 +48,10 @@ func userRule(src, dst string, p Path, target string) string {
 
 func ours(rule string) bool { return strings.Contains(" "+rule+" ", " "+mark+" ") }
 
-// place returns the operator's rules of the chain, and where among them ours
-// belong: behind all of them, so that what they drop stays dropped, but for the
-// RETURN that older Dockers end the chain with.
+// place returns the operator's rules of the chain, and the index where our
+// rules belong. Ours come after all of them, so that packets that the operator
+// drops stay dropped. An older Docker ends the chain with RETURN: then ours
+// come before that rule.
 func place(rules []string) (foreign []string, at int) {
 	foreign = slices.DeleteFunc(slices.Clone(rules), ours)
 	at = len(foreign)
@@ -58,7 +61,8 @@ func place(rules []string) (foreign []string, at int) {
 	return foreign, at
 }
 
-// diffUserChain is silent where there is no such chain: Docker makes it.
+// diffUserChain returns the change of our rules in userChain. It returns none
+// if there is no such chain, because Docker creates it.
 func diffUserChain(want Rules, have Filter) []Change {
 	chain, exists := have.Chains[userChain]
 	if !exists {
@@ -87,9 +91,9 @@ func diffUserChain(want Rules, have Filter) []Change {
 	return []Change{change(key, strings.Join(is, "; "), strings.Join(should, "; "), steps...)}
 }
 
-// iptables is one call of iptables(8). iptables-legacy has a lock, which
-// whoever holds it gives back within moments; -w waits for it, in seconds.
-// iptables-nft has none.
+// iptables is one call of iptables(8). iptables-legacy has a lock that other
+// processes hold only for moments. The option -w waits for it, in seconds.
+// iptables-nft has no lock.
 type iptables struct{ tool, args string }
 
 func (i iptables) String() string { return i.tool + " -w 5 " + i.args }

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Changed wakes whoever keeps the Rules: something that Observe reads may have
-// changed. Signals that nobody took are merged into one. iptables-legacy gives
-// none.
+// Changed receives a value when the state that Observe reads may have changed.
+// Values that nobody received are merged into one. iptables-legacy causes none.
 func (h *Host) Changed() <-chan struct{} { return h.changed }
 
 func (h *Host) signal() {
@@ -24,9 +23,9 @@ func (h *Host) signal() {
 }
 
 // Run turns nftables' notices (netlink(7), NFNLGRP_NFTABLES) into signals on
-// Changed until ctx is done; it then returns nil. It signals once when it
-// listens. No process is started for it. On a kernel that gives no notices it
-// waits: whoever keeps the Rules looks now and then by itself.
+// Changed until ctx is done. It then returns nil. It signals once when it
+// listens. It starts no process. If the kernel gives no notices, Run logs that
+// and only waits; the caller's periodic resync must then find the changes.
 func (h *Host) Run(ctx context.Context) error {
 	socket, err := subscribe()
 	if err != nil {
@@ -51,7 +50,7 @@ func (h *Host) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.ENOBUFS):
-			// Notices were lost; the socket goes on.
+			// The kernel dropped notices, but the socket still works.
 			h.log.Debug("nftables notices lost")
 			h.signal()
 		case err != nil:
@@ -62,8 +61,9 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// made tells whether notices are of the last Apply alone; while one is under way,
-// that is known at its end. All notices of a transaction have its generation.
+// made reports whether all notices come from the last Apply. If an Apply is in
+// progress, made waits for its end. All notices of a transaction have its
+// generation.
 func (h *Host) made(notices []byte) bool {
 	h.looking.Lock()
 	defer h.looking.Unlock()
@@ -78,7 +78,8 @@ func (h *Host) made(notices []byte) bool {
 	return true
 }
 
-// subscribe returns a socket whose Close ends a Read.
+// subscribe returns a socket that receives nftables' notices. Its Close ends a
+// Read.
 func subscribe() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -90,15 +91,16 @@ func subscribe() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
-// concerns tells the notices of our table, of chains and tables that come and
-// go, and of rules in FORWARD and in DOCKER-USER from all others: each
-// container that starts makes some.
+// concerns reports whether a notice is relevant. It is about our tables, about
+// chains or tables that were added or removed, or about rules in FORWARD or
+// DOCKER-USER. Other notices are ignored, because each container that starts
+// causes some.
 func concerns(notices []byte) bool {
 	const header = unix.SizeofNlMsghdr
 	for len(notices) >= header {
 		length := int(binary.NativeEndian.Uint32(notices))
 		if length < header || length > len(notices) {
-			return true // not what we know: look
+			return true // unknown format: observe again
 		}
 		kind := binary.NativeEndian.Uint16(notices[4:])
 		if kind>>8 == unix.NFNL_SUBSYS_NFTABLES && concernsUs(kind&0xff, notices[header:length]) {
@@ -118,13 +120,15 @@ func concernsUs(kind uint16, body []byte) bool {
 	default:
 		return false
 	}
-	// The table is the first attribute of each, and the chain a rule's second.
+	// The first attribute of each message is the table. The second attribute of
+	// a rule is the chain.
 	table, rest := attribute(body[min(nfgenmsg, len(body)):])
 	chain, _ := attribute(rest)
 	return table == tableName || chain == "FORWARD" || chain == userChain
 }
 
-// attribute returns the text of the first netlink attribute, and the others.
+// attribute returns the text of the first netlink attribute, and the other
+// attributes. It returns nothing if b is malformed.
 func attribute(b []byte) (text string, rest []byte) {
 	const header = unix.SizeofNlAttr
 	if len(b) < header {
