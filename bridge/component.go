@@ -184,7 +184,7 @@ func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconci
 	case k.Kind == "sysctl" && !strings.Contains(k.Name, name):
 		return "", false
 	case k.Kind == "link" && k.Name == is.Port.Name && k.Field != "master": // br0's MTU and state do not depend on docker0
-		return "", false
+		return is.Port.Name + " was created again", was.Port.Index != is.Port.Index
 	case was.Bridge.Exists && !is.Bridge.Exists:
 		return name + " was deleted", true
 	case was.Bridge.Index != is.Bridge.Index:

@@ -119,6 +119,7 @@ func TestExplainNamesWhatBecameOfDocker0(t *testing.T) {
 		{func(a *Actual) { a.Addrs = nil }, key(KindAddress, "docker0", ""), "(172.17.42.1/24 -> none)"},
 		{func(a *Actual) { a.Bridge.Index++ }, key("sysctl", "net.ipv4.ip_forward", ""), ""},
 		{func(a *Actual) { a.Port.Index++ }, key("link", "br0", "master"), "br0 was created again"},
+		{func(a *Actual) { a.Port.Index++ }, key("link", "br0", "mtu"), "br0 was created again"},
 		{func(*Actual) {}, key("route", "172.17.0.0/16", ""), ""},
 	} {
 		got, ok := testComponent().Explain(prev, snapshot(test.change), reconcile.Change{Key: test.key})

@@ -126,7 +126,7 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 		switch {
 		case a == want.Bip:
 			missing = false
-		case a.Overlaps(want.Pool):
+		case want.Pool.Contains(a.Addr()):
 			secondary = secondary || missing && a.Masked() == want.Bip.Masked()
 			del = append(del, delAddr{want.Bridge, a})
 		default:

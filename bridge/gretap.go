@@ -30,11 +30,12 @@ func gretaps(links []netlink.Link) []Gretap {
 			continue
 		}
 		local, remote := specified(g.Local), specified(g.Remote)
-		if !local.IsValid() && !remote.IsValid() {
+		keyed := g.IFlags&nl.GRE_KEY != 0
+		if !local.IsValid() && !remote.IsValid() && !keyed {
 			continue
 		}
 		// netlink v1.3.1 swaps the two keys: OKey is the key of received packets.
-		found = append(found, Gretap{g.Name, local, remote, g.IFlags&nl.GRE_KEY != 0, g.OKey})
+		found = append(found, Gretap{g.Name, local, remote, keyed, g.OKey})
 	}
 	return found
 }

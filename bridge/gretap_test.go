@@ -20,9 +20,10 @@ func TestGretapsOfOthersAreThoseThatTakeSomething(t *testing.T) {
 		&netlink.Veth{LinkAttrs: up("veth")},
 		&netlink.Gretap{LinkAttrs: up("pair"), Local: h1, Remote: h2},
 		&netlink.Gretap{LinkAttrs: up("keyed"), Local: any4, Remote: h2, IFlags: nl.GRE_KEY, OKey: 7},
+		&netlink.Gretap{LinkAttrs: up("anywhere"), Local: any4, Remote: any4, IFlags: nl.GRE_KEY, OKey: 8},
 	})
 	from, to := netip.MustParseAddr("10.90.0.1"), netip.MustParseAddr("10.90.0.2")
-	want := []Gretap{{Name: "pair", Local: from, Remote: to}, {Name: "keyed", Remote: to, Keyed: true, Key: 7}}
+	want := []Gretap{{Name: "pair", Local: from, Remote: to}, {Name: "keyed", Remote: to, Keyed: true, Key: 7}, {Name: "anywhere", Keyed: true, Key: 8}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

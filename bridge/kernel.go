@@ -97,9 +97,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			have.Orphans = append(have.Orphans, name)
 		}
 	}
-	if have.Strays, err = k.litter.strays(links); err != nil {
-		return Actual{}, err
-	}
+	have.Strays = k.litter.strays(links)
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {

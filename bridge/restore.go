@@ -68,7 +68,7 @@ func restoreAddrs(want Back, have Actual) []Change {
 	var add, del []step
 	first := false // delete old addresses before adding the original ones
 	for _, a := range have.Addrs {
-		if a.Overlaps(want.Pool) && !slices.Contains(former, a) {
+		if want.Pool.Contains(a.Addr()) && !slices.Contains(former, a) {
 			del, is = append(del, delAddr{name, a}), append(is, a.String())
 			// Otherwise the original address would become a secondary one of the
 			// same network. The kernel would delete it with the old address.

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -22,12 +21,12 @@ type Stray struct {
 //
 // Once a veth was seen in the bridge, strays returns none. A veth without a master
 // was then detached by another program.
-func (m *litter) strays(links []netlink.Link) ([]Stray, error) {
+func (m *litter) strays(links []netlink.Link) []Stray {
 	m.mu.Lock()
 	known := m.used
 	m.mu.Unlock()
 	if known {
-		return nil, nil
+		return nil
 	}
 	var found []Stray
 	for _, l := range links {
@@ -38,13 +37,13 @@ func (m *litter) strays(links []netlink.Link) ([]Stray, error) {
 		}
 		addr, err := addressIn(a.NetNsID, a.ParentIndex)
 		if err != nil {
-			return nil, fmt.Errorf("read the address at the other end of %s: %w", a.Name, err)
+			continue // a container that ends takes its device away; the next pass looks again
 		}
 		if addr.IsValid() {
 			found = append(found, Stray{a.Name, addr})
 		}
 	}
-	return found, nil
+	return found
 }
 
 // addressIn returns the first IPv4 address of a device in another network namespace.

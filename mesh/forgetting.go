@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge/probe"
+	"github.com/gremesh/gremesh/mesh/lease"
 )
 
 // ForgetHow selects how a host is forgotten.
@@ -37,14 +38,15 @@ type Forgotten struct {
 // probes. The kernel there answers them without an agent and without BFD, and
 // with the kernel's datapath also without ovs-vswitchd.
 func (l *Loop) Carries(id string) bool {
-	port, ok := l.last.Load().port(id)
-	if !ok {
-		return false
-	}
-	if works(&port) && port.BFD.State == "up" {
+	if port, ok := l.last.Load().port(id); ok && works(&port) && port.BFD.State == "up" {
 		return true
 	}
-	return l.cfg.Prober != nil && port.Peer.Subnet.IsValid() && l.cfg.Prober.Path(bipOf(&port.Tunnel)).State == probe.Up
+	if l.cfg.Prober == nil {
+		return false
+	}
+	// The port is not needed: it is unknown while Open vSwitch does not answer.
+	peer, ok := find(l.cfg.Membership.View().Peers, id)
+	return ok && peer.Subnet.IsValid() && l.cfg.Prober.Path(lease.Bip(peer.Subnet).Addr()).State == probe.Up
 }
 
 // getForget returns the host that an argument on the command line means. The

@@ -50,6 +50,8 @@ func (l *Loop) barred(ctx context.Context, ovs ovsdb.Actual) ([]Problem, error) 
 		!slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs.Bridge.Name, &p) }) {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil {
 		return nil, err

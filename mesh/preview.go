@@ -81,7 +81,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 	if p.Problems = append(p.Problems, bars...); stop {
 		return p
 	}
-	for _, t := range []*docker.Trouble{here.docker.Unsupported, here.docker.Misread, here.docker.Futile} {
+	for _, t := range []*docker.Trouble{here.docker.Unsupported, here.docker.Misread, here.docker.Silent, here.docker.Futile} {
 		if t != nil {
 			p.Problems = append(p.Problems, troubled(t))
 		}

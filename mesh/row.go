@@ -127,10 +127,14 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	} else {
 		r.Drift += len(dockerDrift(want.Docker, have))
 	}
+	rules := want.NAT
+	if l.here.seen && l.here.looked { // the rules depend on what a pass has observed
+		rules = l.guarded(rules)
+	}
 	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(masq.Diff(want.NAT, have))
+		r.Drift += len(masq.Diff(rules, have))
 	}
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)
@@ -272,6 +276,9 @@ func (r Row) Validate() error {
 		}
 		words = append(words, c.Port, c.Name, c.Type, c.BFD, c.RemoteBFD, c.Error, c.Do, c.Path)
 		for _, d := range c.Drift {
+			if len(d.Commands) > maxDrifts {
+				return fmt.Errorf("row of %s: a difference with %d commands", r.Name, len(d.Commands))
+			}
 			words = append(append(words, d.Object, d.Is, d.Should), d.Commands...)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -133,7 +134,10 @@ func TestARowThatNoHostSendsIsRefused(t *testing.T) {
 		"a long word":        func(r *Row) { r.Blind = strings.Repeat("x", maxText+1) },
 		"too many cells":     func(r *Row) { r.Cells = make([]Cell, maxCells+1) },
 		"a negative count":   func(r *Row) { r.Drift = -1 },
-		"a zone":             func(r *Row) { r.Cells[0].Remote = netip.MustParseAddr("fe80::1%eth0") },
+		"a hundred commands": func(r *Row) {
+			r.Cells[0].Drift = []drift.Drift{{Object: "port gre43", Commands: make([]string, 100)}}
+		},
+		"a zone": func(r *Row) { r.Cells[0].Remote = netip.MustParseAddr("fe80::1%eth0") },
 	} {
 		row := allWell(2).rows[0]
 		if err := row.Validate(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/gremesh/gremesh/mesh/settings"
@@ -85,8 +84,12 @@ func (c Control) getSettings(w http.ResponseWriter, r *http.Request) {
 
 func (c Control) postSettings(w http.ResponseWriter, r *http.Request) {
 	var changes []settings.Value
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostSettings)).Decode(&changes); err != nil || len(changes) == 0 {
-		refuse(w, http.StatusBadRequest, fmt.Sprint("want a list of keys and values: ", errors.Join(err)))
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostSettings)).Decode(&changes)
+	if err == nil && len(changes) == 0 {
+		err = errors.New("the list is empty")
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "want a list of keys and values: "+err.Error())
 		return
 	}
 	list, err := c.Settings.Set(r.Context(), changes)

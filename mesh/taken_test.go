@@ -27,6 +27,7 @@ func TestTakes(t *testing.T) {
 		"it alone has the key 0": {bridge.Gretap{Remote: there, Keyed: true}, tunnel, false},
 		"the tunnel alone has":   {bridge.Gretap{Remote: there}, of(func(t *ovsdb.Tunnel) { t.Key = 7 }), false},
 		"the same key":           {bridge.Gretap{Remote: there, Keyed: true, Key: 7}, of(func(t *ovsdb.Tunnel) { t.Key = 7 }), true},
+		"any with the same key":  {bridge.Gretap{Keyed: true, Key: 7}, of(func(t *ovsdb.Tunnel) { t.Key = 7 }), true},
 		"another key":            {bridge.Gretap{Remote: there, Keyed: true, Key: 8}, of(func(t *ovsdb.Tunnel) { t.Key = 7 }), false},
 		"the tunnel is no GRE":   {bridge.Gretap{Remote: there}, of(func(t *ovsdb.Tunnel) { t.Type = "vxlan" }), false},
 	} {

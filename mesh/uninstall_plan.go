@@ -60,13 +60,13 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		failed(err)
 	}
 	switch {
+	case dockerErr != nil:
+		failed(dockerErr)
 	case u.KeepBip:
 		plan.Stays = append(plan.Stays, "bip and mtu in daemon.json, and docker0 with its address, MAC and MTU, stay (--keep-bip)")
 		for _, c := range withoutRestart(dockerd) {
 			plan.Changes = append(plan.Changes, c.Drift)
 		}
-	case dockerErr != nil:
-		failed(dockerErr)
 	default:
 		u.planDocker(&plan, former, kernel, dockerd)
 	}

@@ -67,7 +67,7 @@ func Check(ctx context.Context, db, bridge, datapath string) error {
 		return fmt.Errorf("ask Open vSwitch's database: %w", err)
 	}
 	if answer.Error != nil || len(answer.Result) != 2 || len(answer.Result[0].Rows) != 1 {
-		return fmt.Errorf("ask Open vSwitch's database: it answers %v", answer.Error)
+		return fmt.Errorf("ask Open vSwitch's database: it has no row Open_vSwitch (error %v); restart it: %s", answer.Error, RestartCommand)
 	}
 	if bridges := answer.Result[1].Rows; datapath == "" && len(bridges) > 0 {
 		datapath = bridges[0].Type

@@ -164,7 +164,7 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 // isUsable reports whether Open vSwitch answers and acts on its database.
 func isUsable(ovs reconcile.Result) bool {
 	daemon, ok := ovs.State.(interface{ IsDown() bool })
-	return ovs.Err == nil && !(ok && daemon.IsDown())
+	return ovs.Err == nil && (!ok || !daemon.IsDown())
 }
 
 // planFor returns the changes and problems of a desired and an observed state. As

@@ -101,11 +101,17 @@ func isNew(states []string) answer {
 	return no
 }
 
-// splitQuoted splits a rule at blanks outside double quotes.
+// splitQuoted splits a rule at blanks outside double quotes. Within quotes a
+// backslash escapes the next character (iptables-save(8)).
 func splitQuoted(rule string) []string {
-	quoted := false
+	quoted, escaped := false, false
 	return strings.FieldsFunc(rule, func(r rune) bool {
-		if r == '"' {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\\' && quoted:
+			escaped = true
+		case r == '"':
 			quoted = !quoted
 		}
 		return r == ' ' && !quoted

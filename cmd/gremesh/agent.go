@@ -161,7 +161,13 @@ var errKeepsSubnet = errors.New("this host has left the mesh just now and keeps 
 func (a *agent) leave(ctx context.Context, release bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if !a.leaving.CompareAndSwap(false, true) { // this is the second request
+	begins := a.ending.CompareAndSwap(false, true)
+	if begins {
+		a.leaving.Store(true)
+	}
+	switch {
+	case begins:
+	case a.leaving.Load(): // this is the second request
 		select {
 		case <-a.left:
 			if release && !a.released && a.leaveErr == nil {
@@ -171,9 +177,7 @@ func (a *agent) leave(ctx context.Context, release bool) (err error) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-	if !a.ending.CompareAndSwap(false, true) {
-		a.leaving.Store(false)
+	default:
 		return errors.New("this host is taking another underlay address: try again")
 	}
 	defer func() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,7 +26,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 	ctx, w := cmd.Context(), cmd.OutOrStdout()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var outcome error
+	var outcome error = exitErr{exitUnknown, errors.New("stopped before the mesh was audited once")}
 	for {
 		audit, err := c.meshLook(ctx)
 		if ctx.Err() != nil {

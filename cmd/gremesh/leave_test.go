@@ -20,6 +20,7 @@ func TestAgentLeavesOnce(t *testing.T) {
 		{true, true, failed, failed},
 	} {
 		a := &agent{left: make(chan struct{}), leaveErr: test.err, released: test.first}
+		a.ending.Store(true)
 		a.leaving.Store(true)
 		close(a.left)
 		if err := a.leave(t.Context(), test.second); !errors.Is(err, test.want) {

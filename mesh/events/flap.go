@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -48,8 +47,9 @@ func (t *Tracker) damp(now time.Time, changes []change) []Event {
 		}
 		f.count++
 		f.last = now
-		_, f.state = c.States()
-		f.state = cmp.Or(f.state, "cleared")
+		if _, f.state = c.States(); c.Kind == ProblemCleared {
+			f.state = "cleared"
+		}
 		if f.count > flapLimit {
 			f.hidden++
 			continue

@@ -201,7 +201,7 @@ func (p *peer) liveness(now time.Time, is Peer, settled bool) []change {
 	p.Liveness, p.since = is.Liveness, now
 	switch is.Liveness {
 	case Alive:
-		if before {
+		if before && !settled {
 			return nil
 		}
 		return []change{p.event(now, PeerReturned, lasted)}

@@ -54,6 +54,11 @@ func TestEvents(t *testing.T) {
 			{at: 1, peers: up},
 			{at: 60, peers: up},
 		},
+		"a peer that had left before a restart returns": {
+			{at: 0, peers: peers(left("h2"))},
+			{at: 60, peers: peers(left("h2"))},
+			{at: 100, peers: peers(alive("h2", Unknown)), want: []string{"peer-returned h2 1m40s"}},
+		},
 		"a peer that is still silent after a restart has failed": {
 			{at: 0, peers: peers(failed("h2", Up))},
 			{at: 14, peers: peers(failed("h2", Up))},

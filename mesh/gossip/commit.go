@@ -36,6 +36,7 @@ func (n *Node) commit(out lease.Output) {
 		}
 		n.kept = n.machine.Own()
 		if n.kept.State == lease.Held {
+			n.untold = false // its peers know of it again
 			n.problems.clear("state")
 		}
 	}

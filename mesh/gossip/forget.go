@@ -93,7 +93,13 @@ func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (don
 func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.ForgetHow, done mesh.Forgotten) (mesh.Forgotten, error) {
 	deadline := time.Now().Add(forgetPatience)
 	var wrong error
-	for over := false; !over; {
+	over := false
+	defer func() {
+		if !over {
+			n.abortForget(r.Host)
+		}
+	}()
+	for !over {
 		if err := n.ask(ctx, func() (out lease.Output) {
 			now, under := n.machine.Removing()
 			known, _ := n.machine.Table().Get(r.Host)
@@ -122,6 +128,23 @@ func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.Forget
 		}
 	}
 	return done, wrong
+}
+
+// abortForget ends a removal whose operator has given up waiting. Without it the
+// host could still be forgotten later, and removals by force would not be
+// completed any more.
+func (n *Node) abortForget(host lease.ID) {
+	ctx, cancel := context.WithTimeout(context.Background(), tcpTimeout)
+	defer cancel()
+	if err := n.ask(ctx, func() lease.Output {
+		n.forgetting--
+		if now, under := n.machine.Removing(); under && now.Host == host {
+			n.machine.Forgo()
+		}
+		return lease.Output{}
+	}); err != nil {
+		n.cfg.Log.Debug("end a removal", "err", err)
+	}
 }
 
 func objections(now lease.Removing) []lease.Objection {
@@ -224,13 +247,14 @@ func (n *Node) find(host string) (lease.Record, error) {
 			found = append(found, r)
 		}
 	}
-	if len(found) == 0 {
+	hasLease := len(found) > 0
+	if !hasLease {
 		found = ended
 	}
 	if len(found) == 0 {
 		return lease.Record{}, fmt.Errorf("no host %q has or had a lease; `gremesh leases` lists those that have", host)
 	}
-	if len(found) > 1 && len(found) != len(ended) {
+	if len(found) > 1 && hasLease {
 		var all []string
 		for _, r := range found {
 			all = append(all, fmt.Sprintf("%s (%s) at %s", r.Name, short(r.Host), r.Underlay.Addr()))

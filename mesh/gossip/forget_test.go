@@ -202,3 +202,42 @@ func TestLeavingTwiceIsNoFailure(t *testing.T) {
 		}
 	}
 }
+
+// An operator who presses Ctrl-C has not forgotten the host, also not later.
+func TestAForgetThatIsAbortedLeavesNothingUnderWay(t *testing.T) {
+	t.Parallel() // it waits for gossip to find hosts silent
+	tm := newTestMesh(t)
+	h1, h2, h3 := tm.start(tm.config(1)), tm.start(tm.config(2)), tm.start(tm.config(3))
+	eventually(t, "3 hosts", func() bool { return whole(h1, h2, h3) })
+	for _, h := range []*running{h2, h3} {
+		if err := h.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both have failed", func() bool {
+		return livenessAt(h1, h2.ID()) == mesh.Failed && livenessAt(h1, h3.ID()) == mesh.Failed
+	})
+	aborted, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // the owner may still take the question of a context that has ended
+		var r lease.Record
+		if err := h1.ask(t.Context(), func() lease.Output {
+			r, _ = h1.machine.Table().Get(h2.ID())
+			h1.forgetting++
+			return h1.machine.Forget(r.Host)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h1.awaitConsent(aborted, r, mesh.ForgetAgreed, mesh.Forgotten{}); err == nil {
+			t.Fatal("one of three is a majority")
+		}
+		if err := h1.ask(t.Context(), func() lease.Output {
+			if _, under := h1.machine.Removing(); under || h1.forgetting != 0 {
+				t.Errorf("the removal goes on: %t, %d requests", under, h1.forgetting)
+			}
+			return lease.Output{}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -99,7 +99,7 @@ func (n *network) readBeacons() {
 			continue
 		}
 		if size > 0 && buf[0] == beaconMark {
-			n.beacon(buf[:size], from)
+			n.beacon(buf[:size], from, n.udp)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func TestAQuestionReachesTheLinkOverIPv6(t *testing.T) {
 
 func reachesTheLink(t *testing.T, at netip.AddrPort) {
 	got := make(chan string, 100)
-	n, err := listen(networkConfig{at: at, beacon: func(b []byte, from netip.AddrPort) {
+	n, err := listen(networkConfig{at: at, beacon: func(b []byte, from netip.AddrPort, _ *net.UDPConn) {
 		got <- string(b[1:]) + " of " + netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()).String()
 	}})
 	if err != nil {

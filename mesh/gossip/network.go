@@ -46,11 +46,13 @@ type network struct {
 // networkConfig configures a network. Several goroutines call the functions.
 // The functions must not block.
 type networkConfig struct {
-	at      netip.AddrPort               // the address to bind, and the source address of every connection
-	keyed   bool                         // gossip is encrypted
-	isKnown func(netip.Addr) bool        // reports whether a member, a lease table's host or a seed has the address; nil: none has
-	limited func(netip.Addr, error)      // called when a limit has closed a connection from this address; may be nil
-	beacon  func([]byte, netip.AddrPort) // called with the datagram of a beacon and its source; nil: beacons are dropped
+	at      netip.AddrPort          // the address to bind, and the source address of every connection
+	keyed   bool                    // gossip is encrypted
+	isKnown func(netip.Addr) bool   // reports whether a member, a lease table's host or a seed has the address; nil: none has
+	limited func(netip.Addr, error) // called when a limit has closed a connection from this address; may be nil
+	// beacon is called with the datagram of a beacon, its source, and the socket
+	// for an answer. Nil: beacons are dropped.
+	beacon func([]byte, netip.AddrPort, *net.UDPConn)
 }
 
 var _ memberlist.NodeAwareTransport = (*network)(nil)
@@ -113,7 +115,7 @@ func (n *network) readPackets() {
 			continue
 		case buf[0] == beaconMark:
 			if n.beacon != nil {
-				n.beacon(buf[:size], from)
+				n.beacon(buf[:size], from, n.udp)
 			}
 			continue
 		}

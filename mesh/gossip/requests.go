@@ -33,12 +33,8 @@ func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	<-r.done // also after ctx has ended: do writes variables of the caller
+	return nil
 }
 
 // Leases lists all subnets that are not free, sorted by subnet.

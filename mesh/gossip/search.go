@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -164,7 +165,7 @@ func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 
 // hearBeacon handles the datagram of a beacon. It runs in the goroutines that
 // read the sockets.
-func (n *Node) hearBeacon(packet []byte, from netip.AddrPort) {
+func (n *Node) hearBeacon(packet []byte, from netip.AddrPort, socket *net.UDPConn) {
 	b, err := openBeacon(n.cfg.Keys, packet)
 	if err != nil || b.ID == n.self || b.Underlay == n.cfg.Underlay || b.Underlay != netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()) {
 		return
@@ -179,6 +180,6 @@ func (n *Node) hearBeacon(packet []byte, from netip.AddrPort) {
 	}
 	answer := beacon{Number: b.Number, Answer: true, ID: n.self, Name: n.cfg.Name, Mesh: name, Underlay: n.cfg.Underlay}.seal(n.cfg.Keys)
 	if len(answer) <= len(packet) {
-		_, _ = n.network.udp.WriteToUDPAddrPort(answer, from) // ignore the error, because the other host asks again
+		_, _ = socket.WriteToUDPAddrPort(answer, from) // ignore the error, because the other host asks again
 	}
 }

@@ -192,7 +192,7 @@ func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	if err != nil {
 		return lease.ID{}, lease.ID{}, err
 	}
-	old, st.Host = st.Host, newID()
+	old, st.Host, st.Untold = st.Host, newID(), false
 	if err := os.Remove(s.idFile()); err != nil {
 		return lease.ID{}, lease.ID{}, fmt.Errorf("remove the old identity: %w", err)
 	}

@@ -152,9 +152,9 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 
 // abandon ends the claim of the host's own record.
 func (m *Machine) abandon() Output {
-	if m.wish.IsValid() { // the requested subnet is not available, so the host takes no other
-		m.wish, m.moves = netip.Prefix{}, false
-	}
+	// A move that is not possible now is over. Otherwise the host could take
+	// another subnet much later, by itself.
+	m.wish, m.moves = netip.Prefix{}, false
 	own := m.Own()
 	switch {
 	case own.State == Held && own.Next.IsValid():

@@ -315,6 +315,27 @@ func TestAForgottenHostThatComesBackGetsItsSubnetUnlessItIsTaken(t *testing.T) {
 	}
 }
 
+// A move that is not possible must not happen later, when nobody asks for it.
+func TestAHostThatCouldNotMoveTakesItsOwnSubnetLater(t *testing.T) {
+	net := newTestNet(t, 3)
+	m := net.machines[ID{3}]
+	for i, id := 0, byte(4); i < m.cfg.Space.Len(); i++ { // nothing else is free
+		if subnet := m.cfg.Space.At(i); m.mayHave(subnet) && subnet != m.Own().Subnet {
+			m.Merge([]Record{testRecord(id, Held, subnet, uint64(id))})
+			id++
+		}
+	}
+	if _, err := m.Renumber(netip.Prefix{}); err != nil {
+		t.Fatal(err)
+	}
+	if m.Claiming() {
+		t.Fatalf("it claims: %+v", m.Waiting())
+	}
+	if m.moves || m.wish.IsValid() {
+		t.Error("it still means to move")
+	}
+}
+
 // A host that was forgotten is told to take a subnet, of which it does not know
 // that another host has it.
 func TestAHostWithoutALeaseThatIsDeniedAnotherSubnetComesBackToItsOwn(t *testing.T) {

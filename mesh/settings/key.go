@@ -119,7 +119,7 @@ func Edit(values Values, changes []Value, random func() uint64) (Values, error) 
 		if change.Text == Random && d.draw != nil {
 			change.Text = d.draw(random())
 		}
-		if change.Text == values.textOf(d) { // no change, so it is allowed even for a fixed key
+		if change.Text == edited.textOf(d) { // no change, so it is allowed even for a fixed key
 			continue
 		}
 		if d.Fixed != "" {
@@ -127,7 +127,10 @@ func Edit(values Values, changes []Value, random func() uint64) (Values, error) 
 		}
 		edited = edited.With(change)
 	}
-	return edited, Check(edited)
+	if err := Check(edited); err != nil {
+		return nil, err
+	}
+	return edited, nil
 }
 
 func (v Values) textOf(d Definition) string {

@@ -34,6 +34,7 @@ func TestEdit(t *testing.T) {
 		{"a large key for GRE", "tunnel.key=4294967295", "tunnel.key=4294967295", false},
 		{"a key that is none", "tunnel.key=much", "must be random, none, or a number", true},
 		{"a negative key", "tunnel.key=-1", "must be random, none, or a number", true},
+		{"back again in one command", "tunnel.type=vxlan tunnel.type=gre", "tunnel.type=gre", false},
 		{"an unknown setting", "tunnel.color=red", "the settings are pool, prefix, tunnel.fallback, tunnel.key, tunnel.type", true},
 		{"random where there is none", "tunnel.type=random", "must be gre", true},
 	} {

@@ -23,6 +23,9 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 	ctx, h1, h2, h3, h4 := t.Context(), l.Host(1), l.Host(2), l.Host(3), l.Host(4)
 	noRaces(t, l)
 	must(t, l.Form(nil))
+	for h, own := range map[*testenv.Host]string{h1: "172.17.71.1", h2: "172.17.72.1"} { // so that neither has the other two's by chance
+		must(t, os.WriteFile(h.DaemonJSON(), []byte(`{"bip": "`+own+`/24"}`), 0o644))
+	}
 	must(t, h1.StartAgent(ctx))
 	must(t, h2.StartAgent(ctx))
 	testenv.Eventually(t, soon, func() error { return meshed(ctx, h1, h2) })

@@ -61,7 +61,7 @@ func TestDockerThatIsNotTheAgentsToRestart(t *testing.T) {
 	ctx, h1, h2 := t.Context(), l.Host(1), l.Host(2)
 	noRaces(t, l)
 	must(t, l.Form(nil))
-	must(t, h1.WriteConfig(map[string]any{"mesh.bootstrap": true, "docker.restart": "never"}))
+	must(t, h1.WriteConfig(map[string]any{"mesh.bootstrap": true, "docker.restart": "never", "bip": "172.17.41.1/24"}))
 
 	must(t, h2.StopDocker(ctx))
 	run(t, h2, "ip", "link", "del", "docker0")
