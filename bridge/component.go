@@ -144,24 +144,13 @@ func needs(k reconcile.Key, first Change) bool {
 // Apply applies changes of Plan or Restore with netlink and sysctl. See
 // Kernel.Apply for errors.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
-	own := make([]Change, 0, len(changes))
-	for _, change := range changes {
-		own = append(own, change.Op.(Change))
-	}
-	return c.Kernel.Apply(ctx, own)
+	return c.Kernel.applyAll(ctx, changes)
 }
 
 // Watch calls notify whenever links, addresses, routes, neighbours or sysctls may
 // have changed, until ctx ends. Kernel.Run must be running.
 func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.Kernel.Changed():
-			notify()
-		}
-	}
+	return c.Kernel.changes.Watch(ctx, notify)
 }
 
 // Refresh makes the next Observe read all tables from the kernel.

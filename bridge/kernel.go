@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Config names the devices that a Kernel observes.
@@ -32,6 +34,7 @@ type Config struct {
 type Kernel struct {
 	cfg        Config
 	changed    chan struct{}
+	changes    reconcile.Broadcast
 	sysctls    sysctls
 	litter     litter
 	tables     *tables

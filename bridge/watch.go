@@ -18,6 +18,7 @@ import (
 func (k *Kernel) Changed() <-chan struct{} { return k.changed }
 
 func (k *Kernel) signal() {
+	k.changes.Notify()
 	select {
 	case k.changed <- struct{}{}:
 	default:
