@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,9 +22,9 @@ type Component[In any] struct {
 // Name returns "ovs".
 func (c *Component[In]) Name() string { return component }
 
-// After returns the guard component. The guard keeps tunnels off a bridge that
-// leads to a network of its own.
-func (c *Component[In]) After() []string { return []string{"guard"} }
+// After returns the components that run before a tunnel is made: the guard, and
+// the gate, which lets a peer's packets in.
+func (c *Component[In]) After() []string { return []string{"guard", "gate"} }
 
 // Observe returns an Actual. Its error is a DownError.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
@@ -166,6 +167,21 @@ func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
 		})
 	}
 	return all
+}
+
+// IsUserspace reports whether the bridge has Open vSwitch's userspace datapath,
+// whose tunnel packets do not pass the kernel.
+func (a Actual) IsUserspace() bool { return a.Bridge.Datapath == "netdev" }
+
+// EachForeignTunnel calls f for each tunnel port that is not gremesh's. A zero
+// remote means that the port receives from any address.
+func (a Actual) EachForeignTunnel(f func(kind string, remote netip.Addr, bridge string)) {
+	for i := range a.Ports {
+		p := &a.Ports[i]
+		if !p.Ours && (p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != "") {
+			f(p.Type, p.Remote, p.Bridge)
+		}
+	}
 }
 
 // IsDown reports whether ovs-vswitchd does not act on the database.

@@ -11,15 +11,15 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// guard is a component that always lets Open vSwitch be changed.
-type guard struct{}
+// before is a component that runs before Open vSwitch is changed.
+type before string
 
-func (guard) Name() string                                                          { return "guard" }
-func (guard) After() []string                                                       { return nil }
-func (guard) Observe(context.Context) (contract.State, error)                       { return struct{}{}, nil }
-func (guard) Plan(contract.Request[ovsdb.Switch], contract.State) (p contract.Plan) { return p }
-func (guard) Apply(context.Context, []contract.Change) error                        { return nil }
-func (guard) Watch(ctx context.Context, _ func()) error                             { <-ctx.Done(); return nil }
+func (b before) Name() string                                                        { return string(b) }
+func (before) After() []string                                                       { return nil }
+func (before) Observe(context.Context) (contract.State, error)                       { return struct{}{}, nil }
+func (before) Plan(contract.Request[ovsdb.Switch], contract.State) (p contract.Plan) { return p }
+func (before) Apply(context.Context, []contract.Change) error                        { return nil }
+func (before) Watch(ctx context.Context, _ func()) error                             { <-ctx.Done(); return nil }
 
 // desired is a desired state that a test changes, and a store of originals.
 type desired struct {
@@ -45,7 +45,7 @@ func engineOf(t *testing.T, c *ovsdb.Client, d *desired) *contract.Engine[ovsdb.
 	e, err := contract.New(contract.Options[ovsdb.Switch]{
 		Source: d, Originals: d, Log: slog.New(slog.DiscardHandler),
 		Components: []contract.Component[ovsdb.Switch]{
-			guard{}, &ovsdb.Component[ovsdb.Switch]{Client: c, Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }},
+			before("guard"), before("gate"), &ovsdb.Component[ovsdb.Switch]{Client: c, Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }},
 		},
 	})
 	if err != nil {

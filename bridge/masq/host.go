@@ -14,12 +14,15 @@ import (
 	"time"
 
 	"sigs.k8s.io/knftables"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Host is the packet filter of this process's network namespace.
 type Host struct {
 	log     *slog.Logger
 	changed chan struct{}
+	changes reconcile.Broadcast
 	now     func() time.Time
 
 	looking sync.Mutex

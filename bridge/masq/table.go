@@ -53,7 +53,7 @@ type chain struct {
 }
 
 func (t table) key() reconcile.Key {
-	return reconcile.Key{Component: "filter", Kind: "nftables table", Name: string(t.family), Field: tableName}
+	return reconcile.Key{Component: component, Kind: "nftables table", Name: string(t.family), Field: tableName}
 }
 
 func (t table) String() string { return fmt.Sprintf("nftables table %s %s", t.family, tableName) }

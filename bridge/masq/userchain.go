@@ -84,7 +84,7 @@ func diffUserChain(want Rules, have Filter) []Change {
 	for i, r := range should {
 		steps = append(steps, iptables{have.Tool, "-I " + userChain + " " + strconv.Itoa(at+1+i) + " " + r})
 	}
-	key := reconcile.Key{Component: "filter", Kind: have.Tool + " chain", Name: userChain}
+	key := reconcile.Key{Component: component, Kind: have.Tool + " chain", Name: userChain}
 	if slices.Equal(is, should) {
 		return []Change{change(key, "our rules at another place", "our rules behind all others", steps...)}
 	}

@@ -16,6 +16,7 @@ import (
 func (h *Host) Changed() <-chan struct{} { return h.changed }
 
 func (h *Host) signal() {
+	h.changes.Notify()
 	select {
 	case h.changed <- struct{}{}:
 	default:
