@@ -11,12 +11,21 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Component reconciles the bridge and the tunnels of this host. Its state is an
-// Actual.
+// Component reconciles the bridge and the tunnels of this host. Its state is a
+// State.
 type Component[In any] struct {
 	Client *Client
 	// Spec returns the desired state of Open vSwitch.
 	Spec func(*In) Switch
+	// NICs returns the devices that lead to a network outside of this host. It
+	// is called only if the bridge has a port that may be one.
+	NICs func(context.Context) ([]string, error)
+}
+
+// State is Open vSwitch, and the devices that lead out of this host.
+type State struct {
+	Actual
+	NICs []string
 }
 
 // Name returns "ovs".
@@ -26,9 +35,17 @@ func (c *Component[In]) Name() string { return component }
 // the gate, which lets a peer's packets in.
 func (c *Component[In]) After() []string { return []string{"guard", "gate"} }
 
-// Observe returns an Actual. Its error is a DownError.
+// Observe returns a State. Its error is a DownError, or one of NICs.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
-	return c.Client.Observe(ctx)
+	have, err := c.Client.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := State{Actual: have}
+	if slices.ContainsFunc(have.Ports, have.mayLeadOut) {
+		s.NICs, err = c.NICs(ctx)
+	}
+	return s, err
 }
 
 // Plan compares the states with Diff. While ovs-vswitchd is down, Plan still
@@ -38,13 +55,21 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 	if req.Desired != nil {
 		want = c.Spec(req.Desired)
 	}
-	return plan(want, s.(Actual))
+	have := s.(State)
+	p := plan(want, have.Actual)
+	if problem, halt := uplinkLoop(have); problem != nil && req.Desired != nil {
+		p.Problems = append(p.Problems, *problem)
+		if p.Halt = halt; halt {
+			p.Changes = nil
+		}
+	}
+	return p
 }
 
 // Original returns the MTU of a bridge that gremesh did not create. It returns
 // JSON null if there is no such bridge.
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
-	b := s.(Actual).Bridge
+	b := s.(State).Bridge
 	if !b.Exists || b.Ours {
 		return json.RawMessage("null"), nil
 	}
@@ -62,7 +87,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], original json.RawMessag
 			}}}
 		}
 	}
-	return plan(Switch{Back: &former}, s.(Actual))
+	return plan(Switch{Back: &former}, s.(State).Actual)
 }
 
 // Apply commits the changes and returns when ovs-vswitchd has applied them.
@@ -100,7 +125,7 @@ func (c *Component[In]) Investigate(reconcile.Key) string {
 // Explain returns the cause of a change in Open vSwitch, if it can be
 // recognized.
 func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconcile.Change) (string, bool) {
-	was, is := prev.State.(Actual), cur.State.(Actual)
+	was, is := prev.State.(State).Actual, cur.State.(State).Actual
 	switch {
 	case is.Database != was.Database:
 		return "the database of Open vSwitch was emptied", true

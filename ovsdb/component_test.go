@@ -103,7 +103,7 @@ func TestComponentRestoresABridgeOfOthers(t *testing.T) {
 func TestComponentOrdersChangesByNeed(t *testing.T) {
 	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
 	want := mesh(43)
-	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.Actual{})
+	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.State{})
 	bridge := contract.Key{Component: "ovs", Kind: "bridge", Name: "br0"}
 	for _, change := range plan.Changes {
 		if change.Key != bridge && !slices.Contains(change.Needs, bridge) {
@@ -118,8 +118,36 @@ func TestComponentOrdersChangesByNeed(t *testing.T) {
 func TestComponentReportsADeadDaemonByACode(t *testing.T) {
 	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
 	want := mesh()
-	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.Actual{Down: "ovs-vswitchd is not running"})
+	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.State{Actual: ovsdb.Actual{Down: "ovs-vswitchd is not running"}})
 	if len(plan.Problems) == 0 || plan.Problems[0].Code != "GM-OVS-DOWN" || plan.Problems[0].Remedy != ovsdb.RestartCommand {
 		t.Errorf("the problems are %+v", plan.Problems)
+	}
+}
+
+func TestABridgeThatLeadsOutHaltsTheHost(t *testing.T) {
+	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
+	want := mesh(43)
+	req := contract.Request[ovsdb.Switch]{Desired: &want}
+	lan := ovsdb.State{NICs: []string{"eth1"}}
+	lan.Bridge = ovsdb.Bridge{Name: "br0", Exists: true}
+	lan.Ports = []ovsdb.Port{{Bridge: "br0", Interfaces: []string{"eth1"}}}
+	lan.Ports[0].Name = "eth1"
+	p := c.Plan(req, lan)
+	last := p.Problems[len(p.Problems)-1]
+	if !p.Halt || len(p.Changes) > 0 || last.Code != "GM-OVS-UPLINK" {
+		t.Errorf("without a tunnel: halt %t, %d changes, %+v", p.Halt, len(p.Changes), p.Problems)
+	}
+	ours := ovsdb.Port{Bridge: "br0", Ours: true}
+	ours.Tunnel = tunnel(43)
+	lan.Ports = append(lan.Ports, ours)
+	if p := c.Plan(req, lan); p.Halt || p.Problems[len(p.Problems)-1].Code != "GM-OVS-UPLINK" {
+		t.Errorf("with a tunnel: halt %t, %+v", p.Halt, p.Problems)
+	}
+	lan.NICs = nil // a container's end, say
+	if p := c.Plan(req, lan); p.Halt || len(p.Problems) > 0 && p.Problems[len(p.Problems)-1].Code == "GM-OVS-UPLINK" {
+		t.Errorf("without a NIC: halt %t, %+v", p.Halt, p.Problems)
+	}
+	if p := c.Plan(contract.Request[ovsdb.Switch]{}, lan); p.Halt {
+		t.Error("a removal is halted")
 	}
 }
