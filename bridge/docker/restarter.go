@@ -29,7 +29,7 @@ type Mark interface {
 
 // Restarter restarts Docker, one restart at a time. A restart runs in a goroutine
 // of its own, because it takes long and must not be killed between stop and
-// start. Whoever ends the process calls Wait first.
+// start. Call Wait before the process ends.
 type Restarter struct {
 	restart func(context.Context) error
 	mark    Mark // that a dockerd has run since boot
