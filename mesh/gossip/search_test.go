@@ -153,16 +153,16 @@ func TestAnswersAreBoundToTheirQuestion(t *testing.T) {
 	}
 
 	n.seeking.ask([16]byte{2})
-	n.hearBeacon(raw, tm.address(1), n.network.udp)
+	n.hearBeacon(raw, tm.address(1), nil)
 	if got := n.seeking.answered(); len(got) != 0 {
 		t.Errorf("an answer to another question is heard: %+v", got)
 	}
 	n.seeking.ask([16]byte{1})
-	n.hearBeacon(raw, tm.address(7), n.network.udp)
+	n.hearBeacon(raw, tm.address(7), nil)
 	if got := n.seeking.answered(); len(got) != 0 {
 		t.Errorf("an answer from another address is heard: %+v", got)
 	}
-	n.hearBeacon(raw, tm.address(1), n.network.udp)
+	n.hearBeacon(raw, tm.address(1), nil)
 	if got := n.seeking.answered(); len(got) != 1 {
 		t.Errorf("its answer is not heard: %+v", got)
 	}
