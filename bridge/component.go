@@ -179,7 +179,7 @@ func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconci
 	case was.Bridge.Index != is.Bridge.Index:
 		return name + " was created again", true
 	case !slices.Equal(was.Addrs, is.Addrs) && (k.Kind == "route" || k.Kind == KindAddress):
-		return fmt.Sprintf("the address of %s was changed (%s -> %s)", name, addresses(was.Addrs), addresses(is.Addrs)), true
+		return fmt.Sprintf("the address of %s was changed (%s -> %s)", name, Addresses(was.Addrs), Addresses(is.Addrs)), true
 	case was.Bridge.Up && !is.Bridge.Up && k.Kind == "route":
 		return name + " was taken down", true
 	case was.Port.Index != is.Port.Index && k.Kind == "link" && k.Name == is.Port.Name:
@@ -188,7 +188,8 @@ func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconci
 	return "", false
 }
 
-func addresses(all []netip.Prefix) string {
+// Addresses lists addresses for people; "none" if there are none.
+func Addresses(all []netip.Prefix) string {
 	if len(all) == 0 {
 		return "none"
 	}

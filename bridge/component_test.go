@@ -149,3 +149,17 @@ func TestComponentOriginalLeadsBack(t *testing.T) {
 		t.Errorf("of garbage: %+v", p)
 	}
 }
+
+// Docker, or a person, has given docker0 a second network that is wider than the
+// pool.
+func TestAnAddressOutsideThePoolStays(t *testing.T) {
+	have := clean()
+	have.Addrs = prefixes("172.17.42.1/24", "172.24.0.1/12")
+	if got := changeKeys(testComponent().Plan(request(want), have)); got != "" {
+		t.Errorf("the plan is %q", got)
+	}
+	have.Addrs = prefixes("172.17.42.1/24", "172.17.99.1/24")
+	if got := changeKeys(testComponent().Plan(request(want), have)); got != "address of docker0" {
+		t.Errorf("with another address of the pool, the plan is %q", got)
+	}
+}

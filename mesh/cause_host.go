@@ -71,7 +71,7 @@ func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	case now.have.Bridge.Index != last.have.Bridge.Index:
 		return name + " was created again"
 	case !slices.Equal(now.have.Addrs, last.have.Addrs) && (isRoute || object.Kind == bridge.KindAddress):
-		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, addresses(last.have.Addrs), addresses(now.have.Addrs))
+		return fmt.Sprintf("%s was re-addressed (%s -> %s)", name, bridge.Addresses(last.have.Addrs), bridge.Addresses(now.have.Addrs))
 	case last.have.Bridge.Up && !now.have.Bridge.Up && isRoute:
 		return name + " was taken down"
 	}
@@ -129,15 +129,4 @@ func peerBehind(peers []bridge.Peer, object reconcile.Key) (bridge.Peer, bool) {
 		return bridge.Peer{}, false
 	}
 	return peers[i], true
-}
-
-func addresses(all []netip.Prefix) string {
-	if len(all) == 0 {
-		return "none"
-	}
-	var words []string
-	for _, a := range all {
-		words = append(words, a.String())
-	}
-	return strings.Join(words, ", ")
 }

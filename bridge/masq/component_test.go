@@ -142,3 +142,10 @@ var (
 	_ reconcile.Component[Rules] = (*Component[Rules])(nil)
 	_ reconcile.Component[Rules] = (*Gate[Rules])(nil)
 )
+
+func TestAnEscapedQuoteDoesNotHideTheRestOfARule(t *testing.T) {
+	got := splitQuoted(`-A FORWARD -m comment --comment "a \"b c" -j DROP`)
+	if n := len(got); n < 2 || got[n-2] != "-j" || got[n-1] != "DROP" {
+		t.Errorf("%q", got)
+	}
+}

@@ -258,8 +258,7 @@ func (n *Node) listen() (*memberlist.Memberlist, error) {
 func (n *Node) alone() bool { return n.list.NumMembers() <= 1 }
 
 // countEvery is the minimum interval between two publications of the tunnel
-// count. No host acts on this count. While a mesh forms, the count changes with
-// each tunnel, and each change goes to every other host.
+// count. While a mesh forms, the count changes with each tunnel.
 const countEvery = 500 * time.Millisecond
 
 // announce publishes this host's metadata whenever it changes. It runs in its
