@@ -172,12 +172,18 @@ func TestAForgedOwnRecordMovesNoHost(t *testing.T) {
 		}
 	}
 	// Its subnet is taken meanwhile: it takes no other by itself.
-	net := newTestNet(t, 3)
-	m := net.machines[ID{2}]
-	net.deliver(m.Merge([]Record{
-		forged(m.Own(), func(r *Record) { r.Version += 50; r.Subnet = testSubnet(77) }), testRecord(8, Held, testSubnet(2), 4),
-	}))
-	wantOwn(t, m, Forgotten, testSubnet(2))
+	for name, change := range map[string]func(*Record){
+		"another subnet": func(r *Record) { r.Subnet = testSubnet(77) },
+		"no age":         func(r *Record) { r.State, r.Age = Forgotten, 0 },
+	} {
+		net := newTestNet(t, 3)
+		m := net.machines[ID{2}]
+		bad := forged(m.Own(), func(r *Record) { r.Version += 50; change(r) })
+		net.deliver(m.Merge([]Record{bad, testRecord(8, Held, testSubnet(2), 4)}))
+		if own := m.Own(); own.State != Forgotten || own.Subnet != testSubnet(2) {
+			t.Errorf("a forged record with %s: it has %+v", name, own)
+		}
+	}
 }
 
 // bloat: more records than a mesh can have hosts.

@@ -34,7 +34,7 @@ func (m *Machine) mergeOwn(r Record) Output {
 		m.lost = m.lost || m.off != recall
 	}
 	m.usurped = true
-	other := had && (r.Subnet != before.Subnet || r.State == Released)
+	other := had && (r.Subnet != before.Subnet || r.State == Released || r.Age == 0)
 	if other {
 		r.State, r.Subnet, r.Age, r.Next = Forgotten, before.Subnet, before.Age, netip.Prefix{}
 	}
