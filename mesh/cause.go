@@ -76,7 +76,10 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	name := d.Key.Name
 	was, wanted := tunnelOf(last.want, name)
 	is, wants := tunnelOf(now.want, name)
-	if !wanted && !wants {
+	switch {
+	case d.Key.Kind == "flows": // their name is the bridge's
+		was, is = tunnelTo(last.want, d.Peer), tunnelTo(now.want, d.Peer)
+	case !wanted && !wants:
 		if p, ok := adopted(now.have, name); ok {
 			was, is = tunnelTo(last.want, p.Peer.ID), tunnelTo(now.want, p.Peer.ID)
 		}
@@ -95,7 +98,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 		return "the database of Open vSwitch was emptied"
 	case !now.have.Bridge.Exists && wanted:
 		return now.want.Bridge + " was deleted"
-	case d.Key.Kind == "fdb" && started(vswitchd):
+	case (d.Key.Kind == "fdb" || d.Key.Kind == "flows") && started(vswitchd):
 		return vswitchd + " was restarted"
 	case wanted && !had && d.Is == "":
 		return "a conflicting port was removed"

@@ -51,6 +51,12 @@ func TestCauses(t *testing.T) {
 			func(w *world) { w.ovs.Static = map[ovsdb.MAC]int{{2, 0x42, 172, 17, 43, 1}: 1} }, map[string]time.Duration{vswitchd: time.Second},
 			map[string]string{"fdb gre43 02:42:ac:11:2b:01": "ovs-vswitchd was restarted"},
 		},
+		"the flows of a new ovs-vswitchd are others": {
+			func(w *world) {
+				w.ovs.Forwarding = &ovsdb.Forwarding{Normal: true, Bindings: map[ovsdb.Binding]bool{{MAC: ovsdb.MAC{2, 0x42, 172, 17, 43, 1}}: true}}
+			}, map[string]time.Duration{vswitchd: time.Second},
+			map[string]string{"flows br0 02:42:ac:11:2b:01": "ovs-vswitchd was restarted"},
+		},
 		"the database is emptied": {
 			func(w *world) {
 				w.ovs = ovsdb.Actual{Database: "a new one"}

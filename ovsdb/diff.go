@@ -18,7 +18,7 @@ type Change struct {
 	ops   []ovsdb.Operation
 	refs  []reference // executed after all ops
 	entry *entry      // entry of the forwarding table, which is not in the database; nil: none
-	steer *steer      // flow or port flags, which are not in the database either; nil: none
+	steer *steer      // flows or port flags, which are not in the database either; nil: none
 	port  *lone       // port that the change adds or deletes, and that is its only effect; nil: none
 }
 
@@ -88,6 +88,9 @@ func diff(want Switch, have Actual) []Change {
 	changes = append(changes, mends...)
 	changes = append(changes, diffFDB(want, have, names, ports, made)...)
 	changes = append(changes, diffForwarding(want, have)...)
+	if want.Bridge != "" {
+		changes = append(changes, diffBindings(want, have, names, ports, made)...)
+	}
 
 	foreign := make(map[string]bool) // bridges with ports of other programs
 	for _, p := range have.Ports {
@@ -105,6 +108,9 @@ func diff(want Switch, have Actual) []Change {
 		if b.Exists && b.Ours && b.Name != want.Bridge && !foreign[b.Name] {
 			changes = append(changes, oldBridge(b))
 		}
+	}
+	if want.Bridge == "" && (!have.Bridge.Ours || foreign[have.Bridge.Name]) { // the bridge stays
+		changes = append(changes, diffBindings(want, have, names, nil, nil)...)
 	}
 	if want.Bridge == "" && want.Back != nil {
 		changes = append(changes, diffFormer(want.Back, foreign, have.Bridge)...)

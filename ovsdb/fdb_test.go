@@ -99,8 +99,8 @@ func TestStaticEntriesAreMadeAndHealed(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)
 	want := pinned(43, 44)
-	if n := reconcile(t, c, want); n != 5 {
-		t.Errorf("%d changes, want a bridge, two ports and two entries", n)
+	if n := reconcile(t, c, want); n != 7 {
+		t.Errorf("%d changes, want a bridge, and for each of two peers a port, an entry and the flows", n)
 	}
 	settled(t, c, want)
 	static := func() int { return strings.Count(o.fdb("fdb/show br0"), "static") }
@@ -153,9 +153,7 @@ func TestStaticEntriesAreMadeAndHealed(t *testing.T) {
 		}
 	})
 	t.Run("by a shell", func(t *testing.T) {
-		for _, line := range lines(ovsdb.Diff(want, observe(t, c))) {
-			o.vsctl(o.appctl(strings.TrimPrefix(line, "ovs-appctl ")))
-		}
+		o.shell(ovsdb.Diff(want, observe(t, c)))
 		c.Refresh()
 		settled(t, c, want)
 	})

@@ -20,6 +20,8 @@ type Forwarding struct {
 	Normal bool     // a flow forwards every packet like a learning switch
 	Others []string // flows of table 0 that may handle packets differently, sorted; at most maxFlows
 	Count  int      // number of such flows, including those that are not in Others
+	// Bindings are gremesh's own flows of table 0.
+	Bindings map[Binding]bool
 	// Flags are the flags that stop packets, by port name. Ports without such
 	// flags are not in the map.
 	Flags map[string]PortFlags
@@ -36,7 +38,7 @@ const (
 	// a read takes long, the time is longer; see flowsShare.
 	flowsEvery  = 2 * time.Second
 	flagsEvery  = 4 * time.Second
-	flowsShare  = 50 // the time between two reads is at least this many times the duration of a read
+	flowsShare  = 100 // the time between two reads is at least this many times the duration of a read
 	localFlags  = blockingFlags &^ portDown
 	normalFlow  = "priority=0,actions=NORMAL"
 	hiddenAbove = 65535 // flows with a higher priority are internal flows of Open vSwitch
@@ -49,8 +51,9 @@ var (
 
 // parseFlows reads the output of bridge/dump-flows (ovs-vswitchd(8)). Only
 // table 0 counts, because a packet reaches another table only by a flow of
-// table 0.
-func parseFlows(text string) (normal bool, others []string, count int) {
+// table 0. The result has no Flags.
+func parseFlows(text string) *Forwarding {
+	f := &Forwarding{Bindings: make(map[Binding]bool)}
 	for line := range strings.Lines(text) {
 		at := strings.Index(line, "priority=")
 		if at < 0 {
@@ -67,17 +70,22 @@ func parseFlows(text string) (normal bool, others []string, count int) {
 				continue
 			}
 		}
+		if b, ours := parseBinding(flow); ours {
+			f.Bindings[b] = true
+			continue
+		}
 		switch {
 		case normalForAll.MatchString(flow):
-			normal = true
+			f.Normal = true
 		case strings.HasSuffix(flow, "actions=NORMAL"): // forwards some packets like a learning switch
 		default:
-			count++
-			others = append(others, flow)
+			f.Count++
+			f.Others = append(f.Others, flow)
 		}
 	}
-	slices.Sort(others)
-	return normal, slices.Clip(others[:min(len(others), maxFlows)]), count
+	slices.Sort(f.Others)
+	f.Others = slices.Clone(f.Others[:min(len(f.Others), maxFlows)])
+	return f
 }
 
 // flows maintains the Forwarding of one bridge. It may be used from any
@@ -148,8 +156,7 @@ func (f *flows) ask(ctx context.Context, now time.Time) (*Forwarding, error) {
 	if err != nil {
 		return nil, err
 	}
-	is := &Forwarding{}
-	is.Normal, is.Others, is.Count = parseFlows(text)
+	is := parseFlows(text)
 	if f.is != nil && now.Before(f.flagsAt) {
 		is.Flags, is.Unread = f.is.Flags, f.is.Unread
 		return is, nil
@@ -200,7 +207,8 @@ func sameForwarding(a, b *Forwarding) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Normal == b.Normal && a.Count == b.Count && slices.Equal(a.Others, b.Others) && maps.Equal(a.Flags, b.Flags) && a.Unread == b.Unread
+	return a.Normal == b.Normal && a.Count == b.Count && slices.Equal(a.Others, b.Others) && maps.Equal(a.Flags, b.Flags) && a.Unread == b.Unread &&
+		maps.Equal(a.Bindings, b.Bindings)
 }
 
 // String returns the flags as words of ovs-ofctl mod-port: "no-receive".

@@ -32,9 +32,9 @@ func TestFlowsAreReadFromTheDump(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			normal, others, count := parseFlows(tt.text)
-			if normal != tt.normal || !slices.Equal(others, tt.others) || count != tt.count {
-				t.Errorf("got %t, %q, %d", normal, others, count)
+			f := parseFlows(tt.text)
+			if f.Normal != tt.normal || !slices.Equal(f.Others, tt.others) || f.Count != tt.count {
+				t.Errorf("got %+v", f)
 			}
 		})
 	}
@@ -59,4 +59,22 @@ func TestPortsAreReadFromADescription(t *testing.T) {
 	if len(got) != 2 || got[0] != (ofPort{number: 3, name: "gre43", config: portNoReceive}) || got[1].name != "sixteen-bytes-ab" {
 		t.Errorf("got %+v", got)
 	}
+}
+
+func FuzzFlows(f *testing.F) {
+	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=20,tun_src=10.0.0.2,dl_src=02:42:ac:11:02:01,actions=NORMAL\n")
+	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=10,dl_src=02:42:ac:11:02:01,actions=drop\n priority=0,actions=NORMAL")
+	f.Add("priority=20,tun_ipv6_src=fd00::2,dl_src=02:42:ac:11:03:01,actions=NORMAL\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		flows := parseFlows(text)
+		if len(flows.Others) > maxFlows || flows.Count < len(flows.Others) {
+			t.Errorf("%d of %d others", len(flows.Others), flows.Count)
+		}
+		for b := range flows.Bindings {
+			again, ok := parseBinding(b.match() + ",actions=" + b.action())
+			if !ok || again != b {
+				t.Errorf("%+v is written as %s, and read as %+v", b, b.match(), again)
+			}
+		}
+	})
 }

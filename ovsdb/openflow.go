@@ -13,7 +13,7 @@ import (
 )
 
 // This file implements the part of OpenFlow 1.0 (ONF TS-001) that reads and
-// sets port flags and adds the flow of a standalone bridge. ovs-vswitchd
+// sets port flags; flowmod.go changes flows. ovs-vswitchd
 // accepts OpenFlow on the socket BRIDGE.mgmt next to its control socket.
 // ovs-ofctl(8) uses the same socket.
 const (
@@ -23,7 +23,7 @@ const (
 	ofError        = 1
 	ofEchoRequest  = 2
 	ofEchoReply    = 3
-	ofFlowMod      = 14
+	ofVendor       = 4
 	ofPortMod      = 15
 	ofStatsRequest = 16
 	ofStatsReply   = 17
@@ -207,21 +207,6 @@ func (o *openflow) clear(p ofPort, flags PortFlags) error {
 	body = binary.BigEndian.AppendUint32(body, 0)
 	body = binary.BigEndian.AppendUint32(body, uint32(flags))
 	return o.send(ofPortMod, append(body, make([]byte, 8)...))
-}
-
-// addNormal adds the flow of a standalone bridge, which forwards every packet
-// like a learning switch.
-func (o *openflow) addNormal() error {
-	const wildcardsAll = 1<<22 - 1
-	body := binary.BigEndian.AppendUint32(nil, wildcardsAll)
-	body = append(body, make([]byte, 36+8)...)             // rest of the match, cookie
-	body = append(body, make([]byte, 8)...)                // command add, no timeouts, priority 0
-	body = binary.BigEndian.AppendUint32(body, 1<<32-1)    // no buffer
-	body = binary.BigEndian.AppendUint16(body, ofPortNone) // no out_port
-	body = append(body, 0, 0)                              // no flags
-	body = append(body, 0, 0, 0, 8)                        // action output, 8 bytes
-	body = binary.BigEndian.AppendUint16(body, ofPortNormal)
-	return o.send(ofFlowMod, append(body, 0, 0))
 }
 
 // barrier waits until the bridge has processed all messages sent before it. It

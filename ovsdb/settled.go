@@ -25,7 +25,7 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 		}
 	}
 	remotes := make(map[netip.Addr]bool) // remotes of unsettled tunnels and ports
-	entries := 0                         // number of static entries of settled tunnels
+	entries := 0                         // number of settled tunnels with a static entry and bindings
 	walk(want, have, func(t *Tunnel, p *Port) {
 		switch {
 		case t == nil:
@@ -45,8 +45,18 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 			static = loose(want, have, remotes)
 		}
 	}
+	bound, _ := have.bound()
+	bindings := make(map[Binding]bool)
+	if 2*entries != len(bound) {
+		bindings = unboundFrom(want, have, bound)
+	}
 	var tunnels []Tunnel
 	var ports []Port
+	if f := have.Forwarding; f != nil {
+		less := *f
+		less.Bindings = bindings
+		have.Forwarding = &less
+	}
 	if len(remotes) == 0 {
 		want.Tunnels, have.Ports, have.Static = nil, nil, static
 		return want, have
@@ -59,6 +69,11 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 			tunnels = append(tunnels, *t)
 			if at, is := have.Static[t.MAC]; is {
 				static[t.MAC] = at
+			}
+			for _, b := range bindingsOf(*t) {
+				if bound[b] {
+					bindings[b] = true
+				}
 			}
 		}
 		if p != nil {
@@ -88,6 +103,19 @@ func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
 		}
 	}
 	return entries
+}
+
+// unboundFrom returns the bindings that do not belong to settled tunnels.
+func unboundFrom(want Switch, have Actual, bound map[Binding]bool) map[Binding]bool {
+	bindings := maps.Clone(bound)
+	walk(want, have, func(t *Tunnel, p *Port) {
+		if t != nil && p != nil && p.settled(want, have, t) {
+			for _, b := range bindingsOf(*t) {
+				delete(bindings, b)
+			}
+		}
+	})
+	return bindings
 }
 
 // walk visits tunnels and ports in the order of their names. It visits a tunnel
@@ -128,6 +156,9 @@ func (p *Port) settled(want Switch, have Actual, t *Tunnel) bool {
 		return false
 	}
 	if f := have.Forwarding; f != nil && f.Flags[p.Name] != 0 {
+		return false
+	}
+	if t.MAC != (MAC{}) && !have.isBound(*t) {
 		return false
 	}
 	if t.MAC == (MAC{}) || have.Static == nil {

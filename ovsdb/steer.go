@@ -10,11 +10,13 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// steer is a change of a flow or of port flags, which are not in the database.
+// steer is a change of flows or of port flags, which are not in the database.
 type steer struct {
-	bridge string
-	port   string // port whose flags are cleared; empty: add the flow that forwards
-	flags  PortFlags
+	bridge       string
+	port         string // port whose flags are cleared; empty: none
+	flags        PortFlags
+	normal       bool      // add the flow that forwards
+	unbind, bind []Binding // flows to delete first, and to add in this order
 }
 
 // diffForwarding returns the changes that make the bridge forward packets
@@ -29,7 +31,7 @@ func diffForwarding(want Switch, have Actual) []Change {
 	if have.Bridge.Ours && !f.Normal && !have.Bridge.flushes() {
 		changes = append(changes, Change{
 			Drift: drift.Of(key("flow of bridge", want.Bridge, ""), "", normalFlow, "ovs-ofctl "+arguments("add-flow", want.Bridge, normalFlow)),
-			steer: &steer{bridge: want.Bridge},
+			steer: &steer{bridge: want.Bridge, normal: true},
 		})
 	}
 	clear := func(port string) {
@@ -37,7 +39,7 @@ func diffForwarding(want Switch, have Actual) []Change {
 		if !is {
 			return
 		}
-		c := Change{Drift: drift.Of(key(kindPort, port, "flags"), flags.String(), ""), steer: &steer{want.Bridge, port, flags}}
+		c := Change{Drift: drift.Of(key(kindPort, port, "flags"), flags.String(), ""), steer: &steer{bridge: want.Bridge, port: port, flags: flags}}
 		for _, action := range flags.actions("") {
 			c.Commands = append(c.Commands, "ovs-ofctl "+arguments("mod-port", want.Bridge, port, action))
 		}
@@ -102,40 +104,74 @@ func forwardingConflicts(have Actual) []Conflict {
 
 // steer applies the changes of flows and flags.
 func (c *Client) steer(ctx context.Context, changes []Change) error {
-	var errs []error
+	var bridges []string
+	steers := make(map[string][]*steer)
 	for _, change := range changes {
 		if s := change.steer; s != nil {
-			if err := s.apply(ctx, c.config.DB); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", change.Object, err))
+			if steers[s.bridge] == nil {
+				bridges = append(bridges, s.bridge)
 			}
-			c.flows.renew()
+			steers[s.bridge] = append(steers[s.bridge], s)
 		}
+	}
+	var errs []error
+	for _, bridge := range bridges {
+		if err := apply(ctx, c.config.DB, bridge, steers[bridge]); err != nil {
+			errs = append(errs, fmt.Errorf("change flows or port flags of %s: %w", bridge, err))
+		}
+		c.flows.renew()
 	}
 	return errors.Join(errs...)
 }
 
-func (s *steer) apply(ctx context.Context, db string) error {
-	o, err := dialOpenFlow(ctx, db, s.bridge)
+// apply sends all changes of a bridge, and waits until the bridge has processed
+// them.
+func apply(ctx context.Context, db, bridge string, steers []*steer) error {
+	o, err := dialOpenFlow(ctx, db, bridge)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	if s.port == "" {
-		if err := o.addNormal(); err != nil {
+	ports := make(map[string]ofPort)
+	if slices.ContainsFunc(steers, func(s *steer) bool { return s.port != "" }) {
+		all, err := o.ports()
+		if err != nil {
 			return err
 		}
-		return o.barrier()
+		for _, p := range all {
+			ports[p.name] = p
+		}
 	}
-	ports, err := o.ports()
-	if err != nil {
-		return err
-	}
-	for _, p := range ports {
-		if p.name == s.port {
-			if err := o.clear(p, s.flags); err != nil {
-				return err
-			}
+	for _, s := range steers {
+		if err := s.send(o, ports); err != nil {
+			return err
 		}
 	}
 	return o.barrier()
+}
+
+func (s *steer) send(o *openflow, ports map[string]ofPort) error {
+	if s.port != "" {
+		p, exists := ports[s.port]
+		if !exists {
+			return nil
+		}
+		return o.clear(p, s.flags)
+	}
+	if s.normal {
+		if err := o.modifyFlow(flow{action: actionNormal}, flowAdd); err != nil {
+			return err
+		}
+	}
+	for _, b := range s.unbind {
+		if err := o.modifyFlow(b.flow(), flowDelete); err != nil {
+			return err
+		}
+	}
+	for _, b := range s.bind {
+		if err := o.modifyFlow(b.flow(), flowAdd); err != nil {
+			return err
+		}
+	}
+	return nil
 }

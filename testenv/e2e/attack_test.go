@@ -169,9 +169,7 @@ func (a *attack) tunnelled(t *testing.T, l *testenv.Lab) {
 	}
 }
 
-// received has h3 forge what it sends by its own tunnel. That it may take another
-// member's MAC address and source together is a limit: Open vSwitch's static
-// entries tell where a MAC address is sent to, and not where it comes from.
+// received has h3 forge what it sends by its own tunnel.
 func (a *attack) received(t *testing.T, l *testenv.Lab) {
 	h2, h3 := l.Host(2), l.Host(3)
 	c1, c2, c3 := container(t, l.Host(1), "c1"), container(t, h2, "c1"), container(t, h3, "c1")
@@ -180,6 +178,7 @@ func (a *attack) received(t *testing.T, l *testenv.Lab) {
 		source netip.Addr
 	}{
 		"another peer's source":    {a.mac(h3), c1.Addr},
+		"all of another peer's":    {a.mac(l.Host(1)), c1.Addr},
 		"another MAC":              {net.HardwareAddr{2, 0x42, 0, 0, 0, 9}, c3.Addr},
 		"a source that nobody has": {a.mac(h3), netip.MustParseAddr("172.17.250.7")},
 		"a source out of the pool": {a.mac(h3), eights},
