@@ -104,5 +104,8 @@ func writeKey(path string) error {
 		return fmt.Errorf("make key file: %w", err)
 	}
 	_, err = fmt.Fprintln(f, newKey())
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // a full disk: leave no part of a key
+		return errors.Join(fmt.Errorf("make key file: %w", err), os.Remove(path))
+	}
+	return nil
 }

@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestAWrittenKeyIsRead(t *testing.T) {
@@ -57,6 +61,32 @@ func TestAKeyFileOfAnotherUserIsRefused(t *testing.T) {
 	}
 	if _, err := readKeys(path); err == nil || !strings.Contains(err.Error(), "chown root "+path) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// A part of a key would keep the next keygen from making the file.
+func TestAFullDiskLeavesNoPartOfAKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs a disk to fill: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 64<<10), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	path := filepath.Join(dir, "key")
+	if err := writeKey(path); err == nil {
+		t.Error("no error on a full disk")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file is left: %v", err)
 	}
 }
 
