@@ -57,12 +57,12 @@ test-kernel: deps build bin/testenv ## the end-to-end tests on the kernel's data
 GUARD_TESTS := TunnelPackets|OpenVSwitchInTheKernel|GuardsAreReached
 test-guard: deps build bin/testenv ## the data plane's protection on Debian's own kernel, emulated; RUN=: end-to-end tests instead, SKIP=, MEMORY=
 	@.ci/deps qemu-system-x86_64=qemu-system-x86
-	go test -c -o bin/masq.test ./bridge/masq
+	go test -c -o bin/filter.test ./bridge/filter
 	go test -c -o bin/e2e.test ./testenv/e2e
 	@kernel=$$(.ci/deps-kernel) && \
 	guest="bin/testenv kernel --bed qemu --kernel $$kernel --memory $(MEMORY) --timeout 2h -- env CI=true TESTENV_DATAPATH=system" && \
 	if [ '$(RUN)' = . ]; then \
-		$$guest sh -c 'cd bridge/masq && exec ../../bin/masq.test -test.v -test.run "$(GUARD_TESTS)"'; \
+		$$guest sh -c 'cd bridge/filter && exec ../../bin/filter.test -test.v -test.run "$(GUARD_TESTS)"'; \
 	else \
 		$$guest bin/e2e.test -test.v -test.timeout 110m -test.run '$(RUN)' -test.skip '$(SKIP)' -gremesh bin/gremesh; \
 	fi

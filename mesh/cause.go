@@ -8,7 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -53,8 +53,8 @@ type (
 	natScene struct {
 		at   time.Time
 		view View
-		want masq.Rules
-		have masq.Actual
+		want filter.Rules
+		have filter.Actual
 	}
 )
 

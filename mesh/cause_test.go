@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -132,7 +132,7 @@ func TestCauses(t *testing.T) {
 			map[string]string{"*": "this host moved to " + third},
 		},
 		"the table is flushed away": {
-			func(w *world) { w.nat = masq.Actual{} }, nil,
+			func(w *world) { w.nat = filter.Actual{} }, nil,
 			map[string]string{packets: unknownCause},
 		},
 		"the operator has another list": {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -15,8 +15,8 @@ import (
 // guard returns the rules that protect the mesh from containers, and that
 // restrict what may come out of its tunnels. The rules depend on the mesh only.
 // The function guarded adds what depends on the current state of this host.
-func (c Config) guard(view View, tunnels []ovsdb.Tunnel) masq.Guard {
-	g := masq.Guard{
+func (c Config) guard(view View, tunnels []ovsdb.Tunnel) filter.Guard {
+	g := filter.Guard{
 		Bridge: c.Bridge, Port: c.Switch, Link: c.UnderlayLink, Services: c.Services,
 		Domain: c.Flood, BFD: c.Tunnel.BFD, Settled: true, Tunnels: slices.Sorted(slices.Values(c.Tunnel.Types())),
 	}
@@ -35,12 +35,12 @@ func (c Config) guard(view View, tunnels []ovsdb.Tunnel) masq.Guard {
 	for i := range tunnels {
 		t := &tunnels[i]
 		mac := bridge.MAC(lease.Bip(t.Peer.Subnet).Addr()).String()
-		g.Sources = append(g.Sources, masq.Source{MAC: mac, Net: t.Peer.Subnet})
+		g.Sources = append(g.Sources, filter.Source{MAC: mac, Net: t.Peer.Subnet})
 		if t.Remote.Is4() {
-			g.Sources = append(g.Sources, masq.Source{MAC: mac, Net: hostPrefix(t.Remote)})
+			g.Sources = append(g.Sources, filter.Source{MAC: mac, Net: hostPrefix(t.Remote)})
 		}
 	}
-	slices.SortFunc(g.Sources, masq.Source.Compare)
+	slices.SortFunc(g.Sources, filter.Source.Compare)
 	return g
 }
 
@@ -50,7 +50,7 @@ const userspace = "netdev"
 // guarded adapts the guard to the current state of this host: how tunnel
 // packets arrive, which other tunnels exist, and whether Docker uses the
 // subnet.
-func guarded(want masq.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled bool) masq.Rules {
+func guarded(want filter.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled bool) filter.Rules {
 	g := &want.Guard
 	if g.Port == "" {
 		return want
@@ -116,7 +116,7 @@ type here struct {
 // guarded adapts the rules to this host as the last passes saw it. Until both
 // Open vSwitch and the kernel have been observed, the rules do not restrict
 // tunnel packets.
-func (l *Loop) guarded(want masq.Rules) masq.Rules {
+func (l *Loop) guarded(want filter.Rules) filter.Rules {
 	want = guarded(want, l.here.ovs, l.here.foreign, l.here.settled)
 	if !l.here.seen || !l.here.looked {
 		want.Guard.Tunnels = nil
@@ -160,17 +160,17 @@ func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled boo
 // hasSource reports whether this host knows the source addresses behind an
 // underlay address. It knows them if the host there holds a lease and this host
 // has a tunnel to it.
-func hasSource(g masq.Guard, at netip.Addr) bool {
+func hasSource(g filter.Guard, at netip.Addr) bool {
 	if at.IsValid() && at.Is6() { // Sources has no IPv6 addresses, because the pool is IPv4
 		_, known := slices.BinarySearchFunc(g.Hosts, at, netip.Addr.Compare)
 		return known
 	}
-	return at.IsValid() && slices.ContainsFunc(g.Sources, func(s masq.Source) bool { return s.Net == hostPrefix(at) })
+	return at.IsValid() && slices.ContainsFunc(g.Sources, func(s filter.Source) bool { return s.Net == hostPrefix(at) })
 }
 
 // guardText returns a text for status about how packets from the tunnels are
 // checked.
-func guardText(g masq.Guard, lacks []string, key uint32) string {
+func guardText(g filter.Guard, lacks []string, key uint32) string {
 	if g.Port == "" {
 		return ""
 	}
@@ -192,7 +192,7 @@ func guardText(g masq.Guard, lacks []string, key uint32) string {
 
 // unguarded returns a problem for each kernel feature that the guard needs and
 // this kernel lacks.
-func unguarded(want masq.Rules, have masq.Actual) []Problem {
+func unguarded(want filter.Rules, have filter.Actual) []Problem {
 	if want.Guard.Port == "" {
 		return nil
 	}

@@ -6,15 +6,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 )
 
 // hangingNAT waits as nft does for a lock.
 type hangingNAT struct{ fakeNAT }
 
-func (hangingNAT) Observe(ctx context.Context) (masq.Actual, error) {
+func (hangingNAT) Observe(ctx context.Context) (filter.Actual, error) {
 	<-ctx.Done()
-	return masq.Actual{}, ctx.Err()
+	return filter.Actual{}, ctx.Err()
 }
 
 // Whoever asks may be patient, and no pass is made meanwhile.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -37,9 +37,9 @@ type world struct {
 	made      *Loop
 	kernel    bridge.Actual
 	echo      error // what comes of one
-	nat       masq.Actual
+	nat       filter.Actual
 	natErr    error
-	said      masq.FileState
+	said      filter.FileState
 	forgetful error         // what was before can't be kept
 	woken     chan struct{} // by whoever wakes the loop
 
@@ -178,31 +178,31 @@ func (w *world) betweenPasses(change func()) {
 
 type fakeNAT struct{ *world }
 
-func (f fakeNAT) Observe(context.Context) (masq.Actual, error) { return f.nat, f.natErr }
-func (f fakeNAT) Changed() <-chan struct{}                     { return nil }
-func (f fakeNAT) Apply(context.Context, []masq.Change) error {
+func (f fakeNAT) Observe(context.Context) (filter.Actual, error) { return f.nat, f.natErr }
+func (f fakeNAT) Changed() <-chan struct{}                       { return nil }
+func (f fakeNAT) Apply(context.Context, []filter.Change) error {
 	f.applied = append(f.applied, "nat")
 	f.nat = natAsPlanned(f.view, f.said)
 	if f.made != nil && f.made.seen.plan != nil {
-		f.nat = masq.Listed(f.made.guarded(f.made.seen.plan.desired.NAT))
+		f.nat = filter.Listed(f.made.guarded(f.made.seen.plan.desired.NAT))
 	}
 	return nil
 }
 
 type fakeMasquerade struct{ *world }
 
-func (f fakeMasquerade) State() masq.FileState    { return f.said }
+func (f fakeMasquerade) State() filter.FileState  { return f.said }
 func (f fakeMasquerade) Changed() <-chan struct{} { return nil }
 
 // natAsPlanned is a packet filter without Docker's own rules.
-func natAsPlanned(view View, said masq.FileState) masq.Actual {
+func natAsPlanned(view View, said filter.FileState) filter.Actual {
 	cfg := testConfig()
 	cfg.NAT = said
 	desired, _ := Plan(cfg, view, Keep{testHost(2).ID: true, testHost(3).ID: true})
 	if desired == nil {
-		return masq.Actual{}
+		return filter.Actual{}
 	}
-	return masq.Listed(guarded(desired.NAT, ovsdb.Actual{}, nil, true))
+	return filter.Listed(guarded(desired.NAT, ovsdb.Actual{}, nil, true))
 }
 
 func ovsAsPlanned(view View) ovsdb.Actual {

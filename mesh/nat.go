@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -20,15 +20,15 @@ import (
 // hosts with a tunnel to this host, not whole networks. Those hosts have a
 // route back to the pool, but other machines in their networks may not have
 // one.
-func (c Config) natRules(view View, desired *Desired) masq.Rules {
+func (c Config) natRules(view View, desired *Desired) filter.Rules {
 	self := view.Self
 	underlays := []netip.Prefix{hostPrefix(self.Underlay)}
 	for _, t := range desired.Switch.Tunnels {
 		underlays = append(underlays, hostPrefix(t.Remote))
 	}
-	rules := masq.Rules{
+	rules := filter.Rules{
 		Pool: c.Space.Pool, Subnet: self.Subnet, Keep: !c.NAT.Read,
-		NonMasquerade: masq.Compile(c.NAT.Config, c.Space.Pool, underlays),
+		NonMasquerade: filter.Compile(c.NAT.Config, c.Space.Pool, underlays),
 		Forward:       c.forward(desired.Host.Peers),
 	}
 	if !c.Flood {
@@ -39,10 +39,10 @@ func (c Config) natRules(view View, desired *Desired) masq.Rules {
 }
 
 // forward returns the pairs of devices between which mesh traffic passes.
-func (c Config) forward(peers []bridge.Peer) []masq.Path {
-	ways := []masq.Path{{In: c.Bridge, Out: c.Bridge}}
+func (c Config) forward(peers []bridge.Peer) []filter.Path {
+	ways := []filter.Path{{In: c.Bridge, Out: c.Bridge}}
 	if slices.ContainsFunc(peers, func(p bridge.Peer) bool { return p.Via.IsValid() }) {
-		ways = append(ways, masq.Path{In: c.UnderlayLink, Out: c.Bridge}, masq.Path{In: c.Bridge, Out: c.UnderlayLink})
+		ways = append(ways, filter.Path{In: c.UnderlayLink, Out: c.Bridge}, filter.Path{In: c.Bridge, Out: c.UnderlayLink})
 	}
 	return ways
 }
@@ -51,7 +51,7 @@ func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen
 
 // natProblems returns the problems of the operator's masquerading
 // configuration.
-func natProblems(said masq.FileState) []Problem {
+func natProblems(said filter.FileState) []Problem {
 	var problems []Problem
 	switch {
 	case said.Err != nil && said.Read:
@@ -75,7 +75,7 @@ func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Pr
 // keepNAT reconciles the packet filter. It returns a problem for each rule or
 // setting that stops mesh traffic. A host without nft has that as a problem,
 // and the pass continues.
-func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *mends) ([]Problem, error) {
+func (l *Loop) keepNAT(ctx context.Context, view View, want filter.Rules, mends *mends) ([]Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
@@ -83,12 +83,12 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	}
 	l.seen.nat = nil
 	have, err := l.cfg.NAT.Observe(ctx)
-	if hides := errors.Is(err, masq.ErrUnable) || slices.Contains(have.Lacks, "ip"); hides != l.hides {
+	if hides := errors.Is(err, filter.ErrUnable) || slices.Contains(have.Lacks, "ip"); hides != l.hides {
 		l.hides = hides
 		l.tellOpen()
 	}
 	l.here.lacks = have.Lacks
-	if errors.Is(err, masq.ErrUnable) {
+	if errors.Is(err, filter.ErrUnable) {
 		return []Problem{{What: err.Error()}}, nil
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 	}
 	now := natScene{time.Now(), view, want, have}
 	left := now
-	changes, whole := due(l, mends, masq.Diff(want, have), func(c masq.Change) drift.Drift { return c.Drift })
+	changes, whole := due(l, mends, filter.Diff(want, have), func(c filter.Change) drift.Drift { return c.Drift })
 	if len(changes) > 0 {
 		if err := l.applyNAT(ctx, now, changes, mends); err != nil {
 			return nil, err
@@ -118,20 +118,20 @@ func (l *Loop) keepNAT(ctx context.Context, view View, want masq.Rules, mends *m
 // admit allows packets of new peers before Open vSwitch gets tunnels to them,
 // so that no packet is lost. Rules for removed peers stay until keepNAT deletes
 // them, after the tunnels.
-func (l *Loop) admit(ctx context.Context, view View, want masq.Rules, mends *mends) error {
+func (l *Loop) admit(ctx context.Context, view View, want filter.Rules, mends *mends) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
 		return nil
 	}
 	have, err := l.cfg.NAT.Observe(ctx)
-	if errors.Is(err, masq.ErrUnable) {
+	if errors.Is(err, filter.ErrUnable) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	changes, _ := due(l, mends, masq.Opening(want, have), func(c masq.Change) drift.Drift { return c.Drift })
+	changes, _ := due(l, mends, filter.Opening(want, have), func(c filter.Change) drift.Drift { return c.Drift })
 	if len(changes) == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (l *Loop) admit(ctx context.Context, view View, want masq.Rules, mends *men
 }
 
 // applyNAT applies changes to the packet filter and records their causes.
-func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []masq.Change, mends *mends) error {
+func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []filter.Change, mends *mends) error {
 	began := time.Now()
 	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []masq.Change
 }
 
 // obstacles returns the problems that only an operator can solve.
-func obstacles(want masq.Rules, have masq.Actual) []Problem {
+func obstacles(want filter.Rules, have filter.Actual) []Problem {
 	var problems []Problem
 	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
 		problems = append(problems, Problem{
@@ -175,7 +175,7 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 	for _, u := range have.Unread {
 		problems = append(problems, Problem{What: u + "; whether it drops mesh traffic is not known", Do: "upgrade nftables to the version that wrote the table"})
 	}
-	for _, o := range masq.Obstacles(want, have) {
+	for _, o := range filter.Obstacles(want, have) {
 		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})
 	}
 	return problems
@@ -185,7 +185,7 @@ func obstacles(want masq.Rules, have masq.Actual) []Problem {
 // of containers on other hosts. Those packets arrive by the NIC with the
 // containers' own addresses. The route to these addresses leads to Docker's
 // bridge, so the kernel takes the packets for forged ones.
-func reversePath(self Host, link string, want masq.Rules, strict []string) []Problem {
+func reversePath(self Host, link string, want filter.Rules, strict []string) []Problem {
 	kept := slices.ContainsFunc(want.NonMasquerade, func(p netip.Prefix) bool { return p.Contains(self.Underlay) })
 	if !kept || !slices.Contains(strict, link) {
 		return nil
@@ -200,10 +200,10 @@ func reversePath(self Host, link string, want masq.Rules, strict []string) []Pro
 func dropNAT(ctx context.Context, nat NAT) error {
 	have, err := nat.Observe(ctx)
 	if err != nil {
-		if errors.Is(err, masq.ErrUnable) {
+		if errors.Is(err, filter.ErrUnable) {
 			return nil
 		}
 		return err
 	}
-	return nat.Apply(ctx, masq.Diff(masq.Rules{}, have))
+	return nat.Apply(ctx, filter.Diff(filter.Rules{}, have))
 }

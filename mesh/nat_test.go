@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 )
 
 func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
 	w := planned(testHost(2))
-	w.nat, w.natErr, w.kernel.Routes = masq.Actual{}, fmt.Errorf("%w: install nftables", masq.ErrUnable), nil
+	w.nat, w.natErr, w.kernel.Routes = filter.Actual{}, fmt.Errorf("%w: install nftables", filter.ErrUnable), nil
 	l := w.loop()
 	if !pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "install nftables") {
 		t.Errorf("applied %v, %+v", w.applied, l.Status(t.Context()).Problems)
@@ -48,7 +48,7 @@ func TestAKernelWithoutAFamilyIsAProblemAndNoDrift(t *testing.T) {
 			l.cfg.Flood, w.kernel.Flood = false, bridge.Flood{}
 			w.nat.Quiet = nil
 			desired, _ := l.plan(w.view, nil, w.ovs)
-			w.nat.Guard = masq.Listed(masq.Unmarked(guarded(desired.NAT, w.ovs, nil, true))).Guard
+			w.nat.Guard = filter.Listed(filter.Unmarked(guarded(desired.NAT, w.ovs, nil, true))).Guard
 		}
 		for range 2 {
 			if !pass(t, l) || w.open != (family != "ip") || len(w.applied) != 0 || !w.says(l, "this kernel lacks nftables' "+family) {
@@ -85,7 +85,7 @@ func TestAPacketFilterThatFailsKeepsTheKernelFromNothing(t *testing.T) {
 func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
 	w := planned(testHost(2))
 	l := w.loop()
-	w.nat = masq.Actual{}
+	w.nat = filter.Actual{}
 	if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 3 || row.Drift != 3 {
 		t.Errorf("%+v, %+v", audit, row)
 	}
@@ -120,14 +120,14 @@ func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
 	view := testView(testHost(2), testHost(3), testHost(4))
 	view.Peers[1].Liveness = Left
 	view.Peers[2].Underlay = netip.MustParseAddr("203.0.113.7") // not private
-	rules := func() masq.Rules { d, _ := Plan(cfg, view, nil); return d.NAT }
-	through := masq.Path{In: "docker0", Out: "docker0"}
-	if got := rules(); !slices.Equal(got.Forward, []masq.Path{through}) || len(got.NonMasquerade) != 3 {
+	rules := func() filter.Rules { d, _ := Plan(cfg, view, nil); return d.NAT }
+	through := filter.Path{In: "docker0", Out: "docker0"}
+	if got := rules(); !slices.Equal(got.Forward, []filter.Path{through}) || len(got.NonMasquerade) != 3 {
 		t.Errorf("%+v", got) // the pool, this host and h2
 	}
 	view.Self.Direct = netip.MustParsePrefix("192.168.248.0/24")
 	view.Peers[0].Direct = view.Self.Direct
-	if got := rules().Forward; !slices.Equal(got, []masq.Path{through, {In: "eth0", Out: "docker0"}, {In: "docker0", Out: "eth0"}}) {
+	if got := rules().Forward; !slices.Equal(got, []filter.Path{through, {In: "eth0", Out: "docker0"}, {In: "docker0", Out: "eth0"}}) {
 		t.Errorf("%+v", got)
 	}
 	view.Self.Cut = true

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -197,7 +197,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
 		unknown(err)
 	} else {
-		for _, c := range masq.Diff(l.guarded(desired.NAT), have) {
+		for _, c := range filter.Diff(l.guarded(desired.NAT), have) {
 			audit.Drift = append(audit.Drift, c.Drift)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -20,7 +20,7 @@ func (w *world) withFallback(passing ...string) *Loop {
 	l := w.loop()
 	l.cfg.Tunnel.Fallback = []string{"vxlan"}
 	desired, _ := Plan(l.cfg.Config, w.view, nil)
-	w.nat = masq.Listed(guarded(desired.NAT, w.ovs, nil, true))
+	w.nat = filter.Listed(guarded(desired.NAT, w.ovs, nil, true))
 	l.cfg.UnderlayMTU += 12 // so that the rest is as planned
 	l.fallbacks = newFallbacks(l.cfg.Tunnel)
 	l.cfg.Switch = movingSwitch{fakeSwitch{w}, l, passing}

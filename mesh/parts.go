@@ -7,7 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -53,15 +53,15 @@ type Docker interface {
 
 // NAT is the packet filter of this host.
 type NAT interface {
-	Observe(context.Context) (masq.Actual, error)
-	Apply(context.Context, []masq.Change) error
+	Observe(context.Context) (filter.Actual, error)
+	Apply(context.Context, []filter.Change) error
 	Changed() <-chan struct{}
 }
 
 // Masquerade provides the operator's masquerading configuration, which may
 // change at any time.
 type Masquerade interface {
-	State() masq.FileState
+	State() filter.FileState
 	Changed() <-chan struct{}
 }
 

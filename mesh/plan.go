@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -22,14 +22,14 @@ type Config struct {
 	Datapath     string // system, netdev, or empty for OVS's default
 	Bridge       string // Docker's bridge: docker0
 	Tunnel       TunnelConfig
-	PerPeer      bool           // install a route to each peer, besides the aggregate route
-	Direct       bool           // reach peers in this host's underlay network without a tunnel
-	UnderlayLink string         // the device that has the underlay address
-	Flood        bool           // one broadcast domain; if false, each host keeps its broadcasts to itself
-	UnderlayMTU  int            // MTU in bytes of the NIC with the underlay address; used until a path is measured
-	PeerGrace    time.Duration  // how long a silent peer keeps its tunnel after BFD went down
-	NAT          masq.FileState // the operator's masquerading rules
-	Services     []uint16       // TCP and UDP ports of this agent that no container may reach: gossip, metrics
+	PerPeer      bool             // install a route to each peer, besides the aggregate route
+	Direct       bool             // reach peers in this host's underlay network without a tunnel
+	UnderlayLink string           // the device that has the underlay address
+	Flood        bool             // one broadcast domain; if false, each host keeps its broadcasts to itself
+	UnderlayMTU  int              // MTU in bytes of the NIC with the underlay address; used until a path is measured
+	PeerGrace    time.Duration    // how long a silent peer keeps its tunnel after BFD went down
+	NAT          filter.FileState // the operator's masquerading rules
+	Services     []uint16         // TCP and UDP ports of this agent that no container may reach: gossip, metrics
 
 	// A preview shows these two to the operator.
 	DaemonJSON    string   // path of daemon.json
@@ -101,7 +101,7 @@ type Desired struct {
 	Switch ovsdb.Switch
 	Host   bridge.Host
 	Docker docker.Settings
-	NAT    masq.Rules
+	NAT    filter.Rules
 }
 
 // Plan computes the desired state of this host. Without a lease it returns nil:
@@ -117,12 +117,12 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	desired := &Desired{
 		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
 		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
-		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: masq.AcceptMark},
+		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: filter.AcceptMark},
 	}
 	if view.Self.Cut {
 		// The containers of an excluded host keep running. They still must not
 		// reach the tunnels and the gossip ports of hosts.
-		desired.NAT = masq.Rules{Pool: cfg.Space.Pool, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
+		desired.NAT = filter.Rules{Pool: cfg.Space.Pool, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
 		return desired, nil
 	}
 	problems := slices.Concat(natProblems(cfg.NAT), cfg.tunnelProblems(view))

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -26,7 +26,7 @@ func testConfig() Config {
 		Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 		Switch: "br0", Bridge: "docker0", UnderlayMTU: 1500, PeerGrace: 10 * time.Minute,
 		Tunnel: TunnelConfig{Type: "gre", BFD: true, Retry: time.Hour}, Flood: true,
-		NAT: masq.FileState{Read: true},
+		NAT: filter.FileState{Read: true},
 	}
 }
 
@@ -89,7 +89,7 @@ func renderPlan(desired *Desired, problems []Problem) string {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
 		have := bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true, MTU: 1500}, Sysctls: map[string]string{}}
-		for _, c := range masq.Diff(desired.NAT, masq.Actual{}) {
+		for _, c := range filter.Diff(desired.NAT, filter.Actual{}) {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
 		for _, c := range bridge.Diff(desired.Host, have) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -67,8 +67,8 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		p.Unseen = append(p.Unseen, err.Error())
 	}
 	switch here.nat, err = c.NAT.Observe(ctx); {
-	case errors.Is(err, masq.ErrUnable):
-		desired.NAT = masq.Rules{}
+	case errors.Is(err, filter.ErrUnable):
+		desired.NAT = filter.Rules{}
 		p.Problems = append(p.Problems, Problem{What: err.Error()})
 	case err != nil:
 		p.Unseen = append(p.Unseen, err.Error())
@@ -100,7 +100,7 @@ type machine struct {
 	ovs    ovsdb.Actual
 	docker docker.Actual
 	host   bridge.Actual
-	nat    masq.Actual
+	nat    filter.Actual
 }
 
 // drift returns all changes, in order, that bring the machine to the desired
@@ -120,7 +120,7 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 		by := cmp.Or(strings.Join(restart, " "), "you")
 		found = append(found, drift.Drift{Object: dockerd, Is: "running with the settings from before", Should: "restarted by " + by})
 	}
-	for _, c := range masq.Diff(desired.NAT, m.nat) {
+	for _, c := range filter.Diff(desired.NAT, m.nat) {
 		found = append(found, c.Drift)
 	}
 	if (m.leftAlone() || m.docker.Futile != nil) && m.host.Bridge.Exists && !slices.Contains(m.host.Addrs, desired.Host.Bip) {

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 )
 
 // fewHosts limits the number of results of changed. With more changed hosts,
@@ -51,7 +51,7 @@ func (was *plan) replan(cfg Config, view View, keep Keep) (desired *Desired, ok 
 	self := func(a netip.Addr) bool { return a == view.Self.Underlay }
 	d.NAT.Guard.Hosts, hosts = exchanged(d.NAT.Guard.Hosts,
 		slices.DeleteFunc(before.NAT.Guard.Hosts, self), slices.DeleteFunc(after.NAT.Guard.Hosts, self), netip.Addr.Compare)
-	d.NAT.Guard.Sources, sources = exchanged(d.NAT.Guard.Sources, before.NAT.Guard.Sources, after.NAT.Guard.Sources, masq.Source.Compare)
+	d.NAT.Guard.Sources, sources = exchanged(d.NAT.Guard.Sources, before.NAT.Guard.Sources, after.NAT.Guard.Sources, filter.Source.Compare)
 	mtu, _ := cfg.MTU(view, keep)
 	d.Switch.MTU, d.Host.MTU, d.Docker.MTU = mtu, mtu, mtu
 	return &d, tunnels && routes && networks && hosts && sources

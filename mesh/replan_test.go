@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -25,7 +25,7 @@ func TestWhatHasChangedIsPlannedAsAllAre(t *testing.T) {
 		cfg.PerPeer, cfg.Direct, cfg.UnderlayLink = seed%4 > 0, seed%3 == 0, "eth0"
 		cfg.Tunnel.Fallback = []string{"vxlan"}
 		if seed%5 == 0 {
-			cfg.NAT.Config = masq.Config{NonMasqueradeCIDRs: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}}
+			cfg.NAT.Config = filter.Config{NonMasqueradeCIDRs: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}}
 		}
 		direct := netip.MustParsePrefix("192.168.248.0/24")
 		view, keep := testView(), Keep{}

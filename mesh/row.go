@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/reconcile"
@@ -134,7 +134,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	if have, err := l.cfg.NAT.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(masq.Diff(rules, have))
+		r.Drift += len(filter.Diff(rules, have))
 	}
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)

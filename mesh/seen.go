@@ -7,7 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -32,7 +32,7 @@ type seen struct {
 type plan struct {
 	view     View
 	keep     Keep
-	said     masq.FileState
+	said     filter.FileState
 	desired  *Desired
 	problems []Problem
 }
@@ -50,7 +50,7 @@ type (
 		problems []Problem
 	}
 	natSeen struct {
-		want     masq.Rules
+		want     filter.Rules
 		problems []Problem
 	}
 	hostSeen struct {
@@ -137,7 +137,7 @@ func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual, paths *pa
 	return l.seen.count
 }
 
-func sameRules(a, b masq.Rules) bool {
+func sameRules(a, b filter.Rules) bool {
 	if !slices.Equal(a.NonMasquerade, b.NonMasquerade) || !slices.Equal(a.Guard.Hosts, b.Guard.Hosts) || !slices.Equal(a.Guard.Sources, b.Guard.Sources) {
 		return false
 	}

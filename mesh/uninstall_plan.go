@@ -8,7 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -53,10 +53,10 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		plan.Stays = append(plan.Stays, ovsdb.Stays(have)...)
 	}
 	if have, err := u.NAT.Observe(ctx); err == nil {
-		for _, c := range masq.Diff(masq.Rules{}, have) {
+		for _, c := range filter.Diff(filter.Rules{}, have) {
 			plan.Changes = append(plan.Changes, c.Drift)
 		}
-	} else if !errors.Is(err, masq.ErrUnable) {
+	} else if !errors.Is(err, filter.ErrUnable) {
 		failed(err)
 	}
 	switch {

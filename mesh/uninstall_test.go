@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -21,7 +21,7 @@ type undone struct {
 	docker docker.Actual
 	former bridge.Former
 	shared *ovsdb.Former
-	nat    masq.Actual
+	nat    filter.Actual
 	done   []string
 
 	ovsErr, dockerErr, restartErr, natErr error
@@ -31,7 +31,7 @@ func running() *undone {
 	return &undone{
 		ovs:    ovsAsPlanned(planned(testHost(2)).view),
 		kernel: kernelAsPlanned(),
-		nat:    natAsPlanned(testView(testHost(2)), masq.FileState{}),
+		nat:    natAsPlanned(testView(testHost(2)), filter.FileState{}),
 		docker: docker.Actual{
 			Bip: "172.17.42.1/24", MTU: 1462, Running: true,
 			Former: &docker.Values{}, Written: docker.Values{Bip: "172.17.42.1/24", MTU: 1462},
@@ -104,13 +104,13 @@ func (u undoneDocker) Restart(context.Context) error {
 
 type undoneNAT struct{ *undone }
 
-func (u undoneNAT) Observe(context.Context) (masq.Actual, error) { return u.nat, u.natErr }
-func (u undoneNAT) Changed() <-chan struct{}                     { return nil }
-func (u undoneNAT) Apply(_ context.Context, changes []masq.Change) error {
+func (u undoneNAT) Observe(context.Context) (filter.Actual, error) { return u.nat, u.natErr }
+func (u undoneNAT) Changed() <-chan struct{}                       { return nil }
+func (u undoneNAT) Apply(_ context.Context, changes []filter.Change) error {
 	for _, c := range changes {
 		u.done = append(u.done, c.Object)
 	}
-	u.nat = masq.Actual{}
+	u.nat = filter.Actual{}
 	return nil
 }
 

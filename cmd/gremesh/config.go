@@ -82,7 +82,7 @@ type DockerConfig struct {
 }
 
 // MasqueradeConfig configures which destinations see the containers' own
-// addresses. The settings are those of masq.Config. They are set here or in
+// addresses. The settings are those of filter.Config. They are set here or in
 // ConfigFile.
 type MasqueradeConfig struct {
 	NonMasqueradeCIDRs []netip.Prefix `mapstructure:"nonMasqueradeCIDRs"` // nil: the default

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 )
 
 const configFileKey = "masquerade.config_file"
 
 // masq returns the masquerade settings from the keys other than config_file.
-func (c MasqueradeConfig) masq() masq.Config {
-	return masq.Config{
+func (c MasqueradeConfig) masq() filter.Config {
+	return filter.Config{
 		NonMasqueradeCIDRs: c.NonMasqueradeCIDRs, CIDRLimit: c.CIDRLimit,
 		KeepLinkLocal: !c.MasqLinkLocal, MasqLinkLocalIPv6: c.MasqLinkLocalIPv6, ResyncInterval: c.ResyncInterval,
 	}
@@ -21,11 +21,11 @@ func (c MasqueradeConfig) masq() masq.Config {
 
 // open opens config_file, or takes the settings from the other keys if
 // config_file is not set.
-func (c MasqueradeConfig) open() *masq.File {
+func (c MasqueradeConfig) open() *filter.File {
 	if c.ConfigFile == "" {
-		return masq.Inline(c.masq())
+		return filter.Inline(c.masq())
 	}
-	return masq.OpenFile(c.ConfigFile)
+	return filter.OpenFile(c.ConfigFile)
 }
 
 func validateMasquerade(c MasqueradeConfig, r *report) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/history"
@@ -23,8 +23,8 @@ type parts struct {
 	ovs    *ovsdb.Client
 	kernel *bridge.Kernel
 	docker *docker.Daemon
-	nat    *masq.Host
-	masq   *masq.File
+	nat    *filter.Host
+	masq   *filter.File
 }
 
 // newParts creates the components. It starts nothing and changes nothing.
@@ -43,7 +43,7 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 			Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir,
 			Direct: cfg.Direct == sameSubnet, Wrote: wrote(cfg.StateDir), Log: log,
 		}),
-		nat:  masq.New(log),
+		nat:  filter.New(log),
 		masq: cfg.Masquerade.open(),
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/history"
 )
@@ -24,7 +24,7 @@ func TestAPipeInThePlaceOfAFileIsAnError(t *testing.T) {
 		"env":        func(path string) error { _, err := readFlannelLease(path); return err },
 		"state.json": func(string) error { _, err := gossip.Reserved(dir); return err },
 		history.Name: func(string) error { _, err := history.Read(dir); return err },
-		"ip-masq":    func(path string) error { return masq.OpenFile(path).State().Err },
+		"ip-masq":    func(path string) error { return filter.OpenFile(path).State().Err },
 		"daemon.json": func(path string) error {
 			_, err := docker.New(docker.Config{Path: path, StateDir: dir, Log: slog.New(slog.DiscardHandler)}).Observe(t.Context())
 			return err

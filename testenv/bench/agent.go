@@ -12,7 +12,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/masq"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/bridge/process"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/history"
@@ -53,9 +53,9 @@ func newAgent(o *openSwitch, cfg mesh.Config) (*agent, error) {
 func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) error) {
 	kernel := bridge.New(bridge.Config{Bridge: a.cfg.Bridge, Port: a.cfg.Switch, StateDir: a.o.dir, Log: a.logger})
 	dockerd := docker.New(docker.Config{Path: a.o.path("etc/daemon.json"), StateDir: a.o.dir, Log: a.logger})
-	nat := masq.New(a.logger)
+	nat := filter.New(a.logger)
 	loop := mesh.NewLoop(mesh.LoopConfig{
-		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: masq.Inline(masq.Config{}),
+		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: filter.Inline(filter.Config{}),
 		History: history.New(a.o.dir, a.logger), Ages: process.Ages, Memory: mesh.NewMemory(), Log: a.logger, Ready: func() {},
 	})
 	ctx, cancel := context.WithCancel(context.Background())

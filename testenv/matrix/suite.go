@@ -25,7 +25,7 @@ func Suites() []Suite {
 	return []Suite{
 		{Folder: "bridge/docker", Timeout: 5 * time.Minute},
 		{Folder: "bridge", Timeout: 5 * time.Minute},
-		{Folder: "bridge/masq", Timeout: 5 * time.Minute},
+		{Folder: "bridge/filter", Timeout: 5 * time.Minute},
 		{Folder: "ovsdb", Timeout: 10 * time.Minute},
 		{Folder: "testenv", Timeout: 10 * time.Minute, Versioned: "Docker|Nothing|Recipe|OVS"},
 		{Folder: "testenv/e2e", Timeout: 60 * time.Minute, Labs: true, Versioned: strings.Join([]string{

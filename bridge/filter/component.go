@@ -1,0 +1,158 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/gremesh/gremesh/mesh/reconcile"
+)
+
+// component is the name of the part of the machine that this package keeps.
+const component = "filter"
+
+// Component reconciles gremesh's nftables tables and its rules in DOCKER-USER.
+// Its state is a State.
+type Component[In any] struct {
+	Host *Host
+	// Spec returns the rules that the packet filter should have. Plan adapts
+	// them to the surroundings.
+	Spec   func(*In) Rules
+	Around Around
+}
+
+// Around observes what the rules depend on and the packet filter does not know.
+type Around interface {
+	Observe(ctx context.Context) (Surroundings, error)
+	Watch(ctx context.Context, notify func()) error
+}
+
+// State is the packet filter and its surroundings.
+type State struct {
+	Actual
+	Surroundings
+	Unable error // why nothing can be read or changed: this host has no nft, or no nftables in its kernel
+}
+
+// Name returns "filter".
+func (c *Component[In]) Name() string { return component }
+
+// After returns the components on which the rules depend: the tunnels of other
+// programs, and whether Docker uses the subnet.
+func (c *Component[In]) After() []string { return []string{"ovs", "docker"} }
+
+// Observe returns a State.
+func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
+	around, err := c.Around.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := observe(ctx, c.Host)
+	s.Surroundings = around
+	return s, err
+}
+
+func observe(ctx context.Context, h *Host) (State, error) {
+	have, err := h.Observe(ctx)
+	if errors.Is(err, ErrUnable) {
+		return State{Unable: err}, nil
+	}
+	return State{Actual: have}, err
+}
+
+// Plan compares with Diff.
+func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
+	have := s.(State)
+	if req.Desired == nil {
+		return plan(Rules{}, have, Diff)
+	}
+	want := c.Spec(req.Desired).adapted(viewOf(req.Upstream, have.Surroundings))
+	p := plan(want, have, Diff)
+	p.Problems = problems(want, have)
+	return p
+}
+
+// plan returns the changes that a function finds between two states.
+func plan(want Rules, have State, diff func(Rules, Actual) []Change) reconcile.Plan {
+	var p reconcile.Plan
+	if have.Unable != nil {
+		return p
+	}
+	for _, c := range diff(want, have.Actual) {
+		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Commands: c.Commands, Op: c})
+	}
+	return p
+}
+
+// Apply makes the changes with nft and iptables.
+func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
+	return c.Host.applyAll(ctx, changes)
+}
+
+func (h *Host) applyAll(ctx context.Context, changes []reconcile.Change) error {
+	own := make([]Change, 0, len(changes))
+	for _, change := range changes {
+		own = append(own, change.Op.(Change))
+	}
+	return h.Apply(ctx, own)
+}
+
+// Watch notifies of nftables' notices and of the surroundings. The Host must
+// run.
+func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var around error
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer cancel()
+		around = c.Around.Watch(ctx, notify)
+	})
+	err := c.Host.changes.Watch(ctx, notify)
+	cancel()
+	both.Wait()
+	if around != nil && !errors.Is(around, context.Canceled) {
+		return around
+	}
+	return err
+}
+
+// Investigate names the command that shows who changes the packet filter.
+func (c *Component[In]) Investigate(reconcile.Key) string {
+	return "find the program and stop it: `nft monitor` shows when, and the process (of iptables-legacy it shows nothing)"
+}
+
+// Gate lets the packets of new peers in before Open vSwitch has tunnels to them,
+// so that none is lost. Component takes away what goes, after the tunnels. Its
+// state is a State without surroundings.
+type Gate[In any] struct {
+	Host *Host
+	Spec func(*In) Rules
+}
+
+// Name returns "gate".
+func (g *Gate[In]) Name() string { return "gate" }
+
+// After returns the guard, which decides whether Open vSwitch is changed at all.
+func (g *Gate[In]) After() []string { return []string{"guard"} }
+
+// Observe returns a State without surroundings.
+func (g *Gate[In]) Observe(ctx context.Context) (reconcile.State, error) { return observe(ctx, g.Host) }
+
+// Plan returns only changes that let more through.
+func (g *Gate[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
+	if req.Desired == nil {
+		return reconcile.Plan{}
+	}
+	return plan(g.Spec(req.Desired), s.(State), Opening)
+}
+
+// Apply makes the changes with nft.
+func (g *Gate[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
+	return g.Host.applyAll(ctx, changes)
+}
+
+// Watch notifies of nftables' notices. The Host must run.
+func (g *Gate[In]) Watch(ctx context.Context, notify func()) error {
+	return g.Host.changes.Watch(ctx, notify)
+}
