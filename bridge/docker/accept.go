@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // acceptKey makes dockerd accept packets with a given mark on its bridges. It
@@ -26,7 +26,7 @@ var firstToAccept = release{29, 0}
 // set if it does not. Neither is set if its backend or its version is unknown.
 // AcceptUnread is set if a running dockerd is known to have started with
 // another value than the file has.
-func (d *Daemon) judgeAccept(ctx context.Context, running []process.Process, f file, have *Actual) {
+func (d *Daemon) judgeAccept(ctx context.Context, running []procs.Process, f file, have *Actual) {
 	for _, p := range running {
 		if v, known := d.seen[p]; known && have.Accept != "" && v.Accept != have.Accept {
 			have.AcceptUnread = true
@@ -83,7 +83,7 @@ func diffAccept(want Settings, have Actual) (should string, ok bool) {
 // noteAccept records the running dockerds that have not read acceptKey with the
 // value now, which is about to be written. A dockerd that is not in seen counts
 // as one of them. If now is empty, noteAccept records none.
-func (s *state) noteAccept(now string, running []process.Process, seen map[process.Process]Values) {
+func (s *state) noteAccept(now string, running []procs.Process, seen map[procs.Process]Values) {
 	s.Unmarked = nil
 	for _, p := range running {
 		if v, known := seen[p]; now != "" && (!known || v.Accept != now) {
@@ -94,4 +94,4 @@ func (s *state) noteAccept(now string, running []process.Process, seen map[proce
 
 // unmarked reports whether p had started without acceptKey when gremesh wrote
 // that key.
-func (s *state) unmarked(p process.Process) bool { return slices.Contains(s.Unmarked, p) }
+func (s *state) unmarked(p procs.Process) bool { return slices.Contains(s.Unmarked, p) }

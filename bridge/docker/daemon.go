@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
@@ -34,7 +34,7 @@ type Daemon struct {
 	engine *engine
 	asked  asked
 	// seen maps each running dockerd to the values that it started with.
-	seen     map[process.Process]Values
+	seen     map[procs.Process]Values
 	versions map[program]release
 	judged   map[judgedFile]*Trouble
 	spared   bool          // the use of the state's copy was logged
@@ -157,7 +157,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if err != nil {
 		return err
 	}
-	started := slices.DeleteFunc(after, func(p process.Process) bool { return slices.Contains(before, p) })
+	started := slices.DeleteFunc(after, func(p procs.Process) bool { return slices.Contains(before, p) })
 	if len(started) == 0 {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // directKey makes dockerd pass packets that other hosts route to a container's
@@ -67,7 +67,7 @@ func (j judgement) refuses() bool { return j.next != (release{}) && !j.takes() }
 // judge collects the facts about the running dockerd and about the one that
 // starts next. It returns an error if the running dockerd's version is unknown.
 // If no dockerd runs, it returns an error if the next one's version is unknown.
-func (d *Daemon) judge(ctx context.Context, running, unread []process.Process, f file) (judgement, error) {
+func (d *Daemon) judge(ctx context.Context, running, unread []procs.Process, f file) (judgement, error) {
 	j := judgement{key: f.settings().Direct == "true", nftables: f.text("firewall-backend") == "nftables"}
 	found := false
 	for _, p := range running {

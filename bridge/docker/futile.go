@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // futile returns the reason why Docker would not use the bip even after a
 // restart. It returns nil if a restart would work. gremesh asks this before it
 // restarts Docker, because a restart stops containers.
-func (d *Daemon) futile(ctx context.Context, running []process.Process, now Values) (*Trouble, error) {
+func (d *Daemon) futile(ctx context.Context, running []procs.Process, now Values) (*Trouble, error) {
 	for _, p := range running {
 		if err := conflict(p, []key{{"bip", quoted(now.Bip)}, {"mtu", number(now.MTU)}}); err != nil {
 			return &Trouble{What: err.Error() + ": Docker is not restarted", Do: "remove the flag from dockerd's command line (systemctl edit docker)"}, nil
@@ -48,7 +48,7 @@ func (d *Daemon) futile(ctx context.Context, running []process.Process, now Valu
 
 // writable returns an error if dockerd would not start with the content that is
 // about to be written. It also returns one if dockerd reads another file.
-func (d *Daemon) writable(ctx context.Context, running []process.Process, keys []key, content []byte) error {
+func (d *Daemon) writable(ctx context.Context, running []procs.Process, keys []key, content []byte) error {
 	for _, p := range running {
 		if err := conflict(p, keys); err != nil {
 			return &Trouble{What: err.Error(), Do: "remove the flag from dockerd's command line (systemctl edit docker)"}
@@ -69,7 +69,7 @@ func (d *Daemon) writable(ctx context.Context, running []process.Process, keys [
 const defaultFile = "/etc/docker/daemon.json"
 
 // misread returns a Trouble if a running dockerd reads another file than ours.
-func (d *Daemon) misread(running []process.Process) (*Trouble, error) {
+func (d *Daemon) misread(running []procs.Process) (*Trouble, error) {
 	for _, p := range running {
 		args, err := arguments(p)
 		if err != nil {
@@ -84,7 +84,7 @@ func (d *Daemon) misread(running []process.Process) (*Trouble, error) {
 		}
 		if !filepath.IsAbs(reads) {
 			dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.PID))
-			if err != nil && !process.Gone(err) {
+			if err != nil && !procs.Gone(err) {
 				return nil, fmt.Errorf("find dockerd's configuration: %w", err)
 			}
 			reads = filepath.Join(dir, reads)
@@ -112,9 +112,9 @@ func sameFile(a, b string) bool {
 
 // arguments returns the command line of a process. It returns none if the
 // process has ended.
-func arguments(p process.Process) ([]string, error) {
+func arguments(p procs.Process) ([]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-	if err != nil && !process.Gone(err) {
+	if err != nil && !procs.Gone(err) {
 		return nil, fmt.Errorf("command line of dockerd: %w", err)
 	}
 	return strings.FieldsFunc(string(b), func(c rune) bool { return c == 0 }), nil

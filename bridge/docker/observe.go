@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // startTime is how long a dockerd may run without an answer before gremesh
@@ -19,7 +19,7 @@ const startTime = time.Minute
 // asked is dockerd's last information about itself. Version, kind and backend
 // are asked again only when other processes run.
 type asked struct {
-	of      []process.Process
+	of      []procs.Process
 	version release
 	kind    string // see unsupported; empty for an ordinary dockerd
 	backend string // of the firewall: "iptables" or "nftables"; empty if dockerd does not report it
@@ -96,7 +96,7 @@ func (d *Daemon) filed(have Actual) (Actual, error) {
 
 // compared adds the keys of daemon.json to have, and compares them with the
 // running dockerd.
-func (d *Daemon) compared(ctx context.Context, running []process.Process, have Actual) (Actual, error) {
+func (d *Daemon) compared(ctx context.Context, running []procs.Process, have Actual) (Actual, error) {
 	have, err := d.filed(have)
 	if err != nil {
 		return Actual{}, err
@@ -137,11 +137,11 @@ func (d *Daemon) compared(ctx context.Context, running []process.Process, have A
 // daemon.json. Docker's own network decides. If there is no network or no bip
 // to compare, the processes that ran when the file was written decide. These
 // processes count as well if the original values were put back.
-func (d *Daemon) judgeStale(running []process.Process, s state, have *Actual) {
+func (d *Daemon) judgeStale(running []procs.Process, s state, have *Actual) {
 	if !have.Running || have.Starting {
 		return
 	}
-	old := slices.ContainsFunc(s.Old, func(p process.Process) bool { return slices.Contains(running, p) })
+	old := slices.ContainsFunc(s.Old, func(p procs.Process) bool { return slices.Contains(running, p) })
 	if !have.Network.IsValid() || have.Bip == "" {
 		have.Stale = old
 		for _, b := range s.Behind {
@@ -167,13 +167,13 @@ func differs(network netip.Prefix, bip string) bool {
 // ask asks the daemon at the socket for its kind and its network, and returns
 // the process that answers. If systemd listens for the daemon, that process is
 // unknown, and ask returns all of running.
-func (d *Daemon) ask(ctx context.Context, running []process.Process) ([]process.Process, error) {
+func (d *Daemon) ask(ctx context.Context, running []procs.Process) ([]procs.Process, error) {
 	if len(running) > 1 {
 		pid, err := d.engine.listener(ctx)
 		if err != nil {
 			return running, err
 		}
-		if i := slices.IndexFunc(running, func(p process.Process) bool { return p.PID == pid }); i >= 0 {
+		if i := slices.IndexFunc(running, func(p procs.Process) bool { return p.PID == pid }); i >= 0 {
 			running = running[i : i+1]
 		}
 	}
@@ -205,7 +205,7 @@ func (d *Daemon) ask(ctx context.Context, running []process.Process) ([]process.
 
 // silent sets Starting, because a dockerd runs and does not answer. If no
 // dockerd is younger than startTime, it also sets Silent.
-func (d *Daemon) silent(running []process.Process, cause error, have *Actual) error {
+func (d *Daemon) silent(running []procs.Process, cause error, have *Actual) error {
 	have.Starting = true
 	for _, p := range running {
 		age, err := p.Age()

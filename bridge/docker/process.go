@@ -4,20 +4,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // dockerds returns the dockerds of the host's root user in our network
 // namespace. A dockerd in another namespace has its own docker0.
-func dockerds() ([]process.Process, error) {
+func dockerds() ([]procs.Process, error) {
 	const name = "dockerd"
-	found, err := process.Find(name)
+	found, err := procs.Find(name)
 	return found[name], err
 }
 
 // conflict returns an error if a dockerd was started with a flag that it does
 // not accept together with one of the keys in daemon.json.
-func conflict(p process.Process, keys []key) error {
+func conflict(p procs.Process, keys []key) error {
 	args, err := arguments(p)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // release is the part of a version that decides which keys a dockerd knows.
@@ -29,10 +29,10 @@ func (r release) String() string { return fmt.Sprintf("%d.%d", r.major, r.minor)
 // program of the running dockerd. If none runs, it is the dockerd in the PATH.
 // gremesh takes only the path from the process and executes nothing through
 // /proc.
-func installed(running []process.Process) (string, error) {
+func installed(running []procs.Process) (string, error) {
 	for _, p := range running {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID))
-		if process.Gone(err) {
+		if procs.Gone(err) {
 			continue
 		}
 		if err != nil {

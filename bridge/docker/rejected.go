@@ -13,7 +13,7 @@ import (
 
 	"github.com/tailscale/hujson"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // firstToValidate is the first release with dockerd --validate (moby pull
@@ -31,7 +31,7 @@ type judgedFile struct {
 // content of daemon.json. It returns nil if dockerd accepts the content, or if
 // that is unknown. From 23.0 on, dockerd itself is asked. For an older dockerd,
 // the keys are compared with a list.
-func (d *Daemon) rejected(ctx context.Context, running []process.Process, content []byte) (*Trouble, error) {
+func (d *Daemon) rejected(ctx context.Context, running []procs.Process, content []byte) (*Trouble, error) {
 	path, err := installed(running)
 	if err != nil {
 		return nil, nil //nolint:nilerr // without Docker there is none that could reject it
@@ -73,7 +73,7 @@ func (d *Daemon) rejected(ctx context.Context, running []process.Process, conten
 // daemon.json and with the flags of the running dockerd. It uses these flags
 // only if exactly one dockerd runs. It returns an empty why if dockerd would
 // start. With --validate, dockerd only reads its configuration.
-func (d *Daemon) validate(ctx context.Context, path string, running []process.Process, content []byte) (why string, err error) {
+func (d *Daemon) validate(ctx context.Context, path string, running []procs.Process, content []byte) (why string, err error) {
 	dir, err := os.MkdirTemp("", "gremesh-validate-")
 	if err != nil {
 		return "", fmt.Errorf("check daemon.json: %w", err)

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 )
 
 // see updates the values that the running dockerds started with. When see finds
@@ -18,12 +18,12 @@ import (
 // Unmarked. A dockerd that started before the file was written stays unknown,
 // unless the file still has the values that gremesh wrote. A dockerd in Old
 // stays unknown, too.
-func (d *Daemon) see(running []process.Process, s state, now Values) error {
+func (d *Daemon) see(running []procs.Process, s state, now Values) error {
 	written, err := d.age()
 	if err != nil {
 		return err
 	}
-	seen := make(map[process.Process]Values)
+	seen := make(map[procs.Process]Values)
 	for _, p := range running {
 		v, known := d.seen[p]
 		switch i := slices.IndexFunc(s.Behind, func(b behind) bool { return b.Process == p }); {
@@ -82,7 +82,7 @@ func (written Values) agree(now Values) bool {
 // or may have. A dockerd that differs only in the MTU goes to Behind and needs
 // no restart, unless back is set. All others go to Old. back is set if the
 // original values are put back.
-func (d *Daemon) compare(running []process.Process, s *state, now Values, back bool) {
+func (d *Daemon) compare(running []procs.Process, s *state, now Values, back bool) {
 	s.Old, s.Behind = nil, nil
 	for _, p := range running {
 		v, known := d.seen[p]

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
@@ -34,7 +34,7 @@ type state struct {
 	Interim string `json:"interim,omitempty"`
 	// Old lists the dockerds that ran during our last write and had started
 	// with other values, or may have.
-	Old []process.Process `json:"old,omitempty"`
+	Old []procs.Process `json:"old,omitempty"`
 	// Back reports whether our last write restored the original values.
 	Back bool `json:"back,omitempty"`
 	// Behind lists the dockerds that ran during our last write and differed
@@ -42,18 +42,18 @@ type state struct {
 	Behind []behind `json:"behind,omitempty"`
 	// Unread lists the dockerds that had started without "allow-direct-routing"
 	// when gremesh wrote it.
-	Unread []process.Process `json:"unread,omitempty"`
+	Unread []procs.Process `json:"unread,omitempty"`
 	// Unmarked lists the dockerds that had started without
 	// "bridge-accept-fwmark" when gremesh wrote it.
-	Unmarked []process.Process `json:"unmarked,omitempty"`
+	Unmarked []procs.Process `json:"unmarked,omitempty"`
 	// Read lists the dockerds that had started with "allow-direct-routing" when
 	// gremesh removed it.
-	Read []process.Process `json:"read,omitempty"`
+	Read []procs.Process `json:"read,omitempty"`
 }
 
 // behind is a dockerd that started with another MTU than daemon.json has.
 type behind struct {
-	process.Process
+	procs.Process
 	MTU int `json:"mtu"` // bytes; 0 if it was not set
 }
 
@@ -61,7 +61,7 @@ type behind struct {
 // of "allow-direct-routing". If in is set, the key is about to be written, and
 // Unread lists them. Otherwise the key is about to be removed, and Read lists
 // them.
-func (s *state) noteDirect(in bool, running []process.Process, seen map[process.Process]Values) {
+func (s *state) noteDirect(in bool, running []procs.Process, seen map[procs.Process]Values) {
 	s.Read, s.Unread = nil, nil
 	for _, p := range running {
 		switch read := seen[p].Direct == "true"; {

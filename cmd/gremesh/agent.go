@@ -14,7 +14,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/pathmtu"
 	"github.com/gremesh/gremesh/bridge/probe"
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -71,7 +71,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.config, Version: buildVersion(),
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
-		History: h.history, Networks: a.docker.Networks, Ages: process.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
+		History: h.history, Networks: a.docker.Networks, Ages: procs.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/bridge/process"
+	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/history"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -28,8 +28,8 @@ const dockerRanFile = "dockerd.boot"
 
 // dockerRan returns the mark that records whether dockerd has run since this
 // host's boot.
-func dockerRan(stateDir string) process.BootMark {
-	return process.NewBootMark(filepath.Join(stateDir, dockerRanFile))
+func dockerRan(stateDir string) procs.BootMark {
+	return procs.NewBootMark(filepath.Join(stateDir, dockerRanFile))
 }
 
 // hasState reports whether the directory holds gremesh state. If it cannot

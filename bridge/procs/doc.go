@@ -1,4 +1,4 @@
-// Package process finds the daemons that change this host's network besides
+// Package procs finds the daemons that change this host's network besides
 // gremesh: dockerd, ovs-vswitchd and ovsdb-server. It reads /proc and executes
 // nothing.
 //
@@ -12,4 +12,4 @@
 // A BootMark records in a file that an event happened since the last boot.
 //
 // The package keeps nothing in memory. Any goroutine may call its functions.
-package process
+package procs
