@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -43,7 +43,7 @@ func (l *Loop) Adopt(ctx context.Context) (Adoption, error) {
 	if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 		return Adoption{}, fmt.Errorf("adopt: %w", err)
 	}
-	var made []history.Change
+	var made []journal.Change
 	for _, c := range changes {
 		made = append(made, l.logged(c.Drift, began, "gremesh adopt"))
 	}

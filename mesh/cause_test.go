@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/filter"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -227,7 +227,7 @@ func TestCauses(t *testing.T) {
 					}
 				}
 				for object := range c.want {
-					if object != "*" && !slices.ContainsFunc(w.history, func(h history.Change) bool { return h.Object == object }) {
+					if object != "*" && !slices.ContainsFunc(w.history, func(h journal.Change) bool { return h.Object == object }) {
 						t.Errorf("%s was not changed", object)
 					}
 				}

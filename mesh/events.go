@@ -9,7 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge/probe"
 	"github.com/gremesh/gremesh/mesh/events"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -80,12 +80,12 @@ func (l *Loop) recordEvents(found []events.Event) {
 	if len(found) == 0 {
 		return
 	}
-	changes := make([]history.Change, 0, len(found))
+	changes := make([]journal.Change, 0, len(found))
 	for _, e := range found {
 		level, message, args := logLine(e)
 		l.cfg.Log.Log(context.Background(), level, message, args...)
 		was, is := e.States()
-		changes = append(changes, history.Change{
+		changes = append(changes, journal.Change{
 			Time: e.Time.UTC().Round(0), Event: string(e.Kind), Object: e.Object(), Was: was, Is: is, After: e.After.Seconds(),
 		})
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 // dockerOutcome is the result of a pass for Docker.
@@ -141,7 +141,7 @@ func (l *Loop) writeDaemonJSON(ctx context.Context, now dockerScene, changes []d
 	if err := l.cfg.Docker.Apply(ctx, changes); err != nil {
 		return docker.Actual{}, err
 	}
-	var made []history.Change
+	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()
 		if last := l.scenes.docker; last != nil {

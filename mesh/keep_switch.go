@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -45,7 +45,7 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Ch
 		if err := l.cfg.Switch.Apply(ctx, changes); err != nil {
 			return now.have, false, err
 		}
-		var made []history.Change
+		var made []journal.Change
 		for _, c := range changes {
 			cause := l.firstCause()
 			if last := l.scenes.ovs; last != nil {

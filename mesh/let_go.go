@@ -7,7 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 // letGo detaches br0 from a docker0 that does not have the bip. It runs before
@@ -38,7 +38,7 @@ func (l *Loop) applyHost(ctx context.Context, now hostScene, changes []bridge.Ch
 	if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
 		return err
 	}
-	var made []history.Change
+	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()
 		if last := l.scenes.host; last != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -59,15 +59,15 @@ type world struct {
 	log          bytes.Buffer
 
 	mu       sync.Mutex
-	history  []history.Change // what was changed
-	events   []history.Change
+	history  []journal.Change // what was changed
+	events   []journal.Change
 	ages     map[string]time.Duration // of processes
 	searched int                      // how often they were looked for
 }
 
 type fakeHistory struct{ *world }
 
-func (f fakeHistory) Append(all ...history.Change) {
+func (f fakeHistory) Append(all ...journal.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range all {

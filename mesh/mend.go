@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 // mends holds the data that the components of one pass share about their
@@ -50,7 +50,7 @@ func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C
 // mended logs a corrected difference and counts it. The caller must append all
 // results of a component to the history in one call, which is one write. A host
 // that joins causes several changes for each peer.
-func (l *Loop) mended(d drift.Drift, began time.Time, cause string) history.Change {
+func (l *Loop) mended(d drift.Drift, began time.Time, cause string) journal.Change {
 	change := l.logged(d, began, cause)
 	l.fights.mended(time.Now(), d)
 	return change
@@ -62,11 +62,11 @@ func (l *Loop) record(d drift.Drift, began time.Time, cause string) {
 }
 
 // logged logs a change and returns its entry for the history.
-func (l *Loop) logged(d drift.Drift, began time.Time, cause string) history.Change {
+func (l *Loop) logged(d drift.Drift, began time.Time, cause string) journal.Change {
 	took := time.Since(began)
 	l.changes.Add(1)
 	l.cfg.Log.Info("changed", "object", d.Object, "was", d.Is, "is", d.Should, "cause", cause, "took", took.Round(time.Microsecond).String())
-	return history.Change{
+	return journal.Change{
 		Time: time.Now().UTC().Round(0), Object: d.Object, Was: d.Is, Is: d.Should, Cause: cause, Seconds: took.Seconds(),
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -144,7 +144,7 @@ func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []filter.Chan
 	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
 		return err
 	}
-	var made []history.Change
+	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()
 		if last := l.scenes.nat; last != nil {

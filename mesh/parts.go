@@ -8,7 +8,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -67,7 +67,7 @@ type Masquerade interface {
 
 // History receives every change. Any goroutine may call it.
 type History interface {
-	Append(...history.Change)
+	Append(...journal.Change)
 }
 
 // Mark stores a flag until this host's next boot.

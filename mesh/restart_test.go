@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/bridge/docker"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
@@ -136,7 +136,7 @@ func TestARestartOutlivesTheLoopAndTheNextOneWaitsForItsEnd(t *testing.T) {
 		if err := <-done; err != nil || !whole {
 			t.Errorf("the command was killed, %v", err)
 		}
-		if !slices.ContainsFunc(w.history, func(c history.Change) bool {
+		if !slices.ContainsFunc(w.history, func(c journal.Change) bool {
 			return c.Object == "interface gre43 options:local_ip" && c.Cause == "this host moved to 192.168.248.99"
 		}) {
 			t.Errorf("%+v", w.history)

@@ -9,7 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 func newHistoryCommand(file *configFile) *cobra.Command {
@@ -58,7 +58,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 			return exitErr{exitUsage, err}
 		}
 		dir := s.GetString("state_dir")
-		all, err := history.Read(dir)
+		all, err := journal.Read(dir)
 		if err != nil {
 			return err
 		}
@@ -67,13 +67,13 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 		}
 		limit := number
 		if cmd.Flags().Changed("since") {
-			all = history.Since(all, time.Now().Add(-since))
+			all = journal.Since(all, time.Now().Add(-since))
 			if !cmd.Flags().Changed("number") {
 				limit = 0
 			}
 		}
 		if limit > 0 {
-			all = history.Newest(all, limit)
+			all = journal.Newest(all, limit)
 		}
 		return out.print(cmd, all, func(paint) string { return renderHistory(all) })
 	}
@@ -81,7 +81,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 }
 
 // renderHistory formats the output of `gremesh history` as a table.
-func renderHistory(all []history.Change) string {
+func renderHistory(all []journal.Change) string {
 	if len(all) == 0 {
 		return "no changes and no events\n"
 	}

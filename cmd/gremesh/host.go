@@ -16,7 +16,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/metrics"
 )
 
@@ -38,7 +38,7 @@ type host struct {
 	look    *lookout
 	ready   func()       // tells systemd that the agent is ready; only the first call has an effect
 	memory  *mesh.Memory // handed from each agent to the next
-	history *history.File
+	history *journal.File
 	current atomic.Pointer[office] // never nil while the control socket is served
 }
 
@@ -80,7 +80,7 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if scrapes != nil {
 		defer scrapes.Close() //nolint:errcheck // as above
 	}
-	h := &host{cfg: cfg, log: log, look: look, memory: mesh.NewMemory(), history: history.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
+	h := &host{cfg: cfg, log: log, look: look, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
 		}

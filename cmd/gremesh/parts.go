@@ -11,7 +11,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/settings"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -53,8 +53,8 @@ func newParts(cfg Config, at underlay, log *slog.Logger) parts {
 // history cannot be read, it returns false.
 func wrote(stateDir string) func(object, value string) bool {
 	return func(object, value string) bool {
-		all, _ := history.Read(stateDir)
-		return slices.ContainsFunc(all, func(c history.Change) bool { return c.Object == object && c.Is == value })
+		all, _ := journal.Read(stateDir)
+		return slices.ContainsFunc(all, func(c journal.Change) bool { return c.Object == object && c.Is == value })
 	}
 }
 

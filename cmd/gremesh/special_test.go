@@ -12,7 +12,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 )
 
 // A named pipe that nobody writes to is in the place of a file: whoever reads it
@@ -23,7 +23,7 @@ func TestAPipeInThePlaceOfAFileIsAnError(t *testing.T) {
 		"key":        func(path string) error { _, err := readKeys(path); return err },
 		"env":        func(path string) error { _, err := readFlannelLease(path); return err },
 		"state.json": func(string) error { _, err := gossip.Reserved(dir); return err },
-		history.Name: func(string) error { _, err := history.Read(dir); return err },
+		journal.Name: func(string) error { _, err := journal.Read(dir); return err },
 		"ip-masq":    func(path string) error { return filter.OpenFile(path).State().Err },
 		"daemon.json": func(path string) error {
 			_, err := docker.New(docker.Config{Path: path, StateDir: dir, Log: slog.New(slog.DiscardHandler)}).Observe(t.Context())

@@ -12,14 +12,14 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
 // stateFiles names all files that gremesh keeps in its state directory, in the
 // order of their removal. The files that a second run needs most come last.
 func stateFiles() []string {
-	files := append([]string{history.Name}, gossip.StateFiles()...)
+	files := append([]string{journal.Name}, gossip.StateFiles()...)
 	files = append(files, docker.StateFiles()...)
 	return append(files, dockerRanFile, ovsdb.StateFile, bridge.StateFile, "lock")
 }

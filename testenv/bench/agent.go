@@ -15,7 +15,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -56,7 +56,7 @@ func (a *agent) start(gossip mesh.Membership, more ...func(context.Context) erro
 	nat := filter.New(a.logger)
 	loop := mesh.NewLoop(mesh.LoopConfig{
 		Config: a.cfg, Membership: gossip, Switch: a.ovs, Kernel: kernel, Docker: dockerd, NAT: nat, Masquerade: filter.Inline(filter.Config{}),
-		History: history.New(a.o.dir, a.logger), Ages: procs.Ages, Memory: mesh.NewMemory(), Log: a.logger, Ready: func() {},
+		History: journal.New(a.o.dir, a.logger), Ages: procs.Ages, Memory: mesh.NewMemory(), Log: a.logger, Ready: func() {},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/testenv"
 )
 
@@ -89,8 +89,8 @@ func TestTwoHoldersOfOneSubnet(t *testing.T) {
 		})
 		whole(t, l) // Docker has its bip, too
 		made := recent(t, loser, asked)
-		out := slices.IndexFunc(made, func(c history.Change) bool { return c.Object == "link br0 master" && c.Is == "" })
-		port := slices.IndexFunc(made, func(c history.Change) bool { return strings.HasPrefix(c.Object, "port ") })
+		out := slices.IndexFunc(made, func(c journal.Change) bool { return c.Object == "link br0 master" && c.Is == "" })
+		port := slices.IndexFunc(made, func(c journal.Change) bool { return strings.HasPrefix(c.Object, "port ") })
 		if out < 0 || port < out {
 			t.Errorf("%s had tunnels while docker0 had the winner's address in the mesh: %+v", loser.Name, made)
 		}

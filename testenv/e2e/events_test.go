@@ -9,7 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/events"
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/testenv"
 )
 
@@ -26,9 +26,9 @@ func TestEvents(t *testing.T) {
 }
 
 // eventsOf returns the events of a kind on a host since a time.
-func eventsOf(t *testing.T, h *testenv.Host, kind events.Kind, since time.Time) []history.Change {
+func eventsOf(t *testing.T, h *testenv.Host, kind events.Kind, since time.Time) []journal.Change {
 	t.Helper()
-	var found []history.Change
+	var found []journal.Change
 	for _, c := range recent(t, h, since) {
 		if c.Event == string(kind) {
 			found = append(found, c)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/testenv"
 )
 
@@ -212,7 +212,7 @@ func triedInVain(t *testing.T, l *testenv.Lab) {
 	for _, h := range []*testenv.Host{h1, h2} {
 		testenv.Eventually(t, soon, func() error {
 			made := recent(t, h, began)
-			if !slices.ContainsFunc(made, func(c history.Change) bool { return strings.HasPrefix(c.Cause, "gre is tried again with ") }) {
+			if !slices.ContainsFunc(made, func(c journal.Change) bool { return strings.HasPrefix(c.Cause, "gre is tried again with ") }) {
 				return fmt.Errorf("%s has not tried GRE again: %+v", h.Name, made)
 			}
 			return nil

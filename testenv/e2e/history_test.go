@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gremesh/gremesh/mesh/history"
+	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/testenv"
 )
 
@@ -51,13 +51,13 @@ func changesHaveTheirCauses(t *testing.T, l *testenv.Lab) {
 }
 
 // recent are the changes of a host since a time.
-func recent(t *testing.T, h *testenv.Host, since time.Time) []history.Change {
+func recent(t *testing.T, h *testenv.Host, since time.Time) []journal.Change {
 	t.Helper()
 	out, err := h.Gremesh(t.Context(), "history", "-n", "0", "-o", "json")
 	must(t, err)
-	var all []history.Change
+	var all []journal.Change
 	must(t, json.Unmarshal([]byte(out), &all))
-	return history.Since(all, since)
+	return journal.Since(all, since)
 }
 
 // named tells that each object was changed, for the reason that is wanted.

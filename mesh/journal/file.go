@@ -1,4 +1,4 @@
-package history
+package journal
 
 import (
 	"bytes"
@@ -19,14 +19,14 @@ import (
 const (
 	// Name is the name of the file in the state directory.
 	Name = "history.jsonl"
-	// Keep is the number of changes that the history keeps.
+	// Keep is the number of changes that the journal keeps.
 	Keep = 1000
 	// most is the number of lines at which the file is rewritten with only the
 	// newest Keep changes.
 	most = 2 * Keep
 )
 
-// File appends to the history of a host.
+// File appends to the journal of a host.
 type File struct {
 	path string
 	log  *slog.Logger
@@ -37,7 +37,7 @@ type File struct {
 	failed  bool // the last append failed
 }
 
-// New returns the history in the state directory dir. The directory must exist
+// New returns the journal in the state directory dir. The directory must exist
 // before the first Append. New itself does no I/O.
 func New(dir string, log *slog.Logger) *File {
 	return &File{path: filepath.Join(dir, Name), log: log}
