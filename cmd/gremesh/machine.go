@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // errRuns means that a running agent holds the lock of the state.
@@ -24,16 +26,12 @@ func lockState(dir string) (unlock func(), err error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := state.Lock(dir)
+	if errors.Is(err, state.ErrLocked) {
+		return nil, fmt.Errorf("%w with state_dir %s; stop it first", errRuns, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = file.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w with state_dir %s; stop it first", errRuns, dir)
-		}
-		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
 	return func() { _ = file.Close() }, nil
 }
