@@ -36,8 +36,8 @@ type (
 	switchScene struct {
 		at   time.Time
 		view View
-		want ovsdb.Switch
-		have ovsdb.Actual
+		want ovsdb.Spec
+		have ovsdb.State
 		kind string // type of tunnels, unless a pair has another
 	}
 	dockerScene struct {
@@ -106,7 +106,7 @@ func (now switchScene) cause(last switchScene, started young, d drift.Drift) str
 	return unknownCause
 }
 
-func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
+func tunnelOf(s ovsdb.Spec, name string) (ovsdb.Tunnel, bool) {
 	i, is := slices.BinarySearchFunc(s.Tunnels, name, func(t ovsdb.Tunnel, name string) int { return cmp.Compare(t.Name, name) })
 	if !is {
 		return ovsdb.Tunnel{}, false
@@ -115,7 +115,7 @@ func tunnelOf(s ovsdb.Switch, name string) (ovsdb.Tunnel, bool) {
 }
 
 // tunnelTo returns the desired tunnel to a peer; zero if there is none.
-func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
+func tunnelTo(s ovsdb.Spec, id string) ovsdb.Tunnel {
 	i := slices.IndexFunc(s.Tunnels, func(t ovsdb.Tunnel) bool { return t.Peer.ID == id })
 	if i < 0 {
 		return ovsdb.Tunnel{}
@@ -125,7 +125,7 @@ func tunnelTo(s ovsdb.Switch, id string) ovsdb.Tunnel {
 
 // adopted returns the adopted port with that name. Its name differs from the
 // name of its tunnel.
-func adopted(have ovsdb.Actual, name string) (ovsdb.Port, bool) {
+func adopted(have ovsdb.State, name string) (ovsdb.Port, bool) {
 	i := slices.IndexFunc(have.Ports, func(p ovsdb.Port) bool { return p.Ours && p.Adopted && p.Name == name })
 	if i < 0 {
 		return ovsdb.Port{}, false

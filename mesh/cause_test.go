@@ -59,7 +59,7 @@ func TestCauses(t *testing.T) {
 		},
 		"the database is emptied": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{Database: "a new one"}
+				w.ovs = ovsdb.State{Database: "a new one"}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			},
 			map[string]time.Duration{vswitchd: time.Second},
@@ -67,14 +67,14 @@ func TestCauses(t *testing.T) {
 		},
 		"the database is emptied, and others have made their bridge anew": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{Database: "a new one", Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
+				w.ovs = ovsdb.State{Database: "a new one", Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"*": "the database of Open vSwitch was emptied"},
 		},
 		"br0 is deleted beside a bridge of others": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{Database: w.ovs.Database, Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
+				w.ovs = ovsdb.State{Database: w.ovs.Database, Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
@@ -82,7 +82,7 @@ func TestCauses(t *testing.T) {
 		},
 		"br0 is deleted, and was the only bridge": {
 			func(w *world) {
-				w.ovs = ovsdb.Actual{Database: w.ovs.Database}
+				w.ovs = ovsdb.State{Database: w.ovs.Database}
 				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",

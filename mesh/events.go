@@ -18,7 +18,7 @@ import (
 // previous pass in the log and in the history. The argument desired is nil
 // while this host holds no lease. The result due is the time at which the
 // events need another pass; zero: none. The caller must hold busy.
-func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Actual, o *outcome) (due time.Time) {
+func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.State, o *outcome) (due time.Time) {
 	problems := make([]string, 0, len(view.Problems)+len(o.problems))
 	for _, list := range [][]Problem{view.Problems, o.problems} {
 		for _, p := range list {
@@ -41,13 +41,13 @@ func (l *Loop) conclude(now time.Time, view View, desired *Desired, ovs ovsdb.Ac
 // trackedPass identifies the pass that the tracker has seen last.
 type trackedPass struct {
 	desired *Desired
-	ovs     ovsdb.Actual
+	ovs     ovsdb.State
 	seen    bool   // Open vSwitch was observed, and ovs-vswitchd runs
 	paths   uint64 // value of Prober.Changes
 }
 
 func (t trackedPass) same(other trackedPass) bool {
-	return t.desired == other.desired && t.seen == other.seen && t.paths == other.paths && (!t.seen || t.ovs.Same(other.ovs))
+	return t.desired == other.desired && t.seen == other.seen && t.paths == other.paths && (!t.seen || t.ovs.Unchanged(other.ovs))
 }
 
 // snapshot returns the peers with the states of their tunnels. If seen is

@@ -87,7 +87,7 @@ func (l *Loop) reconsider(ctx context.Context, now time.Time) {
 
 // blocked returns for each peer the types that do not get through to it. Most
 // peers have none and are not in the result.
-func (l *Loop) blocked(now time.Time, peers []Host, want ovsdb.Switch) map[lease.ID][]string {
+func (l *Loop) blocked(now time.Time, peers []Host, want ovsdb.Spec) map[lease.ID][]string {
 	found := make(map[lease.ID][]string)
 	for i := range want.Tunnels {
 		t := &want.Tunnels[i]
@@ -121,7 +121,7 @@ func blocked(now time.Time, peer Host, t ovsdb.Tunnel, s silence, types []string
 
 // filtered returns a problem for each peer that some types do not get through
 // to.
-func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Switch, ports func() map[string]ovsdb.Port) []Problem {
+func filtered(blocked map[lease.ID][]string, peers []Host, want ovsdb.Spec, ports func() map[string]ovsdb.Port) []Problem {
 	if len(blocked) == 0 {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 //
 // A port from the output of `gremesh plan` counts as manually created. It has
 // gremesh's mark, but not the ID of a peer.
-func Found(have ovsdb.Actual) ([]settings.Value, []Problem) {
+func Found(have ovsdb.State) ([]settings.Value, []Problem) {
 	var first *ovsdb.Port
 	for i := range have.Ports {
 		port := &have.Ports[i]

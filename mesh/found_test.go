@@ -36,7 +36,7 @@ func TestANewMeshTakesTheKeyOfTunnelsThatAreThere(t *testing.T) {
 		"a tunnel of another kind":      {[]ovsdb.Port{port("x", func(p *ovsdb.Port) { p.Type = "gtpu" })}, "", ""},
 		"an own one beside one by hand": {[]ovsdb.Port{port("gre43", func(p *ovsdb.Port) { p.Ours, p.Peer.ID, p.Key = true, "4d35", 9 }), port("gre1", keyed(7))}, "7", ""},
 	} {
-		values, problems := Found(ovsdb.Actual{Bridge: ovsdb.Bridge{Name: "br0", Exists: true}, Ports: c.ports})
+		values, problems := Found(ovsdb.State{Bridge: ovsdb.Bridge{Name: "br0", Exists: true}, Ports: c.ports})
 		got, _ := settings.Values(values).Get("tunnel.key")
 		if got != c.want || (len(problems) > 0) != (c.says != "") || len(problems) > 0 && !strings.Contains(problems[0].What, c.says) {
 			t.Errorf("%s: key %q, %+v", name, got, problems)

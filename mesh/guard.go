@@ -50,7 +50,7 @@ const userspace = "netdev"
 // guarded adapts the guard to the current state of this host: how tunnel
 // packets arrive, which other tunnels exist, and whether Docker uses the
 // subnet.
-func guarded(want filter.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settled bool) filter.Rules {
+func guarded(want filter.Rules, ovs ovsdb.State, foreign []bridge.Tunnel, settled bool) filter.Rules {
 	g := &want.Guard
 	if g.Port == "" {
 		return want
@@ -105,7 +105,7 @@ func guarded(want filter.Rules, ovs ovsdb.Actual, foreign []bridge.Tunnel, settl
 // here is the state of this host that the guard depends on, as the last passes
 // saw it.
 type here struct {
-	ovs     ovsdb.Actual
+	ovs     ovsdb.State
 	seen    bool // ovs has been observed at least once
 	foreign []bridge.Tunnel
 	looked  bool // foreign has been observed at least once
@@ -127,7 +127,7 @@ func (l *Loop) guarded(want filter.Rules) filter.Rules {
 // look updates the state that the guard depends on. It observes the kernel's
 // devices only if the kernel receives the tunnel packets, and only until that
 // has succeeded once. After that, keepHost observes them.
-func (l *Loop) look(ctx context.Context, ovs ovsdb.Actual, seen bool) error {
+func (l *Loop) look(ctx context.Context, ovs ovsdb.State, seen bool) error {
 	if seen {
 		l.here.ovs, l.here.seen = ovs, true
 	}

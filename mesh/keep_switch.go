@@ -12,15 +12,15 @@ import (
 
 // keepSwitch reconciles Open vSwitch. It returns the state after that, and
 // problems that only an operator can solve.
-func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired, mends *mends) (ovsdb.Actual, []Problem, error) {
-	if in := l.seen.ovs; in != nil && in.desired == desired && in.have.Same(now.have) {
+func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired, mends *mends) (ovsdb.State, []Problem, error) {
+	if in := l.seen.ovs; in != nil && in.desired == desired && in.have.Unchanged(now.have) {
 		l.scenes.ovs.at = now.at
 		return now.have, in.problems, nil
 	}
 	// Find the unsettled objects once, and use them for all checks below.
 	want, left := ovsdb.Unsettled(now.want, now.have)
 	have, whole, err := l.mendSwitch(ctx, now, ovsdb.Diff(want, left), mends)
-	if !have.Same(now.have) {
+	if !have.Unchanged(now.have) {
 		want, left = ovsdb.Unsettled(now.want, have)
 	}
 	var problems []Problem
@@ -37,7 +37,7 @@ func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired
 
 // mendSwitch applies the changes that are not postponed. The result whole is
 // true if it postponed none.
-func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Change, mends *mends) (have ovsdb.Actual, whole bool, err error) {
+func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Change, mends *mends) (have ovsdb.State, whole bool, err error) {
 	changes, whole := due(l, mends, found, func(c ovsdb.Change) drift.Drift { return c.Drift })
 	left := now
 	if len(changes) > 0 {

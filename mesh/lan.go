@@ -14,7 +14,7 @@ import (
 // bridge, two such hosts in one network form a loop: a broadcast of one host
 // returns to it through the tunnel and the NIC of the other. The result stop is
 // true if there is no tunnel yet; then gremesh must create none.
-func lan(ovs ovsdb.Actual, nics []string) (problems []Problem, stop bool) {
+func lan(ovs ovsdb.State, nics []string) (problems []Problem, stop bool) {
 	var ports []string
 	for i := range ovs.Ports {
 		p := &ovs.Ports[i]
@@ -45,7 +45,7 @@ func mayLeadOut(bridge string, p *ovsdb.Port) bool {
 
 // barred returns the problems for which gremesh must not change Open vSwitch,
 // see lan. It observes the kernel only if there is a port that may lead out.
-func (l *Loop) barred(ctx context.Context, ovs ovsdb.Actual) ([]Problem, error) {
+func (l *Loop) barred(ctx context.Context, ovs ovsdb.State) ([]Problem, error) {
 	if slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return p.Ours }) ||
 		!slices.ContainsFunc(ovs.Ports, func(p ovsdb.Port) bool { return mayLeadOut(ovs.Bridge.Name, &p) }) {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 func TestNoTunnelsAreMadeOnABridgeThatLeadsToANetworkOfItsOwn(t *testing.T) {
 	nic := ovsdb.Port{Tunnel: ovsdb.Tunnel{Name: "eth1"}, Bridge: "br0", Interfaces: []string{"eth1"}}
 	w := planned(testHost(2))
-	w.ovs = ovsdb.Actual{Bridge: ovsdb.Bridge{Name: "br0", Exists: true, OfPort: 65534}, Ports: []ovsdb.Port{nic}}
+	w.ovs = ovsdb.State{Bridge: ovsdb.Bridge{Name: "br0", Exists: true, OfPort: 65534}, Ports: []ovsdb.Port{nic}}
 	w.kernel.NICs = []string{"eth0", "eth1"}
 	l := w.loop()
 	pass(t, l)

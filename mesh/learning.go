@@ -10,13 +10,13 @@ import (
 // learning returns a problem if Open vSwitch does not support static MAC
 // entries for the docker0 of each peer. Then it learns the addresses like any
 // switch. The only disadvantage is that it floods packets to silent hosts.
-func learning(want ovsdb.Switch, have ovsdb.Actual) []Problem {
+func learning(want ovsdb.Spec, have ovsdb.State) []Problem {
 	pinned := slices.ContainsFunc(want.Tunnels, func(t ovsdb.Tunnel) bool { return t.MAC != ovsdb.MAC{} })
-	if have.Learns == "" || !pinned {
+	if have.StaticFDBError == "" || !pinned {
 		return nil
 	}
 	return []Problem{{
-		What: "cannot install static MAC entries, so traffic to a host that has been silent for 300 s is flooded to all tunnels: " + have.Learns,
+		What: "cannot install static MAC entries, so traffic to a host that has been silent for 300 s is flooded to all tunnels: " + have.StaticFDBError,
 		Do:   "no action is needed if that is acceptable; otherwise run Open vSwitch 3.1 or later, and give the agent access to the directory of its sockets",
 	}}
 }

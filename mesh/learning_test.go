@@ -23,7 +23,7 @@ func TestAnOpenVSwitchThatMustLearnIsAProblemAndNoDrift(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := planned(testHost(2))
-			w.ovs.Learns = c.learns
+			w.ovs.StaticFDBError = c.learns
 			l := w.loop()
 			l.cfg.PerPeer = c.perPeer
 			pass(t, l)

@@ -26,7 +26,7 @@ import (
 type world struct {
 	view View
 
-	ovs     ovsdb.Actual
+	ovs     ovsdb.State
 	ovsErr  error
 	applied []string // "switch", "docker", "kernel", in order
 
@@ -100,11 +100,11 @@ func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, e
 
 type fakeSwitch struct{ *world }
 
-func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.Actual, error) {
+func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.State, error) {
 	f.observed++
 	if f.hangs {
 		<-ctx.Done()
-		return ovsdb.Actual{}, ctx.Err()
+		return ovsdb.State{}, ctx.Err()
 	}
 	return f.ovs, f.ovsErr
 }
@@ -202,12 +202,12 @@ func natAsPlanned(view View, said filter.FileState) filter.Actual {
 	if desired == nil {
 		return filter.Actual{}
 	}
-	return filter.Listed(guarded(desired.NAT, ovsdb.Actual{}, nil, true))
+	return filter.Listed(guarded(desired.NAT, ovsdb.State{}, nil, true))
 }
 
-func ovsAsPlanned(view View) ovsdb.Actual {
+func ovsAsPlanned(view View) ovsdb.State {
 	desired, _ := Plan(testConfig(), view, Keep{testHost(2).ID: true, testHost(3).ID: true})
-	have := ovsdb.Actual{Database: "as planned", Bridge: ovsdb.Bridge{
+	have := ovsdb.State{Database: "as planned", Bridge: ovsdb.Bridge{
 		Name: "br0", Exists: true, Ours: true, Mesh: view.Mesh, FailMode: "standalone", MTU: 1462, OfPort: 65534,
 	}}
 	for i, t := range desired.Switch.Tunnels {
@@ -308,7 +308,7 @@ func TestAPassOverAnUnchangedWorldWritesAndLogsNothing(t *testing.T) {
 
 func TestABareHostIsMadeInOnePass(t *testing.T) {
 	w := planned(testHost(2))
-	w.ovs, w.docker, w.kernel = ovsdb.Actual{}, docker.Actual{}, bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true}}
+	w.ovs, w.docker, w.kernel = ovsdb.State{}, docker.Actual{}, bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true}}
 	l := w.loop()
 	if !pass(t, l) || strings.Join(w.applied, " ") != "switch docker kernel" || w.restarts != 0 {
 		t.Errorf("applied %v, %d restarts", w.applied, w.restarts)

@@ -67,7 +67,7 @@ func natProblems(said filter.FileState) []Problem {
 
 // plan calls Plan with the current masquerading configuration, and with the
 // tunnel types of the existing ports.
-func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
+func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.State) (*Desired, []Problem) {
 	c.Config.NAT = c.Masquerade.State()
 	return Plan(c.Config, c.inPlace(view, ovs), keep)
 }

@@ -15,7 +15,7 @@ import (
 // ourPorts returns gremesh's ports by the ID of the peer that they lead to. An
 // adopted port has another name than the plan gives it, so the name cannot be
 // the key.
-func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
+func ourPorts(ovs ovsdb.State) map[string]ovsdb.Port {
 	ports := make(map[string]ovsdb.Port)
 	for _, port := range ovs.Ports {
 		if port.Ours {
@@ -27,7 +27,7 @@ func ourPorts(ovs ovsdb.Actual) map[string]ovsdb.Port {
 
 // portsOf returns a function that computes ourPorts on its first call. Most
 // passes do not need the result, and with five thousand ports it takes long.
-func portsOf(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
+func portsOf(ovs ovsdb.State) func() map[string]ovsdb.Port {
 	return sync.OnceValue(func() map[string]ovsdb.Port { return ourPorts(ovs) })
 }
 
@@ -36,7 +36,7 @@ func portsOf(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 // BFD, Open vSwitch must have set up the port instead. Tunnels that silent
 // peers keep do not count, because the total of the mesh does not count those
 // peers.
-func countTunnels(peers []Host, want ovsdb.Switch, ovs ovsdb.Actual, ports func() map[string]ovsdb.Port, carries func(*ovsdb.Tunnel) bool) TunnelCount {
+func countTunnels(peers []Host, want ovsdb.Spec, ovs ovsdb.State, ports func() map[string]ovsdb.Port, carries func(*ovsdb.Tunnel) bool) TunnelCount {
 	silent := make(map[string]bool)
 	for i := range peers {
 		if p := &peers[i]; p.Liveness != Alive && p.Subnet.IsValid() {
@@ -210,7 +210,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 	return audit
 }
 
-func switchDrift(want ovsdb.Switch, have ovsdb.Actual) []drift.Drift {
+func switchDrift(want ovsdb.Spec, have ovsdb.State) []drift.Drift {
 	var found []drift.Drift
 	for _, c := range ovsdb.Diff(want, have) {
 		found = append(found, c.Drift)

@@ -12,7 +12,7 @@ import (
 // publishes them to the peers. If seen is false, the state of Open vSwitch is
 // not known, and the types stay as they are. It returns the time of the next
 // call; zero if none is due.
-func (l *Loop) decide(now time.Time, view View, ovs ovsdb.Actual, seen bool) (again time.Time) {
+func (l *Loop) decide(now time.Time, view View, ovs ovsdb.State, seen bool) (again time.Time) {
 	var ports func() map[string]ovsdb.Port
 	var silent map[string]ovsdb.Port
 	if seen {
@@ -82,14 +82,14 @@ func (l *Loop) paired(view View) View {
 
 // plan returns the desired state of this host, given the observed state of its
 // Open vSwitch.
-func (l *Loop) plan(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
+func (l *Loop) plan(view View, keep Keep, ovs ovsdb.State) (*Desired, []Problem) {
 	return l.cfg.plan(l.paired(view), keep, ovs)
 }
 
 // inPlace returns a view in which each pair without a decision keeps the type
 // of its existing port. This matters after a start of the agent: the other end
 // has not reported its decision yet, but the port shows the earlier decision.
-func (c Config) inPlace(view View, ovs ovsdb.Actual) View {
+func (c Config) inPlace(view View, ovs ovsdb.State) View {
 	if len(c.in(view).Tunnel.Fallback) == 0 {
 		return view
 	}

@@ -234,8 +234,8 @@ func TestWhatDoesNotGetThrough(t *testing.T) {
 func TestProblemsNameEveryTypeThatDoesNotGetThrough(t *testing.T) {
 	peer := testHost(2)
 	port := ovsdb.Tunnel{Type: "gre", Remote: netip.MustParseAddr("192.168.248.140"), Peer: ovsdb.Peer{ID: peer.ID.String(), Name: "h2"}}
-	want := ovsdb.Switch{Tunnels: []ovsdb.Tunnel{port}}
-	got := filtered(map[lease.ID][]string{peer.ID: {"gre", "vxlan"}}, []Host{peer}, want, portsOf(ovsdb.Actual{}))
+	want := ovsdb.Spec{Tunnels: []ovsdb.Tunnel{port}}
+	got := filtered(map[lease.ID][]string{peer.ID: {"gre", "vxlan"}}, []Host{peer}, want, portsOf(ovsdb.State{}))
 	if len(got) != 1 || got[0] != (Problem{
 		What: "no GRE and no VXLAN from h2 (192.168.248.140) although its agent answers: IP protocol 47 and UDP port 4789 are filtered between the two",
 		Do:   "allow IP protocol 47 (GRE) or UDP port 4789 (VXLAN) between the underlay addresses",

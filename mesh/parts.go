@@ -25,7 +25,7 @@ type Membership interface {
 
 // Switch is Open vSwitch on this host.
 type Switch interface {
-	Observe(context.Context) (ovsdb.Actual, error)
+	Observe(context.Context) (ovsdb.State, error)
 	Refresh()                         // makes the next Observe read again the state for which there are no events
 	Reconsider(context.Context) error // makes Open vSwitch compute its flows again
 	Apply(context.Context, []ovsdb.Change) error

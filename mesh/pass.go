@@ -226,7 +226,7 @@ func sooner(a, b time.Time) time.Time {
 // tunnel while its BFD session is up, and for the grace period after that. The
 // result graceEnd is the end of the first grace period; zero if there is none.
 // If Open vSwitch cannot be observed, all silent peers keep their tunnels.
-func (l *Loop) keep(view View, ovs ovsdb.Actual, seen bool) (keep Keep, graceEnd time.Time) {
+func (l *Loop) keep(view View, ovs ovsdb.State, seen bool) (keep Keep, graceEnd time.Time) {
 	now := time.Now()
 	up := func(id string) bool {
 		port := l.ours(ovs)()[id]

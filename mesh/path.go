@@ -182,7 +182,7 @@ func (s *pathsSeen) carries(t *ovsdb.Tunnel) bool {
 // judgePaths returns the problems of the paths, and the time at which they must
 // be judged again. While Open vSwitch is down, it returns none, because that is
 // a problem of its own.
-func (l *Loop) judgePaths(now time.Time, desired *Desired, ovs ovsdb.Actual, seen *pathsSeen) ([]Problem, time.Time) {
+func (l *Loop) judgePaths(now time.Time, desired *Desired, ovs ovsdb.State, seen *pathsSeen) ([]Problem, time.Time) {
 	if seen == nil || ovs.Down != "" {
 		return nil, time.Time{}
 	}

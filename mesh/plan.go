@@ -98,7 +98,7 @@ func (c Config) tunnelType(peer Host) string {
 
 // Desired is the desired state of this host.
 type Desired struct {
-	Switch ovsdb.Switch
+	Switch ovsdb.Spec
 	Host   bridge.Host
 	Docker docker.Settings
 	NAT    filter.Rules
@@ -115,7 +115,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	bip := lease.Bip(view.Self.Subnet)
 	mtu, _ := cfg.MTU(view, keep)
 	desired := &Desired{
-		Switch: ovsdb.Switch{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
+		Switch: ovsdb.Spec{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
 		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
 		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: filter.AcceptMark},
 	}

@@ -85,7 +85,7 @@ func renderPlan(desired *Desired, problems []Problem) string {
 		b.WriteString("# nothing is touched\n")
 	} else {
 		fmt.Fprintf(&b, "# daemon.json: \"bip\": %q, \"mtu\": %d\n", desired.Docker.Bip, desired.Docker.MTU)
-		for _, c := range ovsdb.Diff(desired.Switch, ovsdb.Actual{Static: map[ovsdb.MAC]int{}}) {
+		for _, c := range ovsdb.Diff(desired.Switch, ovsdb.State{Static: map[ovsdb.MAC]int{}}) {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
 		have := bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true, MTU: 1500}, Sysctls: map[string]string{}}

@@ -97,7 +97,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 
 // machine holds the observed state of a host.
 type machine struct {
-	ovs    ovsdb.Actual
+	ovs    ovsdb.State
 	docker docker.Actual
 	host   bridge.Actual
 	nat    filter.Actual
@@ -135,7 +135,7 @@ func (m machine) drift(desired Desired, restart []string) []drift.Drift {
 // switchChanges returns the changes of Open vSwitch, including those of a
 // second pass. Diff leaves a new port to the next pass if an old port still has
 // the identity of its tunnel.
-func switchChanges(want ovsdb.Switch, have ovsdb.Actual) []ovsdb.Change {
+func switchChanges(want ovsdb.Spec, have ovsdb.State) []ovsdb.Change {
 	changes := ovsdb.Diff(want, have)
 	have.Ports = slices.DeleteFunc(slices.Clone(have.Ports), func(p ovsdb.Port) bool {
 		_, wanted := tunnelOf(want, p.Name)

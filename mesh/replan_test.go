@@ -17,7 +17,7 @@ import (
 // However a mesh changes, what is planned for those alone that have changed is
 // what Plan has for all.
 func TestWhatHasChangedIsPlannedAsAllAre(t *testing.T) {
-	equal := []cmp.Option{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(ovsdb.Switch{})}
+	equal := []cmp.Option{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(ovsdb.Spec{})}
 	replanned := 0
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, seed))

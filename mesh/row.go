@@ -146,7 +146,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 // cells returns the tunnels that a host wants or has, and other programs'
 // tunnels on the same bridge. The result others is the number of differences of
 // the switch that are not about a tunnel.
-func cells(want ovsdb.Switch, have ovsdb.Actual) (list []Cell, others int) {
+func cells(want ovsdb.Spec, have ovsdb.State) (list []Cell, others int) {
 	byPort := make(map[string]*Cell)
 	for _, t := range want.Tunnels {
 		c := cellOf(t)

@@ -21,7 +21,7 @@ type seen struct {
 	nat    *natSeen
 	host   *hostSeen
 
-	portsOf ovsdb.Actual
+	portsOf ovsdb.State
 	ports   func() map[string]ovsdb.Port // gremesh's ports in portsOf, by peer ID
 	silent  map[string]ovsdb.Port        // ports that receive nothing, by peer ID
 	count   TunnelCount
@@ -41,7 +41,7 @@ type plan struct {
 // an equal Desired pointer means an equal desired state.
 type (
 	ovsSeen struct {
-		have     ovsdb.Actual
+		have     ovsdb.State
 		desired  *Desired
 		problems []Problem
 	}
@@ -61,7 +61,7 @@ type (
 
 // planned returns the desired state of this host. It returns the same pointer
 // as last time if the input has not changed.
-func (l *Loop) planned(view View, keep Keep, ovs ovsdb.Actual) (*Desired, []Problem) {
+func (l *Loop) planned(view View, keep Keep, ovs ovsdb.State) (*Desired, []Problem) {
 	view, said := l.cfg.inPlace(view, ovs), l.cfg.Masquerade.State()
 	if p := l.seen.plan; p != nil && maps.Equal(p.keep, keep) && reflect.DeepEqual(p.said, said) && sameMesh(p.view, view) {
 		return p.desired, p.problems
@@ -114,8 +114,8 @@ func sameHere(a, b *Host) bool {
 }
 
 // ours returns gremesh's ports by the ID of their peers.
-func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
-	if l.seen.ports == nil || !l.seen.portsOf.Same(ovs) {
+func (l *Loop) ours(ovs ovsdb.State) func() map[string]ovsdb.Port {
+	if l.seen.ports == nil || !l.seen.portsOf.Unchanged(ovs) {
 		l.seen.ports, l.seen.portsOf, l.seen.counted = portsOf(ovs), ovs, nil
 		l.seen.silent = make(map[string]ovsdb.Port)
 		for i := range ovs.Ports {
@@ -129,7 +129,7 @@ func (l *Loop) ours(ovs ovsdb.Actual) func() map[string]ovsdb.Port {
 
 // count returns the result of countTunnels. It reuses the last result if
 // nothing has changed.
-func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.Actual, paths *pathsSeen) TunnelCount {
+func (l *Loop) count(peers []Host, desired *Desired, ovs ovsdb.State, paths *pathsSeen) TunnelCount {
 	ports := l.ours(ovs)
 	if l.seen.counted != desired {
 		l.seen.count, l.seen.counted = countTunnels(peers, desired.Switch, ovs, ports, paths.carries), desired

@@ -14,7 +14,7 @@ const (
 )
 
 // ovsState returns the state of Open vSwitch as a pass observed it.
-func ovsState(seen bool, ovs ovsdb.Actual) string {
+func ovsState(seen bool, ovs ovsdb.State) string {
 	if !seen || ovs.Down != "" {
 		return ovsDown
 	}
@@ -23,7 +23,7 @@ func ovsState(seen bool, ovs ovsdb.Actual) string {
 
 // switchDown returns a problem if ovs-vswitchd does not run or does not answer.
 // Until it is back, the database says nothing about the tunnels.
-func switchDown(ovs ovsdb.Actual) []Problem {
+func switchDown(ovs ovsdb.State) []Problem {
 	if ovs.Down == "" {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 
 // taken returns a problem for each peer whose GRE packets the kernel passes to
 // another program's device instead of Open vSwitch.
-func taken(want ovsdb.Switch, gretaps []bridge.Gretap) []Problem {
+func taken(want ovsdb.Spec, gretaps []bridge.Gretap) []Problem {
 	var problems []Problem
 	for _, t := range want.Tunnels {
 		for _, g := range gretaps {

@@ -28,7 +28,7 @@ func (l *Loop) dropTunnels(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("remove the tunnels: %w", err)
 	}
-	changes := ovsdb.Diff(ovsdb.Switch{}, have)
+	changes := ovsdb.Diff(ovsdb.Spec{}, have)
 	if len(changes) == 0 {
 		return nil
 	}

@@ -19,7 +19,7 @@ func TestTeardownTakesTheRoutesWithoutOpenVSwitch(t *testing.T) {
 
 func TestNothingIsChangedWhenWhatWasBeforeCanNotBeKept(t *testing.T) {
 	w := planned(testHost(2))
-	w.ovs = ovsdb.Actual{}
+	w.ovs = ovsdb.State{}
 	w.forgetful = errors.New("the disk is full")
 	l := w.loop()
 	if ok, _ := l.pass(t.Context()); ok || len(w.applied) > 0 || !w.says(l, "the disk is full") {

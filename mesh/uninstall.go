@@ -28,7 +28,7 @@ type Uninstall struct {
 // FormerSwitch is Open vSwitch with its original state. The original state is
 // nil if gremesh has changed no bridge of another program.
 type FormerSwitch interface {
-	Observe(context.Context) (ovsdb.Actual, error)
+	Observe(context.Context) (ovsdb.State, error)
 	Apply(context.Context, []ovsdb.Change) error
 	Former() (*ovsdb.Former, error)
 }
@@ -120,12 +120,12 @@ func (u Uninstall) putBackHost(ctx context.Context, dockerRuns, keepBridge bool)
 	return nil
 }
 
-func (u Uninstall) switchBack() (ovsdb.Switch, error) {
+func (u Uninstall) switchBack() (ovsdb.Spec, error) {
 	former, err := u.Switch.Former()
 	if former == nil {
 		former = &ovsdb.Former{}
 	}
-	return ovsdb.Switch{Back: former}, err
+	return ovsdb.Spec{Back: former}, err
 }
 
 func (u Uninstall) putBackSwitch(ctx context.Context) error {

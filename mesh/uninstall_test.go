@@ -16,7 +16,7 @@ import (
 
 // undone is a host that gremesh runs on, and keeps what is done to it.
 type undone struct {
-	ovs    ovsdb.Actual
+	ovs    ovsdb.State
 	kernel bridge.Actual
 	docker docker.Actual
 	former bridge.Former
@@ -45,11 +45,11 @@ func running() *undone {
 
 type undoneSwitch struct{ *undone }
 
-func (u undoneSwitch) Observe(context.Context) (ovsdb.Actual, error) { return u.ovs, u.ovsErr }
-func (u undoneSwitch) Former() (*ovsdb.Former, error)                { return u.shared, nil }
+func (u undoneSwitch) Observe(context.Context) (ovsdb.State, error) { return u.ovs, u.ovsErr }
+func (u undoneSwitch) Former() (*ovsdb.Former, error)               { return u.shared, nil }
 func (u undoneSwitch) Apply(_ context.Context, changes []ovsdb.Change) error {
 	u.done = append(u.done, "switch")
-	u.ovs = ovsdb.Actual{}
+	u.ovs = ovsdb.State{}
 	return nil
 }
 

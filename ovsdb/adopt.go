@@ -16,7 +16,7 @@ import (
 // left lists the other tunnel ports on want's bridge that are not adopted. It
 // also lists ports on other bridges that conflict with a desired tunnel. Each
 // has the reason.
-func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
+func Adopt(want Spec, have State) (changes []Change, left []Conflict) {
 	if want.Bridge == "" {
 		return nil, nil
 	}
@@ -40,7 +40,7 @@ func Adopt(want Switch, have Actual) (changes []Change, left []Conflict) {
 }
 
 type adopter struct {
-	want    Switch
+	want    Spec
 	ours    map[string]Port
 	foreign map[endpoint][]Port
 }

@@ -20,7 +20,7 @@ func TestAdoptReadsLikeARunbook(t *testing.T) {
 	keyed.Tunnels[0].Key = 7
 
 	cases := map[string]struct {
-		want  ovsdb.Switch
+		want  ovsdb.Spec
 		ports []ovsdb.Port
 	}{
 		"the recipe's":        {mesh(43, 44), []ovsdb.Port{gre1, byHand("gre2", "192.168.248.44")}},
@@ -45,11 +45,11 @@ func TestAdoptReadsLikeARunbook(t *testing.T) {
 		"gremesh's beside":                {mesh(43), []ovsdb.Port{gre1, has(mesh(43)).Ports[1]}},
 		"on another bridge":               {mesh(43), []ovsdb.Port{alter(gre1, func(p *ovsdb.Port) { p.Bridge = "br1" })}},
 		"of no concern on another bridge": {mesh(44), []ovsdb.Port{alter(gre1, func(p *ovsdb.Port) { p.Bridge = "br1" })}},
-		"nothing wanted":                  {ovsdb.Switch{}, []ovsdb.Port{gre1}},
+		"nothing wanted":                  {ovsdb.Spec{}, []ovsdb.Port{gre1}},
 	}
 	var got strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		changes, left := ovsdb.Adopt(cases[name].want, ovsdb.Actual{Ports: cases[name].ports})
+		changes, left := ovsdb.Adopt(cases[name].want, ovsdb.State{Ports: cases[name].ports})
 		fmt.Fprintf(&got, "## %s\n", name)
 		for _, c := range changes {
 			fmt.Fprintf(&got, "# %s\n%s\n", c, strings.Join(c.Commands, "\n"))
@@ -62,7 +62,7 @@ func TestAdoptReadsLikeARunbook(t *testing.T) {
 }
 
 // adopted is what gre1, made by hand, is after Adopt.
-func adopted(want ovsdb.Switch, name string) ovsdb.Actual {
+func adopted(want ovsdb.Spec, name string) ovsdb.State {
 	have := has(want)
 	p := &have.Ports[1]
 	p.Name, p.Interfaces, p.Adopted = name, []string{name}, true
@@ -73,21 +73,21 @@ func TestAnAdoptedPortIsKeptByItsPeersID(t *testing.T) {
 	was := adopted(mesh(43), "gre1")
 	subnet := func(t *ovsdb.Tunnel) { t.Name, t.Peer.Subnet = "gre50", netip.MustParsePrefix("172.17.50.0/24") }
 	for name, tc := range map[string]struct {
-		change func(*ovsdb.Switch)
+		change func(*ovsdb.Spec)
 		want   []string
 	}{
-		"nothing has changed": {func(*ovsdb.Switch) {}, nil},
-		"its peer has another subnet": {func(s *ovsdb.Switch) { subnet(&s.Tunnels[0]) },
+		"nothing has changed": {func(*ovsdb.Spec) {}, nil},
+		"its peer has another subnet": {func(s *ovsdb.Spec) { subnet(&s.Tunnels[0]) },
 			[]string{"ovs-vsctl set port gre1 external_ids:gremesh-subnet=172.17.50.0/24"}},
-		"its peer has moved": {func(s *ovsdb.Switch) { s.Tunnels[0].Remote = netip.MustParseAddr("192.168.248.99") },
+		"its peer has moved": {func(s *ovsdb.Spec) { s.Tunnels[0].Remote = netip.MustParseAddr("192.168.248.99") },
 			[]string{"ovs-vsctl set interface gre1 options:remote_ip=192.168.248.99"}},
-		"its peer has left":      {func(s *ovsdb.Switch) { s.Tunnels = nil }, []string{"ovs-vsctl del-port br0 gre1"}},
-		"all is to be taken off": {func(s *ovsdb.Switch) { *s = ovsdb.Switch{} }, []string{"ovs-vsctl del-port br0 gre1", "ovs-vsctl del-br br0"}},
+		"its peer has left":      {func(s *ovsdb.Spec) { s.Tunnels = nil }, []string{"ovs-vsctl del-port br0 gre1"}},
+		"all is to be taken off": {func(s *ovsdb.Spec) { *s = ovsdb.Spec{} }, []string{"ovs-vsctl del-port br0 gre1", "ovs-vsctl del-br br0"}},
 		// The new one is left to the next Diff.
-		"its peer has another ID": {func(s *ovsdb.Switch) { s.Tunnels[0].Peer.ID = "new" }, []string{"ovs-vsctl del-port br0 gre1"}},
-		"tunnels have another type": {func(s *ovsdb.Switch) { s.Tunnels[0].Name, s.Tunnels[0].Type = "vxlan43", "vxlan" },
+		"its peer has another ID": {func(s *ovsdb.Spec) { s.Tunnels[0].Peer.ID = "new" }, []string{"ovs-vsctl del-port br0 gre1"}},
+		"tunnels have another type": {func(s *ovsdb.Spec) { s.Tunnels[0].Name, s.Tunnels[0].Type = "vxlan43", "vxlan" },
 			[]string{"del-port br0 gre1", "add-port br0 vxlan43"}},
-		"its name is the one of its tunnel now": {func(s *ovsdb.Switch) { s.Tunnels[0].Name = "gre1" },
+		"its name is the one of its tunnel now": {func(s *ovsdb.Spec) { s.Tunnels[0].Name = "gre1" },
 			[]string{"ovs-vsctl remove port gre1 external_ids gremesh-adopted"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestAdoptedPortsNeedNothingMoreAndGoWithGremesh(t *testing.T) {
 		t.Errorf("adopted again: %v", again)
 	}
 
-	reconcile(t, c, ovsdb.Switch{})
+	reconcile(t, c, ovsdb.Spec{})
 	if now := o.vsctl("ovs-vsctl list-ports br0"); now != "theirs" {
 		t.Errorf("left behind: %s", now)
 	}
@@ -171,7 +171,7 @@ func TestAdoptedPortsNeedNothingMoreAndGoWithGremesh(t *testing.T) {
 	}
 }
 
-func adopt(t *testing.T, c *ovsdb.Client, want ovsdb.Switch) {
+func adopt(t *testing.T, c *ovsdb.Client, want ovsdb.Spec) {
 	t.Helper()
 	changes, _ := ovsdb.Adopt(want, observe(t, c))
 	if err := c.Apply(t.Context(), changes); err != nil {

@@ -92,7 +92,7 @@ func parseBinding(flow string) (b Binding, ok bool) {
 
 // bound returns the bindings of the configured bridge. known is false if they
 // are not known. A bridge that does not exist yet has none.
-func (a Actual) bound() (bindings map[Binding]bool, known bool) {
+func (a State) bound() (bindings map[Binding]bool, known bool) {
 	switch {
 	case !a.Bridge.Exists:
 		return nil, a.Down == "" && a.Static != nil
@@ -103,7 +103,7 @@ func (a Actual) bound() (bindings map[Binding]bool, known bool) {
 }
 
 // isBound reports whether both flows for a tunnel exist, or cannot be made.
-func (a Actual) isBound(t Tunnel) bool {
+func (a State) isBound(t Tunnel) bool {
 	bound, known := a.bound()
 	flows := bindingsOf(t)
 	return !known || bound[flows[0]] && bound[flows[1]]
@@ -113,7 +113,7 @@ func (a Actual) isBound(t Tunnel) bool {
 // tunnels. As in diffFDB, a port that another program made counts as the tunnel
 // if it equals it, and made contains the names of the tunnels that the same Diff
 // creates.
-func diffBindings(want Switch, have Actual, names portIndex, ports map[string]Port, made map[string]bool) []Change {
+func diffBindings(want Spec, have State, names portIndex, ports map[string]Port, made map[string]bool) []Change {
 	bound, known := have.bound()
 	if !known {
 		return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // hasBound is hasPinned with the flows of the same tunnels, and more of them.
-func hasBound(want ovsdb.Switch, more ...ovsdb.Binding) ovsdb.Actual {
+func hasBound(want ovsdb.Spec, more ...ovsdb.Binding) ovsdb.State {
 	have := hasPinned(want, nil)
 	have.Forwarding = &ovsdb.Forwarding{Normal: true, Bindings: make(map[ovsdb.Binding]bool)}
 	for _, t := range want.Tunnels {
@@ -50,16 +50,16 @@ func TestFlowsThatBindAddressesToTunnels(t *testing.T) {
 	hasV6 := hasPinned(v6, nil)
 	hasV6.Forwarding = &ovsdb.Forwarding{Normal: true}
 	for name, c := range map[string]struct {
-		want ovsdb.Switch
-		have ovsdb.Actual
+		want ovsdb.Spec
+		have ovsdb.State
 		do   []string // of ovs-ofctl
 	}{
 		"all there":          {pinned(43, 44), hasBound(pinned(43, 44)), nil},
 		"none":               {pinned(43), none, []string{forwards, drops}},
 		"half":               {pinned(43), hasBound(pinned(), ovsdb.Binding{MAC: mac(43)}), []string{forwards}},
 		"IPv6":               {v6, hasV6, []string{"ovs-ofctl add-flow br0 priority=20,tun_ipv6_src=fd00::2b,dl_src=02:42:ac:11:2b:01,actions=NORMAL", drops}},
-		"with a new bridge":  {pinned(43), ovsdb.Actual{Static: map[ovsdb.MAC]int{}}, []string{forwards, drops}},
-		"nobody can be told": {pinned(43), ovsdb.Actual{}, nil},
+		"with a new bridge":  {pinned(43), ovsdb.State{Static: map[ovsdb.MAC]int{}}, []string{forwards, drops}},
+		"nobody can be told": {pinned(43), ovsdb.State{}, nil},
 		"not known":          {pinned(43), hasPinned(pinned(43), nil), nil},
 		"refused":            {pinned(43), unread, nil},
 		"from elsewhere too": {pinned(43), hasBound(pinned(43), ovsdb.Binding{MAC: mac(43), From: elsewhere}),
@@ -67,8 +67,8 @@ func TestFlowsThatBindAddressesToTunnels(t *testing.T) {
 		"a peer that has left":            {mesh(), hasBound(pinned(43)), []string{notDrops, notForwards}},
 		"a port that could not be set up": {pinned(43), failed, nil},
 		"a port by hand":                  {pinned(43), byHand, []string{forwards, drops}},
-		"gone with the bridge":            {ovsdb.Switch{}, hasBound(pinned(43)), nil},
-		"a bridge of others":              {ovsdb.Switch{}, theirs, []string{notDrops, notForwards}},
+		"gone with the bridge":            {ovsdb.Spec{}, hasBound(pinned(43)), nil},
+		"a bridge of others":              {ovsdb.Spec{}, theirs, []string{notDrops, notForwards}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var do []string
@@ -179,7 +179,7 @@ func TestABridgeOfOthersIsLeftWithoutBindings(t *testing.T) {
 	if got := o.vsctl("ovs-ofctl --no-stats dump-flows br0"); got == before {
 		t.Fatalf("flows are %s", got)
 	}
-	reconcile(t, c, ovsdb.Switch{})
+	reconcile(t, c, ovsdb.Spec{})
 	if got := o.vsctl("ovs-ofctl --no-stats dump-flows br0"); got != before {
 		t.Errorf("flows were %s and are %s", before, got)
 	}

@@ -114,7 +114,7 @@ func TestForeignPortsSurviveEverything(t *testing.T) {
 		"ovs-vsctl add-port br0 gre99 -- set interface gre99 type=gre options:remote_ip=192.0.2.99",
 		"ovs-vsctl add-br br9 -- set bridge br9 datapath_type=netdev",
 		"ovs-vsctl add-bond br9 bond0 b0 b1 -- set interface b0 type=internal -- set interface b1 type=internal")
-	for _, want := range []ovsdb.Switch{mesh(43, 44), mesh(45), {}} {
+	for _, want := range []ovsdb.Spec{mesh(43, 44), mesh(45), {}} {
 		reconcile(t, c, want)
 		settled(t, c, want)
 		if got := o.vsctl("ovs-vsctl list-ports br0 | grep -v gre4 | xargs; ovs-vsctl list-ports br9 | xargs"); got != "gre99 theirs\nbond0" {
@@ -125,7 +125,7 @@ func TestForeignPortsSurviveEverything(t *testing.T) {
 		t.Errorf("ports left on br0: %q", got)
 	}
 	o.vsctl("ovs-vsctl del-port theirs -- del-port gre99")
-	reconcile(t, c, ovsdb.Switch{})
+	reconcile(t, c, ovsdb.Spec{})
 	if got := o.vsctl("ovs-vsctl list-br | xargs"); got != "br9" {
 		t.Errorf("bridges left: %q", got)
 	}
@@ -141,7 +141,7 @@ func TestABridgeOfOthersIsShared(t *testing.T) {
 	if got := o.vsctl("ovs-vsctl get-fail-mode br0; ovs-vsctl list-ports br0; ovs-vsctl get interface br0 mtu_request"); got != "secure\ngre43\n1462" {
 		t.Errorf("got %q", got)
 	}
-	reconcile(t, c, ovsdb.Switch{})
+	reconcile(t, c, ovsdb.Spec{})
 	if got := o.vsctl("ovs-vsctl list-br; ovs-vsctl list-ports br0"); got != "br0" {
 		t.Errorf("got %q", got)
 	}
@@ -201,7 +201,7 @@ func TestWhatOVSRefusesIsToldInItsWords(t *testing.T) {
 		have, err := bad.Observe(t.Context())
 		return err == nil && have.Bridge.Exists
 	})
-	sw := ovsdb.Switch{Bridge: "br1", Datapath: "netdev"}
+	sw := ovsdb.Spec{Bridge: "br1", Datapath: "netdev"}
 	if found := ovsdb.Conflicts(sw, observe(t, bad)); len(found) != 1 || found[0].Key.String() != "bridge br1" {
 		t.Errorf("conflicts are %+v", found)
 	}

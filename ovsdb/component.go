@@ -11,20 +11,20 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Component reconciles the bridge and the tunnels of this host. Its state is a
-// State.
+// Component reconciles the bridge and the tunnels of this host. Its state is an
+// Observation.
 type Component[In any] struct {
 	Client *Client
 	// Spec returns the desired state of Open vSwitch.
-	Spec func(*In) Switch
+	Spec func(*In) Spec
 	// NICs returns the devices that lead to a network outside of this host. It
 	// is called only if the bridge has a port that may be one.
 	NICs func(context.Context) ([]string, error)
 }
 
-// State is Open vSwitch, and the devices that lead out of this host.
-type State struct {
-	Actual
+// Observation is Open vSwitch, and the devices that lead out of this host.
+type Observation struct {
+	State
 	NICs []string
 }
 
@@ -35,13 +35,13 @@ func (c *Component[In]) Name() string { return component }
 // the gate, which lets a peer's packets in.
 func (c *Component[In]) After() []string { return []string{"guard", "gate"} }
 
-// Observe returns a State. Its error is a DownError, or one of NICs.
+// Observe returns an Observation. Its error is a DownError, or one of NICs.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	have, err := c.Client.Observe(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := State{Actual: have}
+	s := Observation{State: have}
 	if slices.ContainsFunc(have.Ports, have.mayLeadOut) {
 		s.NICs, err = c.NICs(ctx)
 	}
@@ -51,12 +51,12 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 // Plan compares the states with Diff. While ovs-vswitchd is down, Plan still
 // corrects its database, because ovs-vswitchd acts on it when it starts.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
-	var want Switch
+	var want Spec
 	if req.Desired != nil {
 		want = c.Spec(req.Desired)
 	}
-	have := s.(State)
-	p := plan(want, have.Actual)
+	have := s.(Observation)
+	p := plan(want, have.State)
 	if problem, halt := uplinkLoop(have); problem != nil && req.Desired != nil {
 		p.Problems = append(p.Problems, *problem)
 		if p.Halt = halt; halt {
@@ -69,7 +69,7 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 // Original returns the MTU of a bridge that gremesh did not create. It returns
 // JSON null if there is no such bridge.
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
-	b := s.(State).Bridge
+	b := s.(Observation).Bridge
 	if !b.Exists || b.Ours {
 		return json.RawMessage("null"), nil
 	}
@@ -87,7 +87,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], original json.RawMessag
 			}}}
 		}
 	}
-	return plan(Switch{Back: &former}, s.(State).Actual)
+	return plan(Spec{Back: &former}, s.(Observation).State)
 }
 
 // Apply commits the changes and returns when ovs-vswitchd has applied them.
@@ -125,7 +125,7 @@ func (c *Component[In]) Investigate(reconcile.Key) string {
 // Explain returns the cause of a change in Open vSwitch, if it can be
 // recognized.
 func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconcile.Change) (string, bool) {
-	was, is := prev.State.(State).Actual, cur.State.(State).Actual
+	was, is := prev.State.(Observation).State, cur.State.(Observation).State
 	switch {
 	case is.Database != was.Database:
 		return "the database of Open vSwitch was emptied", true
@@ -137,7 +137,7 @@ func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconci
 	return "", false
 }
 
-func hasPort(have Actual, peer string) bool {
+func hasPort(have State, peer string) bool {
 	return slices.ContainsFunc(have.Ports, func(p Port) bool { return p.Ours && p.Peer.ID == peer })
 }
 
@@ -147,7 +147,7 @@ func hasPort(have Actual, peer string) bool {
 const broadcastDelay = time.Second
 
 // plan returns the changes and problems of a desired and an observed state.
-func plan(want Switch, have Actual) reconcile.Plan {
+func plan(want Spec, have State) reconcile.Plan {
 	left, rest := Unsettled(want, have)
 	var p reconcile.Plan
 	bridge := key(kindBridge, want.Bridge, "")
@@ -169,7 +169,7 @@ func plan(want Switch, have Actual) reconcile.Plan {
 
 // problems returns the problems that keep Open vSwitch from its desired state
 // or stop its packets. left and rest are want and have without settled tunnels.
-func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
+func problems(want, left Spec, rest, have State) []reconcile.Problem {
 	var all []reconcile.Problem
 	if have.Down != "" {
 		all = append(all, reconcile.Problem{
@@ -184,10 +184,10 @@ func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
 		})
 	}
 	pinned := slices.ContainsFunc(want.Tunnels, func(t Tunnel) bool { return t.MAC != MAC{} })
-	if have.Learns != "" && pinned {
+	if have.StaticFDBError != "" && pinned {
 		all = append(all, reconcile.Problem{
 			Code:    "GM-OVS-LEARNS",
-			Summary: "cannot install static MAC entries, so traffic to a host that has been silent for 300 s is flooded to all tunnels: " + have.Learns,
+			Summary: "cannot install static MAC entries, so traffic to a host that has been silent for 300 s is flooded to all tunnels: " + have.StaticFDBError,
 			Remedy:  "no action is needed if that is acceptable; otherwise run Open vSwitch 3.1 or later, and give the agent access to the directory of its sockets",
 		})
 	}
@@ -196,11 +196,11 @@ func problems(want, left Switch, rest, have Actual) []reconcile.Problem {
 
 // IsUserspace reports whether the bridge has Open vSwitch's userspace datapath,
 // whose tunnel packets do not pass the kernel.
-func (a Actual) IsUserspace() bool { return a.Bridge.Datapath == "netdev" }
+func (a State) IsUserspace() bool { return a.Bridge.Datapath == "netdev" }
 
 // EachForeignTunnel calls f for each tunnel port that is not gremesh's. A zero
 // remote means that the port receives from any address.
-func (a Actual) EachForeignTunnel(f func(kind string, remote netip.Addr, bridge string)) {
+func (a State) EachForeignTunnel(f func(kind string, remote netip.Addr, bridge string)) {
 	for i := range a.Ports {
 		p := &a.Ports[i]
 		if !p.Ours && (p.Remote.IsValid() || p.Unreadable["options:remote_ip"] != "") {
@@ -210,4 +210,4 @@ func (a Actual) EachForeignTunnel(f func(kind string, remote netip.Addr, bridge 
 }
 
 // IsDown reports whether ovs-vswitchd does not act on the database.
-func (a Actual) IsDown() bool { return a.Down != "" }
+func (a State) IsDown() bool { return a.Down != "" }

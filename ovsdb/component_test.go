@@ -14,23 +14,23 @@ import (
 // before is a component that runs before Open vSwitch is changed.
 type before string
 
-func (b before) Name() string                                                        { return string(b) }
-func (before) After() []string                                                       { return nil }
-func (before) Observe(context.Context) (contract.State, error)                       { return struct{}{}, nil }
-func (before) Plan(contract.Request[ovsdb.Switch], contract.State) (p contract.Plan) { return p }
-func (before) Apply(context.Context, []contract.Change) error                        { return nil }
-func (before) Watch(ctx context.Context, _ func()) error                             { <-ctx.Done(); return nil }
+func (b before) Name() string                                                      { return string(b) }
+func (before) After() []string                                                     { return nil }
+func (before) Observe(context.Context) (contract.State, error)                     { return struct{}{}, nil }
+func (before) Plan(contract.Request[ovsdb.Spec], contract.State) (p contract.Plan) { return p }
+func (before) Apply(context.Context, []contract.Change) error                      { return nil }
+func (before) Watch(ctx context.Context, _ func()) error                           { <-ctx.Done(); return nil }
 
 // desired is a desired state that a test changes, and a store of originals.
 type desired struct {
-	want    *ovsdb.Switch
+	want    *ovsdb.Spec
 	changed chan struct{}
 	saved   map[string]json.RawMessage
 }
 
-func (d *desired) Desired() (*ovsdb.Switch, []contract.Problem) { return d.want, nil }
-func (d *desired) Changed() <-chan struct{}                     { return d.changed }
-func (d *desired) Window() contract.Window                      { return contract.Window{} }
+func (d *desired) Desired() (*ovsdb.Spec, []contract.Problem) { return d.want, nil }
+func (d *desired) Changed() <-chan struct{}                   { return d.changed }
+func (d *desired) Window() contract.Window                    { return contract.Window{} }
 
 func (d *desired) Load() (map[string]json.RawMessage, error) { return d.saved, nil }
 
@@ -40,12 +40,12 @@ func (d *desired) Save(all map[string]json.RawMessage) error {
 }
 
 // engineOf is an engine that keeps Open vSwitch alone.
-func engineOf(t *testing.T, c *ovsdb.Client, d *desired) *contract.Engine[ovsdb.Switch] {
+func engineOf(t *testing.T, c *ovsdb.Client, d *desired) *contract.Engine[ovsdb.Spec] {
 	t.Helper()
-	e, err := contract.New(contract.Options[ovsdb.Switch]{
+	e, err := contract.New(contract.Options[ovsdb.Spec]{
 		Source: d, Originals: d, Log: slog.New(slog.DiscardHandler),
-		Components: []contract.Component[ovsdb.Switch]{
-			before("guard"), before("gate"), &ovsdb.Component[ovsdb.Switch]{Client: c, Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }},
+		Components: []contract.Component[ovsdb.Spec]{
+			before("guard"), before("gate"), &ovsdb.Component[ovsdb.Spec]{Client: c, Spec: func(s *ovsdb.Spec) ovsdb.Spec { return *s }},
 		},
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func TestComponentMakesRepairsAndRemovesTunnels(t *testing.T) {
 	if err := e.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	settled(t, c, ovsdb.Switch{})
+	settled(t, c, ovsdb.Spec{})
 }
 
 func TestComponentRestoresABridgeOfOthers(t *testing.T) {
@@ -101,9 +101,9 @@ func TestComponentRestoresABridgeOfOthers(t *testing.T) {
 }
 
 func TestComponentOrdersChangesByNeed(t *testing.T) {
-	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
+	c := &ovsdb.Component[ovsdb.Spec]{Spec: func(s *ovsdb.Spec) ovsdb.Spec { return *s }}
 	want := mesh(43)
-	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.State{})
+	plan := c.Plan(contract.Request[ovsdb.Spec]{Desired: &want}, ovsdb.Observation{})
 	bridge := contract.Key{Component: "ovs", Kind: "bridge", Name: "br0"}
 	for _, change := range plan.Changes {
 		if change.Key != bridge && !slices.Contains(change.Needs, bridge) {
@@ -116,19 +116,19 @@ func TestComponentOrdersChangesByNeed(t *testing.T) {
 }
 
 func TestComponentReportsADeadDaemonByACode(t *testing.T) {
-	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
+	c := &ovsdb.Component[ovsdb.Spec]{Spec: func(s *ovsdb.Spec) ovsdb.Spec { return *s }}
 	want := mesh()
-	plan := c.Plan(contract.Request[ovsdb.Switch]{Desired: &want}, ovsdb.State{Actual: ovsdb.Actual{Down: "ovs-vswitchd is not running"}})
+	plan := c.Plan(contract.Request[ovsdb.Spec]{Desired: &want}, ovsdb.Observation{State: ovsdb.State{Down: "ovs-vswitchd is not running"}})
 	if len(plan.Problems) == 0 || plan.Problems[0].Code != "GM-OVS-DOWN" || plan.Problems[0].Remedy != ovsdb.RestartCommand {
 		t.Errorf("the problems are %+v", plan.Problems)
 	}
 }
 
 func TestABridgeThatLeadsOutHaltsTheHost(t *testing.T) {
-	c := &ovsdb.Component[ovsdb.Switch]{Spec: func(s *ovsdb.Switch) ovsdb.Switch { return *s }}
+	c := &ovsdb.Component[ovsdb.Spec]{Spec: func(s *ovsdb.Spec) ovsdb.Spec { return *s }}
 	want := mesh(43)
-	req := contract.Request[ovsdb.Switch]{Desired: &want}
-	lan := ovsdb.State{NICs: []string{"eth1"}}
+	req := contract.Request[ovsdb.Spec]{Desired: &want}
+	lan := ovsdb.Observation{NICs: []string{"eth1"}}
 	lan.Bridge = ovsdb.Bridge{Name: "br0", Exists: true}
 	lan.Ports = []ovsdb.Port{{Bridge: "br0", Interfaces: []string{"eth1"}}}
 	lan.Ports[0].Name = "eth1"
@@ -147,7 +147,7 @@ func TestABridgeThatLeadsOutHaltsTheHost(t *testing.T) {
 	if p := c.Plan(req, lan); p.Halt || len(p.Problems) > 0 && p.Problems[len(p.Problems)-1].Code == "GM-OVS-UPLINK" {
 		t.Errorf("without a NIC: halt %t, %+v", p.Halt, p.Problems)
 	}
-	if p := c.Plan(contract.Request[ovsdb.Switch]{}, lan); p.Halt {
+	if p := c.Plan(contract.Request[ovsdb.Spec]{}, lan); p.Halt {
 		t.Error("a removal is halted")
 	}
 }

@@ -28,9 +28,9 @@ type Conflict struct {
 //
 // Diff has no changes for these. Ports that are only dangerous, without being
 // an obstacle, are in Loops.
-func Conflicts(want Switch, have Actual) []Conflict { return conflicts(Unsettled(want, have)) }
+func Conflicts(want Spec, have State) []Conflict { return conflicts(Unsettled(want, have)) }
 
-func conflicts(want Switch, have Actual) []Conflict {
+func conflicts(want Spec, have State) []Conflict {
 	if want.Bridge == "" {
 		return nil
 	}

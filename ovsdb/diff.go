@@ -39,9 +39,9 @@ type lone struct {
 // Diff changes nothing of other programs except a bridge's MTU and static
 // entries. It does not create a tunnel that would conflict with their ports;
 // see Conflicts.
-func Diff(want Switch, have Actual) []Change { return diff(Unsettled(want, have)) }
+func Diff(want Spec, have State) []Change { return diff(Unsettled(want, have)) }
 
-func diff(want Switch, have Actual) []Change {
+func diff(want Spec, have State) []Change {
 	names := indexPorts(have.Ports)
 	var changes, mends []Change
 
@@ -122,7 +122,7 @@ func diff(want Switch, have Actual) []Change {
 // exist yet, and its peer has not joined so far. Such a port stays. Otherwise
 // it would be created again when the peer joins, which interrupts traffic
 // needlessly.
-func awaits(want Switch, p Port) bool {
+func awaits(want Spec, p Port) bool {
 	return want.Bridge == p.Bridge && p.Mesh == "" && p.Peer.ID == "" &&
 		!slices.ContainsFunc(want.Tunnels, func(t Tunnel) bool { return t.Remote == p.Remote })
 }
@@ -158,7 +158,7 @@ func about(p Peer, d drift.Drift) drift.Drift {
 	return d
 }
 
-func newBridge(want Switch) Change {
+func newBridge(want Spec) Change {
 	bridge, local := bridgeColumns(want.Datapath, standalone, want.Mesh), localColumns(want.MTU)
 	port, iface, br := id(tablePort, want.Bridge), id(tableInterface, want.Bridge), id(tableBridge, want.Bridge)
 	should := standalone
@@ -181,7 +181,7 @@ func newBridge(want Switch) Change {
 // bridge would drop every packet until a controller adds flows.
 const standalone = "standalone"
 
-func mendBridge(want Switch, b Bridge) []Change {
+func mendBridge(want Spec, b Bridge) []Change {
 	var changes []Change
 	if b.Ours {
 		datapath := want.Datapath
@@ -205,7 +205,7 @@ func sameDatapath(want, have string) bool {
 	return want == "" || want == cmp.Or(have, "system")
 }
 
-func newPort(want Switch, t Tunnel) Change {
+func newPort(want Spec, t Tunnel) Change {
 	port, iface := portColumns(want.Mesh, true, false, t.Peer), interfaceColumns(t)
 	p, i := id(tablePort, t.Name), id(tableInterface, t.Name)
 	return Change{
@@ -229,7 +229,7 @@ func oldPort(p Port) Change {
 
 // movePort moves a port of gremesh to want's bridge: it deletes the port and
 // creates it again.
-func movePort(want Switch, t Tunnel, p Port) Change {
+func movePort(want Spec, t Tunnel, p Port) Change {
 	made, gone := newPort(want, t), oldPort(p)
 	add := strings.TrimPrefix(made.Commands[0], "ovs-vsctl ")
 	return Change{

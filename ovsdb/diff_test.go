@@ -23,7 +23,7 @@ func sameAddr(a, b netip.Addr) bool     { return a == b }
 func samePrefix(a, b netip.Prefix) bool { return a == b }
 
 // big is a mesh of n peers.
-func big(n int) ovsdb.Switch {
+func big(n int) ovsdb.Spec {
 	s := mesh()
 	for i := range n {
 		t := tunnel(43)
@@ -36,8 +36,8 @@ func big(n int) ovsdb.Switch {
 }
 
 // has is what Open vSwitch holds when want is done.
-func has(want ovsdb.Switch) ovsdb.Actual {
-	have := ovsdb.Actual{Bridge: ovsdb.Bridge{
+func has(want ovsdb.Spec) ovsdb.State {
+	have := ovsdb.State{Bridge: ovsdb.Bridge{
 		Name: want.Bridge, Exists: true, Ours: true, Mesh: want.Mesh, Datapath: want.Datapath,
 		FailMode: "standalone", MTU: want.MTU, OfPort: 65534,
 	}}
@@ -55,29 +55,29 @@ func foreign(bridge, name, kind string) ovsdb.Port {
 
 // cases are differences; each has a golden file with the commands that mend it.
 func cases() map[string]struct {
-	want ovsdb.Switch
-	have ovsdb.Actual
+	want ovsdb.Spec
+	have ovsdb.State
 } {
 	type c = struct {
-		want ovsdb.Switch
-		have ovsdb.Actual
+		want ovsdb.Spec
+		have ovsdb.State
 	}
 	all := map[string]c{
-		"first-run":      {mesh(43, 44), ovsdb.Actual{}},
+		"first-run":      {mesh(43, 44), ovsdb.State{}},
 		"nothing-to-do":  {mesh(43, 44), has(mesh(43, 44))},
 		"join-and-leave": {mesh(43, 45), has(mesh(43, 44))},
-		"uninstall":      {ovsdb.Switch{}, has(mesh(43, 44))},
+		"uninstall":      {ovsdb.Spec{}, has(mesh(43, 44))},
 	}
 
 	key := mesh(43)
 	key.MTU = 0
 	key.Tunnels[0].Type, key.Tunnels[0].Key, key.Tunnels[0].BFD = "vxlan", 7, false
 	key.Tunnels[0].Peer.Name = `the "big" one, it's $HOME`
-	all["vxlan-with-a-key-and-odd-names"] = c{key, ovsdb.Actual{}}
+	all["vxlan-with-a-key-and-odd-names"] = c{key, ovsdb.State{}}
 
 	plain := mesh()
 	plain.Datapath = ""
-	all["default-datapath"] = c{plain, ovsdb.Actual{}}
+	all["default-datapath"] = c{plain, ovsdb.State{}}
 	system := has(mesh())
 	system.Bridge.Datapath = "system"
 	all["another-datapath"] = c{mesh(), system}
@@ -99,10 +99,10 @@ func cases() map[string]struct {
 	all["shared-bridge"] = c{mesh(43), shared}
 	left := has(mesh(43))
 	left.Bridge.Ours = false
-	all["uninstall-from-a-shared-bridge"] = c{ovsdb.Switch{}, left}
+	all["uninstall-from-a-shared-bridge"] = c{ovsdb.Spec{}, left}
 	guest := has(mesh(43))
 	guest.Ports = append(guest.Ports, foreign("br0", "vnet0", "internal"))
-	all["uninstall-with-a-guest"] = c{ovsdb.Switch{}, guest}
+	all["uninstall-with-a-guest"] = c{ovsdb.Spec{}, guest}
 
 	blocked := has(mesh())
 	byHand := foreign("br0", "gre1", "gre")
@@ -154,7 +154,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestDiffDoesNotMindOrderOrChangeItsInput(t *testing.T) {
 	forward, backward := mesh(43, 44, 45), mesh(45, 44, 43)
-	if diff := cmp.Diff(lines(ovsdb.Diff(forward, ovsdb.Actual{})), lines(ovsdb.Diff(backward, ovsdb.Actual{}))); diff != "" {
+	if diff := cmp.Diff(lines(ovsdb.Diff(forward, ovsdb.State{})), lines(ovsdb.Diff(backward, ovsdb.State{}))); diff != "" {
 		t.Error(diff)
 	}
 	if backward.Tunnels[0].Name != "gre45" {
@@ -172,7 +172,7 @@ func lines(changes []ovsdb.Change) []string {
 
 func BenchmarkDiff(b *testing.B) {
 	want := big(1000)
-	for name, have := range map[string]ovsdb.Actual{"unchanged": has(want), "empty": {}} {
+	for name, have := range map[string]ovsdb.State{"unchanged": has(want), "empty": {}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				ovsdb.Diff(want, have)
@@ -203,17 +203,17 @@ func TestAPortThatWasPlannedForAPeerStaysUntilItComes(t *testing.T) {
 	planned.Ports[1].Mesh, planned.Ports[1].Peer.ID = "", "" // to 43
 	for _, c := range []struct {
 		name    string
-		want    ovsdb.Switch
+		want    ovsdb.Spec
 		deleted bool
 	}{
 		{"it has not come", mesh(44), false},
 		{"it has come", mesh(43, 44), false},
-		{"it has come with another subnet", func() ovsdb.Switch {
+		{"it has come with another subnet", func() ovsdb.Spec {
 			s := mesh(44, 45)
 			s.Tunnels[1].Remote = planned.Ports[1].Remote
 			return s
 		}(), true},
-		{"this host leaves", ovsdb.Switch{}, true},
+		{"this host leaves", ovsdb.Spec{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			deleted := false

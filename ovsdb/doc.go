@@ -5,7 +5,7 @@
 //
 //   - [Client.Observe] reads the observed state from a cache that the server keeps
 //     up to date. It never answers from a cache that may be stale.
-//   - [Diff] is pure. It returns the differences from the desired [Switch], each
+//   - [Diff] is pure. It returns the differences from the desired [Spec], each
 //     with the ovs-vsctl command that corrects it. [Conflicts] returns the
 //     differences that Diff must not correct. [Loops] returns the ports of other
 //     programs that can cause a broadcast loop.

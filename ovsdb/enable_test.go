@@ -8,11 +8,11 @@ import (
 )
 
 func TestANewPortGetsBFDAfterAllElse(t *testing.T) {
-	want := Switch{Bridge: "br0", Tunnels: []Tunnel{
+	want := Spec{Bridge: "br0", Tunnels: []Tunnel{
 		{Name: "gre43", Type: "gre", BFD: true, Remote: netip.MustParseAddr("192.0.2.43")},
 		{Name: "gre44", Type: "gre", Remote: netip.MustParseAddr("192.0.2.44")},
 	}}
-	changes := Diff(want, Actual{Bridge: Bridge{Name: "br0", Exists: true}})
+	changes := Diff(want, State{Bridge: Bridge{Name: "br0", Exists: true}})
 	first, then := withoutBFD(changes)
 	inserts := 0
 	for i, change := range first {

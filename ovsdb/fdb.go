@@ -36,7 +36,7 @@ type entry struct {
 // host from an unprotected port, and keep it.
 //
 // If the existing entries are not known, diffFDB returns nothing.
-func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, made map[string]bool) []Change {
+func diffFDB(want Spec, have State, names portIndex, ports map[string]Port, made map[string]bool) []Change {
 	if have.Static == nil {
 		return nil
 	}
@@ -72,7 +72,7 @@ func diffFDB(want Switch, have Actual, names portIndex, ports map[string]Port, m
 // oldEntries returns the deletion of entries behind tunnels that are no longer
 // desired. The entries of a port that is deleted need no change, because
 // ovs-vswitchd deletes them with the port.
-func oldEntries(want Switch, have Actual, ports map[string]Port) []Change {
+func oldEntries(want Spec, have State, ports map[string]Port) []Change {
 	wanted := make(map[MAC]bool, len(want.Tunnels))
 	for _, t := range want.Tunnels {
 		wanted[t.MAC] = true
@@ -95,7 +95,7 @@ func oldEntries(want Switch, have Actual, ports map[string]Port) []Change {
 }
 
 // port returns the configured bridge's port with a number (Interface ofport).
-func (a Actual) port(number int) (Port, bool) {
+func (a State) port(number int) (Port, bool) {
 	if number > 0 {
 		for _, p := range a.Ports {
 			if p.OfPort == number && p.Bridge == a.Bridge.Name {
@@ -107,7 +107,7 @@ func (a Actual) port(number int) (Port, bool) {
 }
 
 // behind returns the target of an entry as text, or "" if there is none.
-func (a Actual) behind(number int) string {
+func (a State) behind(number int) string {
 	if p, ok := a.port(number); ok {
 		return "behind " + p.Name
 	}

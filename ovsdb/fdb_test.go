@@ -16,7 +16,7 @@ import (
 func mac(n int) ovsdb.MAC { return ovsdb.MAC{2, 0x42, 172, 17, byte(n), 1} }
 
 // pinned is mesh with the entries that route: per-peer wants.
-func pinned(peers ...int) ovsdb.Switch {
+func pinned(peers ...int) ovsdb.Spec {
 	s := mesh(peers...)
 	for i, n := range peers {
 		s.Tunnels[i].MAC = mac(n)
@@ -25,7 +25,7 @@ func pinned(peers ...int) ovsdb.Switch {
 }
 
 // hasPinned is has with the entries, and what others have put there.
-func hasPinned(want ovsdb.Switch, more map[ovsdb.MAC]int) ovsdb.Actual {
+func hasPinned(want ovsdb.Spec, more map[ovsdb.MAC]int) ovsdb.State {
 	have := has(want)
 	have.Static = map[ovsdb.MAC]int{}
 	for i, t := range want.Tunnels {
@@ -40,7 +40,7 @@ func hasPinned(want ovsdb.Switch, more map[ovsdb.MAC]int) ovsdb.Actual {
 func TestEntriesOfTheForwardingTable(t *testing.T) {
 	add := func(port string, n int) string { return fmt.Sprintf("ovs-appctl fdb/add br0 %s 0 %s", port, mac(n)) }
 	del := func(n int) string { return fmt.Sprintf("ovs-appctl fdb/del br0 0 %s", mac(n)) }
-	byHand := func(have ovsdb.Actual) ovsdb.Actual { // gre1 leads to host 43
+	byHand := func(have ovsdb.State) ovsdb.State { // gre1 leads to host 43
 		p := foreign("br0", "gre1", "gre")
 		p.Remote, p.OfPort = tunnel(43).Remote, 7
 		have.Ports = append(have.Ports, p)
@@ -57,26 +57,26 @@ func TestEntriesOfTheForwardingTable(t *testing.T) {
 	inPlanned := hasPinned(pinned(43), nil)
 	inPlanned.Ports[1].Mesh, inPlanned.Ports[1].Peer.ID = "", ""
 	for name, c := range map[string]struct {
-		want ovsdb.Switch
-		have ovsdb.Actual
+		want ovsdb.Spec
+		have ovsdb.State
 		do   []string // of ovs-appctl
 	}{
 		"all there":                       {pinned(43, 44), hasPinned(pinned(43, 44), nil), nil},
 		"all lost":                        {pinned(44, 43), hasPinned(mesh(44, 43), nil), []string{add("gre43", 43), add("gre44", 44)}},
 		"behind another tunnel":           {pinned(43, 44), hasPinned(pinned(43, 44), map[ovsdb.MAC]int{mac(43): 2}), []string{add("gre43", 43)}},
 		"with a new port":                 {pinned(43, 44), hasPinned(pinned(43), nil), []string{add("gre44", 44)}},
-		"with a new bridge":               {pinned(43), ovsdb.Actual{Static: map[ovsdb.MAC]int{}}, []string{add("gre43", 43)}},
+		"with a new bridge":               {pinned(43), ovsdb.State{Static: map[ovsdb.MAC]int{}}, []string{add("gre43", 43)}},
 		"not known":                       {pinned(43), unknown, nil},
 		"a port that could not be set up": {pinned(43), failed, nil},
 		"not wanted any more":             {mesh(43), hasPinned(pinned(43), nil), []string{del(43)}},
 		"gone with their port":            {pinned(43), hasPinned(pinned(43, 44), nil), nil},
-		"gone with the bridge":            {ovsdb.Switch{}, hasPinned(pinned(43), nil), nil},
+		"gone with the bridge":            {ovsdb.Spec{}, hasPinned(pinned(43), nil), nil},
 		"another program's": {pinned(43), hasPinned(pinned(43), map[ovsdb.MAC]int{
 			{0x52, 0x54}: 1, mac(77): 65534, mac(78): 99,
 		}), nil},
 		"a port by hand":               {pinned(43), byHand(hasPinned(mesh(), nil)), []string{add("gre1", 43)}},
 		"a port by hand, and done":     {pinned(43), byHand(hasPinned(mesh(), map[ovsdb.MAC]int{mac(43): 7})), nil},
-		"a port by hand, and leaving":  {ovsdb.Switch{}, byHand(hasPinned(mesh(), map[ovsdb.MAC]int{mac(43): 7})), []string{del(43)}},
+		"a port by hand, and leaving":  {ovsdb.Spec{}, byHand(hasPinned(mesh(), map[ovsdb.MAC]int{mac(43): 7})), []string{del(43)}},
 		"a port by hand beside ours":   {pinned(43), byHand(hasPinned(pinned(43), nil)), nil},
 		"an adopted port's peer moved": {moved, adopted, []string{add("by-hand", 44), del(43)}},
 		"planned for who has not come": {pinned(44), inPlanned, []string{add("gre44", 44)}},
@@ -180,8 +180,8 @@ func TestWhoCannotBeAskedIsLeftToLearn(t *testing.T) {
 	want := pinned(43)
 	reconcile(t, c, want)
 	settled(t, c, want)
-	if have := observe(t, c); have.Static != nil || !strings.Contains(have.Learns, "ovs-vswitchd.pid") {
-		t.Errorf("learns: %q, static %v", have.Learns, slices.Collect(maps.Keys(have.Static)))
+	if have := observe(t, c); have.Static != nil || !strings.Contains(have.StaticFDBError, "ovs-vswitchd.pid") {
+		t.Errorf("learns: %q, static %v", have.StaticFDBError, slices.Collect(maps.Keys(have.Static)))
 	}
 }
 

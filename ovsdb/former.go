@@ -91,7 +91,7 @@ func diffFormer(former *Former, foreign map[string]bool, b Bridge) []Change {
 }
 
 // Stays lists gremesh's objects that are not removed, each with the reason.
-func Stays(have Actual) []string {
+func Stays(have State) []string {
 	var others []string
 	for _, p := range have.Ports {
 		if p.Bridge == have.Bridge.Name && !p.Ours && !p.local() {

@@ -8,7 +8,7 @@ import (
 )
 
 // back is how it was, as uninstall asks for it.
-func back(t *testing.T, c *ovsdb.Client) ovsdb.Switch {
+func back(t *testing.T, c *ovsdb.Client) ovsdb.Spec {
 	t.Helper()
 	former, err := c.Former()
 	if err != nil {
@@ -17,7 +17,7 @@ func back(t *testing.T, c *ovsdb.Client) ovsdb.Switch {
 	if former == nil {
 		former = &ovsdb.Former{}
 	}
-	return ovsdb.Switch{Back: former}
+	return ovsdb.Spec{Back: former}
 }
 
 func TestABridgeOfOthersIsMadeAsItWas(t *testing.T) {

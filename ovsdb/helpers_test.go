@@ -53,7 +53,7 @@ func run(t testing.TB, c *ovsdb.Client) (stop func()) {
 	return stop
 }
 
-func observe(t testing.TB, c *ovsdb.Client) ovsdb.Actual {
+func observe(t testing.TB, c *ovsdb.Client) ovsdb.State {
 	t.Helper()
 	have, err := c.Observe(t.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func observe(t testing.TB, c *ovsdb.Client) ovsdb.Actual {
 }
 
 // reconcile applies what differs and returns how much it was.
-func reconcile(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) int {
+func reconcile(t testing.TB, c *ovsdb.Client, want ovsdb.Spec) int {
 	t.Helper()
 	changes := ovsdb.Diff(want, observe(t, c))
 	if err := c.Apply(t.Context(), changes); err != nil {
@@ -73,7 +73,7 @@ func reconcile(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) int {
 }
 
 // settled fails unless nothing differs any more.
-func settled(t testing.TB, c *ovsdb.Client, want ovsdb.Switch) {
+func settled(t testing.TB, c *ovsdb.Client, want ovsdb.Spec) {
 	t.Helper()
 	for _, change := range ovsdb.Diff(want, observe(t, c)) {
 		t.Errorf("still differs: %s", change)
@@ -94,15 +94,15 @@ func tunnel(n int) ovsdb.Tunnel {
 	}
 }
 
-func mesh(peers ...int) ovsdb.Switch {
-	s := ovsdb.Switch{Bridge: "br0", Datapath: "netdev", MTU: 1462, Mesh: "blue"}
+func mesh(peers ...int) ovsdb.Spec {
+	s := ovsdb.Spec{Bridge: "br0", Datapath: "netdev", MTU: 1462, Mesh: "blue"}
 	for _, n := range peers {
 		s.Tunnels = append(s.Tunnels, tunnel(n))
 	}
 	return s
 }
 
-func port(t testing.TB, have ovsdb.Actual, name string) ovsdb.Port {
+func port(t testing.TB, have ovsdb.State, name string) ovsdb.Port {
 	t.Helper()
 	for _, p := range have.Ports {
 		if p.Name == name {

@@ -11,7 +11,7 @@ import (
 // port forwards packets that arrive by another tunnel. A full mesh of such
 // bridges is a loop. For a bridge with fewer than two tunnels Loops returns
 // nil, because there is no second tunnel to forward to.
-func Loops(bridge string, have Actual) []Conflict {
+func Loops(bridge string, have State) []Conflict {
 	var found []Conflict
 	tunnels := 0
 	for i := range have.Ports {

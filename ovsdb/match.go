@@ -8,7 +8,7 @@ package ovsdb
 //
 // An adopted port that has the name of another tunnel becomes that other
 // tunnel. The tunnel to its own peer is then created with its own name.
-func matched(want Switch, have Actual) map[string]Port {
+func matched(want Spec, have State) map[string]Port {
 	wanted := make(map[string]bool, len(want.Tunnels))
 	for _, t := range want.Tunnels {
 		wanted[t.Name] = true

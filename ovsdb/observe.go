@@ -18,22 +18,22 @@ import (
 // may have changed, it also asks ovs-vswitchd. Observe waits at most 2 s for
 // the first attempt to connect. The error states what failed and how to start
 // Open vSwitch.
-func (c *Client) Observe(ctx context.Context) (Actual, error) {
+func (c *Client) Observe(ctx context.Context) (State, error) {
 	c.firstTried(ctx)
 	s, err := c.session()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	for range 20 {
 		if err := s.ask(ctx); err != nil {
-			return Actual{}, c.unreachable(err)
+			return State{}, c.unreachable(err)
 		}
 		tables := s.ovs.Cache()
 		if tables == nil {
-			return Actual{}, c.unreachable(errLost)
+			return State{}, c.unreachable(errLost)
 		}
 		if err := s.caughtUp(ctx, tables); err != nil {
-			return Actual{}, c.unreachable(err)
+			return State{}, c.unreachable(err)
 		}
 		if have, whole := s.last.observe(tables, c.config.Bridge); whole {
 			c.join(ctx, &have)
@@ -41,7 +41,7 @@ func (c *Client) Observe(ctx context.Context) (Actual, error) {
 		}
 	}
 	s.ovs.Disconnect() // Run then reconnects with a new cache
-	return Actual{}, c.unreachable(errors.New("the copy of its database contradicts itself"))
+	return State{}, c.unreachable(errors.New("the copy of its database contradicts itself"))
 }
 
 // rows are the rows of a session's cache by UUID. They are shared with the
@@ -68,7 +68,7 @@ func rowsOf(tables *cache.TableCache) rows {
 // actual joins the rows. whole is false if an update arrived while they were
 // read. Then a reference points to a missing row, or nothing refers to a row.
 // The server allows neither.
-func (r rows) actual(name string) (have Actual, whole bool) {
+func (r rows) actual(name string) (have State, whole bool) {
 	have.Bridge.Name = name
 	var bridges, ports, interfaces int
 	for uuid, m := range r.roots {

@@ -17,10 +17,10 @@ import (
 )
 
 // switches draws a desired state: none at all, or a few of nine peers.
-func switches() *rapid.Generator[ovsdb.Switch] {
-	return rapid.Custom(func(t *rapid.T) ovsdb.Switch {
+func switches() *rapid.Generator[ovsdb.Spec] {
+	return rapid.Custom(func(t *rapid.T) ovsdb.Spec {
 		if rapid.IntRange(0, 5).Draw(t, "uninstall") == 0 {
-			return ovsdb.Switch{}
+			return ovsdb.Spec{}
 		}
 		s := mesh(rapid.SliceOfNDistinct(rapid.IntRange(43, 51), 0, 5, rapid.ID).Draw(t, "peers")...)
 		s.MTU = rapid.SampledFrom([]int{0, 1458, 1462}).Draw(t, "mtu")
@@ -71,8 +71,8 @@ func TestWhateverIsWantedIsThereAfterOneApply(t *testing.T) {
 		}
 		// What was read bit by bit is what is read as a whole.
 		anew, stop := connectUntil(t, o)
-		if diff := gocmp.Diff(observe(t, anew), observe(t, c), cmpopts.IgnoreUnexported(ovsdb.Actual{}, ovsdb.Bridge{}, ovsdb.Port{}),
-			cmpopts.IgnoreFields(ovsdb.Port{}, "BFD"), cmpopts.IgnoreFields(ovsdb.Actual{}, "Forwarding"), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		if diff := gocmp.Diff(observe(t, anew), observe(t, c), cmpopts.IgnoreUnexported(ovsdb.State{}, ovsdb.Bridge{}, ovsdb.Port{}),
+			cmpopts.IgnoreFields(ovsdb.Port{}, "BFD"), cmpopts.IgnoreFields(ovsdb.State{}, "Forwarding"), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 			rt.Errorf("read anew (-) and so far (+):\n%s", diff)
 		}
 		stop()
@@ -85,7 +85,7 @@ func TestWhateverIsWantedIsThereAfterOneApply(t *testing.T) {
 			rt.Errorf("conflict: %+v", conflict)
 		}
 	})
-	reconcile(t, c, ovsdb.Switch{})
+	reconcile(t, c, ovsdb.Spec{})
 	if got := o.vsctl(survivors); got != guests {
 		t.Errorf("guests are\n%s\nwere\n%s", got, guests)
 	}
@@ -129,7 +129,7 @@ func TestAShellCanRunTheGoldenCommands(t *testing.T) {
 }
 
 // prepare makes what have says, by hand.
-func (o *ovs) prepare(have ovsdb.Actual) {
+func (o *ovs) prepare(have ovsdb.State) {
 	o.t.Helper()
 	for _, b := range append(have.Stale, have.Bridge) {
 		if b.Exists {
@@ -188,7 +188,7 @@ func BenchmarkApply(b *testing.B) {
 	for b.Loop() {
 		reconcile(b, c, want)
 		b.StopTimer()
-		reconcile(b, c, ovsdb.Switch{})
+		reconcile(b, c, ovsdb.Spec{})
 		b.StartTimer()
 	}
 }

@@ -211,7 +211,7 @@ type blurred struct {
 	ports    []Port
 }
 
-func (b *blurred) of(have *Actual) []Port {
+func (b *blurred) of(have *State) []Port {
 	if b.ports == nil || b.revision != have.revision {
 		b.revision, b.ports = have.revision, slices.Clone(have.Ports)
 		for i := range b.ports {

@@ -34,7 +34,7 @@ func TestADeadSwitchdIsNamedAtOnce(t *testing.T) {
 	if p := port(t, have, "gre43"); p.BFD != (ovsdb.BFDStatus{State: ovsdb.StateUnknown}) {
 		t.Errorf("BFD is %+v, want unknown", p.BFD)
 	}
-	if have.Same(before) {
+	if have.Unchanged(before) {
 		t.Error("the same as before it died")
 	}
 	if got := port(t, before, "gre43").BFD.State; got == ovsdb.StateUnknown {

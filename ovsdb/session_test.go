@@ -160,7 +160,7 @@ func TestAServerThatHangs(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stopped.Signal(syscall.SIGCONT) })
 
-	changes := ovsdb.Diff(big(1000), ovsdb.Actual{})
+	changes := ovsdb.Diff(big(1000), ovsdb.State{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	start := time.Now()

@@ -12,7 +12,7 @@ import (
 // a mesh of a thousand tunnels almost all are settled. A settled tunnel stays
 // in if something unsettled leads to the same host, because the two may
 // conflict. If have.Ports is not sorted by name, Unsettled removes nothing.
-func Unsettled(want Switch, have Actual) (Switch, Actual) {
+func Unsettled(want Spec, have State) (Spec, State) {
 	for i := 1; i < len(have.Ports); i++ {
 		if have.Ports[i].Name < have.Ports[i-1].Name {
 			return want, have
@@ -86,7 +86,7 @@ func Unsettled(want Switch, have Actual) (Switch, Actual) {
 
 // loose returns the static entries that do not belong to settled tunnels. It
 // adds the remotes of the tunnels behind which such entries are to remotes.
-func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
+func loose(want Spec, have State, remotes map[netip.Addr]bool) map[MAC]int {
 	entries := maps.Clone(have.Static)
 	settled := make(map[int]netip.Addr) // remotes by port number
 	walk(want, have, func(t *Tunnel, p *Port) {
@@ -106,7 +106,7 @@ func loose(want Switch, have Actual, remotes map[netip.Addr]bool) map[MAC]int {
 }
 
 // unboundFrom returns the bindings that do not belong to settled tunnels.
-func unboundFrom(want Switch, have Actual, bound map[Binding]bool) map[Binding]bool {
+func unboundFrom(want Spec, have State, bound map[Binding]bool) map[Binding]bool {
 	bindings := maps.Clone(bound)
 	walk(want, have, func(t *Tunnel, p *Port) {
 		if t != nil && p != nil && p.settled(want, have, t) {
@@ -120,7 +120,7 @@ func unboundFrom(want Switch, have Actual, bound map[Binding]bool) map[Binding]b
 
 // walk visits tunnels and ports in the order of their names. It visits a tunnel
 // and a port of the same name together; otherwise the missing one is nil.
-func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
+func walk(want Spec, have State, visit func(*Tunnel, *Port)) {
 	i, j := 0, 0
 	for i < len(want.Tunnels) || j < len(have.Ports) {
 		order := 0
@@ -148,7 +148,7 @@ func walk(want Switch, have Actual, visit func(*Tunnel, *Port)) {
 
 // settled reports whether a port works and has the desired state of the tunnel
 // with its name.
-func (p *Port) settled(want Switch, have Actual, t *Tunnel) bool {
+func (p *Port) settled(want Spec, have State, t *Tunnel) bool {
 	is := p.Tunnel
 	is.MAC = t.MAC // the MAC is in no column of the port
 	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted || len(p.Settings) > 0 ||

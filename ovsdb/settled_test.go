@@ -61,8 +61,8 @@ func TestWhatIsSettledMakesNoDifference(t *testing.T) {
 		cmp.AllowUnexported(Change{}, reference{}, referrer{}, entry{}, lone{}), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		want := Switch{Bridge: "br0", Mesh: "blue"}
-		have := Actual{Bridge: Bridge{Name: "br0", Exists: true, Ours: true, Mesh: "blue", FailMode: standalone, OfPort: 1}}
+		want := Spec{Bridge: "br0", Mesh: "blue"}
+		have := State{Bridge: Bridge{Name: "br0", Exists: true, Ours: true, Mesh: "blue", FailMode: standalone, OfPort: 1}}
 		have.Ports = append(have.Ports, Port{Tunnel: Tunnel{Name: "br0"}, Bridge: "br0", Interfaces: []string{"br0"}})
 		names := make(map[string]bool)
 		for range rapid.IntRange(0, 6).Draw(t, "tunnels") {

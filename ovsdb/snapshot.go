@@ -26,7 +26,7 @@ const (
 // changed since. It never modifies a result that it has returned.
 type snapshot struct {
 	mu     sync.Mutex // guards the fields below; event does not take it
-	have   Actual
+	have   State
 	read   time.Time         // when the whole cache was read; zero: it must be read
 	ports  map[string]string // names of the ports by the UUIDs of their rows
 	ifaces map[string]string // UUIDs of the Port rows by the UUIDs of their Interface rows
@@ -76,7 +76,7 @@ func sameBridge(a, b *bridgeRow) bool {
 // observe returns the state of the named bridge from the cache. It reads only
 // the rows that have changed since the last call, if that is possible. whole is
 // false if an update arrived while it read.
-func (s *snapshot) observe(tables *cache.TableCache, name string) (have Actual, whole bool) {
+func (s *snapshot) observe(tables *cache.TableCache, name string) (have State, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events.Lock()

@@ -57,7 +57,7 @@ func (c *Client) Reconsider(ctx context.Context) error {
 
 // join adds the state that ovs-vswitchd itself reports: whether it runs, its
 // flows and port flags, and its forwarding table.
-func (c *Client) join(ctx context.Context, have *Actual) {
+func (c *Client) join(ctx context.Context, have *State) {
 	have.Down = c.pulse.state(ctx)
 	t := &c.table
 	t.mu.Lock()
@@ -69,7 +69,7 @@ func (c *Client) join(ctx context.Context, have *Actual) {
 	have.Forwarding, have.flows = c.flows.state(ctx)
 	err := t.read(ctx, c.config.DB, have.Bridge)
 	if err != nil {
-		have.Learns = err.Error()
+		have.StaticFDBError = err.Error()
 		return
 	}
 	have.Static, have.table = t.static, t.version

@@ -22,7 +22,7 @@ type steer struct {
 // diffForwarding returns the changes that make the bridge forward packets
 // again: the flow of gremesh's bridge, and the flags of gremesh's ports. have
 // contains only the ports that are not settled.
-func diffForwarding(want Switch, have Actual) []Change {
+func diffForwarding(want Spec, have State) []Change {
 	f := have.Forwarding
 	if f == nil || !have.Bridge.Exists || have.Bridge.Name != want.Bridge {
 		return nil
@@ -67,7 +67,7 @@ func (b Bridge) flushes() bool {
 
 // forwardingConflicts returns the flows and flags that stop packets and that
 // gremesh must not change.
-func forwardingConflicts(have Actual) []Conflict {
+func forwardingConflicts(have State) []Conflict {
 	f, b := have.Forwarding, have.Bridge
 	if f == nil || !b.Exists {
 		return nil

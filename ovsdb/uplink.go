@@ -13,7 +13,7 @@ import (
 // form a loop: a broadcast of one host returns to it through the tunnel and the
 // NIC of the other. halt is true if there is no tunnel yet; then none may be
 // made.
-func uplinkLoop(have State) (problem *reconcile.Problem, halt bool) {
+func uplinkLoop(have Observation) (problem *reconcile.Problem, halt bool) {
 	var ports []string
 	for _, p := range have.Ports {
 		if have.mayLeadOut(p) && slices.ContainsFunc(p.Interfaces, func(name string) bool { return slices.Contains(have.NICs, name) }) {
@@ -37,6 +37,6 @@ func uplinkLoop(have State) (problem *reconcile.Problem, halt bool) {
 
 // mayLeadOut reports whether a port is a device of the system in the configured
 // bridge, and not gremesh's.
-func (a Actual) mayLeadOut(p Port) bool {
+func (a State) mayLeadOut(p Port) bool {
 	return !p.Ours && p.Bridge == a.Bridge.Name && p.Name != p.Bridge && !p.Remote.IsValid() && (p.Type == "" || p.Type == "system")
 }

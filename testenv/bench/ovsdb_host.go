@@ -133,7 +133,7 @@ func host(i int) mesh.Host {
 	}
 }
 
-func tunnels(n int) ovsdb.Switch {
+func tunnels(n int) ovsdb.Spec {
 	desired, _ := mesh.Plan(config(), view(n), nil)
 	return desired.Switch
 }
@@ -217,9 +217,9 @@ func (o *openSwitch) output(name string, args ...string) (string, error) {
 }
 
 // callVsctl makes the tunnels, with the given number of ports in each call.
-func (o *openSwitch) callVsctl(want ovsdb.Switch, ports int) error {
+func (o *openSwitch) callVsctl(want ovsdb.Spec, ports int) error {
 	var words []string
-	for i, change := range ovsdb.Diff(want, ovsdb.Actual{Bridge: ovsdb.Bridge{Name: want.Bridge, Exists: true}}) {
+	for i, change := range ovsdb.Diff(want, ovsdb.State{Bridge: ovsdb.Bridge{Name: want.Bridge, Exists: true}}) {
 		words = append(append(words, "--"), strings.Fields(change.Commands[0])[1:]...)
 		if i+1 == len(want.Tunnels) || (i+1)%ports == 0 {
 			if err := o.run("ovs-vsctl", words...); err != nil {

@@ -94,7 +94,7 @@ func curCfg(updates json.RawMessage, was int) int {
 }
 
 // rawBridge returns the request that makes the bridge without tunnels.
-func rawBridge(want ovsdb.Switch) object {
+func rawBridge(want ovsdb.Spec) object {
 	return transaction(
 		insert("Interface", "iface", object{"name": want.Bridge, "type": "internal", "mtu_request": want.MTU}),
 		insert("Port", "port", object{"name": want.Bridge, "interfaces": named("iface")}),
@@ -106,7 +106,7 @@ func rawBridge(want ovsdb.Switch) object {
 }
 
 // rawTunnels returns the request that makes all tunnels.
-func rawTunnels(want ovsdb.Switch) object {
+func rawTunnels(want ovsdb.Spec) object {
 	var ports, operations list
 	for i, t := range want.Tunnels {
 		n := strconv.Itoa(i + 1)

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// Switch is the desired state of Open vSwitch on this host: one bridge, and a
-// tunnel to every peer. The zero Switch contains nothing of gremesh.
-type Switch struct {
+// Spec is the desired state of Open vSwitch on this host: one bridge, and a
+// tunnel to every peer. The zero Spec contains nothing of gremesh.
+type Spec struct {
 	Bridge   string // Bridge name, "br0"; empty: no bridge and no tunnel of gremesh
 	Datapath string // Bridge datapath_type: "system", "netdev", or empty for Open vSwitch's default
 	MTU      int    // bytes; Interface mtu_request of the bridge's own port; 0: not changed

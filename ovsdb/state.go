@@ -1,8 +1,8 @@
 package ovsdb
 
-// Actual is the observed state of Open vSwitch on this host, as far as a Switch
-// needs it. The zero Actual is an Open vSwitch without bridges.
-type Actual struct {
+// State is the observed state of Open vSwitch on this host, as far as a Spec
+// needs it. The zero State is an Open vSwitch without bridges.
+type State struct {
 	Bridge Bridge   // the configured bridge
 	Stale  []Bridge // gremesh's bridges with another name, sorted by name
 	Ports  []Port   // all ports of all bridges, including other programs' ports, sorted by name
@@ -12,9 +12,9 @@ type Actual struct {
 	// Static holds the static entries for untagged frames in the configured
 	// bridge's forwarding table: MAC address to OfPort. It is nil if
 	// ovs-vswitchd cannot be asked or does not support static entries; then
-	// Learns states the reason. It is shared and read only.
-	Static map[MAC]int
-	Learns string
+	// StaticFDBError states the reason. It is shared and read only.
+	Static         map[MAC]int
+	StaticFDBError string
 
 	// Restoring is other_config:flow-restore-wait of the table Open_vSwitch.
 	// While it is true, ovs-vswitchd forwards nothing.
@@ -35,11 +35,11 @@ type Actual struct {
 	revision, table uint64 // versions of the database content and of Static; 0: not observed
 }
 
-// Same reports, without comparing contents, that both states were observed and
+// Unchanged reports, without comparing contents, that both states were observed and
 // that nothing changed between them. If it returns false, they may still be
 // equal.
-func (a Actual) Same(b Actual) bool {
-	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.Learns == b.Learns && a.Down == b.Down && a.flows == b.flows
+func (a State) Unchanged(b State) bool {
+	return a.revision != 0 && a.revision == b.revision && a.table == b.table && a.StaticFDBError == b.StaticFDBError && a.Down == b.Down && a.flows == b.flows
 }
 
 // Bridge is one row of the Bridge table.
