@@ -59,7 +59,7 @@ type agent struct {
 func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: newParts(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
+		parts: h.components(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
@@ -69,7 +69,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
 	a.probes = probe.New(probe.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
-		Config: a.config, Version: buildVersion(),
+		Config: a.config, Version: h.version,
 		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
 		History: h.history, Networks: a.docker.Networks, Ages: procs.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
@@ -79,7 +79,7 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Settings: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.loopLife, a.stopLoop = context.WithCancel(a.life) // not created in run, because the agent may be asked to leave before it runs
-	log.Info("this host", "version", buildVersion(), "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
+	log.Info("this host", "version", h.version, "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
 	return a, nil
 }
 

@@ -1,17 +1,10 @@
 package main
 
 import (
-	"io"
-	"log/slog"
-	"os"
-	"runtime"
-	"runtime/debug"
-
-	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 )
 
-func newAgentCommand(file *configFile) *cobra.Command {
+func newAgentCommand(program Program, file *configFile) *cobra.Command {
 	var profile bool
 	cmd := &cobra.Command{
 		Use:        "agent",
@@ -49,66 +42,11 @@ or a host without a lease lacks Open vSwitch, nft or Docker.`,
 				return err
 			}
 			cfg.Profile = profile
-			oneProcessor()
-			limitMemory()
-			return runAgent(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg.Log))
+			return runAgent(cmd.Context(), cfg, agentOptions{Version: program.Version, Components: program.Components, Log: newLogger(cmd.ErrOrStderr(), cfg.Log)})
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&profile, "pprof", false, "answer /debug/pprof/ at the control socket, to root")
-	meshFlags(cmd)
+	meshFlags(flags)
 	return cmd
-}
-
-// meshFlags adds the flags for the keys that a host needs before it knows a
-// mesh.
-func meshFlags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
-	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
-	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")
-	flags.String("name", "", "`NAME` of this host in the mesh; default the host name (node.name)")
-	flags.String("advertise", "", "underlay `ADDRESS`, network or interface of this host (node.advertise)")
-	for flag, key := range map[string]string{
-		"bootstrap": "mesh.bootstrap",
-		"join":      "mesh.join",
-		"insecure":  insecureKey,
-		"name":      "node.name",
-		"advertise": "node.advertise",
-	} {
-		// The error is always nil, because the flag was added above.
-		_ = flags.SetAnnotation(flag, keyAnnotation, []string{key})
-	}
-}
-
-// oneProcessor limits the agent to one processor at a time, unless the
-// environment sets GOMAXPROCS. The agent does one thing after the other. With
-// more processors, the Go runtime wakes another thread for each event to look
-// for work, and finds none. This was a quarter of the CPU time of an idle host.
-func oneProcessor() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
-}
-
-// memoryLimit is the soft limit for the memory of the Go runtime, in bytes. It
-// is three times the memory that an agent with 1,000 peers uses. The rest is
-// for messages that are read before they are authenticated.
-const memoryLimit = 160 << 20
-
-// limitMemory makes the Go runtime collect garbage before the agent exceeds
-// memoryLimit, unless the environment sets GOMEMLIMIT.
-func limitMemory() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-}
-
-// newLogger returns a logger with the configured format. In the format auto it
-// writes text on a terminal and JSON elsewhere.
-func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {
-	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: cfg.Level, NoColor: !coloured(w)}))
-	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.Level}))
 }

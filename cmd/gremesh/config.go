@@ -3,10 +3,9 @@ package main
 import (
 	"log/slog"
 	"net/netip"
-	"os"
-	"reflect"
 	"time"
 
+	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
@@ -130,88 +129,14 @@ const (
 	sameSubnet = "same-subnet"
 )
 
-// defaultFile is the configuration file that the agent reads if no file is
-// named. It need not exist.
-const defaultFile = "/etc/gremesh/gremesh.yaml"
-
-const (
-	keyFileKey  = "mesh.key_file"
-	insecureKey = "mesh.insecure"
-)
-
-// defaults returns a value for every key. Without a default, viper ignores the
-// key in the environment.
-func defaults() map[string]any {
-	name, _ := os.Hostname() // if it fails, the name is empty, and the validation rejects an empty name
-	return map[string]any{
-		"node.name":                     name,
-		"node.advertise":                "",
-		"mesh.bootstrap":                false,
-		"mesh.join":                     []string{},
-		"mesh.port":                     7946,
-		keyFileKey:                      "/etc/gremesh/key",
-		insecureKey:                     false,
-		"pool":                          "172.17.0.0/16",
-		"prefix":                        24,
-		"bip":                           "",
-		"ovs.db":                        "unix:/var/run/openvswitch/db.sock",
-		"ovs.bridge":                    "br0",
-		"ovs.datapath":                  "",
-		"tunnel.type":                   "gre",
-		"tunnel.fallback":               []string{},
-		"tunnel.key":                    0,
-		"tunnel.bfd":                    true,
-		"tunnel.retry":                  "1h",
-		"route":                         perPeer,
-		"direct":                        never,
-		"flood":                         "off",
-		"docker.bridge":                 "docker0",
-		"docker.socket":                 "unix:///var/run/docker.sock",
-		"docker.daemon_json":            "/etc/docker/daemon.json",
-		"docker.restart":                []string{"systemctl", "restart", "docker"},
-		"masquerade.nonMasqueradeCIDRs": nil,
-		"masquerade.masqLinkLocal":      true,
-		"masquerade.masqLinkLocalIPv6":  false,
-		"masquerade.cidrLimit":          64,
-		"masquerade.resyncInterval":     "60s",
-		"masquerade.config_file":        "",
-		"state_dir":                     "/var/lib/gremesh",
-		"control":                       "/run/gremesh/gremesh.sock",
-		"peer_grace":                    "10m",
-		"lease_ttl":                     "72h",
-		"lease_import":                  "",
-		"metrics.listen":                "",
-		"log.level":                     "info",
-		"log.format":                    "auto",
+// services returns the ports of this agent that containers must not reach.
+func (c Config) services() []uint16 {
+	ports := []uint16{uint16(c.Mesh.Port)}
+	if at := c.Metrics.Listen; at.IsValid() {
+		ports = append(ports, at.Port())
 	}
+	return ports
 }
 
-// configKeys returns the keys of Config in the order of its fields, such as
-// node.name and node.advertise.
-func configKeys() []string {
-	return structKeys(reflect.TypeFor[Config](), "")
-}
-
-func structKeys(t reflect.Type, prefix string) []string {
-	var keys []string
-	for field := range t.Fields() {
-		tag, ok := field.Tag.Lookup("mapstructure")
-		switch {
-		case !ok || tag == "-":
-		case isSection(field.Type):
-			keys = append(keys, structKeys(field.Type, prefix+tag+".")...)
-		default:
-			keys = append(keys, prefix+tag)
-		}
-	}
-	return keys
-}
-
-// isSection reports whether a struct contains keys. Other structs are values.
-func isSection(t reflect.Type) bool {
-	if t.Kind() != reflect.Struct || t.NumField() == 0 {
-		return false
-	}
-	_, tagged := t.Field(0).Tag.Lookup("mapstructure")
-	return tagged
-}
+// space returns the subnets that the hosts of the mesh may hold.
+func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }

@@ -27,7 +27,8 @@ func load(t *testing.T, yaml string, args ...string) (Config, error) {
 
 func agentFlags(t *testing.T, args ...string) *pflag.FlagSet {
 	t.Helper()
-	flags := newAgentCommand(&configFile{}).Flags()
+	flags := pflag.NewFlagSet("agent", pflag.ContinueOnError)
+	meshFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -275,5 +276,40 @@ func TestSeedsAreCompleted(t *testing.T) {
 		if got, err := parseSeed(seed, 7946); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", seed, got, err, want)
 		}
+	}
+}
+
+func TestToldToJoinAHostFoundsNothing(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{
+		{nil, true},
+		{[]string{"--join=10.0.0.1"}, false},
+		{[]string{"--join=10.0.0.1", "--bootstrap"}, true},
+	} {
+		cfg, err := load(t, "mesh: {bootstrap: true, insecure: true}", append(c.args, "--name=h1")...)
+		if err != nil || cfg.Mesh.Bootstrap != c.want {
+			t.Errorf("%v: bootstrap is %t, %v", c.args, cfg.Mesh.Bootstrap, err)
+		}
+	}
+}
+
+func TestFlannelsLeaseIsImported(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "subnet.env")
+	text := "FLANNEL_NETWORK=172.17.0.0/16\nFLANNEL_SUBNET=172.17.43.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := load(t, "lease_import: "+file, "--insecure", "--bootstrap", "--name=h1")
+	if want := netip.MustParsePrefix("172.17.43.0/24"); err != nil || cfg.Imported != want {
+		t.Errorf("imported %s, %v, want %s", cfg.Imported, err, want)
+	}
+	cfg, err = load(t, "lease_import: /nonexistent/subnet.env", "--insecure", "--bootstrap", "--name=h1")
+	if err != nil || cfg.Imported.IsValid() {
+		t.Errorf("after a reboot: %s, %v", cfg.Imported, err)
+	}
+	if _, err := load(t, "pool: 10.1.0.0/16\nlease_import: "+file, "--insecure", "--bootstrap", "--name=h1"); err == nil {
+		t.Error("a subnet outside of the pool is imported")
 	}
 }

@@ -33,13 +33,15 @@ const (
 // whenever the underlay gets another address or MTU. The lock of the state and
 // the control socket outlive the agents.
 type host struct {
-	cfg     Config
-	log     *slog.Logger
-	look    *lookout
-	ready   func()       // tells systemd that the agent is ready; only the first call has an effect
-	memory  *mesh.Memory // handed from each agent to the next
-	history *journal.File
-	current atomic.Pointer[office] // never nil while the control socket is served
+	cfg        Config
+	version    string // of this binary
+	components componentsFunc
+	log        *slog.Logger
+	look       *lookout
+	ready      func()       // tells systemd that the agent is ready; only the first call has an effect
+	memory     *mesh.Memory // handed from each agent to the next
+	history    *journal.File
+	current    atomic.Pointer[office] // never nil while the control socket is served
 }
 
 // office holds the agent that answers requests.
@@ -51,7 +53,8 @@ type office struct {
 // runHost runs this host until ctx ends or the host leaves the mesh. Before it
 // changes anything on the machine, it checks that the configuration suits the
 // machine.
-func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
+func runHost(ctx context.Context, cfg Config, o agentOptions) error {
+	log := o.Log
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and anyone who reaches its port can join and redirect container traffic")
 	}
@@ -80,7 +83,7 @@ func runHost(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if scrapes != nil {
 		defer scrapes.Close() //nolint:errcheck // as above
 	}
-	h := &host{cfg: cfg, log: log, look: look, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
+	h := &host{cfg: cfg, version: o.Version, components: o.Components, log: log, look: look, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
 		}

@@ -83,7 +83,7 @@ func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
 	cfg := Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
 	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
 	log := slog.New(slog.DiscardHandler)
-	h := &host{cfg: cfg, log: log, look: &lookout{log: log}, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
+	h := &host{cfg: cfg, components: newParts, log: log, look: &lookout{log: log}, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
 	a, err := newAgent(t.Context(), h, underlay{addr: netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
 func newLeaveCommand(file *configFile) *cobra.Command {
@@ -54,16 +52,4 @@ the configuration is wrong.`,
 	}
 	cmd.Flags().BoolVar(&release, "release", false, "give up the subnet too")
 	return cmd
-}
-
-// hasLeft reports whether this host has left the mesh, according to the state
-// on its disk. With release, it reports whether the host has also given up its
-// subnet.
-func (f *configFile) hasLeft(cmd *cobra.Command, release bool) bool {
-	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
-	if err != nil {
-		return false
-	}
-	left, released := gossip.HasLeft(s.GetString("state_dir"))
-	return released || left && !release
 }

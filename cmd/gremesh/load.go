@@ -17,6 +17,9 @@ import (
 
 const envPrefix = "GREMESH"
 
+// configVariable is the environment variable that names the configuration file.
+const configVariable = envPrefix + "_CONFIG"
+
 // keyAnnotation marks a flag with the configuration key that the flag sets.
 const keyAnnotation = "gremesh_key"
 
@@ -76,18 +79,18 @@ func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error
 	if err != nil {
 		return Config{}, err
 	}
-	return cfg, errors.Join(r.errs...)
+	return cfg, r.err()
 }
 
 // checkConfig is loadConfig for callers that can work with a partial
-// configuration. The report lists the faults.
-func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *report, error) {
+// configuration.
+func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *faults, error) {
 	s, err := readSettings(file, explicit, flags)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	var cfg Config
-	r := &report{sources: s, bad: map[string]bool{}}
+	r := &faults{sources: s, bad: map[string]bool{}}
 	s.reportUnknown(r)
 	s.decode(&cfg, r)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
@@ -116,7 +119,7 @@ func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *rep
 
 // reportUnknown reports unknown keys in the file and unknown GREMESH_
 // variables.
-func (s *sources) reportUnknown(r *report) {
+func (s *sources) reportUnknown(r *faults) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
@@ -162,7 +165,7 @@ func siblings(known []string, key string) string {
 }
 
 // decode fills cfg and reports each value that its key cannot have.
-func (s *sources) decode(cfg *Config, r *report) {
+func (s *sources) decode(cfg *Config, r *faults) {
 	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
 		c.WeaklyTypedInput = false
 		c.DecodeHook = decodeValue
@@ -226,9 +229,9 @@ func envName(key string) string {
 	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// report collects the faults of a configuration, at most one error for each
+// faults collects the faults of a configuration, at most one error for each
 // key.
-type report struct {
+type faults struct {
 	*sources
 	bad  map[string]bool
 	errs []error
@@ -237,7 +240,7 @@ type report struct {
 // add reports a fault of a key. The error names the key, its value, the origin
 // of the value, and the allowed values. add ignores further faults of the same
 // key.
-func (r *report) add(key, format string, args ...any) {
+func (r *faults) add(key, format string, args ...any) {
 	if !r.ok(key) {
 		return
 	}
@@ -251,9 +254,23 @@ func (r *report) add(key, format string, args ...any) {
 
 // ok reports whether no fault is known for any of the keys, so that the caller
 // may compare their values.
-func (r *report) ok(keys ...string) bool {
+func (r *faults) ok(keys ...string) bool {
 	return !slices.ContainsFunc(keys, func(key string) bool {
 		section, _, _ := strings.Cut(key, ".")
 		return r.bad[key] || r.bad[section]
 	})
+}
+
+// err joins the faults. It returns nil if there are none.
+func (r *faults) err() error { return errors.Join(r.errs...) }
+
+// areOnlyIn reports whether each fault is about a key of one of the sections.
+func (r *faults) areOnlyIn(sections ...string) bool {
+	about := 0
+	for key := range r.bad {
+		if slices.ContainsFunc(sections, func(section string) bool { return inSection(section)(key) }) {
+			about++
+		}
+	}
+	return len(r.errs) <= about
 }

@@ -28,7 +28,7 @@ func (c MasqueradeConfig) open() *filter.File {
 	return filter.OpenFile(c.ConfigFile)
 }
 
-func validateMasquerade(c MasqueradeConfig, r *report) {
+func validateMasquerade(c MasqueradeConfig, r *faults) {
 	if err, ok := c.masq().Check().(interface{ Unwrap() []error }); ok {
 		for _, e := range err.Unwrap() {
 			key, what, _ := strings.Cut(e.Error(), ": ")

@@ -27,50 +27,23 @@ type parts struct {
 	masq   *filter.File
 }
 
-// newParts creates the components. It starts nothing and changes nothing.
-func newParts(cfg Config, at underlay, log *slog.Logger) parts {
-	return parts{
-		config: mesh.Config{
-			Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
-			Tunnel: cfg.tunnel(), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
-			DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
-			UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
-			Direct: cfg.Direct == sameSubnet, Services: cfg.services(),
-		},
-		ovs:    ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
-		kernel: bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Pool: cfg.Pool, StateDir: cfg.StateDir, Log: log}),
-		docker: docker.New(docker.Config{
-			Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, Restart: cfg.Docker.Restart, StateDir: cfg.StateDir,
-			Direct: cfg.Direct == sameSubnet, Wrote: wrote(cfg.StateDir), Log: log,
-		}),
-		nat:  filter.New(log),
-		masq: cfg.Masquerade.open(),
+// componentsFunc creates the components of this machine. It starts nothing and
+// changes nothing.
+type componentsFunc func(cfg Config, at underlay, log *slog.Logger) parts
+
+// meshConfig returns the part of the configuration that package mesh needs.
+func meshConfig(cfg Config, at underlay) mesh.Config {
+	return mesh.Config{
+		Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
+		Tunnel: tunnelConfig(cfg.Tunnel), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+		DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
+		UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
+		Direct: cfg.Direct == sameSubnet, Services: cfg.services(),
 	}
 }
 
-// wrote returns a function that searches the history in stateDir. The function
-// reports whether this host's agent once set an object to a value. If the
-// history cannot be read, it returns false.
-func wrote(stateDir string) func(object, value string) bool {
-	return func(object, value string) bool {
-		all, _ := journal.Read(stateDir)
-		return slices.ContainsFunc(all, func(c journal.Change) bool { return c.Object == object && c.Is == value })
-	}
-}
-
-// services returns the ports of this agent that containers must not reach.
-func (c Config) services() []uint16 {
-	ports := []uint16{uint16(c.Mesh.Port)}
-	if at := c.Metrics.Listen; at.IsValid() {
-		ports = append(ports, at.Port())
-	}
-	return ports
-}
-
-func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
-
-func (c Config) tunnel() mesh.TunnelConfig {
-	return mesh.TunnelConfig{Type: c.Tunnel.Type, Fallback: c.Tunnel.Fallback, Key: c.Tunnel.Key, BFD: c.Tunnel.BFD, Retry: c.Tunnel.Retry}
+func tunnelConfig(t TunnelConfig) mesh.TunnelConfig {
+	return mesh.TunnelConfig{Type: t.Type, Fallback: t.Fallback, Key: t.Key, BFD: t.BFD, Retry: t.Retry}
 }
 
 // gossip returns the gossip configuration of this host.
@@ -87,7 +60,7 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.space(), Tunnel: cfg.tunnel()}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
+		Settings: gossip.Settings{Space: cfg.space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
 		Fixed: cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}
@@ -130,4 +103,14 @@ func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
 		found = append(found, cfg.Imported)
 	}
 	return found
+}
+
+// wrote returns a function that searches the history in stateDir. The function
+// reports whether this host's agent once set an object to a value. If the
+// history cannot be read, it returns false.
+func wrote(stateDir string) func(object, value string) bool {
+	return func(object, value string) bool {
+		all, _ := journal.Read(stateDir)
+		return slices.ContainsFunc(all, func(c journal.Change) bool { return c.Object == object && c.Is == value })
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gremesh/gremesh/mesh/settings"
@@ -31,4 +32,15 @@ func whereText(source string) string {
 		return "the environment variable " + name
 	}
 	return strings.TrimPrefix(source, "file ")
+}
+
+// isPinned reports whether this host fixes a mesh setting.
+func (c Config) isPinned(key string) bool {
+	return slices.ContainsFunc(c.Pins, func(p settings.Pin) bool { return p.Key == key })
+}
+
+// ownsSpace reports whether the operator chose the pool or the prefix on this
+// host.
+func (c Config) ownsSpace() bool {
+	return c.isPinned(settings.Pool.Name()) || c.isPinned(settings.Prefix.Name())
 }

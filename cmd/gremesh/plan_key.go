@@ -11,7 +11,7 @@ import (
 // assumeKey sets the tunnel key for a plan on a host that was never in a mesh.
 // It returns the assumptions as sentences. A pinned key is not an assumption.
 // peers reports whether the plan is for a mesh that does not exist yet.
-func (p *parts) assumeKey(ctx context.Context, pins []settings.Pin, peers bool) []string {
+func assumeKey(ctx context.Context, p *parts, pins []settings.Pin, peers bool) []string {
 	if slices.ContainsFunc(pins, func(pin settings.Pin) bool { return pin.Key == settings.TunnelKey.Name() }) {
 		return nil
 	}

@@ -100,3 +100,18 @@ func holding(t *testing.T, dir string) {
 		t.Fatalf("the state that was written holds %s, %v", subnet, err)
 	}
 }
+
+func TestAMissingFileOfFlannelIsReportedUntilThereIsALease(t *testing.T) {
+	read := Config{StateDir: t.TempDir(), Import: "/run/flannel/subnet.env", Imported: netip.MustParsePrefix("172.17.43.0/24")}
+	if found := checkImport(read); len(found) != 0 {
+		t.Errorf("a file that was read is reported: %v", found)
+	}
+	missing := Config{StateDir: t.TempDir(), Import: "/nonexistent/subnet.env"}
+	if found := checkImport(missing); len(found) != 1 || !found[0].Tolerable || !strings.Contains(found[0].What, "/nonexistent/subnet.env does not exist") {
+		t.Errorf("a missing file is not reported: %v", found)
+	}
+	holding(t, missing.StateDir)
+	if found := checkImport(missing); len(found) != 0 {
+		t.Errorf("a host that holds a lease reports: %v", found)
+	}
+}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -105,46 +103,5 @@ func TestEveryStateHasASign(t *testing.T) {
 	}
 	if s := signOf("of a newer agent"); s.letter != "?" {
 		t.Errorf("a state that is not known is %q", s.letter)
-	}
-}
-
-func TestTheOutcomeOfAMeshAudit(t *testing.T) {
-	drift, unsure := mesh.Finding{Kind: mesh.KindMissing}, mesh.Finding{Kind: mesh.KindSilent, Unsure: true}
-	for _, c := range []struct {
-		findings []mesh.Finding
-		want     int
-	}{
-		{nil, exitOK},
-		{[]mesh.Finding{unsure}, exitUnknown},
-		{[]mesh.Finding{unsure, drift}, exitDrift},
-	} {
-		var exit exitErr
-		_ = errors.As(meshExit(mesh.FullAudit{Findings: c.findings}), &exit)
-		if exit.code != c.want {
-			t.Errorf("%+v ends with %d, want %d", c.findings, exit.code, c.want)
-		}
-	}
-}
-
-func TestLooksAreAppendedAndJSONIsALineEach(t *testing.T) {
-	var table, lines, stderr bytes.Buffer
-	for range 2 {
-		for w, out := range map[*bytes.Buffer]output{&table: asTable, &lines: asJSON} {
-			if err := writeLook(w, &stderr, out, troubledMesh(3), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if text := table.String(); strings.Count(text, "== 2") != 2 || strings.Contains(text, "\x1b") || strings.Count(text, "! one way only") != 2 {
-		t.Errorf("table:\n%s", text)
-	}
-	if n := strings.Count(lines.String(), "\n"); n != 2 || stderr.Len() > 0 {
-		t.Errorf("%d lines of JSON:\n%s%s", n, lines.String(), stderr.String())
-	}
-	if err := writeLook(&lines, &stderr, asJSON, mesh.FullAudit{}, errors.New("no agent answers")); err != nil || !strings.Contains(stderr.String(), "no agent") {
-		t.Errorf("%v, stderr %q", err, stderr.String())
-	}
-	if frame := overdraw("a\nb\n"); frame != "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J" {
-		t.Errorf("a frame is %q", frame)
 	}
 }

@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"os"
-
 	"github.com/spf13/cobra"
 )
 
 // newRoot builds the command tree. started reports whether the command line was
 // correct and a command has started.
-func newRoot() (root *cobra.Command, started func() bool) {
+func newRoot(program Program) (root *cobra.Command, started func() bool) {
 	running := false
 	var file configFile
 	root = &cobra.Command{
@@ -49,10 +47,10 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 	}
 	file.register(root)
 	root.AddCommand(
-		newAgentCommand(&file),
+		newAgentCommand(program, &file),
 		newStatusCommand(&file),
 		newAuditCommand(&file),
-		newPlanCommand(&file),
+		newPlanCommand(program, &file),
 		newConfigCommand(&file),
 		newHistoryCommand(&file),
 		newAdoptCommand(&file),
@@ -61,10 +59,10 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 		newRenumberCommand(&file),
 		newRetryCommand(&file),
 		newLeaveCommand(&file),
-		newUninstallCommand(&file),
+		newUninstallCommand(program, &file),
 		newResetIdentityCommand(&file),
 		newKeygenCommand(),
-		newVersionCommand(),
+		newVersionCommand(program.Version),
 	)
 	for _, cmd := range root.Commands() {
 		if cmd.Name() != "keygen" { // the only command that takes a file
@@ -76,7 +74,7 @@ Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong.
 			}
 		}
 	}
-	root.Version = buildVersion()
+	root.Version = program.Version
 	root.SetVersionTemplate("gremesh {{.Version}}\n")
 	refuseUnknownTopics(root)
 	return root, func() bool { return running }
@@ -103,47 +101,4 @@ func refuseUnknownTopics(root *cobra.Command) {
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // a command with RunE checks its arguments
 		}
 	}
-}
-
-// configVariable is the environment variable that names the configuration file.
-const configVariable = envPrefix + "_CONFIG"
-
-// configFile is the configuration file that a command reads.
-type configFile struct {
-	path  string
-	named bool // by the flag or the variable: the file must exist
-}
-
-func (f *configFile) register(root *cobra.Command) {
-	root.PersistentFlags().StringVar(&f.path, "config", defaultFile, "configuration `FILE`; the default one may be missing")
-	// This cannot fail because the flag is defined on the line above.
-	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-}
-
-// choose takes the file from the environment if the flag names none.
-func (f *configFile) choose(cmd *cobra.Command) {
-	f.named = cmd.Flags().Changed("config")
-	if path := os.Getenv(configVariable); path != "" && !f.named {
-		f.path, f.named = path, true
-	}
-}
-
-// load reads and checks the whole configuration. An error has the exit code for
-// a wrong configuration.
-func (f *configFile) load(cmd *cobra.Command) (Config, error) {
-	cfg, err := loadConfig(f.path, f.named, cmd.Flags())
-	if err != nil {
-		return Config{}, exitErr{exitUsage, err}
-	}
-	return cfg, nil
-}
-
-// client returns a client for the running agent. It reads only the key control,
-// so the command works while someone edits the file.
-func (f *configFile) client(cmd *cobra.Command) (*client, error) {
-	s, err := readSettings(f.path, f.named, cmd.Flags())
-	if err != nil {
-		return nil, exitErr{exitUsage, err}
-	}
-	return newClient(s.GetString("control")), nil
 }

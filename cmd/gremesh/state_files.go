@@ -67,7 +67,7 @@ func removeState(cfg Config) (left string, err error) {
 	if info, err := os.Lstat(cfg.Control); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		remove(cfg.Control) // leftover of an agent that was killed
 	}
-	if cfg.Control == defaults()["control"] {
+	if cfg.Control == defaultControl {
 		_ = os.Remove(filepath.Dir(cfg.Control)) // fails unless the directory is empty
 	}
 	return left, errors.Join(errs...)

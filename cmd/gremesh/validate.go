@@ -17,7 +17,7 @@ import (
 // validate reports every value and every combination of values with which an
 // agent cannot work. It adds the default port to seeds without one. It reads
 // only the configuration.
-func validate(c *Config, r *report) {
+func validate(c *Config, r *faults) {
 	validateNode(c, r)
 	validateMesh(c, r)
 	validatePool(c, r)
@@ -69,7 +69,7 @@ const maxSocketPath = 107
 // maxNameLen is the longest host name that Linux allows (gethostname(2)).
 const maxNameLen = 64
 
-func validateNode(c *Config, r *report) {
+func validateNode(c *Config, r *faults) {
 	if !hostChars(c.Node.Name) || len(c.Node.Name) > maxNameLen {
 		r.add("node.name", "must be 1 to %d letters, digits, dots, dashes or underscores", maxNameLen)
 	}
@@ -95,7 +95,7 @@ func validateNode(c *Config, r *report) {
 	}
 }
 
-func validateMesh(c *Config, r *report) {
+func validateMesh(c *Config, r *faults) {
 	if c.Mesh.Port < 1 || c.Mesh.Port > 65535 {
 		r.add("mesh.port", "must be 1 to 65535")
 	}
@@ -126,7 +126,7 @@ func validateMesh(c *Config, r *report) {
 	}
 }
 
-func validatePool(c *Config, r *report) {
+func validatePool(c *Config, r *faults) {
 	pool := c.Pool
 	switch {
 	case !pool.IsValid() || !pool.Addr().Is4():
@@ -163,7 +163,7 @@ const (
 	maxPrefix   = 29
 )
 
-func validateDevices(c *Config, r *report) {
+func validateDevices(c *Config, r *faults) {
 	transport, where, _ := strings.Cut(c.OVS.DB, ":")
 	_, _, splitErr := net.SplitHostPort(where)
 	if (transport != "unix" || !filepath.IsAbs(where)) && (transport != "tcp" || splitErr != nil) {
@@ -185,7 +185,7 @@ func validateDevices(c *Config, r *report) {
 
 const leastRetry = 10 * time.Second
 
-func validateTunnel(c *Config, r *report) {
+func validateTunnel(c *Config, r *faults) {
 	oneOf(r, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
 	used := []string{c.Tunnel.Type}
 	for _, t := range c.Tunnel.Fallback {
@@ -259,7 +259,7 @@ func hostChars(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
 }
 
-func oneOf(r *report, key, value string, choices ...string) {
+func oneOf(r *faults, key, value string, choices ...string) {
 	if slices.Contains(choices, value) {
 		return
 	}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// renderAdoptable renders the ports that would be adopted, for people.
+func renderAdoptable(a mesh.Adoption, p paint) string {
+	var b strings.Builder
+	if len(a.Ports) == 0 {
+		b.WriteString("nothing to adopt: no tunnel port that was made by hand leads where one of gremesh's should\n")
+	}
+	for _, port := range a.Ports {
+		fmt.Fprintf(&b, "%s\n", p.in(text.FgYellow, port.String()))
+		for _, command := range port.Commands {
+			fmt.Fprintf(&b, "  %s\n", command)
+		}
+	}
+	renderProblems(&b, a.Left, p)
+	return b.String()
+}
+
+// renderAdopted renders the ports that were adopted, for people.
+func renderAdopted(a mesh.Adoption) string {
+	var b strings.Builder
+	for _, port := range a.Ports {
+		fmt.Fprintf(&b, "%s is gremesh's now\n", port.Object)
+	}
+	return b.String()
+}

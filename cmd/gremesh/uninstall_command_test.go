@@ -1,0 +1,32 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestUninstallNeedsNoConfigurationOfTheMesh(t *testing.T) {
+	read := func(text string) (Config, error, error) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "gremesh.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return uninstallConfig(&cobra.Command{}, &configFile{path: path})
+	}
+	cfg, silent, err := read("state_dir: /srv/gremesh\nmesh: {key_file: /nonexistent}\n")
+	if err != nil || silent == nil || cfg.StateDir != "/srv/gremesh" || cfg.Docker.Bridge != "docker0" {
+		t.Errorf("%+v; %v; %v", cfg, silent, err)
+	}
+	if _, silent, err = read("mesh: {insecure: true, join: [192.0.2.1]}\n"); err != nil || silent != nil {
+		t.Errorf("%v; %v", silent, err)
+	}
+	for _, wrong := range []string{"stat_dir: /x\n", "state_dir: x\n", "ovs: {bridge: docker0}\n"} {
+		if _, _, err := read(wrong); err == nil {
+			t.Errorf("%q is taken", wrong)
+		}
+	}
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"net/netip"
+
+	"github.com/gremesh/gremesh/mesh"
+)
+
+// uninstallPlan is the content of the plan that `gremesh uninstall` shows.
+type uninstallPlan struct {
+	GivesUp netip.Prefix `json:"gives_up"`          // the subnet that this host gives up; zero if none
+	Damaged string       `json:"damaged,omitempty"` // why it is unknown whether the host has a subnet
+	Agent   bool         `json:"agent"`             // an agent runs
+	State   string       `json:"state,omitempty"`   // the directory to remove
+	mesh.UninstallPlan
+}
+
+func (p uninstallPlan) nothing() bool {
+	return p.State == "" && !p.GivesUp.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
+}
