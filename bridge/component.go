@@ -17,9 +17,19 @@ const component = "kernel"
 // Component reconciles docker0, the device of the OVS bridge, routes,
 // neighbours and sysctls. Its state is an Actual.
 type Component[In any] struct {
-	Kernel *Kernel
+	Kernel Machine
+	Bridge string       // docker0, for Original
+	Pool   netip.Prefix // for Restore
 	// Spec returns the kernel's part of the desired state.
 	Spec func(*In) Host
+}
+
+// Machine is the network stack that a component reconciles, see Kernel.
+type Machine interface {
+	Observe(context.Context) (Actual, error)
+	Apply(context.Context, []Change) error
+	Watch(ctx context.Context, notify func()) error
+	Refresh()
 }
 
 // Name returns "kernel".
@@ -72,7 +82,7 @@ func ovsBridge(name string) reconcile.Key {
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	have := s.(Actual)
 	former := formerOf(have)
-	for _, path := range sysctlPaths(c.Kernel.cfg.Bridge) {
+	for _, path := range sysctlPaths(c.Bridge) {
 		former.Sysctls[path] = have.Sysctls[path]
 	}
 	return json.Marshal(former)
@@ -95,7 +105,7 @@ func (c *Component[In]) Restore(req reconcile.Request[In], original json.RawMess
 	}
 	docker := req.Upstream["docker"]
 	return plan(Host{Back: &Back{
-		Former: former, Pool: c.Kernel.cfg.Pool, KeepBridge: !docker.Settled(), Docker: runs(docker),
+		Former: former, Pool: c.Pool, KeepBridge: !docker.Settled(), Docker: runs(docker),
 	}}, have)
 }
 
@@ -144,13 +154,13 @@ func needs(k reconcile.Key, first Change) bool {
 // Apply applies changes of Plan or Restore with netlink and sysctl. See
 // Kernel.Apply for errors.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
-	return c.Kernel.applyAll(ctx, changes)
+	return applyAll(ctx, c.Kernel, changes)
 }
 
 // Watch calls notify whenever links, addresses, routes, neighbours or sysctls may
 // have changed, until ctx ends. Kernel.Run must be running.
 func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
-	return c.Kernel.changes.Watch(ctx, notify)
+	return c.Kernel.Watch(ctx, notify)
 }
 
 // Refresh makes the next Observe read all tables from the kernel.
@@ -161,7 +171,7 @@ func (c *Component[In]) Investigate(k reconcile.Key) string {
 	if k.Kind == "sysctl" {
 		return "find the program and stop it: `grep -r " + k.Name + " /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`, and what your configuration management sets"
 	}
-	return "find the program and stop it: `ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` show whether systemd-networkd or NetworkManager manages docker0 or br0"
+	return "find the program and stop it: `ip -ts monitor link address route` shows when; `networkctl` and `nmcli device` whether systemd-networkd or NetworkManager has docker0 or br0"
 }
 
 // Explain returns the change of docker0 or br0 that caused a change of an object. It

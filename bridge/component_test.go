@@ -17,7 +17,7 @@ func request(want Host) reconcile.Request[Host] {
 }
 
 func testComponent() *Component[Host] {
-	return &Component[Host]{Kernel: New(Config{Bridge: "docker0", Port: "br0"}), Spec: func(h *Host) Host { return *h }}
+	return &Component[Host]{Kernel: New(Config{Bridge: "docker0", Port: "br0"}), Bridge: "docker0", Spec: func(h *Host) Host { return *h }}
 }
 
 func changeKeys(p reconcile.Plan) string {

@@ -12,7 +12,7 @@ import (
 // old address until Docker is restarted, and another host may have that address
 // by now: two hosts would answer for it. Its state is an Actual.
 type Guard[In any] struct {
-	Kernel *Kernel
+	Kernel Machine
 	Spec   func(*In) Host
 }
 
@@ -39,16 +39,16 @@ func (g *Guard[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile
 
 // Apply makes the changes with netlink.
 func (g *Guard[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
-	return g.Kernel.applyAll(ctx, changes)
+	return applyAll(ctx, g.Kernel, changes)
 }
 
 // Watch notifies of addresses and links that change. The Kernel must run.
 func (g *Guard[In]) Watch(ctx context.Context, notify func()) error {
-	return g.Kernel.changes.Watch(ctx, notify)
+	return g.Kernel.Watch(ctx, notify)
 }
 
 // applyAll applies changes that plan has made.
-func (k *Kernel) applyAll(ctx context.Context, changes []reconcile.Change) error {
+func applyAll(ctx context.Context, k Machine, changes []reconcile.Change) error {
 	own := make([]Change, 0, len(changes))
 	for _, change := range changes {
 		own = append(own, change.Op.(Change))

@@ -68,7 +68,7 @@ func TestDocker0WithAnotherAddressIsOutOfTheMeshUntilDockerHasTheBip(t *testing.
 	e, err := reconcile.New(reconcile.Options[Host]{
 		Source: &constant{want}, Originals: noOriginals{}, Log: slog.New(slog.DiscardHandler),
 		Components: []reconcile.Component[Host]{
-			&Guard[Host]{k, spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{k, spec},
+			&Guard[Host]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
 		},
 	})
 	if err != nil {
@@ -86,7 +86,7 @@ func TestDocker0WithAnotherAddressIsOutOfTheMeshUntilDockerHasTheBip(t *testing.
 	restarted, err := reconcile.New(reconcile.Options[Host]{                                      // which observes everything
 		Source: &constant{want}, Originals: noOriginals{}, Log: slog.New(slog.DiscardHandler),
 		Components: []reconcile.Component[Host]{
-			&Guard[Host]{k, spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{k, spec},
+			&Guard[Host]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
 		},
 	})
 	if err != nil {

@@ -17,6 +17,12 @@ import (
 // have changed. Signals that were not received yet are merged into one.
 func (k *Kernel) Changed() <-chan struct{} { return k.changed }
 
+// Watch calls notify whenever a result of Observe may have changed, until ctx
+// ends. Run must be running.
+func (k *Kernel) Watch(ctx context.Context, notify func()) error {
+	return k.changes.Watch(ctx, notify)
+}
+
 func (k *Kernel) signal() {
 	k.changes.Notify()
 	select {

@@ -15,13 +15,20 @@ const component = "docker"
 // Component reconciles daemon.json and restarts Docker for another bip. Its
 // state is a State.
 type Component[In any] struct {
-	Daemon    *Daemon
+	Daemon    Machine
 	Restarter *Restarter
 	// Spec returns the keys that daemon.json should have.
 	Spec func(*In) Settings
 	// Hold returns why a restart has to wait, although it is needed; empty: it
 	// does not. Another restart would be needed for what is known soon.
 	Hold func(*In) string
+}
+
+// Machine is the Docker that a component reconciles, see Daemon.
+type Machine interface {
+	Observe(context.Context) (Actual, error)
+	Apply(context.Context, []Change) error
+	Changed() <-chan struct{}
 }
 
 // State is daemon.json, the dockerd that should have read it, and the restarts

@@ -14,11 +14,18 @@ const component = "filter"
 // Component reconciles gremesh's nftables tables and its rules in DOCKER-USER.
 // Its state is a State.
 type Component[In any] struct {
-	Host *Host
+	Host Machine
 	// Spec returns the rules that the packet filter should have. Plan adapts
 	// them to the surroundings.
 	Spec   func(*In) Rules
 	Around Around
+}
+
+// Machine is the packet filter that a component reconciles, see Host.
+type Machine interface {
+	Observe(context.Context) (Actual, error)
+	Apply(context.Context, []Change) error
+	Watch(ctx context.Context, notify func()) error
 }
 
 // Around observes what the rules depend on and the packet filter does not know.
@@ -52,7 +59,7 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return s, err
 }
 
-func observe(ctx context.Context, h *Host) (State, error) {
+func observe(ctx context.Context, h Machine) (State, error) {
 	have, err := h.Observe(ctx)
 	if errors.Is(err, ErrUnable) {
 		return State{Unable: err}, nil
@@ -86,10 +93,10 @@ func plan(want Rules, have State, diff func(Rules, Actual) []Change) reconcile.P
 
 // Apply makes the changes with nft and iptables.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
-	return c.Host.applyAll(ctx, changes)
+	return applyAll(ctx, c.Host, changes)
 }
 
-func (h *Host) applyAll(ctx context.Context, changes []reconcile.Change) error {
+func applyAll(ctx context.Context, h Machine, changes []reconcile.Change) error {
 	own := make([]Change, 0, len(changes))
 	for _, change := range changes {
 		own = append(own, change.Op.(Change))
@@ -108,7 +115,7 @@ func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 		defer cancel()
 		around = c.Around.Watch(ctx, notify)
 	})
-	err := c.Host.changes.Watch(ctx, notify)
+	err := c.Host.Watch(ctx, notify)
 	cancel()
 	both.Wait()
 	if around != nil && !errors.Is(around, context.Canceled) {
@@ -119,14 +126,14 @@ func (c *Component[In]) Watch(ctx context.Context, notify func()) error {
 
 // Investigate names the command that shows who changes the packet filter.
 func (c *Component[In]) Investigate(reconcile.Key) string {
-	return "find the program and stop it: `nft monitor` shows when, and the process (of iptables-legacy it shows nothing)"
+	return "find the program and stop it: `nft monitor` shows when, and the process (of iptables-legacy nothing)"
 }
 
 // Gate lets the packets of new peers in before Open vSwitch has tunnels to them,
 // so that none is lost. Component takes away what goes, after the tunnels. Its
 // state is a State without surroundings.
 type Gate[In any] struct {
-	Host *Host
+	Host Machine
 	Spec func(*In) Rules
 }
 
@@ -149,10 +156,10 @@ func (g *Gate[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.
 
 // Apply makes the changes with nft.
 func (g *Gate[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
-	return g.Host.applyAll(ctx, changes)
+	return applyAll(ctx, g.Host, changes)
 }
 
 // Watch notifies of nftables' notices. The Host must run.
 func (g *Gate[In]) Watch(ctx context.Context, notify func()) error {
-	return g.Host.changes.Watch(ctx, notify)
+	return g.Host.Watch(ctx, notify)
 }

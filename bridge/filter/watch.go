@@ -15,6 +15,10 @@ import (
 // Values that nobody received are merged into one. iptables-legacy causes none.
 func (h *Host) Changed() <-chan struct{} { return h.changed }
 
+// Watch calls notify when the state that Observe reads may have changed, until
+// ctx ends. Run must be running.
+func (h *Host) Watch(ctx context.Context, notify func()) error { return h.changes.Watch(ctx, notify) }
+
 func (h *Host) signal() {
 	h.changes.Notify()
 	select {

@@ -126,9 +126,8 @@ func (c *contention) problems(investigate func(Key) string) []Problem {
 		}
 		problems = append(problems, Problem{
 			Code: ContentionCode, Object: key.String(),
-			Summary: fmt.Sprintf("another program keeps changing %s; gremesh keeps setting it to %s (%d times since %s, now every %s)",
-				key, to, o.count, o.since.Format(time.TimeOnly), o.delay),
-			Remedy: investigate(key),
+			Summary: fmt.Sprintf("another program keeps changing %s; gremesh keeps setting it to %s", key, to),
+			Remedy:  fmt.Sprintf("%s (corrected %d times since %s, now every %s)", investigate(key), o.count, o.since.Format(time.TimeOnly), o.delay),
 		})
 	}
 	slices.SortFunc(problems, compareProblems)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,10 +40,13 @@ type Options[In any] struct {
 	// Journal records the changes of one component in one pass. Nil: they are
 	// only logged.
 	Journal func([]Entry)
-	// Explain names the cause of a change by comparing two desired states.
-	// prev is nil before the first pass without a difference. Nil, or an empty
-	// result: the cause is another one.
-	Explain func(prev, cur *In, c Change) string
+	// Explain names the cause of a change by comparing two snapshots of its
+	// component. prev is nil before the first pass without a difference. Nil, or
+	// an empty result: the cause is another one.
+	Explain func(prev *Snapshot[In], cur Snapshot[In], c Change) string
+	// Snapshots are the last ones without a difference of an earlier engine, by
+	// component. They explain the first changes of this one.
+	Snapshots map[string]Snapshot[In]
 	// Restarted names a program that was started since then and may have
 	// changed what a component observes; empty: none.
 	Restarted func(component string, since time.Time) string
@@ -115,7 +119,11 @@ func New[In any](opts Options[In]) (*Engine[In], error) {
 	}
 	e := &Engine[In]{opts: opts, wake: make(chan struct{}, 1), contention: contention{objects: make(map[Key]*contended)}}
 	for _, c := range sorted {
-		e.units = append(e.units, newUnit(c))
+		u := newUnit(c)
+		if s, ok := opts.Snapshots[u.name]; ok {
+			u.clean = &s
+		}
+		e.units = append(e.units, u)
 	}
 	e.last.Store(&Report{})
 	return e, nil
@@ -123,6 +131,29 @@ func New[In any](opts Options[In]) (*Engine[In], error) {
 
 // Last returns the report of the last pass. Its values must not be changed.
 func (e *Engine[In]) Last() Report { return *e.last.Load() }
+
+// Snapshots returns the last snapshot without a difference of each component
+// that has one.
+func (e *Engine[In]) Snapshots() map[string]Snapshot[In] {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make(map[string]Snapshot[In])
+	for _, u := range e.units {
+		if u.clean != nil {
+			all[u.name] = *u.clean
+		}
+	}
+	return all
+}
+
+// Notify makes the next pass observe these components again. It starts no pass.
+func (e *Engine[In]) Notify(components ...string) {
+	for _, u := range e.units {
+		if slices.Contains(components, u.name) {
+			u.notified.Store(true)
+		}
+	}
+}
 
 // Run reconciles until ctx ends: when a component or the source says that
 // something may have changed, after failures, and periodically. The machine

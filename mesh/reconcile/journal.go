@@ -17,7 +17,7 @@ func (e *Engine[In]) record(u *unit[In], cur Snapshot[In], changes []Change, beg
 	entries := make([]Entry, 0, len(changes))
 	for _, c := range changes {
 		entry := Entry{Time: now.UTC().Round(0), Change: c, Cause: explain(c), Took: took}
-		e.opts.Log.Info("changed", "object", c.Key.String(), "from", c.From, "to", c.To, "cause", entry.Cause, "took", took.Round(time.Microsecond).String())
+		e.opts.Log.Info("changed", "object", c.Key.String(), "was", c.From, "is", c.To, "cause", entry.Cause, "took", took.Round(time.Microsecond).String())
 		entries = append(entries, entry)
 	}
 	e.contention.applied(now, changes)
@@ -43,12 +43,8 @@ func (e *Engine[In]) explainer(u *unit[In], cur Snapshot[In]) func(Change) strin
 		return *restarted
 	}
 	return func(c Change) string {
-		var prev *In
-		if u.clean != nil {
-			prev = u.clean.Desired
-		}
 		if e.opts.Explain != nil {
-			if cause := e.opts.Explain(prev, cur.Desired, c); cause != "" {
+			if cause := e.opts.Explain(u.clean, cur, c); cause != "" {
 				return cause
 			}
 		}

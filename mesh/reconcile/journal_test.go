@@ -22,8 +22,8 @@ func TestEveryChangeHasACause(t *testing.T) {
 	opts := options(t, m, src, &explainer{a})
 	var journal []Entry
 	opts.Journal = func(entries []Entry) { journal = append(journal, entries...) }
-	opts.Explain = func(prev, cur *wish, c Change) string {
-		if prev != nil && (*prev)["a"][c.Key.Name] != (*cur)["a"][c.Key.Name] {
+	opts.Explain = func(prev *Snapshot[wish], cur Snapshot[wish], c Change) string {
+		if prev != nil && (*prev.Desired)["a"][c.Key.Name] != (*cur.Desired)["a"][c.Key.Name] {
 			return "h2 joined"
 		}
 		return ""

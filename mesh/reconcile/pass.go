@@ -79,7 +79,7 @@ func (e *Engine[In]) step(ctx context.Context, u *unit[In], p *pass[In]) {
 				return
 			}
 			u.fail(err)
-			e.opts.Log.Warn("reconcile failed; will retry", "component", u.name, "err", err)
+			e.opts.Log.Debug("reconcile failed; will retry", "component", u.name, "err", err)
 		}
 	}
 	if u.result.Plan.Halt {
