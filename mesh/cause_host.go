@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
@@ -16,7 +15,7 @@ import (
 // cause returns the cause of a difference in the kernel. The argument remade is
 // the reason why this pass created the bridge of Open vSwitch again; empty: it
 // did not.
-func (now hostScene) cause(last hostScene, started young, remade string, d drift.Drift) string {
+func (now hostScene) cause(last hostScene, started young, remade string, object reconcile.Key) string {
 	switch {
 	case now.want.Bridge == "":
 		return "Docker has not been restarted yet, and docker0 has another address than the bip"
@@ -27,16 +26,16 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 	case now.want.MTU != last.want.MTU:
 		return "the MTU has changed"
 	}
-	if why := now.bridgeCause(last, d.Key); why != "" {
+	if why := now.bridgeCause(last, object); why != "" {
 		if started(dockerd) {
 			return dockerd + " was restarted: " + why
 		}
 		return why
 	}
-	if why := now.peerCause(last, d.Key); why != "" {
+	if why := now.peerCause(last, object); why != "" {
 		return why
 	}
-	if d.Key.Kind == "link" && d.Key.Name == now.want.Port {
+	if object.Kind == "link" && object.Name == now.want.Port {
 		switch anew := now.have.Port.Index != last.have.Port.Index; {
 		case anew && remade != "":
 			return remade
@@ -46,7 +45,7 @@ func (now hostScene) cause(last hostScene, started young, remade string, d drift
 			return now.want.Port + " was created again"
 		}
 	}
-	if started(dockerd) && strings.Contains(d.Key.Name, now.want.Bridge) {
+	if started(dockerd) && strings.Contains(object.Name, now.want.Bridge) {
 		return dockerd + " was restarted"
 	}
 	return unknownCause
@@ -129,4 +128,10 @@ func peerBehind(peers []bridge.Peer, object reconcile.Key) (bridge.Peer, bool) {
 		return bridge.Peer{}, false
 	}
 	return peers[i], true
+}
+
+// isDetached reports whether docker0 is kept out of the mesh, because it has
+// another address than the bip and Docker is not settled.
+func (now hostScene) isDetached(settled bool) bool {
+	return !settled && now.have.Bridge.Exists && !slices.Contains(now.have.Addrs, now.want.Bip)
 }

@@ -163,6 +163,18 @@ func (f *fights) problems() []Problem {
 	return problems
 }
 
+// contended returns the problems of the objects that the engine found to be
+// contended.
+func (l *Loop) contended() []Problem {
+	var problems []Problem
+	for _, p := range l.engine.Last().Problems {
+		if p.Code == reconcile.ContentionCode {
+			problems = append(problems, Problem{What: p.Summary, Do: p.Remedy})
+		}
+	}
+	return problems
+}
+
 // whoChanges returns a hint on how to find the program that changes an object.
 func whoChanges(object reconcile.Key) string {
 	switch object.Kind {

@@ -15,7 +15,8 @@ import (
 // and without this step both would answer for it. It observes the kernel only
 // if this host may have been renumbered since the kernel was last in order.
 func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error {
-	if last := l.scenes.host; last != nil && last.want.Bip == want.Bip {
+	last := l.lastHost()
+	if last != nil && last.want.Bip == want.Bip {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
@@ -29,11 +30,11 @@ func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error 
 	if len(changes) == 0 {
 		return nil
 	}
-	return l.applyHost(ctx, now, changes, mends)
+	return l.applyHost(ctx, now, last, changes, mends)
 }
 
 // applyHost applies changes to the kernel and records their causes.
-func (l *Loop) applyHost(ctx context.Context, now hostScene, changes []bridge.Change, mends *mends) error {
+func (l *Loop) applyHost(ctx context.Context, now hostScene, last *hostScene, changes []bridge.Change, mends *mends) error {
 	began := time.Now()
 	if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
 		return err
@@ -41,11 +42,21 @@ func (l *Loop) applyHost(ctx context.Context, now hostScene, changes []bridge.Ch
 	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()
-		if last := l.scenes.host; last != nil {
-			cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Drift)
+		if last != nil {
+			cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), mends.remade, c.Key)
 		}
 		made = append(made, l.mended(c.Drift, began, cause))
 	}
 	l.cfg.History.Append(made...)
 	return nil
+}
+
+// lastHost returns the kernel as it was last in order; nil: never yet.
+func (l *Loop) lastHost() *hostScene {
+	last, ok := l.engine.Snapshots()[kernelComponent]
+	if !ok {
+		return nil
+	}
+	scene := hostSceneOf(last)
+	return &scene
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -76,8 +77,12 @@ type Loop struct {
 	fallbacks   *fallbacks // guarded by busy
 	scenes      *scenes
 	seen        seen
-	here        here // guarded by busy
-	undisturbed bool // since the last pass, no event was about Docker, the packet filter or the kernel
+	mends       *mends // of the current pass
+	engine      *reconcile.Engine[Desired]
+	desired     desired           // of the current pass, for engine
+	upstream    map[string]*given // what engine does not reconcile
+	here        here              // guarded by busy
+	undisturbed bool              // since the last pass, no event was about Docker, the packet filter or the kernel
 }
 
 // scenes holds for each component the last state that was in order; nil: none
@@ -85,7 +90,6 @@ type Loop struct {
 type scenes struct {
 	ovs    *switchScene
 	docker *dockerScene
-	host   *hostScene
 	nat    *natScene
 }
 
@@ -129,6 +133,8 @@ func NewLoop(cfg LoopConfig) *Loop {
 		here:   here{settled: true},
 		subnet: cfg.Membership.View().Self.Subnet, // a lease from the saved state is no change
 	}
+	l.engine = l.newEngine()
+	l.cfg.Memory.engine = l.engine
 	l.last.Store(&outcome{})
 	// The peers that are known from an earlier run cause no events.
 	l.events.Next(l.started, snapshot(cfg.Membership.View(), l.last.Load(), false, nil), nil)

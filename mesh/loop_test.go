@@ -2,11 +2,13 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +134,10 @@ func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
 	return f.kernel, nil
 }
 func (f fakeKernel) Refresh() {}
+func (f fakeKernel) Watch(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 func (f fakeKernel) Echo(context.Context, netip.Addr, netip.Addr) error { return f.echo }
 func (f fakeKernel) Remember(context.Context) error                     { return f.forgetful }
@@ -144,7 +150,18 @@ func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 			return nil
 		}
 	}
+	was := f.kernel
 	f.kernel = kernelAsPlanned()
+	f.kernel.Bridge.MTU, f.kernel.Port.MTU = cmp.Or(was.Bridge.MTU, 1462), cmp.Or(was.Port.MTU, 1462)
+	for _, c := range changes {
+		if mtu, err := strconv.Atoi(c.Should); err == nil && c.Key.Field == "mtu" {
+			if c.Key.Name == "docker0" {
+				f.kernel.Bridge.MTU = mtu
+			} else {
+				f.kernel.Port.MTU = mtu
+			}
+		}
+	}
 	return nil
 }
 

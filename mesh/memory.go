@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gremesh/gremesh/mesh/events"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
 // Memory is the state that a Loop hands over to the next Loop after this host's
@@ -13,6 +14,7 @@ import (
 // long. Only one Loop at a time may use it.
 type Memory struct {
 	scenes   scenes
+	engine   *reconcile.Engine[Desired] // of the last Loop; nil: there was none
 	restarts *restarts
 	events   *events.Tracker
 }
@@ -23,3 +25,11 @@ func NewMemory() *Memory { return &Memory{restarts: newRestarts(), events: event
 // Wait returns nil when no restart of Docker is in progress, or an error when
 // ctx ends.
 func (m *Memory) Wait(ctx context.Context) error { return m.restarts.wait(ctx) }
+
+// snapshots returns the last state in order of the components of the last Loop.
+func (m *Memory) snapshots() map[string]snapshotOf {
+	if m.engine == nil {
+		return nil
+	}
+	return m.engine.Snapshots()
+}

@@ -40,6 +40,7 @@ type Kernel interface {
 	Refresh() // makes the next Observe read again the state that kernel events keep up to date
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
+	Watch(ctx context.Context, notify func()) error      // calls notify when Changed receives
 	Echo(ctx context.Context, from, to netip.Addr) error // returns nil if the echo is answered
 }
 

@@ -2,11 +2,11 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/gremesh/gremesh/bridge"
-	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -21,7 +21,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	now := time.Now()
 	again = l.resync(now)
 	if !l.undisturbed {
-		l.seen.docker, l.seen.nat, l.seen.host = nil, nil, nil
+		l.seen.docker, l.seen.nat = nil, nil
+		l.engine.Notify(kernelComponent)
 	}
 	l.undisturbed = false
 	var failures []Problem
@@ -30,6 +31,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			return
 		}
 		l.seen = seen{}
+		l.engine.Notify(kernelComponent)
 		failures = append(failures, problemOf(err))
 	}
 
@@ -37,7 +39,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	view := l.cfg.Membership.View()
 	l.recordLease(view)
 	l.fights.forget(now)
-	var mends mends
+	mends := &mends{}
+	l.mends = mends
 	ovsCtx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	ovs, err := l.cfg.Switch.Observe(ovsCtx)
@@ -56,7 +59,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(slices.Clip(down), problems...)
 	if desired == nil {
 		if switchSeen {
-			if err := l.cutOff(ovsCtx, now, view, ovs, &mends); err != nil {
+			if err := l.cutOff(ovsCtx, now, view, ovs, mends); err != nil {
 				fail(err)
 			}
 		}
@@ -81,18 +84,18 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		l.beReady()
 		return len(failures) == 0, again
 	}
-	if err := l.letGo(ctx, desired.Host, &mends); err != nil {
+	if err := l.letGo(ctx, desired.Host, mends); err != nil {
 		fail(err)
 	}
 	if err := l.look(ctx, ovs, switchSeen); err != nil {
 		fail(err)
 	}
-	if err := l.admit(ctx, view, l.guarded(desired.NAT), &mends); err != nil {
+	if err := l.admit(ctx, view, l.guarded(desired.NAT), mends); err != nil {
 		fail(err)
 	}
 	if switchSeen {
 		var more []Problem
-		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.in(view).Tunnel.Type}, desired, &mends); err != nil {
+		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.in(view).Tunnel.Type}, desired, mends); err != nil {
 			fail(err)
 		}
 		l.here.ovs = ovs
@@ -110,7 +113,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	docker, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), tunnelsSeen, &mends)
+	docker, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), tunnelsSeen, mends)
 	problems = append(problems, docker.problems...)
 	if err != nil {
 		fail(err)
@@ -124,7 +127,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	rules := l.guarded(desired.NAT)
-	more, err := l.keepNAT(ctx, view, rules, &mends)
+	more, err := l.keepNAT(ctx, view, rules, mends)
 	if err != nil {
 		fail(err)
 	}
@@ -133,7 +136,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, now
 	}
 	l.rushed = 0
-	host, err := l.keepHost(ctx, desired.Host, docker.settled, &mends)
+	host, err := l.keepHost(ctx, desired, docker.settled, mends)
 	if err != nil {
 		fail(err)
 	}
@@ -146,6 +149,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(problems, overlapProblems(l.overlaps(ctx, view.Peers, host))...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
 	problems = append(problems, l.fights.problems()...)
+	problems = append(problems, l.contended()...)
 	if !switchSeen {
 		ports = nil
 	}
@@ -174,44 +178,33 @@ func (l *Loop) tunnelsFirst() bool {
 	return false
 }
 
-// keepHost reconciles the kernel, and returns the state that it observed at
-// first.
+// keepHost reconciles the kernel, and returns the state that it observed.
 //
-// As long as Docker is not settled, keepHost does not configure a docker0
+// As long as Docker is not settled, the component does not configure a docker0
 // without the bip. It also keeps such a docker0 out of the mesh, because
 // another host may have its address by now.
-func (l *Loop) keepHost(ctx context.Context, want bridge.Host, settled bool, mends *mends) (bridge.Actual, error) {
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	if in := l.seen.host; in != nil && settled && sameHost(in.want, want) {
-		return in.have, nil
+func (l *Loop) keepHost(ctx context.Context, want *Desired, settled bool, mends *mends) (bridge.Actual, error) {
+	l.give(dockerComponent, settled)
+	l.desired.spec = want
+	mends.due = sooner(mends.due, l.engine.Reconcile(ctx))
+	r := l.engine.Last().Result(kernelComponent)
+	if r.Err != nil {
+		return bridge.Actual{}, errors.Unwrap(r.Err)
 	}
-	have, err := l.cfg.Kernel.Observe(ctx)
-	if err != nil {
-		return bridge.Actual{}, err
-	}
-	if !settled && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
-		want = bridge.Host{}
-	}
-	now := hostScene{time.Now(), want, have, l.knownPeers()}
-	left := now
-	changes, whole := due(l, mends, bridge.Diff(want, have), func(c bridge.Change) drift.Drift { return c.Drift })
-	if len(changes) > 0 {
-		if err := l.applyHost(ctx, now, changes, mends); err != nil {
-			return bridge.Actual{}, err
-		}
-		if left.have, err = l.cfg.Kernel.Observe(ctx); err != nil {
-			return bridge.Actual{}, err
-		}
-	}
-	if whole {
-		l.scenes.host = &left
-	}
-	l.seen.host = nil
-	if whole && settled && len(changes) == 0 {
-		l.seen.host = &hostSeen{want, have}
-	}
+	have, _ := r.State.(bridge.Actual) // none if ctx has ended
 	return have, nil
+}
+
+// give tells the dependents of a component whether it is settled.
+func (l *Loop) give(component string, settled bool) {
+	g, pending := l.upstream[component], ""
+	if !settled {
+		pending = "not settled"
+	}
+	if g.pending != pending {
+		g.pending = pending
+		l.engine.Notify(component)
+	}
 }
 
 // sooner returns the earlier of two times. The zero time means never.

@@ -102,6 +102,7 @@ type Desired struct {
 	Host   bridge.Host
 	Docker docker.Settings
 	NAT    filter.Rules
+	View   View // the mesh that this state is for; Plan leaves it empty
 }
 
 // Plan computes the desired state of this host. Without a lease it returns nil:

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -19,7 +18,6 @@ type seen struct {
 	ovs    *ovsSeen
 	docker *dockerSeen
 	nat    *natSeen
-	host   *hostSeen
 
 	portsOf ovsdb.State
 	ports   func() map[string]ovsdb.Port // gremesh's ports in portsOf, by peer ID
@@ -53,10 +51,6 @@ type (
 		want     filter.Rules
 		problems []Problem
 	}
-	hostSeen struct {
-		want bridge.Host
-		have bridge.Actual
-	}
 )
 
 // planned returns the desired state of this host. It returns the same pointer
@@ -77,6 +71,9 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.State) (*Desired, []Probl
 	if p.desired == nil {
 		p.desired, p.problems = Plan(cfg, view, keep)
 	}
+	if p.desired != nil {
+		p.desired.View = view
+	}
 	l.seen.plan = p
 	return p.desired, p.problems
 }
@@ -92,7 +89,7 @@ func (l *Loop) knownPeers() []Host {
 // sameMesh reports whether two Views lead to the same plan. The tunnel counts
 // of hosts do not matter.
 func sameMesh(a, b View) bool {
-	if a.Mesh != b.Mesh || !slices.Equal(a.Settings, b.Settings) || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
+	if a.Mesh != b.Mesh || a.Lost != b.Lost || a.SettingsVersion != b.SettingsVersion || !slices.Equal(a.Settings, b.Settings) || !sameHere(&a.Self, &b.Self) || len(a.Peers) != len(b.Peers) {
 		return false
 	}
 	for i := range a.Peers {
@@ -143,13 +140,5 @@ func sameRules(a, b filter.Rules) bool {
 	}
 	a.NonMasquerade, b.NonMasquerade = nil, nil
 	a.Guard.Hosts, b.Guard.Hosts, a.Guard.Sources, b.Guard.Sources = nil, nil, nil, nil
-	return reflect.DeepEqual(a, b)
-}
-
-func sameHost(a, b bridge.Host) bool {
-	if !slices.Equal(a.Peers, b.Peers) {
-		return false
-	}
-	a.Peers, b.Peers = nil, nil
 	return reflect.DeepEqual(a, b)
 }

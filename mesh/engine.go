@@ -1,0 +1,118 @@
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/mesh/journal"
+	"github.com/gremesh/gremesh/mesh/reconcile"
+)
+
+// Names of components.
+const (
+	ovsComponent    = "ovs"
+	dockerComponent = "docker"
+	filterComponent = "filter"
+	kernelComponent = "kernel"
+)
+
+// newEngine returns the engine of the components that the Loop does not
+// reconcile itself.
+func (l *Loop) newEngine() *reconcile.Engine[Desired] {
+	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent}, dockerComponent: {name: dockerComponent}, filterComponent: {name: filterComponent}}
+	kernel := &bridge.Component[Desired]{
+		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Pool, Spec: func(d *Desired) bridge.Host { return d.Host },
+	}
+	engine, err := reconcile.New(reconcile.Options[Desired]{
+		Source:     &l.desired,
+		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], l.upstream[dockerComponent], l.upstream[filterComponent], kernel},
+		Originals:  noOriginals{kernelComponent},
+		Log:        l.cfg.Log, Journal: l.recordEntries, Explain: l.explain, Snapshots: l.cfg.Memory.snapshots(),
+		Timeout: partTimeout, Resync: resyncEvery,
+	})
+	if err != nil {
+		panic(err) // the components above can be ordered
+	}
+	return engine
+}
+
+// recordEntries counts changes and appends them to the history.
+func (l *Loop) recordEntries(entries []reconcile.Entry) {
+	made := make([]journal.Change, 0, len(entries))
+	for _, e := range entries {
+		made = append(made, journal.Change{
+			Time: e.Time, Object: e.Change.Key.String(), Was: e.Change.From, Is: e.Change.To, Cause: e.Cause, Seconds: e.Took.Seconds(),
+		})
+	}
+	l.changes.Add(uint64(len(made)))
+	l.cfg.History.Append(made...)
+}
+
+// explain returns the cause of a change that a component made.
+func (l *Loop) explain(prev *snapshotOf, cur snapshotOf, c reconcile.Change) string {
+	if prev == nil {
+		return l.firstCause()
+	}
+	started := l.mends.young(l.cfg.Ages, prev.At)
+	return hostSceneOf(cur).cause(hostSceneOf(*prev), started, l.mends.remade, c.Key)
+}
+
+// snapshotOf is a component at one time.
+type snapshotOf = reconcile.Snapshot[Desired]
+
+// hostSceneOf returns the kernel as a snapshot has it.
+func hostSceneOf(s snapshotOf) hostScene {
+	now := hostScene{at: s.At, want: s.Desired.Host, have: s.State.(bridge.Actual), peers: s.Desired.View.Peers}
+	if docker := s.Upstream[dockerComponent]; now.isDetached(docker.Settled()) {
+		now.want = bridge.Host{}
+	}
+	return now
+}
+
+// desired is the desired state of the current pass. It implements
+// reconcile.Source for an engine that the Loop calls.
+type desired struct{ spec *Desired }
+
+func (d *desired) Desired() (*Desired, []reconcile.Problem) { return d.spec, nil }
+func (d *desired) Changed() <-chan struct{}                 { return nil }
+func (d *desired) Window() reconcile.Window                 { return reconcile.Window{} }
+
+// given is a component that the Loop itself reconciles, as its dependents see
+// it.
+type given struct {
+	name    string
+	state   reconcile.State
+	pending string
+}
+
+func (g *given) Name() string    { return g.name }
+func (g *given) After() []string { return nil }
+func (g *given) Observe(context.Context) (reconcile.State, error) {
+	if g.state == nil {
+		return struct{}{}, nil
+	}
+	return g.state, nil
+}
+func (g *given) Plan(reconcile.Request[Desired], reconcile.State) reconcile.Plan {
+	return reconcile.Plan{Pending: g.pending}
+}
+func (g *given) Apply(context.Context, []reconcile.Change) error { return nil }
+func (g *given) Watch(ctx context.Context, _ func()) error       { <-ctx.Done(); return ctx.Err() }
+
+// noOriginals has an original state for each of these components, so that the
+// engine stores none: the drivers of the components do that themselves.
+type noOriginals []string
+
+func (n noOriginals) Load() (map[string]json.RawMessage, error) {
+	all := make(map[string]json.RawMessage)
+	for _, name := range n {
+		all[name] = json.RawMessage("null")
+	}
+	return all, nil
+}
+
+func (noOriginals) Save(map[string]json.RawMessage) error {
+	return errors.New("save the original state: it is stored elsewhere")
+}
