@@ -85,7 +85,7 @@ func holding(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(map[string]any{"host": id, "records": []lease.Record{
-		{Host: id, Subnet: netip.MustParsePrefix("172.17.42.0/24"), State: lease.Held, Version: 1, Age: 1, Underlay: netip.MustParseAddrPort("192.168.248.139:7946"), Name: "h1"},
+		{Host: id, Subnet: netip.MustParsePrefix("172.17.42.0/24"), State: lease.Held, Version: 1, Sequence: 1, Underlay: netip.MustParseAddrPort("192.168.248.139:7946"), Name: "h1"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 // handle applies the given events in their order. If this host has left, it
 // ignores them. It returns a TwinError if an older process with this host's ID
 // is running.
-func (n *Node) handle(events []event) (lease.Output, error) {
-	var out lease.Output
+func (n *Node) handle(events []event) (lease.Effects, error) {
+	var out lease.Effects
 	for _, e := range events {
 		n.touched = n.touched || e.packet == nil && e.foreign == nil && e.limited == nil
 		switch {
@@ -54,15 +54,15 @@ func (n *Node) handle(events []event) (lease.Output, error) {
 // the state of a host that this host joins, before this host takes part. Such a
 // packet cannot wait for a challenge, because it may say that this host was
 // forgotten.
-func (n *Node) handlePacket(data []byte, trusted bool) lease.Output {
+func (n *Node) handlePacket(data []byte, trusted bool) lease.Effects {
 	p, err := decodePacket(data)
 	if err != nil {
 		n.cfg.Log.Warn("drop gossip that cannot be decoded", "err", err)
-		return lease.Output{}
+		return lease.Effects{}
 	}
 	if p.Twin.IsValid() {
 		n.handleTwin(p)
-		return lease.Output{}
+		return lease.Effects{}
 	}
 	switch {
 	case p.Echo != nil:
@@ -70,20 +70,20 @@ func (n *Node) handlePacket(data []byte, trusted bool) lease.Output {
 	case trusted && p.Sign != nil && p.Sign.From != n.self:
 		n.challenge(p.Sign.From, p.Sign.At, nil)
 	case !n.believes(p):
-		return lease.Output{}
+		return lease.Effects{}
 	}
 	return n.believe(p)
 }
 
 // believe handles a packet whose sender has proved that it is running.
-func (n *Node) believe(p packet) lease.Output {
+func (n *Node) believe(p packet) lease.Effects {
 	// Idle hosts send only a sum, or a sum with an unchanged pairing. Such a
 	// packet changes nothing in the view.
 	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
 	n.touched = n.touched || p.Settings != nil || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
-		return lease.Output{} // the packet is of another mesh, or of no mesh
+		return lease.Effects{} // the packet is of another mesh, or of no mesh
 	}
 	n.learnSettings(p.Settings)
 	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isMember(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {

@@ -42,7 +42,7 @@ func (n *Node) noteRefused(records []lease.Record) {
 			Do:   "find the host that sends it: it has the gossip key. If this host keeps an earlier record of that kind: `gremesh forget --purge " + short(r.Host) + "`",
 		}
 		if n.problems.badRecord(r.Host, problem) {
-			n.cfg.Log.Warn("refused a record", "peer", r.Name, "host", r.Host, "version", r.Version, "age", r.Age)
+			n.cfg.Log.Warn("refused a record", "peer", r.Name, "host", r.Host, "version", r.Version, "age", r.Sequence)
 		}
 	}
 }

@@ -10,12 +10,12 @@ import (
 // commit writes the table to disk, and only then sends messages, because an
 // answer is a promise. If the write fails, commit sends nothing, and this host
 // applies no change until a later write succeeds.
-func (n *Node) commit(out lease.Output) {
+func (n *Node) commit(out lease.Effects) {
 	defer n.refreshIfNeeded(out)
 	n.dirty = n.dirty || out.Changed
 	n.touched = n.touched || n.dirty
 	n.noteRefused(out.Refused)
-	n.spread = append(n.spread, out.Spread...)
+	n.spread = append(n.spread, out.Broadcast...)
 	if n.dirty {
 		records := n.machine.Table().Records()
 		if err := n.store.save(state{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings), Untold: n.untold}); err != nil {
@@ -32,7 +32,7 @@ func (n *Node) commit(out lease.Output) {
 		n.keptSettings = n.settings
 		n.publishState(records)
 		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.kept.Subnet || own.State != n.kept.State {
-			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Age)
+			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Sequence)
 		}
 		n.kept = n.machine.Own()
 		if n.kept.State == lease.Held {
@@ -58,8 +58,8 @@ const idleRefresh = 5 * time.Second
 // refreshIfNeeded updates the view if its inputs have changed or idleRefresh
 // has passed. Otherwise it keeps the view, so that a thousand idle hosts cost
 // nothing.
-func (n *Node) refreshIfNeeded(out lease.Output) {
-	idle := !n.touched && !out.Changed && len(out.Spread)+len(out.Send) == 0 && n.kept.State == lease.Held &&
+func (n *Node) refreshIfNeeded(out lease.Effects) {
+	idle := !n.touched && !out.Changed && len(out.Broadcast)+len(out.Send) == 0 && n.kept.State == lease.Held &&
 		n.view.Load().Self.Tunnels == *n.tunnels.Load()
 	if !idle || time.Since(n.refreshed) >= idleRefresh {
 		n.refresh()

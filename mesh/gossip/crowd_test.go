@@ -18,7 +18,7 @@ func TestACrowdIsAMesh(t *testing.T) {
 	var records []lease.Record
 	for i := range 4 {
 		records = append(records, lease.Record{
-			Host: lease.ID{9, byte(i)}, Version: 1, State: lease.Held, Subnet: settings.Space.At(i), Age: uint64(i + 1),
+			Host: lease.ID{9, byte(i)}, Version: 1, State: lease.Held, Subnet: settings.Space.At(i), Sequence: uint64(i + 1),
 			Name: "host" + string(rune('0'+i)), Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 7, 3, byte(i + 1)}), 7946),
 		})
 	}

@@ -15,13 +15,13 @@ var errNoSettings = errors.New("the settings of the mesh are not known on this h
 // Settings returns the settings of the mesh that this host has on disk.
 func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	var wrong error
-	err = n.ask(ctx, func() lease.Output {
+	err = n.ask(ctx, func() lease.Effects {
 		if n.keptSettings.IsZero() {
 			wrong = errNoSettings
-			return lease.Output{}
+			return lease.Effects{}
 		}
 		list = n.listSettings()
-		return lease.Output{}
+		return lease.Effects{}
 	})
 	return list, errors.Join(err, wrong)
 }
@@ -32,19 +32,19 @@ func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) 
 // version of the host with the higher ID.
 func (n *Node) Set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	var wrong error
-	err = n.ask(ctx, func() lease.Output {
+	err = n.ask(ctx, func() lease.Effects {
 		before := n.settings
 		if wrong = n.edit(changes); wrong != nil {
-			return lease.Output{}
+			return lease.Effects{}
 		}
-		n.commit(lease.Output{})
+		n.commit(lease.Effects{})
 		if n.dirty {
 			n.settings = before
 			wrong = errors.New("the settings could not be written to state_dir, so nothing has changed; `gremesh status` says why")
-			return lease.Output{}
+			return lease.Effects{}
 		}
 		list = n.listSettings()
-		return lease.Output{}
+		return lease.Effects{}
 	})
 	return list, errors.Join(err, wrong)
 }

@@ -36,7 +36,7 @@ func (n *Node) forcedHosts() []lease.ID {
 }
 
 // force removes a host on this host only. It also tells the other hosts.
-func (n *Node) force(id lease.ID) lease.Output {
+func (n *Node) force(id lease.ID) lease.Effects {
 	n.sightings.of(id).Forced, n.dirty = true, true
 	out := n.expire()
 	n.tellForced()
@@ -83,9 +83,9 @@ const completeEvery = 5 * time.Second
 
 // completeForced asks the other hosts to agree to the removals by force of this
 // host. It starts at most one removal at a time.
-func (n *Node) completeForced() lease.Output {
+func (n *Node) completeForced() lease.Effects {
 	if time.Since(n.completed) < completeEvery || n.forgetting > 0 {
-		return lease.Output{}
+		return lease.Effects{}
 	}
 	n.completed = time.Now()
 	if _, under := n.machine.Removing(); under {
@@ -96,7 +96,7 @@ func (n *Node) completeForced() lease.Output {
 			return n.machine.Forget(id)
 		}
 	}
-	return lease.Output{}
+	return lease.Effects{}
 }
 
 // forcedProblems returns a problem for each host that another host removed by

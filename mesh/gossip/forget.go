@@ -36,7 +36,7 @@ func (n *Node) objection(id lease.ID) lease.Objection {
 // Forget would refuse.
 func (n *Node) FindForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
 	var wrong error
-	err = n.ask(ctx, func() lease.Output {
+	err = n.ask(ctx, func() lease.Effects {
 		var r lease.Record
 		if r, wrong = n.find(host); wrong == nil {
 			found = n.forgotten(r)
@@ -44,7 +44,7 @@ func (n *Node) FindForgotten(ctx context.Context, host string) (found mesh.Forgo
 				found.Why = n.whyNot(r, mesh.ForgetAgreed)
 			}
 		}
-		return lease.Output{}
+		return lease.Effects{}
 	})
 	return found, errors.Join(err, wrong)
 }
@@ -57,7 +57,7 @@ func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (don
 	var r lease.Record
 	var wrong error
 	waits := false
-	if err := n.ask(ctx, func() (out lease.Output) {
+	if err := n.ask(ctx, func() (out lease.Effects) {
 		if r, wrong = n.find(host); wrong != nil {
 			return out
 		}
@@ -100,7 +100,7 @@ func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.Forget
 		}
 	}()
 	for !over {
-		if err := n.ask(ctx, func() (out lease.Output) {
+		if err := n.ask(ctx, func() (out lease.Effects) {
 			now, under := n.machine.Removing()
 			known, _ := n.machine.Table().Get(r.Host)
 			switch {
@@ -136,12 +136,12 @@ func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.Forget
 func (n *Node) abortForget(host lease.ID) {
 	ctx, cancel := context.WithTimeout(context.Background(), tcpTimeout)
 	defer cancel()
-	if err := n.ask(ctx, func() lease.Output {
+	if err := n.ask(ctx, func() lease.Effects {
 		n.forgetting--
 		if now, under := n.machine.Removing(); under && now.Host == host {
 			n.machine.Forgo()
 		}
-		return lease.Output{}
+		return lease.Effects{}
 	}); err != nil {
 		n.cfg.Log.Debug("end a removal", "err", err)
 	}
@@ -199,16 +199,16 @@ func (n *Node) whyNot(r lease.Record, how mesh.ForgetHow) string {
 // purge erases the record of a host and all other data about it. It refuses to
 // purge this host or a live host. It also refuses a host that this host has met
 // and that may still have a right to a subnet.
-func (n *Node) purge(r lease.Record) (lease.Output, error) {
+func (n *Node) purge(r lease.Record) (lease.Effects, error) {
 	ended := r.State == lease.Released || r.State == lease.Forgotten
 	seen := n.sightings[r.Host]
 	switch {
 	case r.Host == n.self:
-		return lease.Output{}, fmt.Errorf("%s is this host: to give it another identity, run `gremesh reset-identity`", n.label(r))
+		return lease.Effects{}, fmt.Errorf("%s is this host: to give it another identity, run `gremesh reset-identity`", n.label(r))
 	case n.isAlive(r.Host):
-		return lease.Output{}, errors.New(n.whyNot(r, mesh.ForgetPurge))
+		return lease.Effects{}, errors.New(n.whyNot(r, mesh.ForgetPurge))
 	case !ended && seen != nil && seen.Met:
-		return lease.Output{}, fmt.Errorf("this host has met %s, and its record is %s: forget it first, with `gremesh forget %s`", n.label(r), r.State, n.word(r))
+		return lease.Effects{}, fmt.Errorf("this host has met %s, and its record is %s: forget it first, with `gremesh forget %s`", n.label(r), r.State, n.word(r))
 	}
 	delete(n.sightings, r.Host)
 	delete(n.told, r.Host)

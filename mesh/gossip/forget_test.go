@@ -221,7 +221,7 @@ func TestAForgetThatIsAbortedLeavesNothingUnderWay(t *testing.T) {
 	cancel()
 	for range 20 { // the owner may still take the question of a context that has ended
 		var r lease.Record
-		if err := h1.ask(t.Context(), func() lease.Output {
+		if err := h1.ask(t.Context(), func() lease.Effects {
 			r, _ = h1.machine.Table().Get(h2.ID())
 			h1.forgetting++
 			return h1.machine.Forget(r.Host)
@@ -231,11 +231,11 @@ func TestAForgetThatIsAbortedLeavesNothingUnderWay(t *testing.T) {
 		if _, err := h1.awaitConsent(aborted, r, mesh.ForgetAgreed, mesh.Forgotten{}); err == nil {
 			t.Fatal("one of three is a majority")
 		}
-		if err := h1.ask(t.Context(), func() lease.Output {
+		if err := h1.ask(t.Context(), func() lease.Effects {
 			if _, under := h1.machine.Removing(); under || h1.forgetting != 0 {
 				t.Errorf("the removal goes on: %t, %d requests", under, h1.forgetting)
 			}
-			return lease.Output{}
+			return lease.Effects{}
 		}); err != nil {
 			t.Fatal(err)
 		}

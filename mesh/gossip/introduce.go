@@ -25,7 +25,7 @@ func (n *Node) introduce(ctx context.Context) error {
 	defer cancel()
 	for {
 		unknown := false
-		err := n.ask(ctx, func() lease.Output {
+		err := n.ask(ctx, func() lease.Effects {
 			for id, m := range n.members {
 				switch at, ok := n.answered[id]; {
 				case !ok:
@@ -35,7 +35,7 @@ func (n *Node) introduce(ctx context.Context) error {
 					unknown = true
 				}
 			}
-			return lease.Output{}
+			return lease.Effects{}
 		})
 		if err != nil || !unknown || !wait(ctx, introduceEvery) {
 			return err

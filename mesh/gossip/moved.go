@@ -11,7 +11,7 @@ import (
 // is too slow: it keeps the old address until it regards the old node as dead,
 // which takes seconds. The record is known earlier and is reliable, because
 // only the host itself writes its record.
-func (n *Node) merge(records []lease.Record) lease.Output {
+func (n *Node) merge(records []lease.Record) lease.Effects {
 	was := make(map[lease.ID]netip.AddrPort)
 	for _, r := range records {
 		if known, ok := n.machine.Table().Get(r.Host); ok {

@@ -23,7 +23,7 @@ func (n *Node) own(ctx context.Context) error {
 	defer keep.Stop()
 	compared := time.Now()
 	for {
-		var out lease.Output
+		var out lease.Effects
 		var err error
 		select {
 		case <-n.delegate.inbox.signal:
@@ -88,10 +88,10 @@ func (n *Node) patience() time.Duration {
 // takePart starts claiming and granting leases. The owner calls it once, when
 // this host has joined others or continues without them. The host may have left
 // the mesh before.
-func (n *Node) takePart() lease.Output {
+func (n *Node) takePart() lease.Effects {
 	n.takes = true
 	if n.left {
-		return lease.Output{}
+		return lease.Effects{}
 	}
 	if n.mesh != "" && n.newcomer {
 		n.machine.Follow() // this host may not know all leases of the mesh yet, so it must not take one without grants

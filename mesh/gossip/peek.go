@@ -51,7 +51,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 		view.Peers = append(view.Peers, h)
 		var id lease.ID // a made-up ID, because each record needs one
 		binary.BigEndian.PutUint64(id[8:], uint64(i)+1)
-		records = append(records, lease.Record{Host: id, Version: 1, State: lease.Held, Subnet: h.Subnet, Age: 1, Name: h.Name,
+		records = append(records, lease.Record{Host: id, Version: 1, State: lease.Held, Subnet: h.Subnet, Sequence: 1, Name: h.Name,
 			Underlay: netip.AddrPortFrom(h.Underlay, cfg.Underlay.Port())})
 	}
 	machine := lease.NewMachine(lease.Config{

@@ -50,7 +50,7 @@ func TestPeekBeforeTheFirstStartAssumesAndCreatesNothing(t *testing.T) {
 func TestPeekTellsWhatTheStateHas(t *testing.T) {
 	cfg := peekConfig(t.TempDir())
 	record := func(i byte, state lease.State, third byte, age uint64) lease.Record {
-		return lease.Record{Host: lease.ID{i}, Version: 1, State: state, Age: age, Name: "h" + string('0'+i),
+		return lease.Record{Host: lease.ID{i}, Version: 1, State: state, Sequence: age, Name: "h" + string('0'+i),
 			Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, third, 0}), 24),
 			Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 248, 138 + i}), 7946)}
 	}
@@ -92,7 +92,7 @@ func TestPeekTellsWhatTheStateHas(t *testing.T) {
 func TestPeekAfterAResetNamesWhoHasTheFixedSubnet(t *testing.T) {
 	cfg := peekConfig(t.TempDir())
 	cfg.Fixed = netip.MustParsePrefix("172.17.42.0/24")
-	former := lease.Record{Host: lease.ID{0x54, 0x14}, Version: 2, State: lease.Held, Subnet: cfg.Fixed, Age: 1, Name: cfg.Name, Underlay: cfg.Underlay}
+	former := lease.Record{Host: lease.ID{0x54, 0x14}, Version: 2, State: lease.Held, Subnet: cfg.Fixed, Sequence: 1, Name: cfg.Name, Underlay: cfg.Underlay}
 	if err := (store{cfg.Dir}).create(state{Host: former.Host, Mesh: "4d35", Records: []lease.Record{former}}); err != nil {
 		t.Fatal(err)
 	}

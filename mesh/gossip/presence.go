@@ -161,7 +161,7 @@ func (n *Node) endChallenge(id lease.ID) {
 
 // handleEcho answers a challenge, or handles the answer to one. After an answer
 // the host counts as present, and handleEcho processes the packets kept for it.
-func (n *Node) handleEcho(p packet) (out lease.Output) {
+func (n *Node) handleEcho(p packet) (out lease.Effects) {
 	from := p.Sign.From
 	if !p.Echo.Reply {
 		n.sendPacket(from, p.Sign.At, packet{Mesh: n.mesh, Echo: &echo{Number: p.Echo.Number, Reply: true, Life: n.life}})

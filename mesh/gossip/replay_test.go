@@ -25,7 +25,7 @@ func handled(t *testing.T, n *running) {
 // owned runs look in the goroutine that owns a host's state.
 func owned(t *testing.T, n *running, look func()) {
 	t.Helper()
-	if err := n.ask(context.Background(), func() lease.Output { look(); return lease.Output{} }); err != nil {
+	if err := n.ask(context.Background(), func() lease.Effects { look(); return lease.Effects{} }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -122,7 +122,7 @@ func TestAPacketOfAnEarlierProcessChangesNothing(t *testing.T) {
 func invented(p packet) []byte {
 	settings := testSettings
 	p.Records = []lease.Record{{
-		Host: lease.ID{66}, Version: 2, State: lease.Held, Subnet: settings.Space.At(66), Age: 2, Name: "invented",
+		Host: lease.ID{66}, Version: 2, State: lease.Held, Subnet: settings.Space.At(66), Sequence: 2, Name: "invented",
 		Underlay: simAddress(66),
 	}}
 	return encode(p)

@@ -16,7 +16,7 @@ import (
 // writes the changes to disk before it closes done. If that write fails, it
 // closes done as well.
 type request struct {
-	do   func() lease.Output
+	do   func() lease.Effects
 	done chan struct{}
 }
 
@@ -24,7 +24,7 @@ var errStopped = errors.New("gossip has stopped on this host; the agent's log sa
 
 // ask makes the owner run a function and waits for its end. If ctx ends first,
 // ask returns the context's error, and the owner may still run the function.
-func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
+func (n *Node) ask(ctx context.Context, do func() lease.Effects) error {
 	r := request{do: do, done: make(chan struct{})}
 	select {
 	case n.requests <- r: // from here on the owner runs the function, even if ctx ends
@@ -39,9 +39,9 @@ func (n *Node) ask(ctx context.Context, do func() lease.Output) error {
 
 // Leases lists all subnets that are not free, sorted by subnet.
 func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
-	err = n.ask(ctx, func() lease.Output {
+	err = n.ask(ctx, func() lease.Effects {
 		list = n.leases()
-		return lease.Output{}
+		return lease.Effects{}
 	})
 	return list, err
 }
@@ -53,7 +53,7 @@ func (n *Node) Leases(ctx context.Context) (list []mesh.Lease, err error) {
 func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
 	var wrong error
 	var before lease.Record
-	err := n.ask(ctx, func() (out lease.Output) {
+	err := n.ask(ctx, func() (out lease.Effects) {
 		before = n.machine.Own()
 		out, wrong = n.machine.Renumber(to)
 		return out
@@ -65,9 +65,9 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 	for {
 		var now, kept lease.Record
 		var claiming bool
-		if err := n.ask(ctx, func() lease.Output {
+		if err := n.ask(ctx, func() lease.Effects {
 			now, kept, claiming, waits = n.machine.Own(), n.kept, n.machine.Claiming(), n.voices(n.machine.Waiting())
-			return lease.Output{}
+			return lease.Effects{}
 		}); err != nil {
 			n.withdraw()
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
@@ -110,16 +110,16 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		return err
 	}
 	var wrong error
-	err := n.ask(ctx, func() lease.Output {
+	err := n.ask(ctx, func() lease.Effects {
 		if n.left && !release {
-			return lease.Output{}
+			return lease.Effects{}
 		}
 		n.untold = true
 		n.commit(n.machine.Leave(release))
 		n.left = true
 		if n.dirty { // otherwise this host would still hold its lease after a restart
 			wrong = errors.New("cannot write to state_dir that this host leaves, so the peers were not told: they see it as failed")
-			return lease.Output{}
+			return lease.Effects{}
 		}
 		// Send the whole table, because it contains the promises that this host
 		// made to other hosts.
@@ -133,8 +133,8 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 			n.cfg.Log.Debug("leave", "err", err) // not fatal: the peers have this host's table
 		}
 		n.untold, n.dirty = false, true
-		n.commit(lease.Output{})
-		return lease.Output{}
+		n.commit(lease.Effects{})
+		return lease.Effects{}
 	})
 	return errors.Join(err, wrong)
 }

@@ -79,7 +79,7 @@ func (s sightings) update(r lease.Record, alive bool) *sighting {
 
 // expire tells the lease machine which leases have expired and which hosts were
 // removed by force here.
-func (n *Node) expire() lease.Output {
+func (n *Node) expire() lease.Effects {
 	expired := make(map[lease.ID]bool)
 	for r := range n.machine.Table().All() {
 		if r.Host == n.self || r.State == lease.Released || r.State == lease.Forgotten {

@@ -90,11 +90,11 @@ func (n *Node) AnswerWith(row func(context.Context) mesh.Row) { n.surveys.row = 
 // all hosts as asked.
 func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	var hosts []member
-	if err := n.ask(ctx, func() lease.Output {
+	if err := n.ask(ctx, func() lease.Effects {
 		for _, m := range n.members {
 			hosts = append(hosts, m)
 		}
-		return lease.Output{}
+		return lease.Effects{}
 	}); err != nil {
 		return mesh.Survey{}, err
 	}

@@ -14,11 +14,11 @@ import (
 
 func testPackets() []packet {
 	r := lease.Record{
-		Host: lease.ID{1}, Version: 3, State: lease.Held, Subnet: netip.MustParsePrefix("172.17.42.0/24"), Age: 2,
+		Host: lease.ID{1}, Version: 3, State: lease.Held, Subnet: netip.MustParsePrefix("172.17.42.0/24"), Sequence: 2,
 		Name: "h1", Underlay: netip.MustParseAddrPort("192.168.248.139:7946"),
 	}
 	claim := r
-	claim.State, claim.Age = lease.Claiming, 0
+	claim.State, claim.Sequence = lease.Claiming, 0
 	renumbers := r
 	renumbers.Next = netip.MustParsePrefix("172.17.43.0/24")
 	return []packet{

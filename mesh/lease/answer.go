@@ -4,7 +4,7 @@ import "slices"
 
 // Receive handles a message from another host. The caller must have validated
 // it.
-func (m *Machine) Receive(msg Message) Output {
+func (m *Machine) Receive(msg Message) Effects {
 	switch {
 	case msg.Claim != nil:
 		return m.receiveClaim(*msg.Claim)
@@ -19,21 +19,21 @@ func (m *Machine) Receive(msg Message) Output {
 // receiveClaim answers a claim. It grants the claim unless another host's
 // record conflicts with it. Merging the claim's record is the promise. The
 // promise binds this host even if its grant has no weight.
-func (m *Machine) receiveClaim(c Claim) Output {
+func (m *Machine) receiveClaim(c Claim) Effects {
 	claimant := c.Record.Host
 	if claimant == m.self {
-		return Output{}
+		return Effects{}
 	}
 	if !m.acceptable(c.Record, m.bounds()) {
-		return Output{Refused: []Record{c.Record}}
+		return Effects{Refused: []Record{c.Record}}
 	}
-	var out Output
+	var out Effects
 	known, _ := m.table.Get(claimant)
 	granted := known.Version <= c.Record.Version && m.grantable(c.Record)
 	if granted && m.table.Merge(c.Record) {
 		out.Changed = true
 		m.heard(c.Record)
-		m.superseded()
+		m.updateRemoval()
 		for _, r := range slices.Collect(m.table.Occupants(c.Record.target())) {
 			if m.expired[r.Host] && r.Host != claimant { // if r's host comes back now, it must ask for its subnet again
 				out.Add(m.forget(r))
@@ -47,7 +47,7 @@ func (m *Machine) receiveClaim(c Claim) Output {
 	switch {
 	case m.table.Digest() == c.Digest:
 	case answer.Holder:
-		answer.Records = m.table.news()
+		answer.Records = m.table.unsortedRecords()
 	case !granted: // send the reason, so that the claimant tries another subnet
 		answer.Records = slices.Collect(m.table.Occupants(c.Record.target()))
 	}
@@ -64,11 +64,11 @@ func (m *Machine) receiveClaim(c Claim) Output {
 // beside the lease.
 func (m *Machine) grantable(claim Record) bool {
 	known, _ := m.table.Get(claim.Host)
-	comesBack := known.occupies() && known.Age != 0 && known.Age == claim.Age && known.Subnet == claim.target()
+	comesBack := known.occupies() && known.Sequence != 0 && known.Sequence == claim.Sequence && known.Subnet == claim.target()
 	for r := range m.table.Occupants(claim.target()) {
 		switch {
 		case r.Host == claim.Host, m.gone(r.Host), m.off == oneGrant:
-		case comesBack && r.State == Claiming && r.Age == 0:
+		case comesBack && r.State == Claiming && r.Sequence == 0:
 		default:
 			return false
 		}
@@ -76,7 +76,7 @@ func (m *Machine) grantable(claim Record) bool {
 	return true
 }
 
-func (m *Machine) receiveAnswer(a Answer) Output {
+func (m *Machine) receiveAnswer(a Answer) Effects {
 	version := m.Own().Version
 	out := m.Merge(a.Records)
 	own := m.Own()
@@ -90,7 +90,7 @@ func (m *Machine) receiveAnswer(a Answer) Output {
 	m.claim.answers[a.From] = voteOf(a)
 	if r, ok := m.table.Get(a.From); ok {
 		m.claim.version[a.From] = r.Version
-		m.place(m.claim, r)
+		m.classify(m.claim, r)
 	}
 	return out.with(m.decide())
 }

@@ -2,10 +2,10 @@ package lease
 
 import "slices"
 
-// leap is the largest distance by which a version or an age may exceed the
-// known ones. A host raises its version by 1 at each change. Other hosts raise
-// it by [forgetting] when they forget the host. So no honest record reaches
-// this bound. A hostile member needs 2^28 messages to reach maxCount.
+// leap is the largest distance by which a version or a sequence number may
+// exceed the known ones. A host raises its version by 1 at each change. Other
+// hosts raise it by [forgetting] when they forget the host. So no honest record
+// reaches this bound. A hostile member needs 2^28 messages to reach maxCount.
 const leap = 1 << 32
 
 // limit returns the largest number of records that a table for a space keeps.
@@ -16,29 +16,29 @@ func (s Space) limit() int { return min(max(4*s.Len(), 1<<10), mostRecords) }
 
 // bounds limits one batch of records, which is what one message of a member may
 // change. The limits are computed before the batch is merged. So a message with
-// many records can raise versions and ages no further than a message with one
-// record.
+// many records can raise versions and sequence numbers no further than a
+// message with one record.
 type bounds struct {
 	first    bool          // this host knows no other host: the batch is the mesh's own table
 	versions map[ID]uint64 // of the hosts in the batch, as known before it
 	version  uint64        // the greatest known version, used for unknown hosts
-	age      uint64
+	sequence uint64
 }
 
 func (m *Machine) bounds() bounds {
 	_, self := m.table.records[m.self]
 	return bounds{
 		first: len(m.table.records) == 0 || len(m.table.records) == 1 && self, versions: make(map[ID]uint64),
-		version: m.table.version, age: m.table.lastAge(),
+		version: m.table.version, sequence: m.table.lastSequence(),
 	}
 }
 
 // acceptable reports whether the table may take a record. It refuses a record
 // of another pool, and a record for which there is no room. It also refuses a
-// version or an age that is beyond the limits in b. It always refuses one that
-// is so high that a host could not continue from it.
+// version or a sequence number that is beyond the limits in b. It always
+// refuses one that is so high that a host could not continue from it.
 func (m *Machine) acceptable(r Record, b bounds) bool {
-	if r.Version >= maxCount/2 || r.Age >= maxCount/2 ||
+	if r.Version >= maxCount/2 || r.Sequence >= maxCount/2 ||
 		r.occupies() && !m.cfg.Space.Contains(r.Subnet) || r.Next.IsValid() && !m.cfg.Space.Contains(r.Next) {
 		return false
 	}
@@ -56,9 +56,9 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 	if r.Host == m.self {
 		// If this host accepts such a version, it continues with a later one.
 		// The other hosts must still accept that later one.
-		return r.Version <= version+leap/2 && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
+		return r.Version <= version+leap/2 && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 	}
-	return r.Version <= version+leap && r.Age <= b.age+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
+	return r.Version <= version+leap && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
 }
 
 // hasRoom reports whether the table can take a record of one more host. With
@@ -109,22 +109,22 @@ func (t *Table) collect(keep int) {
 }
 
 // Purge erases the traces of a bad record of a host: the record itself, and its
-// effect on the age of the next lease. The result's Changed reports whether
-// there was such a record. The caller must check that the host has no right to
-// a subnet, or that no host has ever met it.
+// effect on the sequence number of the next lease. The result's Changed reports
+// whether there was such a record. The caller must check that the host has no
+// right to a subnet, or that no host has ever met it.
 //
 // Purge keeps the version, so that other hosts do not bring the record back. It
 // does not keep a version that is more than leap above all others, because
 // [Machine.Merge] refuses that version from then on.
-func (m *Machine) Purge(host ID) Output {
+func (m *Machine) Purge(host ID) Effects {
 	r, ok := m.table.Get(host)
 	if !ok || host == m.self {
-		return Output{}
+		return Effects{}
 	}
 	m.table.drop(r)
 	m.table.recount()
 	if r.Version <= m.table.version+leap {
 		m.table.Merge(Record{Host: r.Host, Version: r.Version, State: Released, Name: r.Name, Underlay: r.Underlay})
 	}
-	return Output{Changed: true}.with(m.recount())
+	return Effects{Changed: true}.with(m.recount())
 }

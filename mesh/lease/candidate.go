@@ -14,9 +14,9 @@ func (m *Machine) only() netip.Prefix {
 	switch {
 	case m.cfg.Fixed.IsValid():
 		return m.cfg.Fixed
-	case m.wish.IsValid():
-		return m.wish
-	case own.Age > 0 && own.State != Released && !m.moves:
+	case m.requestedSubnet.IsValid():
+		return m.requestedSubnet
+	case own.Sequence > 0 && own.State != Released && !m.moves:
 		return own.Subnet
 	}
 	return netip.Prefix{}
@@ -57,5 +57,5 @@ func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) 
 // mayHave reports whether no other host's record conflicts with this host
 // having subnet.
 func (m *Machine) mayHave(subnet netip.Prefix) bool {
-	return m.grantable(Record{Host: m.self, Subnet: subnet, Age: m.Own().Age})
+	return m.grantable(Record{Host: m.self, Subnet: subnet, Sequence: m.Own().Sequence})
 }

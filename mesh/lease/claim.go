@@ -13,9 +13,9 @@ type claim struct {
 	refused map[netip.Prefix]bool // subnets that were denied since the first attempt
 	answers map[ID]vote           // the hosts that granted the claim, and the weight of their grants
 	version map[ID]uint64         // of these hosts' records when they answered
-	granted map[ID]bool           // electors that granted the claim as holders
-	silent  map[ID]bool           // electors that have not answered, or whose answer does not count
-	unasked map[ID]bool           // the silent electors that the claim was not sent to yet
+	granted map[ID]bool           // voters that granted the claim as holders
+	silent  map[ID]bool           // voters that have not answered, or whose answer does not count
+	unasked map[ID]bool           // the silent voters that the claim was not sent to yet
 }
 
 func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
@@ -31,12 +31,12 @@ func (m *Machine) newClaim(refused map[netip.Prefix]bool) *claim {
 func (m *Machine) count(c *claim) {
 	c.granted, c.silent, c.unasked = make(map[ID]bool), make(map[ID]bool), make(map[ID]bool)
 	for r := range m.table.All() {
-		m.place(c, r)
+		m.classify(c, r)
 	}
 }
 
-// place puts the host of a record into the claim's sets where it belongs.
-func (m *Machine) place(c *claim, r Record) {
+// classify puts the host of a record into the claim's sets where it belongs.
+func (m *Machine) classify(c *claim, r Record) {
 	v := c.answers[r.Host]
 	if v == weighs && c.version[r.Host] != r.Version && m.off != recall {
 		// The host may have lost its state since its answer, and this grant
@@ -46,10 +46,10 @@ func (m *Machine) place(c *claim, r Record) {
 	}
 	delete(c.granted, r.Host)
 	switch {
-	case !m.elects(r) || (v == bound || v == weighs) && !r.Doomed:
+	case !m.isVoter(r) || (v == bound || v == weighs) && !r.Doomed:
 		delete(c.silent, r.Host)
 		delete(c.unasked, r.Host)
-		if v == weighs && m.elects(r) {
+		if v == weighs && m.isVoter(r) {
 			c.granted[r.Host] = true
 		}
 	case !c.silent[r.Host]:
@@ -73,7 +73,7 @@ func (c *claim) again(table *Table) map[ID]bool {
 // heard updates the claim's sets for a merged record.
 func (m *Machine) heard(r Record) {
 	if m.claim != nil {
-		m.place(m.claim, r)
+		m.classify(m.claim, r)
 	}
 }
 
@@ -118,31 +118,31 @@ func (m *Machine) Waiting() Waiting {
 // begin starts an attempt to claim the next candidate. It writes a new version
 // of the host's own record, so answers to earlier attempts no longer count. A
 // holder keeps its subnet during the attempt.
-func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
-	if m.usurped { // the own record now has the subnet of the later version
-		m.had = Record{}
+func (m *Machine) begin(refused map[netip.Prefix]bool) Effects {
+	if m.superseded { // the own record now has the subnet of the later version
+		m.previousLease = Record{}
 	}
-	m.claim, m.usurped = nil, false
+	m.claim, m.superseded = nil, false
 	subnet, ok := m.candidate(refused)
-	m.seeks = !m.knowsHolder()
+	m.wantsClaim = !m.knowsHolder()
 	own := m.Own()
 	switch {
-	case ok && m.isAlone() && (m.cfg.Founder && !m.lost || own.Age > 0 && own.State != Released):
+	case ok && m.isAlone() && (m.cfg.Founder && !m.lost || own.Sequence > 0 && own.State != Released):
 		// No other host can grant or deny this claim. All others have left, or
 		// this host has forgotten them while they forgot it.
 		return m.hold(subnet)
-	case m.seeks || !ok:
+	case m.wantsClaim || !ok:
 		return m.abandon()
 	case own.State == Held && own.Subnet == subnet:
 		own.Next = netip.Prefix{}
-		own.State = Claiming // usurped: the host asks for its own subnet again
+		own.State = Claiming // superseded: the host asks for its own subnet again
 	case own.State == Held:
 		own.Next = subnet
 	case own.Subnet == subnet:
 		own.State = Claiming
 	default:
-		if own.Age > 0 && own.State != Released {
-			m.had = own
+		if own.Sequence > 0 && own.State != Released {
+			m.previousLease = own
 		}
 		own = Record{State: Claiming, Subnet: subnet}
 	}
@@ -151,34 +151,34 @@ func (m *Machine) begin(refused map[netip.Prefix]bool) Output {
 }
 
 // abandon ends the claim of the host's own record.
-func (m *Machine) abandon() Output {
+func (m *Machine) abandon() Effects {
 	// A move that is not possible now is over. Otherwise the host could take
 	// another subnet much later, by itself.
-	m.wish, m.moves = netip.Prefix{}, false
+	m.requestedSubnet, m.moves = netip.Prefix{}, false
 	own := m.Own()
 	switch {
 	case own.State == Held && own.Next.IsValid():
 		own.Next = netip.Prefix{}
-	case own.State == Claiming && own.Age > 0 && m.mayHave(own.Subnet):
+	case own.State == Claiming && own.Sequence > 0 && m.mayHave(own.Subnet):
 		own.State = Left // the host comes back to the subnet when it knows a holder to ask
-	case own.State == Claiming && own.Age > 0:
+	case own.State == Claiming && own.Sequence > 0:
 		own.State = Forgotten // another host has the subnet now; this host may take no other by itself
-	case own.State == Claiming && m.had.Age > 0:
+	case own.State == Claiming && m.previousLease.Sequence > 0:
 		// The Forgotten record reserves nothing: in the meantime other hosts
 		// can take the subnet that this host had.
-		own.State, own.Subnet, own.Age = Forgotten, m.had.Subnet, m.had.Age
+		own.State, own.Subnet, own.Sequence = Forgotten, m.previousLease.Subnet, m.previousLease.Sequence
 	case own.State == Claiming:
 		own.State = Released
 	default:
-		return Output{}
+		return Effects{}
 	}
 	return m.write(own)
 }
 
-// ask sends the claim to the given electors.
-func (m *Machine) ask(whom map[ID]bool) Output {
+// ask sends the claim to the given voters.
+func (m *Machine) ask(whom map[ID]bool) Effects {
 	message := Message{Claim: &Claim{Record: m.Own(), Digest: m.table.Digest()}}
-	var out Output
+	var out Effects
 	for _, id := range slices.SortedFunc(maps.Keys(whom), ID.Compare) {
 		out.Send = append(out.Send, Envelope{To: id, Message: message})
 	}
@@ -186,11 +186,11 @@ func (m *Machine) ask(whom map[ID]bool) Output {
 	return out
 }
 
-// decide counts the grants. Electors that were claiming when they answered are
-// bound by their promise, but have no weight. Of the other electors, more must
+// decide counts the grants. Voters that were claiming when they answered are
+// bound by their promise, but have no weight. Of the other voters, more must
 // have granted the claim than are silent. Otherwise decide sends the claim to
-// electors that it has not asked yet.
-func (m *Machine) decide() Output {
+// voters that it has not asked yet.
+func (m *Machine) decide() Effects {
 	if own := m.Own(); !m.grantable(own) { // a conflicting record in this host's own table has the effect of a denial
 		m.claim.refused[own.target()] = true
 		return m.begin(m.claim.refused)
@@ -202,33 +202,33 @@ func (m *Machine) decide() Output {
 	return m.ask(m.claim.unasked)
 }
 
-// recount evaluates the claim again after the electors have changed.
-func (m *Machine) recount() Output {
+// recount evaluates the claim again after the voters have changed.
+func (m *Machine) recount() Effects {
 	switch {
 	case m.claim != nil:
 		m.count(m.claim)
 		return m.decide()
-	case m.seeks:
+	case m.wantsClaim:
 		return m.Retry()
 	}
-	return Output{}
+	return Effects{}
 }
 
-// elects reports whether a host is an elector: it holds a lease, or may hold
+// isVoter reports whether a host is a voter: it holds a lease, or may hold
 // one by now.
-func (m *Machine) elects(r Record) bool {
+func (m *Machine) isVoter(r Record) bool {
 	return r.Host != m.self && (r.State == Held || r.State == Claiming) && !m.gone(r.Host)
 }
 
 // isAlone reports whether this host may start without asking any other host.
-// That is the case if it knows no elector, and no host that left with an older
+// That is the case if it knows no voter, and no host that left with an older
 // lease. If all hosts have left, the one with the oldest lease must start
 // first. If two hosts started alone, neither would know the grants of the
 // other.
 func (m *Machine) isAlone() bool {
 	own := m.Own()
 	for r := range m.table.All() {
-		if m.elects(r) || m.precedes(r, own) {
+		if m.isVoter(r) || m.precedes(r, own) {
 			return false
 		}
 	}
@@ -238,19 +238,19 @@ func (m *Machine) isAlone() bool {
 // precedes reports whether the host of r has left and must come back before
 // this host.
 func (m *Machine) precedes(r, own Record) bool {
-	return r.Host != m.self && r.State == Left && !m.gone(r.Host) && (own.Age == 0 || r.compareAge(own) < 0)
+	return r.Host != m.self && r.State == Left && !m.gone(r.Host) && (own.Sequence == 0 || r.compareSequence(own) < 0)
 }
 
 // oldestLeft returns the host that all others wait for when every host has
-// left. It returns the zero ID if there is an elector to ask, or if no host
+// left. It returns the zero ID if there is a voter to ask, or if no host
 // precedes this host.
 func (m *Machine) oldestLeft() ID {
 	var oldest Record
 	for r := range m.table.All() {
 		switch {
-		case m.elects(r):
+		case m.isVoter(r):
 			return ID{}
-		case m.precedes(r, m.Own()) && (oldest.Age == 0 || r.compareAge(oldest) < 0):
+		case m.precedes(r, m.Own()) && (oldest.Sequence == 0 || r.compareSequence(oldest) < 0):
 			oldest = r
 		}
 	}
@@ -264,7 +264,7 @@ func (m *Machine) unheard() []ID {
 	var hosts []ID
 	for r := range m.table.All() {
 		switch {
-		case !m.elects(r):
+		case !m.isVoter(r):
 		case r.State == Held:
 			return nil
 		default:
@@ -277,7 +277,7 @@ func (m *Machine) unheard() []ID {
 
 func (m *Machine) knowsHolder() bool {
 	for r := range m.table.All() {
-		if r.State == Held && m.elects(r) {
+		if r.State == Held && m.isVoter(r) {
 			return true
 		}
 	}

@@ -201,7 +201,8 @@ func TestNoTwoHostsHoldOneSubnetAtTheEdges(t *testing.T) {
 	}
 }
 
-// Without one of these rules, the edges find what was wrong before there was one.
+// Without one of these rules, the edges find what was wrong before there was
+// one.
 func TestTheEdgesFindWhatAMissingRuleBreaks(t *testing.T) {
 	for _, off := range []rule{recall, consent} {
 		if err := playEdges(1, 12000, off); err == nil {
@@ -290,7 +291,8 @@ func TestWhoAgreesToARemovalHandsItsPromisesOver(t *testing.T) {
 	}
 }
 
-// As above, but h1 and h2 lose their state and keep their ID; h3 and h6 are down.
+// As above, but h1 and h2 lose their state and keep their ID; h3 and h6 are
+// down.
 func TestTwoLostStatesMakeNoSecondHolder(t *testing.T) {
 	for off, want := range map[rule]int{none: 1, recall: 2} {
 		net := offNet(t, 5, off)
@@ -371,7 +373,8 @@ func TestAfterAllHaveLeftAHostThatStillClaimedIsNamedAndCanBeRemovedByForce(t *t
 	wantOwn(t, m, Held, testSubnet(1))
 }
 
-// A twin, or an old disk, claims with a version that is known with another subnet.
+// A twin, or an old disk, claims with a version that is known with another
+// subnet.
 func TestAGrantIsAStoredRecord(t *testing.T) {
 	for off, want := range map[rule]bool{none: false, storedGrant: true} {
 		net := offNet(t, 2, off)

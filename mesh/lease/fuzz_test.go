@@ -14,7 +14,7 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte{0, 2, 2, 9, 1, 1, 3, 1, 9, 0})
 	f.Add([]byte{1, 9, 1, 5, 0, 3, 2, 2, 200, 2, 2, 5, 7, 90, 9, 3, 1, 2, 9, 9})
 	f.Add([]byte("$1000X18A028Y000000090010")) // it is forgotten, asks again, and is denied
-	f.Add([]byte("$100xX1zA028Y900000090010")) // the record of its removal has no age
+	f.Add([]byte("$100xX1zA028Y900000090010")) // the record of its removal has no sequence number
 	f.Fuzz(func(t *testing.T, script []byte) {
 		net := newTestNet(t, 3)
 		m := net.boot(9, net.disk(1))
@@ -25,7 +25,7 @@ func FuzzMachine(f *testing.F) {
 			message, records := fuzzMessage(script[:5], m)
 			script = script[5:]
 			before := m.Own()
-			var out Output
+			var out Effects
 			if message != nil {
 				if message.Validate() != nil {
 					continue
@@ -67,14 +67,14 @@ func fuzzMessage(b []byte, m *Machine) (*Message, []Record) {
 	known, _ := m.table.Get(host)
 	r := Record{
 		Host: host, Version: known.Version + uint64(b[4])<<(b[4]%40), State: State(b[2]%5 + 1),
-		Subnet: testSubnet(b[3] % 16), Age: uint64(b[4] % 16), Name: "x", Underlay: testConfig(b[1]).Underlay,
+		Subnet: testSubnet(b[3] % 16), Sequence: uint64(b[4] % 16), Name: "x", Underlay: testConfig(b[1]).Underlay,
 		Lost: b[2]&0x40 != 0, Doomed: b[2]&0x20 != 0,
 	}
 	if b[2]&0x80 != 0 {
 		r.Next = testSubnet(b[4] % 16)
 	}
 	if r.State == Released {
-		r.Subnet, r.Age = netip.Prefix{}, 0
+		r.Subnet, r.Sequence = netip.Prefix{}, 0
 	}
 	switch b[0] % 5 {
 	case 0:

@@ -40,14 +40,15 @@ func TestAVersionFarBeyondTheKnownOneIsRefused(t *testing.T) {
 	wantOwn(t, net.machines[ID{2}], Held, testSubnet(2)) // it goes on from there
 }
 
-// age: a record that makes the next lease's age one that nobody takes.
-func TestAnAgeFarBeyondTheKnownOnesIsRefused(t *testing.T) {
+// sequence number: a record that makes the next lease's sequence number one
+// that nobody takes.
+func TestASequenceFarBeyondTheKnownOnesIsRefused(t *testing.T) {
 	net := newTestNet(t, 3)
 	m := net.machines[ID{1}]
-	for _, age := range []uint64{maxCount/2 - 1, 3 + leap + 1} {
-		out := m.Merge([]Record{{Host: ID{66}, Version: 1, State: Left, Subnet: testSubnet(66), Age: age, Name: "x", Underlay: testConfig(66).Underlay}})
+	for _, seq := range []uint64{maxCount/2 - 1, 3 + leap + 1} {
+		out := m.Merge([]Record{{Host: ID{66}, Version: 1, State: Left, Subnet: testSubnet(66), Sequence: seq, Name: "x", Underlay: testConfig(66).Underlay}})
 		if _, ok := m.Table().Get(ID{66}); ok || len(out.Refused) != 1 {
-			t.Errorf("an age of %d was taken", age)
+			t.Errorf("an age of %d was taken", seq)
 		}
 	}
 	newcomer := net.boot(9, net.disk(1))
@@ -60,11 +61,11 @@ func TestAnAgeFarBeyondTheKnownOnesIsRefused(t *testing.T) {
 	}
 }
 
-// age: the high ages go to a newcomer only, so that its own lease would have an
-// age that the others refuse.
-func TestAHighAgeToldToOneHostDoesNotSetItApart(t *testing.T) {
-	hostile := func(i int, age uint64) Record {
-		r := testRecord(66, Left, testSubnet(byte(100+i%100)), age)
+// sequence number: the high sequence numbers go to a newcomer only, so that its
+// own lease would have a sequence number that the others refuse.
+func TestAHighSequenceToldToOneHostDoesNotSetItApart(t *testing.T) {
+	hostile := func(i int, seq uint64) Record {
+		r := testRecord(66, Left, testSubnet(byte(100+i%100)), seq)
 		binary.BigEndian.PutUint64(r.Host[8:], uint64(i))
 		return r
 	}
@@ -72,12 +73,12 @@ func TestAHighAgeToldToOneHostDoesNotSetItApart(t *testing.T) {
 		"one record, before it knows the mesh": func(m *Machine) { m.Merge([]Record{hostile(1, maxCount/4)}) },
 		"many messages, each as far as the bounds let it": func(m *Machine) {
 			for i := range 100 {
-				m.Merge([]Record{hostile(i, m.table.lastAge()+leap)})
+				m.Merge([]Record{hostile(i, m.table.lastSequence()+leap)})
 			}
 		},
 		"a full table, each age as far as it still counts": func(m *Machine) {
 			for i := range testSpace.limit() - 8 {
-				m.Merge([]Record{forged(hostile(i, m.table.lastAge()+ageStep), func(r *Record) { r.State = Forgotten })})
+				m.Merge([]Record{forged(hostile(i, m.table.lastSequence()+sequenceStep), func(r *Record) { r.State = Forgotten })})
 			}
 		},
 	} {
@@ -96,55 +97,56 @@ func TestAHighAgeToldToOneHostDoesNotSetItApart(t *testing.T) {
 		for i := byte(1); i <= 3; i++ {
 			net.machines[ID{i}].Merge([]Record{m.Own()})
 			if r, _ := net.machines[ID{i}].Table().Get(ID{9}); r.State != Held {
-				t.Errorf("%s: to h%d the newcomer with age %d is %s", name, i, m.Own().Age, r.State)
+				t.Errorf("%s: to h%d the newcomer with age %d is %s", name, i, m.Own().Sequence, r.State)
 			}
 		}
 	}
 }
 
-// Which ages count does not depend on the order in which they come.
-func TestAnAgeCountsWhenItContinuesTheOrder(t *testing.T) {
+// Which sequence numbers count does not depend on the order in which they come.
+func TestASequenceCountsWhenItContinuesTheOrder(t *testing.T) {
 	for _, test := range []struct {
-		ages []uint64
-		want uint64
+		sequences []uint64
+		want      uint64
 	}{
 		{nil, 0},
 		{[]uint64{0, 0}, 0},
 		{[]uint64{1, 2, 3}, 3},
 		{[]uint64{1 << 40}, 1 << 40}, // the mesh is old, or nothing else is known
 		{[]uint64{1, 1 << 40}, 1},
-		{[]uint64{1, 1 + ageStep, 1 + 2*ageStep}, 1 + 2*ageStep},
-		{[]uint64{1, 2 + ageStep}, 1},
-		{[]uint64{7, 1 << 40, 7 + ageStep, 1<<40 + 1}, 7 + ageStep},
+		{[]uint64{1, 1 + sequenceStep, 1 + 2*sequenceStep}, 1 + 2*sequenceStep},
+		{[]uint64{1, 2 + sequenceStep}, 1},
+		{[]uint64{7, 1 << 40, 7 + sequenceStep, 1<<40 + 1}, 7 + sequenceStep},
 	} {
-		for turn := range max(len(test.ages), 1) {
+		for turn := range max(len(test.sequences), 1) {
 			table := NewTable()
-			for i := range test.ages {
-				age := test.ages[(i+turn)%len(test.ages)]
+			for i := range test.sequences {
+				seq := test.sequences[(i+turn)%len(test.sequences)]
 				state := Held
-				if age == 0 {
+				if seq == 0 {
 					state = Claiming
 				}
-				table.Merge(testRecord(byte(age%251+1), state, testSubnet(byte(i)), age))
+				table.Merge(testRecord(byte(seq%251+1), state, testSubnet(byte(i)), seq))
 				if turn%2 == 1 {
-					table.lastAge()
+					table.lastSequence()
 				}
 			}
-			if got := table.lastAge(); got != test.want {
-				t.Errorf("of %v from %d on: %d, want %d", test.ages, turn, got, test.want)
+			if got := table.lastSequence(); got != test.want {
+				t.Errorf("of %v from %d on: %d, want %d", test.sequences, turn, got, test.want)
 			}
 		}
 	}
 }
 
-// steal: held records without an age, or of hosts that nobody has ever met.
+// steal: held records without a sequence number, or of hosts that nobody has
+// ever met.
 func TestInventedHoldersTakeNoSubnet(t *testing.T) {
 	bad := testRecord(0, Held, testSubnet(1), 0)
 	bad.Host = ID{15: 1}
 	if err := bad.Validate(); err == nil {
 		t.Error("a held record of age 0 is valid")
 	}
-	bad.Age = 1 // and the lowest ID
+	bad.Sequence = 1 // and the lowest ID
 	table := NewTable(testRecord(1, Held, testSubnet(1), 1), bad)
 	if conflicts := table.Conflicts(func(id ID) bool { return id != bad.Host }); len(conflicts) != 0 {
 		t.Errorf("a host that nobody has met takes a subnet: %+v", conflicts)
@@ -157,7 +159,7 @@ func TestAForgedOwnRecordMovesNoHost(t *testing.T) {
 		"held":      func(r *Record) { r.Subnet = testSubnet(77) },
 		"claiming":  func(r *Record) { r.Subnet, r.State = testSubnet(77), Claiming },
 		"left":      func(r *Record) { r.Subnet, r.State = testSubnet(77), Left },
-		"released":  func(r *Record) { r.Subnet, r.State, r.Age = testSubnet(77), Released, 0 },
+		"released":  func(r *Record) { r.Subnet, r.State, r.Sequence = testSubnet(77), Released, 0 },
 		"forgotten": func(r *Record) { r.Subnet, r.State = testSubnet(77), Forgotten },
 	} {
 		net := newTestNet(t, 5)
@@ -174,7 +176,7 @@ func TestAForgedOwnRecordMovesNoHost(t *testing.T) {
 	// Its subnet is taken meanwhile: it takes no other by itself.
 	for name, change := range map[string]func(*Record){
 		"another subnet": func(r *Record) { r.Subnet = testSubnet(77) },
-		"no age":         func(r *Record) { r.State, r.Age = Forgotten, 0 },
+		"no age":         func(r *Record) { r.State, r.Sequence = Forgotten, 0 },
 	} {
 		net := newTestNet(t, 3)
 		m := net.machines[ID{2}]
@@ -226,12 +228,12 @@ func TestPurgeErasesWhatABadRecordHasLeft(t *testing.T) {
 	bad := testRecord(66, Left, testSubnet(66), 1<<15)
 	m.Merge([]Record{bad})
 	digest := m.Table().Digest()
-	if m.table.lastAge() != 1<<15 || !m.occupied(testSubnet(66)) {
+	if m.table.lastSequence() != 1<<15 || !m.occupied(testSubnet(66)) {
 		t.Fatal("the bad record was not taken")
 	}
 	net.deliver(m.Purge(ID{66}))
-	if m.table.lastAge() != 3 || m.occupied(testSubnet(66)) || m.Table().Digest() == digest {
-		t.Errorf("after the purge: age %d, subnet occupied %t", m.table.lastAge(), m.occupied(testSubnet(66)))
+	if m.table.lastSequence() != 3 || m.occupied(testSubnet(66)) || m.Table().Digest() == digest {
+		t.Errorf("after the purge: age %d, subnet occupied %t", m.table.lastSequence(), m.occupied(testSubnet(66)))
 	}
 	m.Merge([]Record{bad})
 	if m.occupied(testSubnet(66)) {

@@ -36,17 +36,17 @@ type Machine struct {
 	sure bool
 	// active says that this host takes part: it has met other hosts, or has a
 	// reason to continue without them.
-	active bool
-	claim  *claim // nil while no claim is under way
-	seeks  bool   // would start a claim if it knew a holder to ask
-	// usurped says that the mesh knows a later version of this host's record.
+	active     bool
+	claim      *claim // nil while no claim is under way
+	wantsClaim bool   // would start a claim if it knew a holder to ask
+	// superseded says that the mesh knows a later version of this host's record.
 	// This host has forgotten the promises of that version. It asks for its
 	// lease again, and so learns them.
-	usurped bool
-	moves   bool         // may take another subnet than the one that it had
-	wish    netip.Prefix // the subnet that the operator asked for; zero: none
-	had     Record       // the record to return to if the host gets no other subnet; zero: none
-	off     rule         // the disabled rule; none except in tests of the simulation
+	superseded      bool
+	moves           bool         // may take another subnet than the one that it had
+	requestedSubnet netip.Prefix // the subnet that the operator asked for; zero: none
+	previousLease   Record       // the record to return to if the host gets no other subnet; zero: none
+	off             rule         // the disabled rule; none except in tests of the simulation
 }
 
 // NewMachine returns the machine of a host. The records are those that the host
@@ -79,13 +79,13 @@ func (m *Machine) Holds() bool { return m.Own().State == Held }
 
 // Start makes the host take part, after it has met other hosts. It updates the
 // host's own record, and claims a lease if the host has none.
-func (m *Machine) Start() Output {
+func (m *Machine) Start() Effects {
 	m.active = true
 	own := m.Own()
-	if own.State != Held || m.usurped || m.lost {
+	if own.State != Held || m.superseded || m.lost {
 		return m.begin(nil)
 	}
-	var out Output
+	var out Effects
 	if own.Name != m.cfg.Name || own.Underlay != m.cfg.Underlay || own.Next.IsValid() {
 		own.Next = netip.Prefix{} // a claim ends with the process that made it
 		out = m.write(own)
@@ -98,18 +98,18 @@ func (m *Machine) Start() Output {
 
 // Retry continues a claim or a removal that has not finished. It asks the
 // silent hosts again, or starts over. The owner calls it periodically.
-func (m *Machine) Retry() Output {
+func (m *Machine) Retry() Effects {
 	return m.retryClaim().with(m.pursue())
 }
 
-func (m *Machine) retryClaim() Output {
+func (m *Machine) retryClaim() Effects {
 	switch {
 	case !m.active:
-		return Output{}
+		return Effects{}
 	case m.claim != nil && m.knowsHolder():
 		return m.ask(m.claim.again(m.table))
 	case m.Holds() && (!m.cfg.Fixed.IsValid() || m.Own().Subnet == m.cfg.Fixed):
-		return Output{}
+		return Effects{}
 	}
 	return m.begin(nil)
 }
@@ -117,43 +117,43 @@ func (m *Machine) retryClaim() Output {
 // Renumber makes the host claim another subnet. If to is zero, the host may
 // claim any subnet. It keeps its present subnet until the claim stands.
 // Renumber returns an error if the host cannot claim the requested subnet.
-func (m *Machine) Renumber(to netip.Prefix) (Output, error) {
+func (m *Machine) Renumber(to netip.Prefix) (Effects, error) {
 	switch own := m.Own(); {
 	case !m.active:
-		return Output{}, fmt.Errorf("this host has not met the mesh yet")
+		return Effects{}, fmt.Errorf("this host has not met the mesh yet")
 	case to.IsValid() && !m.cfg.Space.Contains(to):
-		return Output{}, fmt.Errorf("%s is not one of the subnets of %s (/%d)", to, m.cfg.Space.Pool, m.cfg.Space.Bits)
+		return Effects{}, fmt.Errorf("%s is not one of the subnets of %s (/%d)", to, m.cfg.Space.Pool, m.cfg.Space.Bits)
 	case to == own.Subnet && own.State == Held:
-		return Output{}, fmt.Errorf("this host holds %s already", to)
+		return Effects{}, fmt.Errorf("this host holds %s already", to)
 	case m.cfg.Fixed.IsValid() && to != m.cfg.Fixed:
-		return Output{}, fmt.Errorf("bip is fixed in the configuration, to a subnet of %s: change it there", m.cfg.Fixed)
+		return Effects{}, fmt.Errorf("bip is fixed in the configuration, to a subnet of %s: change it there", m.cfg.Fixed)
 	}
 	if to.IsValid() {
 		for r := range m.table.Occupants(to) {
 			if r.Host != m.self && !m.gone(r.Host) {
-				return Output{}, fmt.Errorf("%s is %s by %s (%s)", to, r.State, r.Name, r.Underlay.Addr())
+				return Effects{}, fmt.Errorf("%s is %s by %s (%s)", to, r.State, r.Name, r.Underlay.Addr())
 			}
 		}
 	}
-	m.moves, m.wish = true, to
+	m.moves, m.requestedSubnet = true, to
 	return m.begin(nil), nil
 }
 
 // Withdraw ends a renumbering that no majority has granted yet.
-func (m *Machine) Withdraw() Output {
+func (m *Machine) Withdraw() Effects {
 	if m.claim == nil || !m.Holds() {
-		return Output{}
+		return Effects{}
 	}
-	m.claim, m.moves, m.wish = nil, false, netip.Prefix{}
+	m.claim, m.moves, m.requestedSubnet = nil, false, netip.Prefix{}
 	return m.abandon()
 }
 
 // Expire sets the hosts whose leases have expired. Their records keep no host
 // from their subnets, and this host does not ask them. The table keeps their
 // records. A host that is missing in a later call counts again.
-func (m *Machine) Expire(hosts map[ID]bool) Output {
+func (m *Machine) Expire(hosts map[ID]bool) Effects {
 	if maps.Equal(m.expired, hosts) {
-		return Output{}
+		return Effects{}
 	}
 	m.expired = hosts
 	return m.recount()
@@ -169,36 +169,36 @@ func (m *Machine) Claiming() bool { return m.claim != nil }
 // subnet. Otherwise the subnet stays reserved for it, if it ever held a lease.
 // The owner must send the whole table to the remaining hosts, not only the
 // host's own record. The table contains the promises that this host made.
-func (m *Machine) Leave(release bool) Output {
+func (m *Machine) Leave(release bool) Effects {
 	own := m.Own()
-	m.claim, m.removal, m.seeks, m.active = nil, nil, false, false
+	m.claim, m.removal, m.wantsClaim, m.active = nil, nil, false, false
 	own.Next = netip.Prefix{}
 	switch {
 	case own.Version == 0 || own.State == Released:
-		return Output{}
-	case release || own.Age == 0:
-		own.State, own.Age = Released, 0
+		return Effects{}
+	case release || own.Sequence == 0:
+		own.State, own.Sequence = Released, 0
 	case own.State == Left || own.State == Forgotten:
-		return Output{}
+		return Effects{}
 	default:
 		own.State = Left
 	}
 	out := m.write(own)
-	out.Spread = nil
+	out.Broadcast = nil
 	return out
 }
 
 // Merge merges records that arrived by gossip. The caller must have validated
 // them. Merge refuses a record outside the bounds for one batch, see
 // [Machine.acceptable].
-func (m *Machine) Merge(records []Record) Output {
-	var out Output
+func (m *Machine) Merge(records []Record) Effects {
+	var out Effects
 	b := m.bounds()
 	for _, r := range records {
 		switch {
 		case !m.acceptable(r, b):
 			if known, _ := m.table.Get(r.Host); known.Version < r.Version {
-				out.Add(Output{Refused: []Record{r}})
+				out.Add(Effects{Refused: []Record{r}})
 			}
 		case r.Host == m.self:
 			out.Add(m.mergeOwn(r))
@@ -208,13 +208,13 @@ func (m *Machine) Merge(records []Record) Output {
 		}
 	}
 	if out.Changed {
-		m.superseded()
+		m.updateRemoval()
 	}
 	switch {
 	case !m.active || !out.Changed:
-	case m.usurped:
+	case m.superseded:
 		out.Add(m.begin(nil))
-	case m.seeks && m.knowsHolder():
+	case m.wantsClaim && m.knowsHolder():
 		out.Add(m.Retry())
 	case m.claim != nil:
 		out.Add(m.decide())
@@ -223,41 +223,41 @@ func (m *Machine) Merge(records []Record) Output {
 }
 
 // write stores the next version of the host's own record. It does not spread a
-// claim, because the host sends it to the electors directly.
-func (m *Machine) write(own Record) Output {
+// claim, because the host sends it to the voters directly.
+func (m *Machine) write(own Record) Effects {
 	own.Host, own.Version, own.Name, own.Underlay = m.self, m.Own().Version+1, m.cfg.Name, m.cfg.Underlay
 	own.Lost, own.Doomed = m.lost, false
 	m.table.Merge(own)
 	if own.State == Claiming {
-		return Output{Changed: true}
+		return Effects{Changed: true}
 	}
-	return Output{Changed: true, Spread: []Record{own}}
+	return Effects{Changed: true, Broadcast: []Record{own}}
 }
 
 // hold makes subnet this host's own. It forgets every other host whose record
 // still occupies the subnet. Such a record did not prevent the claim, for
 // example because its lease has expired.
-func (m *Machine) hold(subnet netip.Prefix) Output {
-	var out Output
+func (m *Machine) hold(subnet netip.Prefix) Effects {
+	var out Effects
 	for _, r := range slices.Collect(m.table.Occupants(subnet)) {
 		if r.Host != m.self {
 			out.Add(m.forget(r))
 		}
 	}
-	age := m.Own().Age // kept if the host comes back to its lease
-	if age == 0 || m.Own().Subnet != subnet {
-		age = m.table.lastAge() + 1
+	seq := m.Own().Sequence // kept if the host comes back to its lease
+	if seq == 0 || m.Own().Subnet != subnet {
+		seq = m.table.lastSequence() + 1
 	}
-	m.claim, m.seeks, m.moves, m.wish, m.had = nil, false, false, netip.Prefix{}, Record{}
+	m.claim, m.wantsClaim, m.moves, m.requestedSubnet, m.previousLease = nil, false, false, netip.Prefix{}, Record{}
 	m.lost, m.sure = false, true
-	return out.with(m.write(Record{State: Held, Subnet: subnet, Age: age}))
+	return out.with(m.write(Record{State: Held, Subnet: subnet, Sequence: seq}))
 }
 
 // forget marks a record as Forgotten, with a version that wins over the host's
 // own.
-func (m *Machine) forget(r Record) Output {
+func (m *Machine) forget(r Record) Effects {
 	r.State, r.Version, r.Next, r.Lost, r.Doomed = Forgotten, r.Version+forgetting, netip.Prefix{}, false, false
 	m.table.Merge(r)
 	m.heard(r)
-	return Output{Changed: true, Spread: []Record{r}}
+	return Effects{Changed: true, Broadcast: []Record{r}}
 }

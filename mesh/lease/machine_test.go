@@ -26,7 +26,8 @@ func testConfig(i byte) Config {
 	}
 }
 
-// newTestNet has n hosts that all hold a lease: host i of subnet i, and age i.
+// newTestNet has n hosts that all hold a lease: host i of subnet i, and
+// sequence number i.
 func newTestNet(t *testing.T, n byte) *testNet {
 	net := &testNet{t: t, machines: make(map[ID]*Machine), cut: make(map[ID]bool)}
 	var records []Record
@@ -39,9 +40,9 @@ func newTestNet(t *testing.T, n byte) *testNet {
 	return net
 }
 
-func testRecord(i byte, state State, subnet netip.Prefix, age uint64) Record {
+func testRecord(i byte, state State, subnet netip.Prefix, seq uint64) Record {
 	cfg := testConfig(i)
-	return Record{Host: cfg.Self, Version: 2, State: state, Subnet: subnet, Age: age, Name: cfg.Name, Underlay: cfg.Underlay}
+	return Record{Host: cfg.Self, Version: 2, State: state, Subnet: subnet, Sequence: seq, Name: cfg.Name, Underlay: cfg.Underlay}
 }
 
 // boot starts a host from what it last made durable.
@@ -56,7 +57,7 @@ func (n *testNet) boot(i byte, disk []Record, change ...func(*Config)) *Machine 
 	return m
 }
 
-func (n *testNet) deliver(out Output) {
+func (n *testNet) deliver(out Effects) {
 	queue := out.Send
 	for len(queue) > 0 {
 		e := queue[0]
@@ -90,8 +91,8 @@ func TestANewHostTakesThePreferredSubnetThatIsFree(t *testing.T) {
 	net := newTestNet(t, 3)
 	m := net.boot(9, net.disk(1), func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(2), testSubnet(77)} })
 	wantOwn(t, m, Held, testSubnet(77))
-	if m.Own().Age != 4 {
-		t.Errorf("its age is %d, want one more than that of the youngest", m.Own().Age)
+	if m.Own().Sequence != 4 {
+		t.Errorf("its age is %d, want one more than that of the youngest", m.Own().Sequence)
 	}
 }
 
@@ -244,7 +245,8 @@ func TestRenumberingClaimsFirstAndLetsGoAfter(t *testing.T) {
 	clear(net.cut)
 	net.deliver(m.Retry())
 	wantOwn(t, m, Held, testSubnet(33))
-	// One asks for what another is being granted at the same time, and is denied.
+	// One asks for what another is being granted at the same time, and is
+	// denied.
 	net.deliver(net.machines[ID{1}].Merge([]Record{testRecord(7, Claiming, testSubnet(70), 0)}))
 	out, err = m.Renumber(testSubnet(70))
 	if err != nil {
@@ -331,7 +333,7 @@ func TestAHostThatCouldNotMoveTakesItsOwnSubnetLater(t *testing.T) {
 	if m.Claiming() {
 		t.Fatalf("it claims: %+v", m.Waiting())
 	}
-	if m.moves || m.wish.IsValid() {
+	if m.moves || m.requestedSubnet.IsValid() {
 		t.Error("it still means to move")
 	}
 }
@@ -363,7 +365,7 @@ func TestAHostWithoutALeaseThatIsDeniedAnotherSubnetComesBackToItsOwn(t *testing
 		}
 		clear(net.cut)
 		net.deliver(out)
-		if own := back.Own(); own.State != Forgotten || own.Subnet != testSubnet(3) || own.Age != 3 {
+		if own := back.Own(); own.State != Forgotten || own.Subnet != testSubnet(3) || own.Sequence != 3 {
 			t.Errorf("denied %s, it is %+v", testSubnet(8), own)
 		}
 		net.deliver(back.Retry())

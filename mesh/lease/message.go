@@ -78,28 +78,28 @@ type Envelope struct {
 	Message Message
 }
 
-// Output lists the actions that the owner of a Machine must take after a call.
+// Effects lists the actions that the owner of a Machine must take after a call.
 // If the table changed, the owner first writes it to disk. Then it sends the
 // messages in Send, and spreads the records in Spread by gossip.
-type Output struct {
-	Changed bool
-	Send    []Envelope
-	Spread  []Record
-	Refused []Record // records that [Machine.Merge] refused; at most maxRefused
+type Effects struct {
+	Changed   bool
+	Send      []Envelope
+	Broadcast []Record
+	Refused   []Record // records that [Machine.Merge] refused; at most maxRefused
 }
 
 // maxRefused is the largest number of refused records that one call reports.
 const maxRefused = 8
 
 // Add appends the actions of another call.
-func (o *Output) Add(other Output) {
+func (o *Effects) Add(other Effects) {
 	o.Changed = o.Changed || other.Changed
 	o.Send = append(o.Send, other.Send...)
-	o.Spread = append(o.Spread, other.Spread...)
+	o.Broadcast = append(o.Broadcast, other.Broadcast...)
 	o.Refused = append(o.Refused, other.Refused[:min(len(other.Refused), maxRefused-min(len(o.Refused), maxRefused))]...)
 }
 
-func (o Output) with(other Output) Output {
+func (o Effects) with(other Effects) Effects {
 	o.Add(other)
 	return o
 }

@@ -17,14 +17,14 @@ import "net/netip"
 // The record never moves the host to another subnet, because its containers
 // have addresses of the old one. If the host cannot have the old subnet any
 // more, its state becomes Forgotten. It then takes no other subnet by itself.
-func (m *Machine) mergeOwn(r Record) Output {
+func (m *Machine) mergeOwn(r Record) Effects {
 	before := m.Own()
 	if !m.table.Merge(r) {
-		return Output{}
+		return Effects{}
 	}
 	m.heard(r)
-	out := Output{Changed: true}
-	had := before.Age > 0 && before.State != Released
+	out := Effects{Changed: true}
+	had := before.Sequence > 0 && before.State != Released
 	switch {
 	case r.Doomed && had && r.Version <= before.Version+dooming,
 		m.sure && m.active && m.off != higherVersion && r.State != Forgotten && before.State == Held:
@@ -33,10 +33,10 @@ func (m *Machine) mergeOwn(r Record) Output {
 	case r.State != Forgotten || r.Version > before.Version+dooming+forgetting:
 		m.lost = m.lost || m.off != recall
 	}
-	m.usurped = true
-	other := had && (r.Subnet != before.Subnet || r.State == Released || r.Age == 0)
+	m.superseded = true
+	other := had && (r.Subnet != before.Subnet || r.State == Released || r.Sequence == 0)
 	if other {
-		r.State, r.Subnet, r.Age, r.Next = Forgotten, before.Subnet, before.Age, netip.Prefix{}
+		r.State, r.Subnet, r.Sequence, r.Next = Forgotten, before.Subnet, before.Sequence, netip.Prefix{}
 	}
 	if other || m.lost { // this must survive a crash
 		out.Add(m.write(r))
@@ -47,7 +47,7 @@ func (m *Machine) mergeOwn(r Record) Output {
 // keepClaim writes this host's previous record again, as a later version. If a
 // claim is under way, it starts the claim again, because answers name the
 // version of the claim's record.
-func (m *Machine) keepClaim(before Record, out *Output) {
+func (m *Machine) keepClaim(before Record, out *Effects) {
 	out.Add(m.write(before))
 	if m.claim != nil {
 		out.Add(m.begin(m.claim.refused))

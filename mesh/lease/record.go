@@ -55,8 +55,8 @@ func (s *State) UnmarshalText(text []byte) error {
 // (hostname(7)).
 const MaxName = 64
 
-// maxCount is the largest valid version and age. Without this bound a hostile
-// record could make the next version or age overflow.
+// maxCount is the largest valid version and sequence number. Without this bound
+// a hostile record could make the next version or sequence number overflow.
 const maxCount = 1 << 61
 
 // forgetting is the amount by which other hosts raise a version when they
@@ -77,7 +77,7 @@ type Record struct {
 	Version  uint64         `json:"version" cbor:"2,keyasint"` // the host raises it at every change
 	State    State          `json:"state" cbor:"3,keyasint"`
 	Subnet   netip.Prefix   `json:"subnet" cbor:"4,keyasint"` // zero if the host is Released and never had a subnet
-	Age      uint64         `json:"age" cbor:"5,keyasint"`    // the lease's place in the order of leases; a lower age is an older lease
+	Sequence uint64         `json:"age" cbor:"5,keyasint"`    // the lease's place in the order of leases; a lower one is an older lease
 	Name     string         `json:"name" cbor:"6,keyasint"`
 	Underlay netip.AddrPort `json:"underlay" cbor:"7,keyasint"`               // the underlay address of the host's gossip
 	Next     netip.Prefix   `json:"next,omitzero" cbor:"8,keyasint,omitzero"` // the subnet that a holder asks for while it renumbers
@@ -96,15 +96,15 @@ func (r Record) Validate() error {
 	switch {
 	case r.Host.IsZero():
 		return errors.New("record without a host ID")
-	case r.Version == 0 || r.Version > maxCount || r.Age > maxCount:
-		return fmt.Errorf("record of %s: version %d or age %d is out of range", r.Host, r.Version, r.Age)
+	case r.Version == 0 || r.Version > maxCount || r.Sequence > maxCount:
+		return fmt.Errorf("record of %s: version %d or age %d is out of range", r.Host, r.Version, r.Sequence)
 	case !r.State.valid():
 		return fmt.Errorf("record of %s: %s is unknown", r.Host, r.State)
 	case r.Subnet != r.Subnet.Masked():
 		return fmt.Errorf("record of %s: subnet %s has host bits", r.Host, r.Subnet)
 	case !r.Subnet.IsValid() && r.State != Released:
 		return fmt.Errorf("record of %s: %s without a subnet", r.Host, r.State)
-	case r.Age == 0 && (r.State == Held || r.State == Left):
+	case r.Sequence == 0 && (r.State == Held || r.State == Left):
 		return fmt.Errorf("record of %s: %s with age 0; the oldest lease has age 1", r.Host, r.State)
 	case r.Next != r.Next.Masked() || r.Next.IsValid() && r.State != Held:
 		return fmt.Errorf("record of %s: %s with next subnet %s", r.Host, r.State, r.Next)
@@ -147,11 +147,11 @@ func (r Record) target() netip.Prefix {
 	return r.Subnet
 }
 
-// compareAge compares two leases of one subnet. The winner comes first: the one
-// with the lower age, or the lower ID if the ages are equal. Every host that
-// has both records finds the same winner.
-func (r Record) compareAge(s Record) int {
-	return cmp.Or(cmp.Compare(r.Age, s.Age), r.Host.Compare(s.Host))
+// compareSequence compares two leases of one subnet. The winner comes first:
+// the one with the lower sequence number, or the lower ID if the sequence
+// numbers are equal. Every host that has both records finds the same winner.
+func (r Record) compareSequence(s Record) int {
+	return cmp.Or(cmp.Compare(r.Sequence, s.Sequence), r.Host.Compare(s.Host))
 }
 
 // UsableUnderlay reports whether every other host can reach a host at this

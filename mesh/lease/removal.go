@@ -104,10 +104,10 @@ func (m *Machine) Removing() (r Removing, ok bool) {
 // back later, it asks for its old subnet, and gets it if it is free.
 //
 // A majority knows all promises of the majority before the host stops counting.
-func (m *Machine) Forget(host ID) Output {
+func (m *Machine) Forget(host ID) Effects {
 	r, ok := m.table.Get(host)
 	if !ok || host == m.self || r.ended() || !m.active {
-		return Output{}
+		return Effects{}
 	}
 	if m.off == consent {
 		return m.forget(r).with(m.recount())
@@ -115,9 +115,9 @@ func (m *Machine) Forget(host ID) Output {
 	m.removal = &removal{votes: make(map[ID]vote), against: make(map[ID]Objection)}
 	if why := m.objection(host); why != NoObjection {
 		m.removal.record, m.removal.against[m.self] = r, why
-		return Output{}
+		return Effects{}
 	}
-	var out Output
+	var out Effects
 	if !r.Doomed {
 		r.Version, r.Doomed = r.Version+dooming, true
 		m.table.Merge(r)
@@ -140,18 +140,18 @@ func (m *Machine) objection(host ID) Objection {
 
 // pursue sends the removal to the hosts that have not answered. If a majority
 // agrees already, it takes the next step. If a host objects, it does nothing.
-func (m *Machine) pursue() Output {
+func (m *Machine) pursue() Effects {
 	switch now, ok := m.Removing(); {
 	case !ok || len(now.Against) > 0:
-		return Output{}
+		return Effects{}
 	case now.Stands():
 		return m.agreed()
 	}
 	message := Message{Removal: &Removal{From: m.self, Record: m.removal.record, Final: m.removal.final}}
 	if m.removal.final && m.off != handOver {
-		message.Removal.Records = m.table.news()
+		message.Removal.Records = m.table.unsortedRecords()
 	}
-	var out Output
+	var out Effects
 	for _, r := range m.table.Records() {
 		if v := m.removal.votes[r.Host]; m.votes(r) && r.Host != m.removal.record.Host && (v == silent || v == lost) {
 			out.Send = append(out.Send, Envelope{To: r.Host, Message: message})
@@ -163,7 +163,7 @@ func (m *Machine) pursue() Output {
 // agreed continues after a majority has agreed. After the first round it starts
 // the second one, which sends the collected tables to all. After the second
 // round the removal stands.
-func (m *Machine) agreed() Output {
+func (m *Machine) agreed() Effects {
 	if !m.removal.final && m.off != handOver {
 		m.removal.final = true
 		clear(m.removal.votes)
@@ -206,7 +206,7 @@ func (m *Machine) tally() Removing {
 // receiveRemoval agrees to the removal of a host, unless there is an objection.
 // Agreeing stores the doomed record. From then on the host counts as silent
 // here, and on every host that learns of the record.
-func (m *Machine) receiveRemoval(r Removal) Output {
+func (m *Machine) receiveRemoval(r Removal) Effects {
 	b := m.bounds()
 	host, out := r.Record.Host, m.Merge(r.Records)
 	consent := &Consent{From: m.self, Host: host, Version: r.Record.Version, Final: r.Final, Holder: m.active && m.Holds(), Lost: m.unsure()}
@@ -226,12 +226,12 @@ func (m *Machine) receiveRemoval(r Removal) Output {
 		}
 	}
 	if consent.Why == NoObjection && m.off != handOver {
-		consent.Records = m.table.news()
+		consent.Records = m.table.unsortedRecords()
 	}
-	return out.with(Output{Send: []Envelope{{To: r.From, Message: Message{Consent: consent}}}})
+	return out.with(Effects{Send: []Envelope{{To: r.From, Message: Message{Consent: consent}}}})
 }
 
-func (m *Machine) receiveConsent(c Consent) Output {
+func (m *Machine) receiveConsent(c Consent) Effects {
 	out := m.Merge(c.Records)
 	if m.removal == nil || c.Host != m.removal.record.Host || c.Version != m.removal.record.Version || c.Final != m.removal.final {
 		return out
@@ -253,10 +253,10 @@ func (m *Machine) receiveConsent(c Consent) Output {
 	return out
 }
 
-// superseded updates the removal after a merge. It ends the removal if the host
-// has ended. It notes an objection if the host is alive. If another host raised
-// the doomed record, voting starts again.
-func (m *Machine) superseded() {
+// updateRemoval updates the removal after a merge. It ends the removal if the
+// host has ended. It notes an objection if the host is alive. If another host
+// raised the doomed record, voting starts again.
+func (m *Machine) updateRemoval() {
 	if m.removal == nil {
 		return
 	}
@@ -276,9 +276,9 @@ func (m *Machine) superseded() {
 // Force sets the hosts that this host's operator has removed by force. On this
 // host their records keep no host from their subnets, and this host does not
 // ask them. Unlike a removal by consent, this binds no other host.
-func (m *Machine) Force(hosts map[ID]bool) Output {
+func (m *Machine) Force(hosts map[ID]bool) Effects {
 	if maps.Equal(m.forced, hosts) {
-		return Output{}
+		return Effects{}
 	}
 	m.forced = hosts
 	return m.recount()

@@ -177,7 +177,7 @@ func (h *simHost) leave(release bool) {
 	h.moving = true
 	out := h.m.Leave(release)
 	if out.Changed {
-		h.disk = h.m.Table().news()
+		h.disk = h.m.Table().unsortedRecords()
 	}
 	records := h.m.Table().Records()
 	for _, other := range h.hosts {

@@ -204,33 +204,33 @@ func (h *simHost) exchange(peer *simHost) {
 
 // do plays the owner's part: durable first, then out with it. A crash before
 // the write loses the change, one after it the messages.
-func (h *simHost) do(out Output) {
+func (h *simHost) do(out Effects) {
 	if out.Changed {
 		if h.chance(h.crash) {
 			h.stop()
 			return
 		}
-		h.disk = h.m.Table().news()
+		h.disk = h.m.Table().unsortedRecords()
 		if h.chance(h.crash) {
 			h.stop()
 			return
 		}
 	}
 	h.apply()
-	for _, r := range out.Spread {
+	for _, r := range out.Broadcast {
 		begin := h.rng.IntN(len(h.hosts))
 		for i := range min(h.spread, len(h.hosts)) {
-			h.send(h.hosts[(begin+i)%len(h.hosts)], func(to *simHost) Output { return to.m.Merge([]Record{r}) })
+			h.send(h.hosts[(begin+i)%len(h.hosts)], func(to *simHost) Effects { return to.m.Merge([]Record{r}) })
 		}
 	}
 	for _, e := range out.Send {
 		h.messages++
 		h.sent++
-		h.send(h.byID[e.To], func(to *simHost) Output { return to.m.Receive(e.Message) })
+		h.send(h.byID[e.To], func(to *simHost) Effects { return to.m.Receive(e.Message) })
 	}
 }
 
-func (h *simHost) send(to *simHost, receive func(*simHost) Output) {
+func (h *simHost) send(to *simHost, receive func(*simHost) Effects) {
 	if h.chance(h.loss) {
 		return
 	}
@@ -313,7 +313,7 @@ func (s *sim) report() string {
 			continue
 		}
 		own := h.m.Own()
-		fmt.Fprintf(&b, "%s: %s %s, version %d, age %d; waiting %+v\n", h.cfg.Name, own.State, own.Subnet, own.Version, own.Age, h.m.Waiting())
+		fmt.Fprintf(&b, "%s: %s %s, version %d, age %d; waiting %+v\n", h.cfg.Name, own.State, own.Subnet, own.Version, own.Sequence, h.m.Waiting())
 	}
 	return b.String()
 }

@@ -11,12 +11,12 @@ import (
 // Table is the set of records that a host knows, one for each host. The zero
 // Table is not usable: call [NewTable].
 type Table struct {
-	records map[ID]Record
-	by      map[netip.Prefix][]ID // the hosts that occupy each subnet
-	digest  uint64                // see Digest
-	ages    ages
-	version uint64 // the greatest version of all records
-	ended   int    // number of records that are Released or Forgotten
+	records   map[ID]Record
+	occupants map[netip.Prefix][]ID // the hosts that occupy each subnet
+	digest    uint64                // see Digest
+	sequences sequences
+	version   uint64 // the greatest version of all records
+	ended     int    // number of records that are Released or Forgotten
 	// history holds the merged records in their order. Later records in it may
 	// replace earlier ones.
 	history []Record
@@ -26,7 +26,7 @@ type Table struct {
 // NewTable returns a table of the given records. Of several records of one
 // host, the table keeps the one with the highest version.
 func NewTable(records ...Record) *Table {
-	t := &Table{records: make(map[ID]Record, len(records)), by: make(map[netip.Prefix][]ID)}
+	t := &Table{records: make(map[ID]Record, len(records)), occupants: make(map[netip.Prefix][]ID)}
 	for _, r := range records {
 		t.Merge(r)
 	}
@@ -53,7 +53,7 @@ func (t *Table) Merge(r Record) bool {
 	t.records[r.Host] = r
 	t.digest ^= t.fingerprint(r)
 	t.index(r, func(ids []ID) []ID { return append(ids, r.Host) })
-	t.ages.add(r.Age)
+	t.sequences.add(r.Sequence)
 	t.version = max(t.version, r.Version)
 	t.history = append(t.history, r)
 	if len(t.history) > 2*len(t.records)+16 {
@@ -74,7 +74,7 @@ func (t *Table) drop(r Record) {
 
 // recount computes the summary of all records again, after some were dropped.
 func (t *Table) recount() {
-	t.ages, t.version, t.history = ages{stale: true}, 0, t.Records()
+	t.sequences, t.version, t.history = sequences{stale: true}, 0, t.Records()
 	for r := range t.All() {
 		t.version = max(t.version, r.Version)
 	}
@@ -86,10 +86,10 @@ func (t *Table) index(r Record, change func([]ID) []ID) {
 		if !r.has(subnet) {
 			continue
 		}
-		if ids := change(t.by[subnet]); len(ids) > 0 {
-			t.by[subnet] = ids
+		if ids := change(t.occupants[subnet]); len(ids) > 0 {
+			t.occupants[subnet] = ids
 		} else {
-			delete(t.by, subnet)
+			delete(t.occupants, subnet)
 		}
 	}
 }
@@ -108,11 +108,11 @@ func (t *Table) Records() []Record {
 	return slices.SortedFunc(t.All(), func(a, b Record) int { return a.Host.Compare(b.Host) })
 }
 
-// news returns records that give the receiver everything that this table knows.
-// It costs constant time. In exchange, some of the records may be outdated by
-// later ones in the same slice. The slice is shared: the caller must not change
-// it.
-func (t *Table) news() []Record { return slices.Clip(t.history) }
+// unsortedRecords returns records that give the receiver everything that this
+// table knows. It costs constant time. In exchange, some of the records may be
+// outdated by later ones in the same slice. The slice is shared: the caller
+// must not change it.
+func (t *Table) unsortedRecords() []Record { return slices.Clip(t.history) }
 
 // Digest returns a checksum of the records. It is the same for two tables with
 // the same versions of the same hosts. For other tables it almost certainly
@@ -123,7 +123,7 @@ func (t *Table) Digest() uint64 { return t.digest }
 // Occupants yields the records that occupy subnet.
 func (t *Table) Occupants(subnet netip.Prefix) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
-		for _, id := range t.by[subnet] {
+		for _, id := range t.occupants[subnet] {
 			if !yield(t.records[id]) {
 				return
 			}
@@ -142,7 +142,7 @@ type Conflict struct{ Winner, Loser Record }
 // all hosts count.
 func (t *Table) Conflicts(counts func(ID) bool) []Conflict {
 	var conflicts []Conflict
-	for subnet, ids := range t.by {
+	for subnet, ids := range t.occupants {
 		if len(ids) < 2 {
 			continue
 		}
@@ -152,7 +152,7 @@ func (t *Table) Conflicts(counts func(ID) bool) []Conflict {
 				held = append(held, r)
 			}
 		}
-		slices.SortFunc(held, Record.compareAge)
+		slices.SortFunc(held, Record.compareSequence)
 		for i := 1; i < len(held); i++ {
 			conflicts = append(conflicts, Conflict{Winner: held[0], Loser: held[i]})
 		}

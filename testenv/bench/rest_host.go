@@ -32,7 +32,7 @@ func (r restRole) records() (all []lease.Record) {
 	for i := range r.Hosts {
 		h := host(i)
 		all = append(all, lease.Record{
-			Host: h.ID, Version: 1, State: lease.Held, Subnet: h.Subnet, Age: uint64(i + 1), Name: h.Name, Underlay: gossiper(i),
+			Host: h.ID, Version: 1, State: lease.Held, Subnet: h.Subnet, Sequence: uint64(i + 1), Name: h.Name, Underlay: gossiper(i),
 		})
 	}
 	return all
