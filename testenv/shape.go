@@ -20,7 +20,7 @@ ip -o link show dev docker0 | grep -Eo 'mtu [0-9]+|<.*\bUP\b.*>|link/ether [0-9a
 ip -o link show dev br0 | grep -Eo 'mtu [0-9]+|master [^ ]+|<.*\bUP\b.*>' | sed 's/<.*>/up/; s/^/br0 /'
 ip -o -4 address show dev docker0 | grep -Eo 'inet [^ ]+' | sed 's/^/docker0 /'
 ip route show root 172.16.0.0/12 | sed 's/ linkdown//; s/^/route /'
-ovs-ofctl --no-stats dump-flows br0 | grep actions | sed 's/^ */flow /'
+ovs-ofctl --no-stats dump-flows br0 | grep actions | sed 's/^ */flow /' | sort
 cd /proc/sys/net/ipv4 && grep . ip_forward conf/docker0/forwarding conf/all/send_redirects conf/docker0/send_redirects conf/docker0/arp_notify
 `
 

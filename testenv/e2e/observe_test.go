@@ -76,8 +76,8 @@ func settingsAreMended(t *testing.T, l *testenv.Lab) {
 		{"ovs-vsctl --no-wait set-controller br0 tcp:127.0.0.1:1", "ovs-vsctl get bridge br0 controller", "[]"},
 		{"ovs-vsctl --no-wait set port " + name + " tag=7", "ovs-vsctl get port " + name + " tag", "[]"},
 		{"ovs-vsctl --no-wait set port br0 tag=7", "ovs-vsctl get port br0 tag", "[]"},
-		{"ovs-ofctl del-flows br0", "ovs-ofctl --no-stats dump-flows br0", "priority=0 actions=NORMAL"},
-		{"ovs-ofctl mod-port br0 " + name + " no-receive", "ovs-ofctl --no-stats dump-flows br0", "priority=0 actions=NORMAL"},
+		{"ovs-ofctl del-flows br0", "ovs-ofctl --no-stats dump-flows br0 table=0,cookie=0/-1", "priority=0 actions=NORMAL"},
+		{"ovs-ofctl mod-port br0 " + name + " no-receive", "ovs-ofctl --no-stats dump-flows br0 table=0,cookie=0/-1", "priority=0 actions=NORMAL"},
 		{"sysctl -qw net.ipv4.conf.docker0.forwarding=0", "sysctl -n net.ipv4.conf.docker0.forwarding", "1"},
 		{"bridge link set dev br0 isolated on", "true", ""},
 	} {

@@ -94,7 +94,7 @@ func planMakesAMesh(t *testing.T, l *testenv.Lab) {
 		// what leads to the other for what leads to nobody.
 		theirs := strings.TrimSuffix(status(t, l.Hosts()[1-i]).Host.Subnet.String(), "0/24")
 		for _, c := range recent(t, h, time.Time{}) {
-			leads := strings.HasPrefix(c.Object, "port ") || strings.HasPrefix(c.Object, "fdb ") ||
+			leads := strings.HasPrefix(c.Object, "port ") || strings.HasPrefix(c.Object, "fdb ") || strings.HasPrefix(c.Object, "flows ") ||
 				strings.Contains(c.Object, " "+theirs) || c.Object == "nftables table ip gremesh"
 			if c.Event == "" && c.Object != "lease" && !leads && !strings.HasSuffix(c.Object, "external_ids:gremesh") {
 				t.Errorf("%s: the agent changed something: %+v", h.Name, c)
