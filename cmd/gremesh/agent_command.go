@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func newAgentCommand(program Program, file *configFile) *cobra.Command {
@@ -47,6 +49,6 @@ or a host without a lease lacks Open vSwitch, nft or Docker.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&profile, "pprof", false, "answer /debug/pprof/ at the control socket, to root")
-	meshFlags(flags)
+	config.MeshFlags(flags)
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
 
@@ -61,7 +62,7 @@ Exit codes:
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case *watch && !*whole:
-			return exitErr{exitUsage, errors.New("--watch is for --mesh")}
+			return exit.Error{Code: exit.Usage, Err: errors.New("--watch is for --mesh")}
 		case *watch:
 			return watchMesh(cmd, file, out)
 		case *whole:
@@ -78,12 +79,12 @@ Exit codes:
 // returned as it is. Any other failure becomes the exit code for "can't tell".
 // Without a failure, auditEnd returns outcome.
 func auditEnd(failed, outcome error) error {
-	var usage exitErr
+	var usage exit.Error
 	switch {
 	case errors.As(failed, &usage):
 		return failed
 	case failed != nil:
-		return exitErr{exitUnknown, failed}
+		return exit.Error{Code: exit.Unknown, Err: failed}
 	}
 	return outcome
 }
@@ -93,9 +94,9 @@ func auditEnd(failed, outcome error) error {
 func auditExit(audit mesh.Audit) error {
 	switch {
 	case len(audit.Drift) > 0, len(audit.Paths.Problems) > 0:
-		return exitErr{code: exitDrift}
+		return exit.Error{Code: exit.Drift}
 	case len(audit.Problems) > 0:
-		return exitErr{code: exitUnknown}
+		return exit.Error{Code: exit.Unknown}
 	}
 	return nil
 }
@@ -105,11 +106,11 @@ func auditExit(audit mesh.Audit) error {
 func meshExit(audit mesh.FullAudit) error {
 	for _, f := range audit.Findings {
 		if !f.Unsure {
-			return exitErr{code: exitDrift}
+			return exit.Error{Code: exit.Drift}
 		}
 	}
 	if len(audit.Findings) > 0 {
-		return exitErr{code: exitUnknown}
+		return exit.Error{Code: exit.Unknown}
 	}
 	return nil
 }

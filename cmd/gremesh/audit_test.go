@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
 
@@ -15,14 +16,14 @@ func TestTheOutcomeOfAMeshAudit(t *testing.T) {
 		findings []mesh.Finding
 		want     int
 	}{
-		{nil, exitOK},
-		{[]mesh.Finding{unsure}, exitUnknown},
-		{[]mesh.Finding{unsure, drift}, exitDrift},
+		{nil, exit.OK},
+		{[]mesh.Finding{unsure}, exit.Unknown},
+		{[]mesh.Finding{unsure, drift}, exit.Drift},
 	} {
-		var exit exitErr
-		_ = errors.As(meshExit(mesh.FullAudit{Findings: c.findings}), &exit)
-		if exit.code != c.want {
-			t.Errorf("%+v ends with %d, want %d", c.findings, exit.code, c.want)
+		var ended exit.Error
+		_ = errors.As(meshExit(mesh.FullAudit{Findings: c.findings}), &ended)
+		if ended.Code != c.want {
+			t.Errorf("%+v ends with %d, want %d", c.findings, ended.Code, c.want)
 		}
 	}
 }

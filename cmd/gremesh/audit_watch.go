@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
 
@@ -26,7 +27,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 	ctx, w := cmd.Context(), cmd.OutOrStdout()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var outcome error = exitErr{exitUnknown, errors.New("stopped before the mesh was audited once")}
+	var outcome error = exit.Error{Code: exit.Unknown, Err: errors.New("stopped before the mesh was audited once")}
 	for {
 		audit, err := c.meshLook(ctx)
 		if ctx.Err() != nil {
@@ -34,7 +35,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 		}
 		outcome = auditEnd(err, meshExit(audit))
 		if err := writeLook(w, cmd.ErrOrStderr(), *out, audit, err); err != nil {
-			return exitErr{exitUnknown, err}
+			return exit.Error{Code: exit.Unknown, Err: err}
 		}
 		select {
 		case <-tick.C:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/examples"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/settings"
@@ -103,7 +104,7 @@ host.
 			}
 		}
 		_, err = settings.Lookup(args[0])
-		return exitErr{exitUsage, err}
+		return exit.Error{Code: exit.Usage, Err: err}
 	}
 	return cmd
 }
@@ -147,7 +148,7 @@ of docker0 and daemon.json, and do not restart Docker.
 				_, err = d.Canonical(pair[1])
 			}
 			if err != nil {
-				return exitErr{exitUsage, err}
+				return exit.Error{Code: exit.Usage, Err: err}
 			}
 			changes = append(changes, settings.Value{Key: pair[0], Text: pair[1]})
 		}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -15,7 +17,7 @@ type configFile struct {
 }
 
 func (f *configFile) register(root *cobra.Command) {
-	root.PersistentFlags().StringVar(&f.path, "config", defaultFile, "configuration `FILE`; the default one may be missing")
+	root.PersistentFlags().StringVar(&f.path, "config", config.DefaultFile, "configuration `FILE`; the default one may be missing")
 	// This cannot fail because the flag is defined on the line above.
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 }
@@ -23,17 +25,17 @@ func (f *configFile) register(root *cobra.Command) {
 // choose takes the file from the environment if the flag names none.
 func (f *configFile) choose(cmd *cobra.Command) {
 	f.named = cmd.Flags().Changed("config")
-	if path := os.Getenv(configVariable); path != "" && !f.named {
+	if path := os.Getenv(config.FileVariable); path != "" && !f.named {
 		f.path, f.named = path, true
 	}
 }
 
 // load reads and checks the whole configuration. An error has the exit code for
 // a wrong configuration.
-func (f *configFile) load(cmd *cobra.Command) (Config, error) {
-	cfg, err := loadConfig(f.path, f.named, cmd.Flags())
+func (f *configFile) load(cmd *cobra.Command) (config.Config, error) {
+	cfg, err := config.Load(f.path, f.named, cmd.Flags())
 	if err != nil {
-		return Config{}, exitErr{exitUsage, err}
+		return config.Config{}, exit.Error{Code: exit.Usage, Err: err}
 	}
 	return cfg, nil
 }
@@ -41,9 +43,9 @@ func (f *configFile) load(cmd *cobra.Command) (Config, error) {
 // client returns a client for the running agent. It reads only the key control,
 // so the command works while someone edits the file.
 func (f *configFile) client(cmd *cobra.Command) (*client, error) {
-	s, err := readSettings(f.path, f.named, cmd.Flags())
+	s, err := config.Read(f.path, f.named, cmd.Flags())
 	if err != nil {
-		return nil, exitErr{exitUsage, err}
+		return nil, exit.Error{Code: exit.Usage, Err: err}
 	}
 	return newClient(s.GetString("control")), nil
 }
@@ -52,7 +54,7 @@ func (f *configFile) client(cmd *cobra.Command) (*client, error) {
 // on its disk. With release, it reports whether the host has also given up its
 // subnet.
 func (f *configFile) hasLeft(cmd *cobra.Command, release bool) bool {
-	s, err := readSettings(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	s, err := config.Read(f.path, cmd.Flags().Changed("config"), cmd.Flags())
 	if err != nil {
 		return false
 	}

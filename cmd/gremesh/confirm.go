@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 // yesFlag adds the flag --yes to a command that cannot be undone.
@@ -25,7 +27,7 @@ func confirm(cmd *cobra.Command, yes bool, what string) error {
 		return nil
 	}
 	if !isTerminal(cmd.OutOrStdout()) {
-		return exitErr{exitUsage, errors.New("there is no terminal to ask on: give --yes to go ahead without a question")}
+		return exit.Error{Code: exit.Usage, Err: errors.New("there is no terminal to ask on: give --yes to go ahead without a question")}
 	}
 	return ask(cmd.InOrStdin(), cmd.OutOrStdout(), what)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -21,11 +22,11 @@ type agentOptions struct {
 //
 // It limits the processors and the memory of this process, unless the
 // environment does.
-func runAgent(ctx context.Context, cfg Config, o agentOptions) error {
+func runAgent(ctx context.Context, cfg config.Config, o agentOptions) error {
 	oneProcessor()
 	limitMemory()
 	cfg = inMesh(cfg)
-	cfg.Adapt = !cfg.ownsSpace()
+	cfg.Adapt = !cfg.OwnsSpace()
 	err := runHost(ctx, cfg, o)
 	var other *gossip.SpaceError
 	if errors.As(err, &other) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
 
@@ -66,7 +67,7 @@ the configuration is wrong, or there is no terminal to ask on.`,
 		how := mesh.ForgetAgreed
 		switch {
 		case *force && *purge:
-			return exitErr{exitUsage, errors.New("give --force or --purge, not both")}
+			return exit.Error{Code: exit.Usage, Err: errors.New("give --force or --purge, not both")}
 		case *force:
 			how = mesh.ForgetForced
 		case *purge:

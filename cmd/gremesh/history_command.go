@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh/journal"
 )
 
@@ -49,11 +51,11 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if number < 0 || since < 0 {
-			return exitErr{exitUsage, errors.New("--number and --since must not be negative")}
+			return exit.Error{Code: exit.Usage, Err: errors.New("--number and --since must not be negative")}
 		}
-		s, err := readSettings(file.path, file.named, cmd.Flags())
+		s, err := config.Read(file.path, file.named, cmd.Flags())
 		if err != nil {
-			return exitErr{exitUsage, err}
+			return exit.Error{Code: exit.Usage, Err: err}
 		}
 		dir := s.GetString("state_dir")
 		all, err := journal.Read(dir)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/metrics"
@@ -33,7 +34,7 @@ const (
 // whenever the underlay gets another address or MTU. The lock of the state and
 // the control socket outlive the agents.
 type host struct {
-	cfg        Config
+	cfg        config.Config
 	version    string // of this binary
 	components componentsFunc
 	log        *slog.Logger
@@ -53,7 +54,7 @@ type office struct {
 // runHost runs this host until ctx ends or the host leaves the mesh. Before it
 // changes anything on the machine, it checks that the configuration suits the
 // machine.
-func runHost(ctx context.Context, cfg Config, o agentOptions) error {
+func runHost(ctx context.Context, cfg config.Config, o agentOptions) error {
 	log := o.Log
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and anyone who reaches its port can join and redirect container traffic")

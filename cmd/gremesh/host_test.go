@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/journal"
 )
@@ -80,7 +81,7 @@ func TestAnAgentEndsInOneWay(t *testing.T) {
 
 // The control socket hands on to an agent as soon as it is there.
 func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
-	cfg := Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
+	cfg := config.Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
 	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
 	log := slog.New(slog.DiscardHandler)
 	h := &host{cfg: cfg, components: newParts, log: log, look: &lookout{log: log}, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}

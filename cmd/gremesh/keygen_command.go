@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func newKeygenCommand() *cobra.Command {
@@ -23,13 +25,13 @@ and keep it at mode 600.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				err := writeKey(args[0])
-				if errors.Is(err, errKeyThere) {
+				err := config.WriteGossipKey(args[0])
+				if errors.Is(err, config.ErrKeyExists) {
 					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%v; it is left as it is\n", err)
 				}
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), newKey())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), config.NewGossipKey())
 			return err
 		},
 	}

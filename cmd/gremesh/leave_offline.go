@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
@@ -35,7 +36,7 @@ func holdState(dir string) (unlock func(), running bool, err error) {
 // agent has ended, and then takes the lock of the state. wrong is the reason
 // why the agent could not tell the other hosts; the caller continues
 // nevertheless.
-func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err error) {
+func leaveByAgent(ctx context.Context, cfg config.Config) (unlock func(), wrong, err error) {
 	c := newClient(cfg.Control)
 	quick, cancel := context.WithTimeout(ctx, askQuickly)
 	defer cancel()
@@ -60,7 +61,7 @@ func leaveByAgent(ctx context.Context, cfg Config) (unlock func(), wrong, err er
 
 // leaveAlone leaves the mesh on behalf of an agent that does not run. This
 // process acts as the host until it has met the other hosts and told them.
-func leaveAlone(ctx context.Context, p parts, cfg Config) (err error) {
+func leaveAlone(ctx context.Context, p parts, cfg config.Config) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
 	at, err := findUnderlay(cfg)

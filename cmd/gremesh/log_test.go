@@ -4,17 +4,19 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func TestTheLogIsJSONUnlessSomeoneReadsIt(t *testing.T) {
 	for _, c := range []struct {
-		cfg  LogConfig
+		cfg  config.LogConfig
 		want string // what a line at info looks like; empty: there is none
 	}{
-		{LogConfig{Format: "auto"}, `"msg":"joined","peer":"h2"`},
-		{LogConfig{Format: "json"}, `"msg":"joined","peer":"h2"`},
-		{LogConfig{Format: "text"}, `INF joined peer=h2`},
-		{LogConfig{Format: "text", Level: slog.LevelWarn}, ``},
+		{config.LogConfig{Format: "auto"}, `"msg":"joined","peer":"h2"`},
+		{config.LogConfig{Format: "json"}, `"msg":"joined","peer":"h2"`},
+		{config.LogConfig{Format: "text"}, `INF joined peer=h2`},
+		{config.LogConfig{Format: "text", Level: slog.LevelWarn}, ``},
 	} {
 		var b strings.Builder
 		newLogger(&b, c.cfg).Info("joined", "peer", "h2")

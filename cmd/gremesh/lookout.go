@@ -11,6 +11,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/pathmtu"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
@@ -22,7 +23,7 @@ const (
 
 // lookout detects changes of this host's underlay.
 type lookout struct {
-	cfg Config
+	cfg config.Config
 	// toward is the result of destination, determined once, because names may
 	// not resolve while the network is down.
 	toward  netip.Addr
@@ -31,7 +32,7 @@ type lookout struct {
 	trouble atomic.Pointer[mesh.Problem]
 }
 
-func newLookout(cfg Config, log *slog.Logger) *lookout {
+func newLookout(cfg config.Config, log *slog.Logger) *lookout {
 	return &lookout{cfg: cfg, toward: destination(cfg), log: log, woken: make(chan struct{}, 1)}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/journal"
@@ -29,28 +30,28 @@ type parts struct {
 
 // componentsFunc creates the components of this machine. It starts nothing and
 // changes nothing.
-type componentsFunc func(cfg Config, at underlay, log *slog.Logger) parts
+type componentsFunc func(cfg config.Config, at underlay, log *slog.Logger) parts
 
 // meshConfig returns the part of the configuration that package mesh needs.
-func meshConfig(cfg Config, at underlay) mesh.Config {
+func meshConfig(cfg config.Config, at underlay) mesh.Config {
 	return mesh.Config{
-		Space: cfg.space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
+		Space: cfg.Space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
 		Tunnel: tunnelConfig(cfg.Tunnel), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
 		DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
-		UnderlayLink: at.link, PerPeer: cfg.Route == perPeer, Flood: cfg.Flood == "on" || cfg.Route == aggregate,
-		Direct: cfg.Direct == sameSubnet, Services: cfg.services(),
+		UnderlayLink: at.link, PerPeer: cfg.Route == config.PerPeer, Flood: cfg.Flood == "on" || cfg.Route == config.Aggregate,
+		Direct: cfg.Direct == config.SameSubnet, Services: cfg.Services(),
 	}
 }
 
-func tunnelConfig(t TunnelConfig) mesh.TunnelConfig {
+func tunnelConfig(t config.TunnelConfig) mesh.TunnelConfig {
 	return mesh.TunnelConfig{Type: t.Type, Fallback: t.Fallback, Key: t.Key, BFD: t.BFD, Retry: t.Retry}
 }
 
 // gossip returns the gossip configuration of this host.
-func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Logger) gossip.Config {
+func (p parts) gossip(ctx context.Context, cfg config.Config, at underlay, log *slog.Logger) gossip.Config {
 	var direct netip.Prefix
 	open := false
-	if cfg.Direct == sameSubnet {
+	if cfg.Direct == config.SameSubnet {
 		// If the address has vanished, the error is ignored: the agent notices
 		// it later, and a new agent replaces this one.
 		direct, _ = bridge.Subnet(at.addr)
@@ -60,7 +61,7 @@ func (p parts) gossip(ctx context.Context, cfg Config, at underlay, log *slog.Lo
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
+		Settings: gossip.Settings{Space: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
 		Fixed: cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}
@@ -80,10 +81,10 @@ func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, err
 // inUse returns the subnets that this host already uses: the address of
 // docker0, the bip in daemon.json, and the lease from flannel. A host that
 // already has such a subnet asks for it first and so keeps its addresses.
-func (p parts) inUse(ctx context.Context, cfg Config) []netip.Prefix {
+func (p parts) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
 	var found []netip.Prefix
 	add := func(bip netip.Prefix) {
-		if subnet := bip.Masked(); cfg.space().Contains(subnet) && bip == lease.Bip(subnet) {
+		if subnet := bip.Masked(); cfg.Space().Contains(subnet) && bip == lease.Bip(subnet) {
 			found = append(found, subnet)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/preflight"
@@ -17,13 +19,13 @@ import (
 var errKnowsItsPeers = errors.New("this host is in a mesh and knows its peers: --assume-peers is for one that does not exist yet")
 
 // planAlone plans without an agent. It reads this machine and changes nothing.
-func planAlone(ctx context.Context, cfg Config, components componentsFunc, peersFile string) (mesh.Preview, error) {
+func planAlone(ctx context.Context, cfg config.Config, components componentsFunc, peersFile string) (mesh.Preview, error) {
 	cfg = inMesh(cfg)
 	var peers []mesh.Host
 	var err error
 	if peersFile != "" {
-		if peers, err = readPeers(peersFile, cfg.space()); err != nil {
-			return mesh.Preview{}, exitErr{exitUsage, fmt.Errorf("--assume-peers: %w", err)}
+		if peers, err = config.ReadPeersFile(peersFile, cfg.Space()); err != nil {
+			return mesh.Preview{}, exit.Error{Code: exit.Usage, Err: fmt.Errorf("--assume-peers: %w", err)}
 		}
 	}
 	at, err := findUnderlay(cfg)

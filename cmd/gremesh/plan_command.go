@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func newPlanCommand(program Program, file *configFile) *cobra.Command {
@@ -38,7 +40,7 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 	cmd.Flags().StringVar(&peers, "assume-peers", "", "a list of hosts, as YAML or JSON, for a mesh that does not exist yet: `FILE` like examples/peers.yaml")
 	// This cannot fail because the flag is defined above.
 	_ = cmd.MarkFlagFilename("assume-peers", "yaml", "yml", "json")
-	meshFlags(cmd.Flags())
+	config.MeshFlags(cmd.Flags())
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := file.client(cmd)

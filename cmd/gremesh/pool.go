@@ -7,12 +7,13 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
 // checkPool compares the pool with this host's underlay address and routes, and
 // returns the conflicts.
-func checkPool(ctx context.Context, cfg Config, at netip.Addr) []preflight.Finding {
+func checkPool(ctx context.Context, cfg config.Config, at netip.Addr) []preflight.Finding {
 	routes, err := bridge.Routes()
 	if err != nil {
 		return []preflight.Finding{{What: fmt.Sprintf("cannot read this host's routes (%s)", err), Do: "ip route"}}
@@ -26,7 +27,7 @@ func checkPool(ctx context.Context, cfg Config, at netip.Addr) []preflight.Findi
 
 // nameNetworks replaces the IDs of Docker networks with their names. If dockerd
 // does not answer, the IDs stay. The docker command accepts IDs as well.
-func nameNetworks(ctx context.Context, cfg Config, overlaps []bridge.Overlap) {
+func nameNetworks(ctx context.Context, cfg config.Config, overlaps []bridge.Overlap) {
 	all, err := docker.New(docker.Config{Socket: cfg.Docker.Socket}).Networks(ctx)
 	if err != nil {
 		return

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/preflight"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -23,7 +25,7 @@ import (
 //
 // If something must be installed, systemd does not restart the agent. If only
 // the pool has conflicts, systemd does restart it, because routes come and go.
-func checkHost(ctx context.Context, cfg Config, at netip.Addr, log *slog.Logger) error {
+func checkHost(ctx context.Context, cfg config.Config, at netip.Addr, log *slog.Logger) error {
 	lacking, pool := preflight.Run(ctx, hostChecks(cfg)...), checkPool(ctx, cfg, at)
 	found := slices.Concat(lacking, pool)
 	for _, f := range found {
@@ -34,7 +36,7 @@ func checkHost(ctx context.Context, cfg Config, at netip.Addr, log *slog.Logger)
 	}
 	err := preflight.Error(found)
 	if preflight.Error(lacking) != nil {
-		err = exitErr{exitUsage, err}
+		err = exit.Error{Code: exit.Usage, Err: err}
 	}
 	return err
 }
@@ -48,7 +50,7 @@ func mayHoldLease(stateDir string) bool {
 
 // hostChecks returns the checks of the prerequisites of this host. checkPool
 // checks the pool separately.
-func hostChecks(cfg Config) []preflight.Check {
+func hostChecks(cfg config.Config) []preflight.Check {
 	return []preflight.Check{
 		func(ctx context.Context) []preflight.Finding {
 			return judgeSwitch(ovsdb.Check(ctx, cfg.OVS.DB, cfg.OVS.Bridge, cfg.OVS.Datapath), isInstalled("ovs-vswitchd"))
@@ -97,7 +99,7 @@ func judgeNFT(installed bool) []preflight.Finding {
 
 // judgeRestart checks that the command of docker.restart exists. Only a restart
 // of Docker shows whether the command works.
-func judgeRestart(command Restart, installed func(program string) bool) []preflight.Finding {
+func judgeRestart(command config.Restart, installed func(program string) bool) []preflight.Finding {
 	if len(command) == 0 || installed(command[0]) {
 		return nil
 	}
@@ -109,7 +111,7 @@ func judgeRestart(command Restart, installed func(program string) bool) []prefli
 
 // checkImport checks that the file that lease_import names exists. It does so
 // only while this host has no lease, because the key has no effect afterwards.
-func checkImport(cfg Config) []preflight.Finding {
+func checkImport(cfg config.Config) []preflight.Finding {
 	if cfg.Import == "" || cfg.Imported.IsValid() || mayHoldLease(cfg.StateDir) {
 		return nil
 	}

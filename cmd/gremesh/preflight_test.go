@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/preflight"
@@ -35,9 +37,9 @@ func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
 		"Docker":                        {judgeDocker(true, nil), "", false},
 		"Docker cannot be looked for":   {judgeDocker(false, refused), "", false},
 		"Docker is not installed":       {judgeDocker(false, nil), "apt install docker.io", false},
-		"the command to restart Docker": {judgeRestart(Restart{"sh", "-c", "x"}, isInstalled), "", false},
+		"the command to restart Docker": {judgeRestart(config.Restart{"sh", "-c", "x"}, isInstalled), "", false},
 		"no command":                    {judgeRestart(nil, isInstalled), "", false},
-		"a command that is no program":  {judgeRestart(Restart{"sometimes"}, isInstalled), "set docker.restart", false},
+		"a command that is no program":  {judgeRestart(config.Restart{"sometimes"}, isInstalled), "set docker.restart", false},
 		"Podman":                        {judgeDocker(true, &docker.Trouble{What: "Podman", Do: "install Docker"}), "install Docker", false},
 	} {
 		if (len(tt.found) == 0) != (tt.do == "") {
@@ -54,13 +56,13 @@ func TestFindingsSayWhatToInstallAndWhatMayStillStart(t *testing.T) {
 // A host without Open vSwitch used to found a mesh and to restart Docker.
 func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing is installed
-	cfg := Config{StateDir: filepath.Join(t.TempDir(), "state")}
+	cfg := config.Config{StateDir: filepath.Join(t.TempDir(), "state")}
 	cfg.OVS.DB, cfg.Docker.Socket = "unix:"+filepath.Join(cfg.StateDir, "no.sock"), "unix:///nowhere/docker.sock"
 	cfg.Pool = netip.MustParsePrefix("127.0.0.0/8") // has a route on every host
 	at := netip.MustParseAddr("127.1.2.3")
 	var log bytes.Buffer
 	err := checkHost(t.Context(), cfg, at, slog.New(slog.NewTextHandler(&log, nil)))
-	if code, _ := exitCode(err, true); err == nil || code != exitUsage {
+	if code, _ := exit.CodeOf(err, true); err == nil || code != exit.Usage {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
 	for _, line := range []string{"apt install openvswitch-switch", "apt install nftables", "underlay address 127.1.2.3"} {
@@ -102,11 +104,11 @@ func holding(t *testing.T, dir string) {
 }
 
 func TestAMissingFileOfFlannelIsReportedUntilThereIsALease(t *testing.T) {
-	read := Config{StateDir: t.TempDir(), Import: "/run/flannel/subnet.env", Imported: netip.MustParsePrefix("172.17.43.0/24")}
+	read := config.Config{StateDir: t.TempDir(), Import: "/run/flannel/subnet.env", Imported: netip.MustParsePrefix("172.17.43.0/24")}
 	if found := checkImport(read); len(found) != 0 {
 		t.Errorf("a file that was read is reported: %v", found)
 	}
-	missing := Config{StateDir: t.TempDir(), Import: "/nonexistent/subnet.env"}
+	missing := config.Config{StateDir: t.TempDir(), Import: "/nonexistent/subnet.env"}
 	if found := checkImport(missing); len(found) != 1 || !found[0].Tolerable || !strings.Contains(found[0].What, "/nonexistent/subnet.env does not exist") {
 		t.Errorf("a missing file is not reported: %v", found)
 	}

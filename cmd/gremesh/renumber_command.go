@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 func newRenumberCommand(file *configFile) *cobra.Command {
@@ -34,7 +36,7 @@ command line or the configuration is wrong, or there is no terminal to ask on.`,
 		if *to != "" {
 			var err error
 			if subnet, err = netip.ParsePrefix(*to); err != nil || subnet != subnet.Masked() {
-				return exitErr{exitUsage, fmt.Errorf("--to %q: must be a subnet of the pool, such as 172.17.50.0/24", *to)}
+				return exit.Error{Code: exit.Usage, Err: fmt.Errorf("--to %q: must be a subnet of the pool, such as 172.17.50.0/24", *to)}
 			}
 		}
 		c, err := file.client(cmd)

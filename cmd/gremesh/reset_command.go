@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -26,9 +28,9 @@ configuration is wrong, or there is no terminal to ask on.`,
 	}
 	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := readSettings(file.path, file.named, cmd.Flags())
+		s, err := config.Read(file.path, file.named, cmd.Flags())
 		if err != nil {
-			return exitErr{exitUsage, err}
+			return exit.Error{Code: exit.Usage, Err: err}
 		}
 		dir := s.GetString("state_dir")
 		if !hasState(dir) { // without this check, lockState would create a state

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 // newRoot builds the command tree. started reports whether the command line was
@@ -92,7 +94,7 @@ func refuseUnknownTopics(root *cobra.Command) {
 			cmd.RunE = func(_ *cobra.Command, args []string) error {
 				topic, rest, err := root.Find(args)
 				if err != nil || len(rest) > 0 {
-					return exitErr{exitUsage, fmt.Errorf("no help on %q: run `gremesh help` for the list of commands", strings.Join(args, " "))}
+					return exit.Error{Code: exit.Usage, Err: fmt.Errorf("no help on %q: run `gremesh help` for the list of commands", strings.Join(args, " "))}
 				}
 				topic.InitDefaultHelpFlag()
 				return topic.Help()

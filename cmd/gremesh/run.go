@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 // Program is what the command line needs from main.
@@ -32,9 +34,9 @@ func run(program Program, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return exitOK
+		return exit.OK
 	}
-	code, silent := exitCode(err, started())
+	code, silent := exit.CodeOf(err, started())
 	if !silent {
 		// If this fails, nobody can be told.
 		_, _ = io.WriteString(stderr, errorText(advised(err, os.Geteuid() == 0)))

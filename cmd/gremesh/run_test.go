@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
+
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 func TestEachJoinedErrorHasItsLine(t *testing.T) {
 	err := fmt.Errorf("both: %w and %w", errors.New("a"), errors.New("b"))
-	got := errorText(exitErr{exitUsage, errors.Join(errors.New("one"), errors.Join(err, errors.New("three\n\n\thint")))})
+	got := errorText(exit.Error{Code: exit.Usage, Err: errors.Join(errors.New("one"), errors.Join(err, errors.New("three\n\n\thint")))})
 	want := "gremesh: one\ngremesh: both: a and b\ngremesh: three\n\thint\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)

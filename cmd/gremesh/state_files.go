@@ -11,6 +11,7 @@ import (
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/procs"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -44,7 +45,7 @@ func hasState(dir string) bool {
 // removeState removes the state files, unfinished copies of them after a crash,
 // and a leftover control socket. It then removes the directories that are
 // empty. left is the state directory if other files remain in it.
-func removeState(cfg Config) (left string, err error) {
+func removeState(cfg config.Config) (left string, err error) {
 	var errs []error
 	remove := func(path string) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +68,7 @@ func removeState(cfg Config) (left string, err error) {
 	if info, err := os.Lstat(cfg.Control); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		remove(cfg.Control) // leftover of an agent that was killed
 	}
-	if cfg.Control == defaultControl {
+	if cfg.Control == config.DefaultControl {
 		_ = os.Remove(filepath.Dir(cfg.Control)) // fails unless the directory is empty
 	}
 	return left, errors.Join(errs...)

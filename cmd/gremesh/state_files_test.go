@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func TestOnlyWhatIsGremeshsIsRemovedOfTheState(t *testing.T) {
 	root := t.TempDir()
-	cfg := Config{StateDir: filepath.Join(root, "state"), Control: filepath.Join(root, "gremesh.sock")}
+	cfg := config.Config{StateDir: filepath.Join(root, "state"), Control: filepath.Join(root, "gremesh.sock")}
 	fill := func(names ...string) {
 		t.Helper()
 		for _, name := range names {

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
 
@@ -54,7 +55,7 @@ Exit codes:
 // if this host is healthy.
 func checkExit(status mesh.Status) error {
 	if !status.Healthy() {
-		return exitErr{code: exitDrift}
+		return exit.Error{Code: exit.Drift}
 	}
 	return nil
 }

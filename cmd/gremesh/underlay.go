@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 // underlay is this host's address and device on the network that carries the
@@ -24,7 +25,7 @@ type underlay struct {
 // address of packets to the first seed. The first host of a mesh has no seed:
 // it must have exactly one possible address, otherwise findUnderlay returns an
 // error.
-func findUnderlay(cfg Config) (underlay, error) {
+func findUnderlay(cfg config.Config) (underlay, error) {
 	return underlayToward(cfg, destination(cfg))
 }
 
@@ -32,8 +33,8 @@ func findUnderlay(cfg Config) (underlay, error) {
 // route to it selects the underlay. It returns the zero value if no route
 // decides: without seeds, with node.advertise, and if no seed can be resolved.
 // In the last case gossip reports the seeds and tries to resolve them again.
-func destination(cfg Config) netip.Addr {
-	if cfg.Node.Advertise != (Advertise{}) {
+func destination(cfg config.Config) netip.Addr {
+	if cfg.Node.Advertise != (config.Advertise{}) {
 		return netip.Addr{}
 	}
 	for _, seed := range cfg.Mesh.Join {
@@ -44,7 +45,7 @@ func destination(cfg Config) netip.Addr {
 	return netip.Addr{}
 }
 
-func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
+func underlayToward(cfg config.Config, toward netip.Addr) (underlay, error) {
 	at, err := lookUp(cfg, toward)
 	if err == nil && (at.link == cfg.OVS.Bridge || at.link == cfg.Docker.Bridge) {
 		key, other := "ovs.bridge", "docker.bridge"
@@ -54,13 +55,13 @@ func underlayToward(cfg Config, toward netip.Addr) (underlay, error) {
 		return underlay{}, fmt.Errorf("the underlay address %s is on %s, which is %s: joined to %s it would cut this host off; set %s to another name, or node.advertise to another address",
 			at.addr, at.link, key, other, key)
 	}
-	if err == nil && at.addr.Is6() && cfg.Direct == sameSubnet {
+	if err == nil && at.addr.Is6() && cfg.Direct == config.SameSubnet {
 		return underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.addr)
 	}
 	return at, err
 }
 
-func lookUp(cfg Config, toward netip.Addr) (at underlay, err error) {
+func lookUp(cfg config.Config, toward netip.Addr) (at underlay, err error) {
 	told := cfg.Node.Advertise
 	switch {
 	case told.Addr.IsValid():

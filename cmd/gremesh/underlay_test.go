@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func TestTheUnderlayIsNotGuessed(t *testing.T) {
@@ -52,7 +53,7 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 // Its packets would go to docker0, and no more to this host.
 func TestTheUnderlaysDeviceIsNotTheSwitchNorDockersBridge(t *testing.T) {
 	address := netip.MustParseAddr("127.0.0.1")
-	cfg := Config{Node: NodeConfig{Advertise: Advertise{Addr: address}}, OVS: OVSConfig{Bridge: "br0"}, Docker: DockerConfig{Bridge: "docker0"}}
+	cfg := config.Config{Node: config.NodeConfig{Advertise: config.Advertise{Addr: address}}, OVS: config.OVSConfig{Bridge: "br0"}, Docker: config.DockerConfig{Bridge: "docker0"}}
 	if at, err := findUnderlay(cfg); err != nil || at.link != "lo" {
 		t.Fatalf("got %v, %v", at, err)
 	}
@@ -76,7 +77,7 @@ func TestASeedThatCannotBeResolvedEndsNoAgent(t *testing.T) {
 		{[]string{"no-such-host.invalid:7946"}, netip.Addr{}},
 		{[]string{"no-such-host.invalid:7946", "127.0.0.9:7946"}, netip.MustParseAddr("127.0.0.9")},
 	} {
-		if got := destination(Config{Mesh: MeshConfig{Join: c.seeds}}); got != c.want {
+		if got := destination(config.Config{Mesh: config.MeshConfig{Join: c.seeds}}); got != c.want {
 			t.Errorf("%q lead to %s, want %s", c.seeds, got, c.want)
 		}
 	}

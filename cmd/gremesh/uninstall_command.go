@@ -6,6 +6,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/exit"
 )
 
 func newUninstallCommand(program Program, file *configFile) *cobra.Command {
@@ -49,7 +52,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *out == asJSON && !*dryRun {
-			return exitErr{exitUsage, errors.New("-o json: only with --dry-run")}
+			return exit.Error{Code: exit.Usage, Err: errors.New("-o json: only with --dry-run")}
 		}
 		cfg, silent, err := uninstallConfig(cmd, file)
 		if err != nil {
@@ -85,13 +88,13 @@ configuration is wrong, or there is no terminal to ask on.`,
 // keys of mesh and node, or a missing configuration, only prevents this host
 // from leaving the mesh. silent then gives the reason. All other faults are an
 // error.
-func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg Config, silent, err error) {
-	cfg, faults, err := checkConfig(file.path, file.named, cmd.Flags())
+func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg config.Config, silent, err error) {
+	cfg, faults, err := config.Check(file.path, file.named, cmd.Flags())
 	if err != nil {
-		return Config{}, nil, exitErr{exitUsage, err}
+		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: err}
 	}
-	if !faults.areOnlyIn("mesh", "node") {
-		return Config{}, nil, exitErr{exitUsage, faults.err()}
+	if !faults.AreOnlyIn("mesh", "node") {
+		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: faults.Err()}
 	}
-	return inMesh(cfg), faults.err(), nil
+	return inMesh(cfg), faults.Err(), nil
 }

@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
 func TestUninstallNeedsNoConfigurationOfTheMesh(t *testing.T) {
-	read := func(text string) (Config, error, error) {
+	read := func(text string) (config.Config, error, error) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "gremesh.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
@@ -14,12 +15,12 @@ import (
 type uninstaller struct {
 	mesh.Uninstall
 	parts  parts
-	cfg    Config
+	cfg    config.Config
 	silent error // why this host cannot tell the other hosts
 	say    func(string)
 }
 
-func newUninstaller(cfg Config, components componentsFunc, silent error, say func(string)) *uninstaller {
+func newUninstaller(cfg config.Config, components componentsFunc, silent error, say func(string)) *uninstaller {
 	p := components(cfg, underlay{}, slog.New(slog.DiscardHandler))
 	u := &uninstaller{cfg: cfg, silent: silent, parts: p, say: say}
 	u.Uninstall = mesh.Uninstall{

@@ -1,12 +1,12 @@
-package main
+package config
 
 import (
 	"github.com/spf13/pflag"
 )
 
-// meshFlags adds the flags for the keys that a host needs before it knows a
+// MeshFlags adds the flags for the keys that a host needs before it knows a
 // mesh.
-func meshFlags(flags *pflag.FlagSet) {
+func MeshFlags(flags *pflag.FlagSet) {
 	flags.Bool("bootstrap", false, "start a new mesh (mesh.bootstrap)")
 	flags.StringSlice("join", nil, "`HOST[:PORT]` of the mesh to join; may be repeated (mesh.join)")
 	flags.Bool("insecure", false, "gossip without a key (mesh.insecure)")

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 
 // pins returns the mesh settings that the file, the environment or a flag fixes
 // for this host. c must be valid.
-func (s *sources) pins(c Config) []settings.Pin {
+func (s *Sources) pins(c Config) []settings.Pin {
 	var pins []settings.Pin
 	for _, value := range []settings.Value{
 		settings.Pool.Is(c.Pool),
@@ -39,8 +39,8 @@ func (c Config) isPinned(key string) bool {
 	return slices.ContainsFunc(c.Pins, func(p settings.Pin) bool { return p.Key == key })
 }
 
-// ownsSpace reports whether the operator chose the pool or the prefix on this
+// OwnsSpace reports whether the operator chose the pool or the prefix on this
 // host.
-func (c Config) ownsSpace() bool {
+func (c Config) OwnsSpace() bool {
 	return c.isPinned(settings.Pool.Name()) || c.isPinned(settings.Prefix.Name())
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/rand"
@@ -21,8 +21,8 @@ const keySize = 32
 // maxKeyFile limits how many bytes are read from a key file.
 const maxKeyFile = 64 << 10
 
-// newKey returns a new gossip key, encoded in base64.
-func newKey() string {
+// NewGossipKey returns a new gossip key, encoded in base64.
+func NewGossipKey() string {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails (documented in crypto/rand)
 	return base64.StdEncoding.EncodeToString(key)
@@ -84,16 +84,16 @@ func parseKeys(text string) ([][]byte, error) {
 	return keys, nil
 }
 
-// errKeyThere means that the file already holds a key, and was not changed.
-var errKeyThere = errors.New("holds a key already")
+// ErrKeyExists means that the file already holds a key, and was not changed.
+var ErrKeyExists = errors.New("holds a key already")
 
-// writeKey creates a file with a new key. Only the owner of the file may read
-// it. writeKey never writes to a file that exists.
-func writeKey(path string) error {
+// WriteGossipKey creates a file with a new key. Only the owner of the file may read
+// it. WriteGossipKey never writes to a file that exists.
+func WriteGossipKey(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		if _, err := readKeys(path); err == nil {
-			return fmt.Errorf("%s %w", path, errKeyThere)
+			return fmt.Errorf("%s %w", path, ErrKeyExists)
 		}
 		return fmt.Errorf("%s exists and is left as it is; remove it first if its key is no longer in use", path)
 	}
@@ -103,7 +103,7 @@ func writeKey(path string) error {
 	if err != nil {
 		return fmt.Errorf("make key file: %w", err)
 	}
-	_, err = fmt.Fprintln(f, newKey())
+	_, err = fmt.Fprintln(f, NewGossipKey())
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // a full disk: leave no part of a key
 		return errors.Join(fmt.Errorf("make key file: %w", err), os.Remove(path))
 	}

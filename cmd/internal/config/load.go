@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -17,27 +17,27 @@ import (
 
 const envPrefix = "GREMESH"
 
-// configVariable is the environment variable that names the configuration file.
-const configVariable = envPrefix + "_CONFIG"
+// FileVariable is the environment variable that names the configuration file.
+const FileVariable = envPrefix + "_CONFIG"
 
 // keyAnnotation marks a flag with the configuration key that the flag sets.
 const keyAnnotation = "gremesh_key"
 
-// sources holds the raw configuration before any value is checked. Flags
+// Sources holds the raw configuration before any value is checked. Flags
 // override the environment, the environment overrides the file, and the file
 // overrides the defaults.
-type sources struct {
+type Sources struct {
 	*viper.Viper
 	file  string // the file that was read; empty if there is none
 	flags map[string]*pflag.Flag
 }
 
-// readSettings reads the configuration from all sources. The file may be
+// Read reads the configuration from all sources. The file may be
 // missing, unless explicit says that the user named it. A flag with a
 // keyAnnotation overrides its key. An empty environment variable counts as not
 // set.
-func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, error) {
-	s := &sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
+func Read(file string, explicit bool, flags *pflag.FlagSet) (*Sources, error) {
+	s := &Sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
 	for key, value := range defaults() {
 		s.SetDefault(key, value)
 	}
@@ -71,55 +71,55 @@ func readSettings(file string, explicit bool, flags *pflag.FlagSet) (*sources, e
 	return s, nil
 }
 
-// loadConfig reads and checks the configuration and the gossip keys. The error
-// joins one error for each fault. loadConfig reads only files and the
+// Load reads and checks the configuration and the gossip keys. The error
+// joins one error for each fault. Load reads only files and the
 // environment, and it changes nothing.
-func loadConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
-	cfg, r, err := checkConfig(file, explicit, flags)
+func Load(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
+	cfg, faults, err := Check(file, explicit, flags)
 	if err != nil {
 		return Config{}, err
 	}
-	return cfg, r.err()
+	return cfg, faults.Err()
 }
 
-// checkConfig is loadConfig for callers that can work with a partial
+// Check is Load for callers that can work with a partial
 // configuration.
-func checkConfig(file string, explicit bool, flags *pflag.FlagSet) (Config, *faults, error) {
-	s, err := readSettings(file, explicit, flags)
+func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Faults, error) {
+	s, err := Read(file, explicit, flags)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	var cfg Config
-	r := &faults{sources: s, bad: map[string]bool{}}
-	s.reportUnknown(r)
-	s.decode(&cfg, r)
+	faults := &Faults{Sources: s, bad: map[string]bool{}}
+	s.reportUnknown(faults)
+	s.decode(&cfg, faults)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
 		cfg.Mesh.Bootstrap = false // --join means to join a mesh, so this host creates none
 	}
-	validate(&cfg, r)
-	if cfg.Import != "" && r.ok("lease_import", "pool", "prefix") {
+	validate(&cfg, faults)
+	if cfg.Import != "" && faults.ok("lease_import", "pool", "prefix") {
 		cfg.Imported, err = readFlannelLease(cfg.Import)
 		space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
 		switch {
 		case err != nil:
-			r.add("lease_import", "%w", err)
+			faults.add("lease_import", "%w", err)
 		case cfg.Imported.IsValid() && !space.Contains(cfg.Imported):
-			r.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
+			faults.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
 		}
 	}
-	if !cfg.Mesh.Insecure && r.ok(keyFileKey, insecureKey) {
+	if !cfg.Mesh.Insecure && faults.ok(keyFileKey, insecureKey) {
 		cfg.Mesh.Keys, err = readKeys(cfg.Mesh.KeyFile)
 		if err != nil {
-			r.add(keyFileKey, "%w", err)
+			faults.add(keyFileKey, "%w", err)
 		}
 	}
 	cfg.Pins = s.pins(cfg)
-	return cfg, r, nil
+	return cfg, faults, nil
 }
 
 // reportUnknown reports unknown keys in the file and unknown GREMESH_
 // variables.
-func (s *sources) reportUnknown(r *faults) {
+func (s *Sources) reportUnknown(faults *Faults) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
@@ -128,17 +128,17 @@ func (s *sources) reportUnknown(r *faults) {
 		if slices.ContainsFunc(known, same) || slices.ContainsFunc(known, inSection(key)) {
 			continue
 		}
-		r.errs = append(r.errs, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))
+		faults.errs = append(faults.errs, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))
 	}
 	vars := os.Environ()
 	slices.Sort(vars)
 	for _, v := range vars {
 		name, value, _ := strings.Cut(v, "=")
-		if value == "" || name == configVariable || !strings.HasPrefix(name, envPrefix+"_") {
+		if value == "" || name == FileVariable || !strings.HasPrefix(name, envPrefix+"_") {
 			continue
 		}
 		if !slices.ContainsFunc(known, func(key string) bool { return envName(key) == name }) {
-			r.errs = append(r.errs, fmt.Errorf("%s (environment): unknown variable; the key mesh.join is %s, and so on", name, envName("mesh.join")))
+			faults.errs = append(faults.errs, fmt.Errorf("%s (environment): unknown variable; the key mesh.join is %s, and so on", name, envName("mesh.join")))
 		}
 	}
 }
@@ -165,7 +165,7 @@ func siblings(known []string, key string) string {
 }
 
 // decode fills cfg and reports each value that its key cannot have.
-func (s *sources) decode(cfg *Config, r *faults) {
+func (s *Sources) decode(cfg *Config, faults *Faults) {
 	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
 		c.WeaklyTypedInput = false
 		c.DecodeHook = decodeValue
@@ -174,7 +174,7 @@ func (s *sources) decode(cfg *Config, r *faults) {
 		if strings.HasPrefix(e.Unwrap().Error(), "has invalid keys") {
 			continue // reportUnknown has reported these, together with the known keys
 		}
-		r.add(e.Name(), "%w", e.Unwrap())
+		faults.add(e.Name(), "%w", e.Unwrap())
 	}
 }
 
@@ -201,14 +201,14 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 }
 
 // flagged reports whether a flag sets the key.
-func (s *sources) flagged(key string) bool {
+func (s *Sources) flagged(key string) bool {
 	f := s.flags[key]
 	return f != nil && f.Changed
 }
 
 // source names the origin of a key's value: a flag, the environment, the file
 // or the default.
-func (s *sources) source(key string) string {
+func (s *Sources) source(key string) string {
 	if s.flagged(key) {
 		return "flag --" + s.flags[key].Name
 	}
@@ -227,50 +227,4 @@ const defaultSource = "default"
 // GREMESH_MESH_JOIN for mesh.join.
 func envName(key string) string {
 	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
-}
-
-// faults collects the faults of a configuration, at most one error for each
-// key.
-type faults struct {
-	*sources
-	bad  map[string]bool
-	errs []error
-}
-
-// add reports a fault of a key. The error names the key, its value, the origin
-// of the value, and the allowed values. add ignores further faults of the same
-// key.
-func (r *faults) add(key, format string, args ...any) {
-	if !r.ok(key) {
-		return
-	}
-	r.bad[key] = true
-	value := fmt.Sprint(r.Get(key))
-	if s, ok := r.Get(key).(string); ok {
-		value = fmt.Sprintf("%q", s)
-	}
-	r.errs = append(r.errs, fmt.Errorf("%s: %s (%s): %w", key, value, r.source(key), fmt.Errorf(format, args...)))
-}
-
-// ok reports whether no fault is known for any of the keys, so that the caller
-// may compare their values.
-func (r *faults) ok(keys ...string) bool {
-	return !slices.ContainsFunc(keys, func(key string) bool {
-		section, _, _ := strings.Cut(key, ".")
-		return r.bad[key] || r.bad[section]
-	})
-}
-
-// err joins the faults. It returns nil if there are none.
-func (r *faults) err() error { return errors.Join(r.errs...) }
-
-// areOnlyIn reports whether each fault is about a key of one of the sections.
-func (r *faults) areOnlyIn(sections ...string) bool {
-	about := 0
-	for key := range r.bad {
-		if slices.ContainsFunc(sections, func(section string) bool { return inSection(section)(key) }) {
-			about++
-		}
-	}
-	return len(r.errs) <= about
 }

@@ -1,15 +1,15 @@
-package main
+package config
 
 import (
 	"os"
 )
 
-// defaultFile is the configuration file that the agent reads if no file is
+// DefaultFile is the configuration file that the agent reads if no file is
 // named. It need not exist.
-const defaultFile = "/etc/gremesh/gremesh.yaml"
+const DefaultFile = "/etc/gremesh/gremesh.yaml"
 
-// defaultControl is the default path of the control socket.
-const defaultControl = "/run/gremesh/gremesh.sock"
+// DefaultControl is the default path of the control socket.
+const DefaultControl = "/run/gremesh/gremesh.sock"
 
 const (
 	keyFileKey  = "mesh.key_file"
@@ -39,7 +39,7 @@ func defaults() map[string]any {
 		"tunnel.key":                    0,
 		"tunnel.bfd":                    true,
 		"tunnel.retry":                  "1h",
-		"route":                         perPeer,
+		"route":                         PerPeer,
 		"direct":                        never,
 		"flood":                         "off",
 		"docker.bridge":                 "docker0",
@@ -53,7 +53,7 @@ func defaults() map[string]any {
 		"masquerade.resyncInterval":     "60s",
 		"masquerade.config_file":        "",
 		"state_dir":                     "/var/lib/gremesh",
-		"control":                       defaultControl,
+		"control":                       DefaultControl,
 		"peer_grace":                    "10m",
 		"lease_ttl":                     "72h",
 		"lease_import":                  "",

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/base64"
@@ -14,7 +14,7 @@ import (
 
 func TestAWrittenKeyIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	if err := writeKey(path); err != nil {
+	if err := WriteGossipKey(path); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := readKeys(path)
@@ -22,7 +22,7 @@ func TestAWrittenKeyIsRead(t *testing.T) {
 		t.Errorf("got %d keys, error %v", len(keys), err)
 	}
 	before, _ := os.ReadFile(path)
-	if err := writeKey(path); err == nil {
+	if err := WriteGossipKey(path); err == nil {
 		t.Error("a file that exists was written to")
 	}
 	if after, _ := os.ReadFile(path); string(after) != string(before) {
@@ -33,7 +33,7 @@ func TestAWrittenKeyIsRead(t *testing.T) {
 func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o660} {
 		path := filepath.Join(t.TempDir(), "key")
-		if err := os.WriteFile(path, []byte(newKey()), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(NewGossipKey()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, mode); err != nil {
@@ -47,7 +47,7 @@ func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 
 func TestAKeyFileOfAnotherUserIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	if err := writeKey(path); err != nil {
+	if err := WriteGossipKey(path); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
@@ -82,7 +82,7 @@ func TestAFullDiskLeavesNoPartOfAKey(t *testing.T) {
 		t.Fatal("the disk is not full")
 	}
 	path := filepath.Join(dir, "key")
-	if err := writeKey(path); err == nil {
+	if err := WriteGossipKey(path); err == nil {
 		t.Error("no error on a full disk")
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +93,7 @@ func TestAFullDiskLeavesNoPartOfAKey(t *testing.T) {
 // FuzzKeys: whatever is in a key file, the keys have their size, and no error
 // quotes a line.
 func FuzzKeys(f *testing.F) {
-	f.Add("# new\n" + newKey() + "\n\n")
+	f.Add("# new\n" + NewGossipKey() + "\n\n")
 	f.Add("secret!\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		keys, err := parseKeys(text)
@@ -114,7 +114,7 @@ func FuzzKeys(f *testing.F) {
 }
 
 func TestKeysAreParsedLineByLine(t *testing.T) {
-	first, second := newKey(), newKey()
+	first, second := NewGossipKey(), NewGossipKey()
 	short := base64.StdEncoding.EncodeToString(make([]byte, 16))
 	for _, c := range []struct {
 		name, text string
@@ -138,8 +138,8 @@ func TestKeysAreParsedLineByLine(t *testing.T) {
 }
 
 func TestAPrimaryKeyComesFirst(t *testing.T) {
-	first := newKey()
-	keys, err := parseKeys(first + "\n" + newKey())
+	first := NewGossipKey()
+	keys, err := parseKeys(first + "\n" + NewGossipKey())
 	if err != nil {
 		t.Fatal(err)
 	}

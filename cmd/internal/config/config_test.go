@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"log/slog"
@@ -22,13 +22,13 @@ func load(t *testing.T, yaml string, args ...string) (Config, error) {
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return loadConfig(file, true, agentFlags(t, args...))
+	return Load(file, true, agentFlags(t, args...))
 }
 
 func agentFlags(t *testing.T, args ...string) *pflag.FlagSet {
 	t.Helper()
 	flags := pflag.NewFlagSet("agent", pflag.ContinueOnError)
-	meshFlags(flags)
+	MeshFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +136,10 @@ func TestRestartNeverIsAnEmptyCommand(t *testing.T) {
 
 func TestOnlyAFileThatWasNamedMustExist(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none.yaml")
-	if _, err := loadConfig(missing, false, agentFlags(t, "--insecure", "--bootstrap")); err != nil {
+	if _, err := Load(missing, false, agentFlags(t, "--insecure", "--bootstrap")); err != nil {
 		t.Errorf("the default file may be missing, but: %v", err)
 	}
-	if _, err := loadConfig(missing, true, agentFlags(t)); err == nil || !strings.Contains(err.Error(), missing) {
+	if _, err := Load(missing, true, agentFlags(t)); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a missing file that was named gave: %v", err)
 	}
 }
@@ -228,7 +228,7 @@ func TestMistakesAreNamed(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.yaml), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := loadConfig(file, true, agentFlags(t, c.args...))
+			_, err := Load(file, true, agentFlags(t, c.args...))
 			if err == nil {
 				t.Fatal("was taken")
 			}

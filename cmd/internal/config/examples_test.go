@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -13,15 +13,15 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-var exampleFile = filepath.Join("..", "..", "examples", "gremesh.yaml")
+var exampleFile = filepath.Join("..", "..", "..", "examples", "gremesh.yaml")
 
 func TestTheExampleLoads(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
-	if err := writeKey(key); err != nil {
+	if err := WriteGossipKey(key); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GREMESH_MESH_KEY_FILE", key)
-	cfg, err := loadConfig(exampleFile, true, agentFlags(t))
+	cfg, err := Load(exampleFile, true, agentFlags(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,16 +51,16 @@ func withMeshKeys(t *testing.T) (text []byte, file string) {
 // A host that starts from the example takes the settings of its mesh.
 func TestTheExamplePinsNothing(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
-	if err := writeKey(key); err != nil {
+	if err := WriteGossipKey(key); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GREMESH_MESH_KEY_FILE", key)
-	cfg, err := loadConfig(exampleFile, true, agentFlags(t))
+	cfg, err := Load(exampleFile, true, agentFlags(t))
 	if err != nil || len(cfg.Pins) > 0 {
 		t.Errorf("the example pins %v, %v", cfg.Pins, err)
 	}
 	_, file := withMeshKeys(t)
-	cfg, err = loadConfig(file, true, agentFlags(t))
+	cfg, err = Load(file, true, agentFlags(t))
 	if err != nil || len(cfg.Pins) != len(settings.Definitions()) {
 		t.Errorf("with its mesh settings it pins %v, want all, %v", cfg.Pins, err)
 	}
@@ -97,7 +97,7 @@ func explained(t *testing.T, mapping *yaml.Node, prefix string) []string {
 // What the example says to be defaults are the defaults.
 func TestTheExampleHoldsTheDefaults(t *testing.T) {
 	_, file := withMeshKeys(t)
-	s, err := readSettings(file, true, agentFlags(t))
+	s, err := Read(file, true, agentFlags(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net/netip"
@@ -37,7 +37,7 @@ func TestPeersFiles(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			hosts, err := readPeers(path, space)
+			hosts, err := ReadPeersFile(path, space)
 			if (err != nil) != (c.want != nil) {
 				t.Fatalf("%+v, %v", hosts, err)
 			}
@@ -48,10 +48,10 @@ func TestPeersFiles(t *testing.T) {
 			}
 		})
 	}
-	if hosts, err := readPeers(filepath.Join("..", "..", "examples", "peers.yaml"), space); err != nil || len(hosts) != 3 {
+	if hosts, err := ReadPeersFile(filepath.Join("..", "..", "..", "examples", "peers.yaml"), space); err != nil || len(hosts) != 3 {
 		t.Errorf("the example: %+v, %v", hosts, err)
 	}
-	if _, err := readPeers("/no/such/file", space); err == nil {
+	if _, err := ReadPeersFile("/no/such/file", space); err == nil {
 		t.Error("a file that is not there is no error")
 	}
 }

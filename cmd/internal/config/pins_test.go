@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 func TestAConfigurationPinsWhatItNames(t *testing.T) {
 	dir := t.TempDir()
 	key := filepath.Join(dir, "key")
-	if err := writeKey(key); err != nil {
+	if err := WriteGossipKey(key); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GREMESH_MESH_KEY_FILE", key)
@@ -25,7 +25,7 @@ func TestAConfigurationPinsWhatItNames(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := loadConfig(file, true, agentFlags(t))
+		cfg, err := Load(file, true, agentFlags(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestAConfigurationPinsWhatItNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GREMESH_TUNNEL_TYPE", "geneve")
-	cfg, err := loadConfig(file, true, agentFlags(t))
+	cfg, err := Load(file, true, agentFlags(t))
 	if err != nil || len(cfg.Pins) != 1 || cfg.Pins[0].Where != "the environment variable GREMESH_TUNNEL_TYPE" {
 		t.Errorf("%v, %v", cfg.Pins, err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -20,9 +20,9 @@ type peerEntry struct {
 	Subnet   string `yaml:"subnet"`
 }
 
-// readPeers reads a list of hosts in YAML or JSON. It returns one error for
+// ReadPeersFile reads a list of hosts in YAML or JSON. It returns one error for
 // each wrong entry, joined.
-func readPeers(path string, space lease.Space) ([]mesh.Host, error) {
+func ReadPeersFile(path string, space lease.Space) ([]mesh.Host, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -19,31 +19,31 @@ func (c MasqueradeConfig) masq() filter.Config {
 	}
 }
 
-// open opens config_file, or takes the settings from the other keys if
+// Open opens config_file, or takes the settings from the other keys if
 // config_file is not set.
-func (c MasqueradeConfig) open() *filter.File {
+func (c MasqueradeConfig) Open() *filter.File {
 	if c.ConfigFile == "" {
 		return filter.Inline(c.masq())
 	}
 	return filter.OpenFile(c.ConfigFile)
 }
 
-func validateMasquerade(c MasqueradeConfig, r *faults) {
+func validateMasquerade(c MasqueradeConfig, faults *Faults) {
 	if err, ok := c.masq().Check().(interface{ Unwrap() []error }); ok {
 		for _, e := range err.Unwrap() {
 			key, what, _ := strings.Cut(e.Error(), ": ")
-			r.add("masquerade."+key, "%s", what)
+			faults.add("masquerade."+key, "%s", what)
 		}
 	}
 	if c.ConfigFile == "" {
 		return
 	}
 	if !filepath.IsAbs(c.ConfigFile) {
-		r.add(configFileKey, "must be an absolute path")
+		faults.add(configFileKey, "must be an absolute path")
 	}
 	for _, key := range configKeys() {
-		if inSection("masquerade")(key) && key != configFileKey && r.source(key) != defaultSource {
-			r.add(configFileKey, "and %s exclude each other: write it into the file, or do without the file", key)
+		if inSection("masquerade")(key) && key != configFileKey && faults.source(key) != defaultSource {
+			faults.add(configFileKey, "and %s exclude each other: write it into the file, or do without the file", key)
 		}
 	}
 }

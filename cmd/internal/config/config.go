@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"log/slog"
@@ -119,18 +119,18 @@ type Restart []string
 
 // Values of Config.Route.
 const (
-	perPeer   = "per-peer"
-	aggregate = "aggregate"
+	PerPeer   = "per-peer"
+	Aggregate = "aggregate"
 )
 
 // Values of Config.Direct.
 const (
 	never      = "never"
-	sameSubnet = "same-subnet"
+	SameSubnet = "same-subnet"
 )
 
-// services returns the ports of this agent that containers must not reach.
-func (c Config) services() []uint16 {
+// Services returns the ports of this agent that containers must not reach.
+func (c Config) Services() []uint16 {
 	ports := []uint16{uint16(c.Mesh.Port)}
 	if at := c.Metrics.Listen; at.IsValid() {
 		ports = append(ports, at.Port())
@@ -138,5 +138,5 @@ func (c Config) services() []uint16 {
 	return ports
 }
 
-// space returns the subnets that the hosts of the mesh may hold.
-func (c Config) space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
+// Space returns the subnets that the hosts of the mesh may hold.
+func (c Config) Space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
