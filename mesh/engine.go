@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
@@ -21,13 +22,16 @@ const (
 // newEngine returns the engine of the components that the Loop does not
 // reconcile itself.
 func (l *Loop) newEngine() *reconcile.Engine[Desired] {
-	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent}, dockerComponent: {name: dockerComponent}, filterComponent: {name: filterComponent}}
+	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent}, dockerComponent: {name: dockerComponent}}
 	kernel := &bridge.Component[Desired]{
 		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Pool, Spec: func(d *Desired) bridge.Host { return d.Host },
 	}
+	l.filter = &filter.Component[Desired]{
+		Host: l.cfg.NAT, Around: around{l.cfg.Kernel}, Spec: func(d *Desired) filter.Rules { return d.NAT },
+	}
 	engine, err := reconcile.New(reconcile.Options[Desired]{
 		Source:     &l.desired,
-		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], l.upstream[dockerComponent], l.upstream[filterComponent], kernel},
+		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], l.upstream[dockerComponent], l.filter, kernel},
 		Originals:  noOriginals{kernelComponent},
 		Log:        l.cfg.Log, Journal: l.recordEntries, Explain: l.explain, Snapshots: l.cfg.Memory.snapshots(),
 		Timeout: partTimeout, Resync: resyncEvery,
@@ -56,6 +60,9 @@ func (l *Loop) explain(prev *snapshotOf, cur snapshotOf, c reconcile.Change) str
 		return l.firstCause()
 	}
 	started := l.mends.young(l.cfg.Ages, prev.At)
+	if c.Key.Component == filterComponent {
+		return l.natSceneOf(cur).cause(l.natSceneOf(*prev), started)
+	}
 	return hostSceneOf(cur).cause(hostSceneOf(*prev), started, l.mends.remade, c.Key)
 }
 
@@ -69,6 +76,39 @@ func hostSceneOf(s snapshotOf) hostScene {
 		now.want = bridge.Host{}
 	}
 	return now
+}
+
+// natSceneOf returns the packet filter as a snapshot has it.
+func (l *Loop) natSceneOf(s snapshotOf) natScene {
+	return natScene{at: s.At, view: s.Desired.View, want: l.filter.Rules(s), have: s.State.(filter.State).Actual}
+}
+
+// around observes what the packet filter's rules depend on.
+type around struct{ kernel Kernel }
+
+func (a around) Observe(ctx context.Context) (filter.Surroundings, error) {
+	have, err := a.kernel.Observe(ctx)
+	if err != nil {
+		return filter.Surroundings{}, err
+	}
+	s := filter.Surroundings{Docker0: have.Addrs}
+	for _, t := range have.Tunnels {
+		s.Devices = append(s.Devices, filter.Device{Kind: t.Kind, Remote: t.Remote})
+	}
+	return s, nil
+}
+
+func (a around) Watch(ctx context.Context, notify func()) error { return a.kernel.Watch(ctx, notify) }
+
+// problemsOf returns the problems of a component for status.
+func problemsOf(r reconcile.Result) []Problem { return problemsIn(r.Plan.Problems) }
+
+func problemsIn(list []reconcile.Problem) []Problem {
+	var problems []Problem
+	for _, p := range list {
+		problems = append(problems, Problem{What: p.Summary, Do: p.Remedy})
+	}
+	return problems
 }
 
 // desired is the desired state of the current pass. It implements

@@ -126,7 +126,7 @@ func (l *Loop) guarded(want filter.Rules) filter.Rules {
 
 // look updates the state that the guard depends on. It observes the kernel's
 // devices only if the kernel receives the tunnel packets, and only until that
-// has succeeded once. After that, keepHost observes them.
+// has succeeded once. After that, the kernel component observes them.
 func (l *Loop) look(ctx context.Context, ovs ovsdb.State, seen bool) error {
 	if seen {
 		l.here.ovs, l.here.seen = ovs, true
@@ -145,8 +145,8 @@ func (l *Loop) look(ctx context.Context, ovs ovsdb.State, seen bool) error {
 }
 
 // docker0Settled reports whether containers have addresses of the subnet. That
-// is so if Docker uses the subnet, or if docker0 has the bip although Docker
-// does not use it yet.
+// is so if Docker uses the subnet, or if docker0 has an address of it although
+// Docker does not use it yet.
 func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled bool) (bool, error) {
 	if settled {
 		return true, nil
@@ -154,7 +154,7 @@ func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled boo
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
-	return err == nil && slices.Contains(have.Addrs, want.Bip), err
+	return err == nil && slices.ContainsFunc(have.Addrs, func(a netip.Prefix) bool { return a.Masked() == want.Bip.Masked() }), err
 }
 
 // hasSource reports whether this host knows the source addresses behind an
@@ -188,26 +188,4 @@ func guardText(g filter.Guard, lacks []string, key uint32) string {
 		parts = append(parts, "hosts without an agent are behind tunnels of "+g.Port+", so sources of the pool that no known host has pass")
 	}
 	return strings.Join(parts, "; ")
-}
-
-// unguarded returns a problem for each kernel feature that the guard needs and
-// this kernel lacks.
-func unguarded(want filter.Rules, have filter.Actual) []Problem {
-	if want.Guard.Port == "" {
-		return nil
-	}
-	var problems []Problem
-	if slices.Contains(have.Lacks, "inet") {
-		problems = append(problems, Problem{
-			What: "containers reach the tunnels, the gossip and the metrics of hosts, and may send with forged sources: this kernel lacks nftables' inet family, or fib expressions in it",
-			Do:   "run a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_FIB_INET, or load their modules",
-		})
-	}
-	if slices.Contains(have.Lacks, "bridge") {
-		problems = append(problems, Problem{
-			What: "packets out of the tunnels are not checked for their source, and containers may send frames into them: this kernel lacks nftables' bridge family",
-			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE, or load its module",
-		})
-	}
-	return problems
 }

@@ -39,6 +39,7 @@ func (l *Loop) applyHost(ctx context.Context, now hostScene, last *hostScene, ch
 	if err := l.cfg.Kernel.Apply(ctx, changes); err != nil {
 		return err
 	}
+	l.engine.Notify(kernelComponent)
 	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()

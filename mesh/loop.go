@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/reconcile"
@@ -79,6 +80,7 @@ type Loop struct {
 	seen        seen
 	mends       *mends // of the current pass
 	engine      *reconcile.Engine[Desired]
+	filter      *filter.Component[Desired]
 	desired     desired           // of the current pass, for engine
 	upstream    map[string]*given // what engine does not reconcile
 	here        here              // guarded by busy
@@ -90,7 +92,6 @@ type Loop struct {
 type scenes struct {
 	ovs    *switchScene
 	docker *dockerScene
-	nat    *natScene
 }
 
 // outcome is the result of the last pass.

@@ -197,6 +197,10 @@ type fakeNAT struct{ *world }
 
 func (f fakeNAT) Observe(context.Context) (filter.Actual, error) { return f.nat, f.natErr }
 func (f fakeNAT) Changed() <-chan struct{}                       { return nil }
+func (f fakeNAT) Watch(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 func (f fakeNAT) Apply(context.Context, []filter.Change) error {
 	f.applied = append(f.applied, "nat")
 	f.nat = natAsPlanned(f.view, f.said)

@@ -72,52 +72,33 @@ func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.State) (*Desired, []Pro
 	return Plan(c.Config, c.inPlace(view, ovs), keep)
 }
 
-// keepNAT reconciles the packet filter. It returns a problem for each rule or
-// setting that stops mesh traffic. A host without nft has that as a problem,
-// and the pass continues.
-func (l *Loop) keepNAT(ctx context.Context, view View, want filter.Rules, mends *mends) ([]Problem, error) {
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
-		return in.problems, nil
-	}
+// filterOutcome records what the engine found in the packet filter. It returns
+// the problems of each rule or setting that stops mesh traffic.
+// A host without nft has that as a problem, and is no failure.
+func (l *Loop) filterOutcome(want filter.Rules) ([]Problem, error) {
 	l.seen.nat = nil
-	have, err := l.cfg.NAT.Observe(ctx)
-	if hides := errors.Is(err, filter.ErrUnable) || slices.Contains(have.Lacks, "ip"); hides != l.hides {
+	r := l.engine.Last().Result(filterComponent)
+	if r.Err != nil {
+		return nil, errors.Unwrap(r.Err)
+	}
+	have, ok := r.State.(filter.State)
+	if !ok { // ctx has ended
+		return nil, nil
+	}
+	if hides := have.Unable != nil || slices.Contains(have.Lacks, "ip"); hides != l.hides {
 		l.hides = hides
 		l.tellOpen()
 	}
 	l.here.lacks = have.Lacks
-	if errors.Is(err, filter.ErrUnable) {
-		return []Problem{{What: err.Error()}}, nil
+	if r.Settled() && len(r.Applied) == 0 {
+		l.seen.nat = &natSeen{want}
 	}
-	if err != nil {
-		return nil, err
-	}
-	now := natScene{time.Now(), view, want, have}
-	left := now
-	changes, whole := due(l, mends, filter.Diff(want, have), func(c filter.Change) drift.Drift { return c.Drift })
-	if len(changes) > 0 {
-		if err := l.applyNAT(ctx, now, changes, mends); err != nil {
-			return nil, err
-		}
-		if left.have, err = l.cfg.NAT.Observe(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if whole {
-		l.scenes.nat = &left
-	}
-	problems := slices.Clip(obstacles(want, left.have))
-	if whole && len(changes) == 0 {
-		l.seen.nat = &natSeen{want, problems}
-	}
-	return problems, nil
+	return problemsOf(r), nil
 }
 
 // admit allows packets of new peers before Open vSwitch gets tunnels to them,
-// so that no packet is lost. Rules for removed peers stay until keepNAT deletes
-// them, after the tunnels.
+// so that no packet is lost. Rules for removed peers stay until the filter
+// component deletes them, after the tunnels.
 func (l *Loop) admit(ctx context.Context, view View, want filter.Rules, mends *mends) error {
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
@@ -144,41 +125,18 @@ func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []filter.Chan
 	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
 		return err
 	}
+	l.engine.Notify(filterComponent)
+	snapshots := l.engine.Snapshots()
 	var made []journal.Change
 	for _, c := range changes {
 		cause := l.firstCause()
-		if last := l.scenes.nat; last != nil {
-			cause = now.cause(*last, mends.young(l.cfg.Ages, last.at))
+		if last, ok := snapshots[filterComponent]; ok {
+			cause = now.cause(l.natSceneOf(last), mends.young(l.cfg.Ages, last.At))
 		}
 		made = append(made, l.mended(c.Drift, began, cause))
 	}
 	l.cfg.History.Append(made...)
 	return nil
-}
-
-// obstacles returns the problems that only an operator can solve.
-func obstacles(want filter.Rules, have filter.Actual) []Problem {
-	var problems []Problem
-	if want.Pool.IsValid() && slices.Contains(have.Lacks, "ip") {
-		problems = append(problems, Problem{
-			What: "Docker masquerades containers' packets to other hosts' underlay addresses and packets without a tunnel, so `direct` stays never: this kernel lacks nftables' ip family, or NAT in it",
-			Do:   "run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; packets in tunnels keep their source",
-		})
-	}
-	if want.Quiet != "" && slices.Contains(have.Lacks, "bridge") {
-		problems = append(problems, Problem{
-			What: "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
-			Do:   "run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they only cost bandwidth",
-		})
-	}
-	problems = append(problems, unguarded(want, have)...)
-	for _, u := range have.Unread {
-		problems = append(problems, Problem{What: u + "; whether it drops mesh traffic is not known", Do: "upgrade nftables to the version that wrote the table"})
-	}
-	for _, o := range filter.Obstacles(want, have) {
-		problems = append(problems, Problem{What: o.String(), Do: "let it pass: " + o.Fix})
-	}
-	return problems
 }
 
 // reversePath returns a problem if the strict reverse path filter drops packets

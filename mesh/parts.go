@@ -57,6 +57,7 @@ type NAT interface {
 	Observe(context.Context) (filter.Actual, error)
 	Apply(context.Context, []filter.Change) error
 	Changed() <-chan struct{}
+	Watch(ctx context.Context, notify func()) error // calls notify when Changed receives
 }
 
 // Masquerade provides the operator's masquerading configuration, which may

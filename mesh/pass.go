@@ -8,6 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -22,7 +23,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	again = l.resync(now)
 	if !l.undisturbed {
 		l.seen.docker, l.seen.nat = nil, nil
-		l.engine.Notify(kernelComponent)
+		l.engine.Notify(kernelComponent, filterComponent)
 	}
 	l.undisturbed = false
 	var failures []Problem
@@ -31,7 +32,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			return
 		}
 		l.seen = seen{}
-		l.engine.Notify(kernelComponent)
+		l.engine.Notify(kernelComponent, filterComponent)
 		failures = append(failures, problemOf(err))
 	}
 
@@ -121,22 +122,23 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	if switchSeen && l.tunnelsFirst() {
 		return len(failures) == 0, now
 	}
-	// This comes before the routes, so that no packet that takes them is
-	// masqueraded.
 	if l.here.settled, err = l.docker0Settled(ctx, desired.Host, docker.settled); err != nil {
 		fail(err)
 	}
+	if l.here.seen {
+		l.give(ovsComponent, ovsdb.Observation{State: l.here.ovs}, "")
+	}
+	l.give(dockerComponent, struct{}{}, unsettled(docker.settled))
+	l.desired.spec = desired
+	again = sooner(again, l.engine.Reconcile(ctx))
 	rules := l.guarded(desired.NAT)
-	more, err := l.keepNAT(ctx, view, rules, mends)
+	more, err := l.filterOutcome(rules)
 	if err != nil {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	if switchSeen && l.tunnelsFirst() {
-		return len(failures) == 0, now
-	}
 	l.rushed = 0
-	host, err := l.keepHost(ctx, desired, docker.settled, mends)
+	host, err := l.hostOutcome()
 	if err != nil {
 		fail(err)
 	}
@@ -178,15 +180,8 @@ func (l *Loop) tunnelsFirst() bool {
 	return false
 }
 
-// keepHost reconciles the kernel, and returns the state that it observed.
-//
-// As long as Docker is not settled, the component does not configure a docker0
-// without the bip. It also keeps such a docker0 out of the mesh, because
-// another host may have its address by now.
-func (l *Loop) keepHost(ctx context.Context, want *Desired, settled bool, mends *mends) (bridge.Actual, error) {
-	l.give(dockerComponent, settled)
-	l.desired.spec = want
-	mends.due = sooner(mends.due, l.engine.Reconcile(ctx))
+// hostOutcome returns the kernel that the engine has reconciled.
+func (l *Loop) hostOutcome() (bridge.Actual, error) {
 	r := l.engine.Last().Result(kernelComponent)
 	if r.Err != nil {
 		return bridge.Actual{}, errors.Unwrap(r.Err)
@@ -195,16 +190,32 @@ func (l *Loop) keepHost(ctx context.Context, want *Desired, settled bool, mends 
 	return have, nil
 }
 
-// give tells the dependents of a component whether it is settled.
-func (l *Loop) give(component string, settled bool) {
-	g, pending := l.upstream[component], ""
-	if !settled {
-		pending = "not settled"
+// give tells the dependents of a component what the Loop knows about it.
+func (l *Loop) give(component string, state reconcile.State, pending string) {
+	g := l.upstream[component]
+	if g.pending == pending && same(g.state, state) {
+		return
 	}
-	if g.pending != pending {
-		g.pending = pending
-		l.engine.Notify(component)
+	g.state, g.pending = state, pending
+	l.engine.Notify(component)
+}
+
+// same reports whether two states of a component are equal for its dependents.
+func same(a, b reconcile.State) bool {
+	was, ok := a.(ovsdb.Observation)
+	is, also := b.(ovsdb.Observation)
+	if ok && also {
+		return was.State.Unchanged(is.State)
 	}
+	return (a == nil) == (b == nil)
+}
+
+// unsettled returns a text for a component that is not settled.
+func unsettled(settled bool) string {
+	if settled {
+		return ""
+	}
+	return "not settled"
 }
 
 // sooner returns the earlier of two times. The zero time means never.

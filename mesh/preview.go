@@ -87,7 +87,7 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		}
 	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
-	p.Problems = append(p.Problems, obstacles(desired.NAT, here.nat)...)
+	p.Problems = append(p.Problems, problemsIn(filter.Problems(desired.NAT, filter.State{Actual: here.nat}))...)
 	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
 		p.Problems = append(p.Problems, Problem{What: conflict.Key.String() + ": " + conflict.What, Do: conflict.Do})

@@ -47,10 +47,7 @@ type (
 		want     docker.Settings
 		problems []Problem
 	}
-	natSeen struct {
-		want     filter.Rules
-		problems []Problem
-	}
+	natSeen struct{ want filter.Rules }
 )
 
 // planned returns the desired state of this host. It returns the same pointer

@@ -106,6 +106,10 @@ type undoneNAT struct{ *undone }
 
 func (u undoneNAT) Observe(context.Context) (filter.Actual, error) { return u.nat, u.natErr }
 func (u undoneNAT) Changed() <-chan struct{}                       { return nil }
+func (u undoneNAT) Watch(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 func (u undoneNAT) Apply(_ context.Context, changes []filter.Change) error {
 	for _, c := range changes {
 		u.done = append(u.done, c.Object)

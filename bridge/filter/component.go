@@ -73,10 +73,20 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 	if req.Desired == nil {
 		return plan(Rules{}, have, Diff)
 	}
-	want := c.Spec(req.Desired).adapted(viewOf(req.Upstream, have.Surroundings))
+	want := c.rules(req.Desired, req.Upstream, have)
 	p := plan(want, have, Diff)
-	p.Problems = problems(want, have)
+	p.Problems = Problems(want, have)
 	return p
+}
+
+// Rules returns the rules that Plan compared a snapshot with. The snapshot must
+// have a desired state.
+func (c *Component[In]) Rules(s reconcile.Snapshot[In]) Rules {
+	return c.rules(s.Desired, s.Upstream, s.State.(State))
+}
+
+func (c *Component[In]) rules(desired *In, upstream map[string]reconcile.Result, have State) Rules {
+	return c.Spec(desired).adapted(viewOf(upstream, have.Surroundings))
 }
 
 // plan returns the changes that a function finds between two states.

@@ -72,12 +72,12 @@ func TestRulesAreAdaptedToTheSurroundings(t *testing.T) {
 }
 
 func TestProblemsOfTheFilterHaveCodes(t *testing.T) {
-	want := Rules{NonMasquerade: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}, Quiet: "br0", Guard: Guard{Port: "br0"}}
+	want := Rules{Pool: netip.MustParsePrefix("172.17.0.0/16"), Quiet: "br0", Guard: Guard{Port: "br0"}}
 	for lacks, codes := range map[string]string{
 		"ip": "GM-FILTER-NO-NAT", "bridge": "GM-FILTER-BROADCASTS GM-FILTER-SOURCES", "inet": "GM-FILTER-UNGUARDED", "": "",
 	} {
 		var found []string
-		for _, p := range problems(want, State{Actual: Actual{Lacks: strings.Fields(lacks)}}) {
+		for _, p := range Problems(want, State{Actual: Actual{Lacks: strings.Fields(lacks)}}) {
 			found = append(found, p.Code)
 		}
 		if got := strings.Join(found, " "); got != codes {
@@ -85,7 +85,7 @@ func TestProblemsOfTheFilterHaveCodes(t *testing.T) {
 		}
 	}
 	unable := State{Unable: errNoNFT}
-	if found := problems(want, unable); len(found) != 1 || found[0].Code != "GM-FILTER-UNABLE" {
+	if found := Problems(want, unable); len(found) != 1 || found[0].Code != "GM-FILTER-UNABLE" {
 		t.Errorf("without nft: %+v", found)
 	}
 	if p := plan(want, unable, Diff); len(p.Changes) > 0 {

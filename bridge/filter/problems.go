@@ -6,11 +6,11 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// problems returns what this host lacks for the rules, and the rules of other
+// Problems returns what this host lacks for the rules, and the rules of other
 // programs that stop mesh traffic.
-func problems(want Rules, have State) []reconcile.Problem {
+func Problems(want Rules, have State) []reconcile.Problem {
 	if have.Unable != nil {
-		return []reconcile.Problem{{Code: "GM-FILTER-UNABLE", Summary: have.Unable.Error(), Remedy: "the text names what to install"}}
+		return []reconcile.Problem{{Code: "GM-FILTER-UNABLE", Summary: have.Unable.Error()}}
 	}
 	all := unprotected(want, have.Actual)
 	for _, u := range have.Unread {
@@ -34,10 +34,10 @@ func unprotected(want Rules, have Actual) []reconcile.Problem {
 		}
 	}
 	guarded := want.Guard.Port != ""
-	add("ip", "GM-FILTER-NO-NAT", "Docker masquerades packets of containers to underlay addresses, and packets without a tunnel, so `direct` is never: this kernel lacks nftables' ip family, or NAT in it",
-		"run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; packets through the tunnels keep their source meanwhile", len(want.NonMasquerade) > 0)
+	add("ip", "GM-FILTER-NO-NAT", "Docker masquerades containers' packets to other hosts' underlay addresses and packets without a tunnel, so `direct` stays never: this kernel lacks nftables' ip family, or NAT in it",
+		"run a kernel with CONFIG_NF_TABLES_IPV4 and CONFIG_NFT_NAT, or load their modules; packets in tunnels keep their source", want.Pool.IsValid())
 	add("bridge", "GM-FILTER-BROADCASTS", "this host's own broadcasts on Docker's bridge go into all tunnels: this kernel lacks nftables' bridge family",
-		"run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they only cost bandwidth of the tunnels", want.Quiet != "")
+		"run a kernel with CONFIG_NF_TABLES_BRIDGE; until then they only cost bandwidth", want.Quiet != "")
 	add("inet", "GM-FILTER-UNGUARDED", "containers reach the tunnels, the gossip and the metrics of hosts, and may send with forged sources: this kernel lacks nftables' inet family, or fib expressions in it",
 		"run a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_FIB_INET, or load their modules", guarded)
 	add("bridge", "GM-FILTER-SOURCES", "packets out of the tunnels are not checked for their source, and containers may send frames into them: this kernel lacks nftables' bridge family",
