@@ -34,7 +34,7 @@ no terminal to ask on.`,
 		if err != nil {
 			return err
 		}
-		adoption, err := c.adoptable(cmd.Context())
+		adoption, err := c.Adoptable(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ no terminal to ask on.`,
 		if err := confirm(cmd, *yes, "These ports become gremesh's."); err != nil {
 			return err
 		}
-		if adoption, err = c.adopt(cmd.Context()); err != nil {
+		if adoption, err = c.Adopt(cmd.Context()); err != nil {
 			return err
 		}
 		return out.print(cmd, adoption, func(paint) string { return renderAdopted(adoption) })

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 func newAuditCommand(file *configFile) *cobra.Command {
@@ -66,10 +67,10 @@ Exit codes:
 		case *watch:
 			return watchMesh(cmd, file, out)
 		case *whole:
-			audit, err := show(cmd, file, out, (*client).meshAudit, renderMesh)
+			audit, err := show(cmd, file, out, (*api.Client).MeshAudit, renderMesh)
 			return auditEnd(err, meshExit(audit))
 		}
-		audit, err := show(cmd, file, out, (*client).audit, renderAudit)
+		audit, err := show(cmd, file, out, (*api.Client).Audit, renderAudit)
 		return auditEnd(err, auditExit(audit))
 	}
 	return cmd

@@ -29,7 +29,7 @@ func watchMesh(cmd *cobra.Command, file *configFile, out *output) error {
 	defer tick.Stop()
 	var outcome error = exit.Error{Code: exit.Unknown, Err: errors.New("stopped before the mesh was audited once")}
 	for {
-		audit, err := c.meshLook(ctx)
+		audit, err := c.MeshLook(ctx)
 		if ctx.Err() != nil {
 			return outcome
 		}

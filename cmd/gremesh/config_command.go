@@ -10,6 +10,7 @@ import (
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/examples"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
@@ -52,7 +53,7 @@ host, and where it comes from.
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*client).settings, renderSettings)
+		_, err := show(cmd, file, out, (*api.Client).Settings, renderSettings)
 		return err
 	}
 	return cmd
@@ -94,7 +95,7 @@ host.
 		if err != nil {
 			return err
 		}
-		list, err := c.settings(cmd.Context())
+		list, err := c.Settings(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -156,7 +157,7 @@ of docker0 and daemon.json, and do not restart Docker.
 		if err != nil {
 			return err
 		}
-		list, err := c.set(cmd.Context(), changes)
+		list, err := c.Set(cmd.Context(), changes)
 		if err != nil {
 			return err
 		}

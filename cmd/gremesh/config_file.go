@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -42,12 +43,12 @@ func (f *configFile) load(cmd *cobra.Command) (config.Config, error) {
 
 // client returns a client for the running agent. It reads only the key control,
 // so the command works while someone edits the file.
-func (f *configFile) client(cmd *cobra.Command) (*client, error) {
+func (f *configFile) client(cmd *cobra.Command) (*api.Client, error) {
 	s, err := config.Read(f.path, f.named, cmd.Flags())
 	if err != nil {
 		return nil, exit.Error{Code: exit.Usage, Err: err}
 	}
-	return newClient(s.GetString("control")), nil
+	return api.NewClient(s.GetString("control")), nil
 }
 
 // hasLeft reports whether this host has left the mesh, according to the state

@@ -73,7 +73,7 @@ the configuration is wrong, or there is no terminal to ask on.`,
 		case *purge:
 			how = mesh.ForgetPurge
 		}
-		found, err := c.findForgotten(cmd.Context(), args[0])
+		found, err := c.FindForgotten(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ the configuration is wrong, or there is no terminal to ask on.`,
 		if err := confirm(cmd, *yes, forgetQuestion(found, how, time.Now())); err != nil {
 			return err
 		}
-		done, err := c.forget(cmd.Context(), found.ID, how)
+		done, err := c.Forget(cmd.Context(), found.ID, how)
 		if err != nil {
 			return err
 		}

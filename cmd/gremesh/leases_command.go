@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 func newLeasesCommand(file *configFile) *cobra.Command {
@@ -30,7 +31,7 @@ configuration is wrong.`,
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*client).leases, func(leases []mesh.Lease, p paint) string {
+		_, err := show(cmd, file, out, (*api.Client).Leases, func(leases []mesh.Lease, p paint) string {
 			return renderLeases(leases, time.Now(), p)
 		})
 		return err

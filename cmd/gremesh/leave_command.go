@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 func newLeaveCommand(file *configFile) *cobra.Command {
@@ -34,8 +36,8 @@ the configuration is wrong.`,
 			if err != nil {
 				return err
 			}
-			err = c.leave(cmd.Context(), release)
-			if errors.Is(err, errNoAgent) && file.hasLeft(cmd, release) {
+			err = c.Leave(cmd.Context(), release)
+			if errors.Is(err, api.ErrNoAgent) && file.hasLeft(cmd, release) {
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "this host has left the mesh already")
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -37,13 +38,13 @@ func holdState(dir string) (unlock func(), running bool, err error) {
 // why the agent could not tell the other hosts; the caller continues
 // nevertheless.
 func leaveByAgent(ctx context.Context, cfg config.Config) (unlock func(), wrong, err error) {
-	c := newClient(cfg.Control)
+	c := api.NewClient(cfg.Control)
 	quick, cancel := context.WithTimeout(ctx, askQuickly)
 	defer cancel()
-	if _, err := c.status(quick); err != nil {
+	if _, err := c.Status(quick); err != nil {
 		return nil, nil, fmt.Errorf("an agent runs with state_dir %s and can't be asked to leave: %w; stop it first (systemctl stop gremesh)", cfg.StateDir, err)
 	}
-	wrong = c.leave(ctx, true)
+	wrong = c.Leave(ctx, true)
 	ctx, cancel = context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
 	for {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 // output is the value of the -o flag: the format in which a command prints. It
@@ -59,7 +61,7 @@ func (o *output) print(cmd *cobra.Command, value any, render func(paint) string)
 // show requests a value from the running agent, prints it and returns it.
 func show[T any](
 	cmd *cobra.Command, file *configFile, out *output,
-	get func(*client, context.Context) (T, error), render func(T, paint) string,
+	get func(*api.Client, context.Context) (T, error), render func(T, paint) string,
 ) (T, error) {
 	var nothing T
 	c, err := file.client(cmd)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 func newPlanCommand(program Program, file *configFile) *cobra.Command {
@@ -47,9 +48,9 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 		if err != nil {
 			return err
 		}
-		preview, err := c.plan(cmd.Context())
+		preview, err := c.Plan(cmd.Context())
 		switch {
-		case errors.Is(err, errNoAgent):
+		case errors.Is(err, api.ErrNoAgent):
 			cfg, err := file.load(cmd)
 			if err != nil {
 				return err

@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 // renderUninstall formats the plan as text: each difference, with the commands
 // that would correct it below.
-func renderUninstall(plan uninstallPlan, p paint) string {
+func renderUninstall(plan api.UninstallPlan, p paint) string {
 	var b strings.Builder
-	if plan.nothing() {
+	if plan.IsEmpty() {
 		b.WriteString("nothing of gremesh is on this host\n")
 	}
 	if plan.GivesUp.IsValid() {

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
 func TestUninstallShowsWhatItWillDo(t *testing.T) {
-	golden(t, "uninstall.txt", renderUninstall(uninstallPlan{
+	golden(t, "uninstall.txt", renderUninstall(api.UninstallPlan{
 		GivesUp: netip.MustParsePrefix("172.17.42.0/24"), State: "/var/lib/gremesh",
 		UninstallPlan: mesh.UninstallPlan{
 			Changes: []drift.Drift{
@@ -21,5 +22,5 @@ func TestUninstallShowsWhatItWillDo(t *testing.T) {
 			Problems: []string{"no answer from Open vSwitch"},
 		},
 	}, false))
-	golden(t, "uninstall_nothing.txt", renderUninstall(uninstallPlan{}, false))
+	golden(t, "uninstall_nothing.txt", renderUninstall(api.UninstallPlan{}, false))
 }

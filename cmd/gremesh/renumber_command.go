@@ -48,7 +48,7 @@ command line or the configuration is wrong, or there is no terminal to ask on.`,
 			return err
 		}
 		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "asking the mesh …") // progress for a waiting user
-		got, err := c.renumber(cmd.Context(), subnet)
+		got, err := c.Renumber(cmd.Context(), subnet)
 		if err != nil {
 			return err
 		}

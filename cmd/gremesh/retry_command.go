@@ -29,7 +29,7 @@ tried; 2 the command line or the configuration is wrong.`,
 				return err
 			}
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "trying the tunnel to %s …\n", args[0])
-			kind, err := c.retry(cmd.Context(), args[0])
+			kind, err := c.Retry(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +22,7 @@ import (
 // command runs gremesh with an agent that answers.
 func command(t *testing.T, handler http.HandlerFunc, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Setenv("GREMESH_CONTROL", serve(t, handler))
+	t.Setenv("GREMESH_CONTROL", answering(t, handler))
 	var out, err bytes.Buffer
 	code = run(Program{Version: "v0", Components: newParts}, args, &out, &err)
 	return code, out.String(), err.String()
@@ -115,4 +118,25 @@ func agentSettings() mesh.SettingList {
 		{Value: settings.TunnelType.Is("vxlan"), Where: "/etc/gremesh/gremesh.yaml"},
 		{Value: settings.Prefix.Is(24), Where: "the environment variable GREMESH_PREFIX"},
 	})
+}
+
+// answering answers on a control socket with handler, until the test ends.
+func answering(t *testing.T, handler http.HandlerFunc) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "gremesh.sock")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // it ends by Close
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+	return socket
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 )
 
 func newStatusCommand(file *configFile) *cobra.Command {
@@ -42,7 +43,7 @@ Exit codes:
 	check := cmd.Flags().Bool("check", false, "exit with 1 if this host is not healthy, and with 3 if its agent does not answer")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		status, err := show(cmd, file, out, (*client).status, renderStatus)
+		status, err := show(cmd, file, out, (*api.Client).Status, renderStatus)
 		if !*check {
 			return err
 		}

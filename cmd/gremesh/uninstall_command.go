@@ -72,7 +72,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 			switch {
 			case *dryRun && len(plan.Problems) > 0:
 				return errors.New("not all of this host could be looked at: there may be more to do than the plan shows")
-			case *dryRun || plan.nothing():
+			case *dryRun || plan.IsEmpty():
 				return nil
 			}
 			if err := confirm(cmd, *yes, "All of this will be done."); err != nil {

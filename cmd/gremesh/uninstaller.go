@@ -8,6 +8,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -39,7 +40,7 @@ func (u *uninstaller) during(ctx context.Context, do func(context.Context) error
 	return errors.Join(err, <-ended)
 }
 
-func (u *uninstaller) plan(ctx context.Context) (plan uninstallPlan, err error) {
+func (u *uninstaller) plan(ctx context.Context) (plan api.UninstallPlan, err error) {
 	unlock, running, err := holdState(u.cfg.StateDir)
 	if err != nil {
 		return plan, err
@@ -56,7 +57,7 @@ func (u *uninstaller) plan(ctx context.Context) (plan uninstallPlan, err error) 
 	return plan, nil
 }
 
-func (u *uninstaller) run(ctx context.Context, plan uninstallPlan) error {
+func (u *uninstaller) run(ctx context.Context, plan api.UninstallPlan) error {
 	unlock, running, err := holdState(u.cfg.StateDir)
 	if err != nil {
 		return err

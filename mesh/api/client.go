@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"bytes"
@@ -23,108 +23,113 @@ import (
 // for a Docker restart in progress.
 const askTimeout = 3 * time.Minute
 
-// errNoAgent means that no process listens on the control socket.
-var errNoAgent = errors.New("no agent answers")
+// ErrNoAgent means that no process listens on the control socket.
+var ErrNoAgent = errors.New("no agent answers")
 
-// client sends requests to a running agent over its control socket, as HTTP
+// Client sends requests to a running agent over its control socket, as HTTP
 // with JSON.
-type client struct {
+type Client struct {
 	socket string
 	http   *http.Client
 }
 
-func newClient(socket string) *client {
+// NewClient returns a client for the agent that listens on the unix socket. It
+// does not connect yet.
+func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
-	return &client{
+	return &Client{
 		socket: socket,
 		http:   &http.Client{Timeout: askTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
 	}
 }
 
-func (c *client) status(ctx context.Context) (status mesh.Status, err error) {
+// Status returns this host, its peers and their tunnels.
+func (c *Client) Status(ctx context.Context) (status mesh.Status, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/status", &status)
 	return status, understood(err, status.Host.Name != "")
 }
 
-func (c *client) audit(ctx context.Context) (audit mesh.Audit, err error) {
+// Audit compares this host with its desired state.
+func (c *Client) Audit(ctx context.Context) (audit mesh.Audit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
 	return audit, understood(err, audit.Drift != nil)
 }
 
-// plan returns the changes that the agent would make now.
-func (c *client) plan(ctx context.Context) (preview mesh.Preview, err error) {
+// Plan returns the changes that the agent would make now.
+func (c *Client) Plan(ctx context.Context) (preview mesh.Preview, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
 	return preview, understood(err, preview.Host != "")
 }
 
-// meshAudit returns the findings that two audits of the whole mesh have in
+// MeshAudit returns the findings that two audits of the whole mesh have in
 // common.
-func (c *client) meshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
+func (c *Client) MeshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
 	return audit, understood(err, audit.Hosts != nil)
 }
 
-// meshLook returns one audit of the whole mesh. The result includes faults that
+// MeshLook returns one audit of the whole mesh. The result includes faults that
 // may be changes in progress.
-func (c *client) meshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
+func (c *Client) MeshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
 	return audit, understood(err, audit.Hosts != nil)
 }
 
-// adoptable returns the ports that adopt would adopt, without changing
+// Adoptable returns the ports that adopt would adopt, without changing
 // anything.
-func (c *client) adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
+func (c *Client) Adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
 	return adoption, understood(err, adoption.Ports != nil)
 }
 
-// adopt adopts the manually created ports and returns them.
-func (c *client) adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
+// Adopt adopts the manually created ports and returns them.
+func (c *Client) Adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
 	return adoption, understood(err, adoption.Ports != nil)
 }
 
-// leave takes the host out of the mesh. With release it also gives up the
+// Leave takes the host out of the mesh. With release it also gives up the
 // host's subnet.
-func (c *client) leave(ctx context.Context, release bool) error {
+func (c *Client) Leave(ctx context.Context, release bool) error {
 	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/leave?release=%t", release), nil)
 }
 
-// settings returns the settings of the mesh, as this host has them.
-func (c *client) settings(ctx context.Context) (list mesh.SettingList, err error) {
+// Settings returns the settings of the mesh, as this host has them.
+func (c *Client) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/config", &list)
 	return list, understood(err, list.Settings != nil)
 }
 
-// set changes settings of the mesh and returns all settings.
-func (c *client) set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
+// Set changes settings of the mesh and returns all settings.
+func (c *Client) Set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	err = c.send(ctx, http.MethodPost, "/v1/config", changes, &list)
 	return list, understood(err, list.Settings != nil)
 }
 
-func (c *client) leases(ctx context.Context) (leases []mesh.Lease, err error) {
+// Leases returns every subnet that is not free.
+func (c *Client) Leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/leases", &leases)
 	return leases, understood(err, leases != nil)
 }
 
-// findForgotten returns the host that forget would forget, given its name or
+// FindForgotten returns the host that forget would forget, given its name or
 // ID.
-func (c *client) findForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
+func (c *Client) FindForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/forget?"+url.Values{"host": {host}}.Encode(), &found)
 	return found, understood(err, found.ID != "")
 }
 
-// forget forgets a host, given its name or ID.
-func (c *client) forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
+// Forget forgets a host, given its name or ID.
+func (c *Client) Forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}, "how": {string(how)}}.Encode(), &done)
 	return done, understood(err, done.ID != "")
 }
 
-// renumber gives this host another subnet and returns it. If to is not valid,
+// Renumber gives this host another subnet and returns it. If to is not valid,
 // the agent chooses the subnet.
-func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
+func (c *Client) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error) {
 	query := ""
 	if to.IsValid() {
 		query = "?" + url.Values{"to": {to.String()}}.Encode()
@@ -136,9 +141,9 @@ func (c *client) renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, e
 	return got.Subnet, understood(err, got.Subnet.IsValid())
 }
 
-// retry makes the agent try the first tunnel type again with a host, given its
+// Retry makes the agent try the first tunnel type again with a host, given its
 // name or ID. When the tunnel is up with that type, retry returns the type.
-func (c *client) retry(ctx context.Context, host string) (string, error) {
+func (c *Client) Retry(ctx context.Context, host string) (string, error) {
 	var got struct {
 		Type string `json:"type"`
 	}
@@ -159,13 +164,13 @@ func understood(err error, whole bool) error {
 
 // ask sends a request without a body and decodes the response into answer. If
 // answer is nil, ask ignores the fields of the response.
-func (c *client) ask(ctx context.Context, method, path string, answer any) error {
+func (c *Client) ask(ctx context.Context, method, path string, answer any) error {
 	return c.send(ctx, method, path, nil, answer)
 }
 
 // send sends a request with what, encoded as JSON, as its body. If what is nil,
 // the request has no body. It decodes the response like ask.
-func (c *client) send(ctx context.Context, method, path string, what, answer any) error {
+func (c *Client) send(ctx context.Context, method, path string, what, answer any) error {
 	var body io.Reader
 	if what != nil {
 		text, err := json.Marshal(what)
@@ -211,11 +216,11 @@ func refusal(resp *http.Response) error {
 
 // explain returns an error that gives the meaning of a failed connection and
 // the remedy.
-func (c *client) explain(err error) error {
+func (c *Client) explain(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", errNoAgent, c.socket)
+		return fmt.Errorf("%w at %s: start it with \"systemctl start gremesh\", or in the foreground with \"gremesh agent\"", ErrNoAgent, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("not allowed to ask the agent at %s: become root", c.socket)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"net/netip"
@@ -6,8 +6,8 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// uninstallPlan is the content of the plan that `gremesh uninstall` shows.
-type uninstallPlan struct {
+// UninstallPlan is the content of the plan that `gremesh uninstall` shows.
+type UninstallPlan struct {
 	GivesUp netip.Prefix `json:"gives_up"`          // the subnet that this host gives up; zero if none
 	Damaged string       `json:"damaged,omitempty"` // why it is unknown whether the host has a subnet
 	Agent   bool         `json:"agent"`             // an agent runs
@@ -15,6 +15,7 @@ type uninstallPlan struct {
 	mesh.UninstallPlan
 }
 
-func (p uninstallPlan) nothing() bool {
+// IsEmpty reports whether nothing of gremesh is on the host.
+func (p UninstallPlan) IsEmpty() bool {
 	return p.State == "" && !p.GivesUp.IsValid() && !p.Agent && len(p.Changes)+len(p.Problems) == 0
 }

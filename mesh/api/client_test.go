@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"context"
@@ -52,18 +52,18 @@ func TestTheClientAsksWhatTheAgentServes(t *testing.T) {
 			_, _ = fmt.Fprint(w, `{}`)
 		}
 	})
-	c, ctx := newClient(socket), t.Context()
+	c, ctx := NewClient(socket), t.Context()
 
-	status, err := c.status(ctx)
+	status, err := c.Status(ctx)
 	if err != nil || status.Host.Name != "h1" || status.Host.Subnet.Bits() != 24 || status.Host.Bip.IsValid() {
 		t.Errorf("status is %+v, error %v", status, err)
 	}
-	audit, err := c.audit(ctx)
+	audit, err := c.Audit(ctx)
 	if err != nil || len(audit.Drift) != 1 {
 		t.Errorf("audit is %+v, error %v", audit, err)
 	}
 	for _, release := range []bool{false, true} {
-		if err := c.leave(ctx, release); err != nil {
+		if err := c.Leave(ctx, release); err != nil {
 			t.Error(err)
 		}
 	}
@@ -77,21 +77,21 @@ func TestTheClientAsksWhatTheAgentServes(t *testing.T) {
 // An audit that finds nothing must be one.
 func TestWhatIsNoAgentsAnswerIsAnError(t *testing.T) {
 	body := ""
-	c := newClient(serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }))
+	c := NewClient(serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }))
 	ctx := t.Context()
 	for name, ask := range map[string]func() error{
-		"status":     func() error { _, err := c.status(ctx); return err },
-		"audit":      func() error { _, err := c.audit(ctx); return err },
-		"mesh audit": func() error { _, err := c.meshAudit(ctx); return err },
-		"mesh look":  func() error { _, err := c.meshLook(ctx); return err },
-		"plan":       func() error { _, err := c.plan(ctx); return err },
-		"renumber":   func() error { _, err := c.renumber(ctx, netip.Prefix{}); return err },
-		"retry":      func() error { _, err := c.retry(ctx, "h2"); return err },
-		"leave":      func() error { return c.leave(ctx, false) },
-		"forget":     func() error { _, err := c.forget(ctx, "h2", mesh.ForgetAgreed); return err },
-		"find":       func() error { _, err := c.findForgotten(ctx, "h2"); return err },
-		"leases":     func() error { _, err := c.leases(ctx); return err },
-		"adopt":      func() error { _, err := c.adopt(ctx); return err },
+		"status":     func() error { _, err := c.Status(ctx); return err },
+		"audit":      func() error { _, err := c.Audit(ctx); return err },
+		"mesh audit": func() error { _, err := c.MeshAudit(ctx); return err },
+		"mesh look":  func() error { _, err := c.MeshLook(ctx); return err },
+		"plan":       func() error { _, err := c.Plan(ctx); return err },
+		"renumber":   func() error { _, err := c.Renumber(ctx, netip.Prefix{}); return err },
+		"retry":      func() error { _, err := c.Retry(ctx, "h2"); return err },
+		"leave":      func() error { return c.Leave(ctx, false) },
+		"forget":     func() error { _, err := c.Forget(ctx, "h2", mesh.ForgetAgreed); return err },
+		"find":       func() error { _, err := c.FindForgotten(ctx, "h2"); return err },
+		"leases":     func() error { _, err := c.Leases(ctx); return err },
+		"adopt":      func() error { _, err := c.Adopt(ctx); return err },
 	} {
 		bodies := []string{"", "<html>", `"x"`, `{"host":`, `{"drift": 5, "hosts": 5, "host": 5, "subnet": 5, "type": 5, "ports": 5}`}
 		if name != "leave" { // whose answer says nothing
@@ -117,7 +117,7 @@ func TestTheAgentsRefusalIsPassedOn(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = fmt.Fprint(w, body)
 		})
-		if err := newClient(socket).leave(t.Context(), false); err == nil || err.Error() != want {
+		if err := NewClient(socket).Leave(t.Context(), false); err == nil || err.Error() != want {
 			t.Errorf("%q: error is %v, want %q", body, err, want)
 		}
 	}
@@ -137,7 +137,7 @@ func TestAnAgentThatIsNotThereIsExplained(t *testing.T) {
 	}
 
 	for _, socket := range []string{none, dead} {
-		_, err := newClient(socket).status(t.Context())
+		_, err := NewClient(socket).Status(t.Context())
 		for _, want := range []string{socket, "systemctl start gremesh", "gremesh agent"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error is %v, want it to name %q", socket, err, want)
@@ -152,7 +152,7 @@ func TestAQuestionEndsWithItsContext(t *testing.T) {
 	defer close(release)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := newClient(socket).status(ctx); err == nil {
+	if _, err := NewClient(socket).Status(ctx); err == nil {
 		t.Error("it did not end")
 	}
 }
