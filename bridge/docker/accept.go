@@ -83,7 +83,7 @@ func diffAccept(want Settings, have Actual) (should string, ok bool) {
 // noteAccept records the running dockerds that have not read acceptKey with the
 // value now, which is about to be written. A dockerd that is not in seen counts
 // as one of them. If now is empty, noteAccept records none.
-func (s *state) noteAccept(now string, running []procs.Process, seen map[procs.Process]Values) {
+func (s *savedState) noteAccept(now string, running []procs.Process, seen map[procs.Process]Values) {
 	s.Unmarked = nil
 	for _, p := range running {
 		if v, known := seen[p]; now != "" && (!known || v.Accept != now) {
@@ -94,4 +94,4 @@ func (s *state) noteAccept(now string, running []procs.Process, seen map[procs.P
 
 // unmarked reports whether p had started without acceptKey when gremesh wrote
 // that key.
-func (s *state) unmarked(p procs.Process) bool { return slices.Contains(s.Unmarked, p) }
+func (s *savedState) unmarked(p procs.Process) bool { return slices.Contains(s.Unmarked, p) }

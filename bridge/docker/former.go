@@ -79,7 +79,7 @@ func Stays(have Actual) []string {
 }
 
 // note records the values that the changes are about to write.
-func (s *state) note(changes []Change) {
+func (s *savedState) note(changes []Change) {
 	for _, c := range changes {
 		switch {
 		case c.back && c.key.name == "bip" && c.Should != s.Former.Bip:
@@ -101,7 +101,7 @@ func (s *state) note(changes []Change) {
 // content. If only our keys have changed since our first write, it edits the
 // copy from before that write. Then spaces, too, are as they were. It returns
 // nothing if there was no file originally and no other key is in it now.
-func (d *Daemon) putBack(was, merged []byte, s state) ([]byte, error) {
+func (d *Daemon) putBack(was, merged []byte, s savedState) ([]byte, error) {
 	var before []byte
 	if s.Former.Existed {
 		var err error

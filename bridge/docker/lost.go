@@ -19,7 +19,7 @@ import (
 // backup. Without the backup they count as not set, and Lost lists them.
 // Without evidence, or if s has a record, known returns s unchanged. now is the
 // current content of daemon.json.
-func (d *Daemon) known(s state, now []byte) (state, error) {
+func (d *Daemon) known(s savedState, now []byte) (savedState, error) {
 	if s.Former != nil {
 		return s, nil
 	}
@@ -88,7 +88,7 @@ func (d *Daemon) wrote(name, value string) bool {
 
 // lostRecord returns a Trouble if the original values of some keys are lost. It
 // returns nil otherwise.
-func (d *Daemon) lostRecord(s state) *Trouble {
+func (d *Daemon) lostRecord(s savedState) *Trouble {
 	if len(s.Lost) == 0 {
 		return nil
 	}

@@ -137,7 +137,7 @@ func (d *Daemon) compared(ctx context.Context, running []procs.Process, have Act
 // daemon.json. Docker's own network decides. If there is no network or no bip
 // to compare, the processes that ran when the file was written decide. These
 // processes count as well if the original values were put back.
-func (d *Daemon) judgeStale(running []procs.Process, s state, have *Actual) {
+func (d *Daemon) judgeStale(running []procs.Process, s savedState, have *Actual) {
 	if !have.Running || have.Starting {
 		return
 	}

@@ -18,7 +18,7 @@ import (
 // Unmarked. A dockerd that started before the file was written stays unknown,
 // unless the file still has the values that gremesh wrote. A dockerd in Old
 // stays unknown, too.
-func (d *Daemon) see(running []procs.Process, s state, now Values) error {
+func (d *Daemon) see(running []procs.Process, s savedState, now Values) error {
 	written, err := d.age()
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (written Values) agree(now Values) bool {
 // or may have. A dockerd that differs only in the MTU goes to Behind and needs
 // no restart, unless back is set. All others go to Old. back is set if the
 // original values are put back.
-func (d *Daemon) compare(running []procs.Process, s *state, now Values, back bool) {
+func (d *Daemon) compare(running []procs.Process, s *savedState, now Values, back bool) {
 	s.Old, s.Behind = nil, nil
 	for _, p := range running {
 		v, known := d.seen[p]

@@ -19,8 +19,8 @@ const (
 	backupFile = "daemon.json.before" // the original daemon.json
 )
 
-// state is the data that must survive a restart of the agent.
-type state struct {
+// savedState is the data that must survive a restart of the agent.
+type savedState struct {
 	// Former is the original that our first write replaced. It is never
 	// overwritten.
 	Former *former `json:"former,omitempty"`
@@ -61,7 +61,7 @@ type behind struct {
 // of "allow-direct-routing". If in is set, the key is about to be written, and
 // Unread lists them. Otherwise the key is about to be removed, and Read lists
 // them.
-func (s *state) noteDirect(in bool, running []procs.Process, seen map[procs.Process]Values) {
+func (s *savedState) noteDirect(in bool, running []procs.Process, seen map[procs.Process]Values) {
 	s.Read, s.Unread = nil, nil
 	for _, p := range running {
 		switch read := seen[p].Direct == "true"; {
@@ -83,7 +83,7 @@ type former struct {
 
 // load returns the state. If its file is missing or damaged, load returns the
 // copy. If neither file exists, load returns the zero state.
-func (d *Daemon) load() (state, error) {
+func (d *Daemon) load() (savedState, error) {
 	s, err := d.loadFrom(stateFile)
 	if err == nil {
 		return s, nil
@@ -97,27 +97,27 @@ func (d *Daemon) load() (state, error) {
 		}
 		return spare, nil
 	case missing && errors.Is(spareErr, fs.ErrNotExist):
-		return state{}, nil
+		return savedState{}, nil
 	case missing:
-		return state{}, spareErr
+		return savedState{}, spareErr
 	}
-	return state{}, err
+	return savedState{}, err
 }
 
-func (d *Daemon) loadFrom(name string) (state, error) {
+func (d *Daemon) loadFrom(name string) (savedState, error) {
 	path := filepath.Join(d.cfg.StateDir, name)
 	b, err := regular.Read(path)
 	if err != nil {
-		return state{}, fmt.Errorf("read state: %w", err)
+		return savedState{}, fmt.Errorf("read state: %w", err)
 	}
-	var s state
+	var s savedState
 	if err := json.Unmarshal(b, &s); err != nil {
-		return state{}, fmt.Errorf("read state %s: %w", path, err)
+		return savedState{}, fmt.Errorf("read state %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func (d *Daemon) store(s state) error {
+func (d *Daemon) store(s savedState) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func (n *Node) commit(out lease.Effects) {
 	n.spread = append(n.spread, out.Broadcast...)
 	if n.dirty {
 		records := n.machine.Table().Records()
-		if err := n.store.save(state{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings), Untold: n.untold}); err != nil {
+		if err := n.store.save(savedState{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings), Untold: n.untold}); err != nil {
 			problem := mesh.Problem{
 				What: err.Error(), Do: "free space on the disk; until then this host takes no lease and grants none",
 			}

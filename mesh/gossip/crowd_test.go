@@ -23,7 +23,7 @@ func TestACrowdIsAMesh(t *testing.T) {
 		})
 	}
 	dir := t.TempDir()
-	if err := (store{dir}).save(state{Host: records[0].Host, Mesh: "crowd", Records: records}); err != nil {
+	if err := (store{dir}).save(savedState{Host: records[0].Host, Mesh: "crowd", Records: records}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

@@ -54,7 +54,7 @@ func TestPeekTellsWhatTheStateHas(t *testing.T) {
 			Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, third, 0}), 24),
 			Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 248, 138 + i}), 7946)}
 	}
-	st := state{Host: lease.ID{1}, Mesh: "4d35", Records: []lease.Record{
+	st := savedState{Host: lease.ID{1}, Mesh: "4d35", Records: []lease.Record{
 		record(1, lease.Held, 42, 1), record(2, lease.Held, 43, 2), record(3, lease.Left, 44, 3), record(4, lease.Held, 43, 4),
 	}}
 	if err := (store{cfg.Dir}).create(st); err != nil {
@@ -93,7 +93,7 @@ func TestPeekAfterAResetNamesWhoHasTheFixedSubnet(t *testing.T) {
 	cfg := peekConfig(t.TempDir())
 	cfg.Fixed = netip.MustParsePrefix("172.17.42.0/24")
 	former := lease.Record{Host: lease.ID{0x54, 0x14}, Version: 2, State: lease.Held, Subnet: cfg.Fixed, Sequence: 1, Name: cfg.Name, Underlay: cfg.Underlay}
-	if err := (store{cfg.Dir}).create(state{Host: former.Host, Mesh: "4d35", Records: []lease.Record{former}}); err != nil {
+	if err := (store{cfg.Dir}).create(savedState{Host: former.Host, Mesh: "4d35", Records: []lease.Record{former}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := ResetIdentity(cfg.Dir); err != nil {

@@ -23,7 +23,7 @@ import (
 //
 // knownSettings returns an error if the pool or the prefix of the configuration
 // differs from that of the record.
-func knownSettings(st state, cfg Config) (settings.Record, error) {
+func knownSettings(st savedState, cfg Config) (settings.Record, error) {
 	switch {
 	case st.Settings != nil:
 		space := lease.Space{Pool: settings.Pool.Of(st.Settings.Values), Bits: settings.Prefix.Of(st.Settings.Values)}

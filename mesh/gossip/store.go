@@ -18,10 +18,10 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// state is the part of a host's memory that must survive a restart. It holds
+// savedState is the part of a host's memory that must survive a restart. It holds
 // the host's identity and the lease table, which contains the promises of this
 // host.
-type state struct {
+type savedState struct {
 	Host      lease.ID       `json:"host"`
 	Mesh      string         `json:"mesh,omitempty"`
 	Records   []lease.Record `json:"records"`
@@ -36,7 +36,7 @@ type state struct {
 }
 
 // solitary reports whether the state has no record of another host.
-func (s state) solitary() bool {
+func (s savedState) solitary() bool {
 	for _, r := range s.Records {
 		if r.Host != s.Host {
 			return false
@@ -56,41 +56,41 @@ func (s store) stateFile() string { return filepath.Join(s.dir, "state.json") }
 // identity and writes it to disk. If only the ID is readable, load sets damaged
 // in the returned state. It then renames an unreadable state file to
 // state.json.damaged.
-func (s store) load() (state, error) {
+func (s store) load() (savedState, error) {
 	id, idErr := s.loadID()
 	st, stErr := s.loadState()
 	switch {
 	case idErr == nil && stErr == nil && id != st.Host:
-		return state{}, fmt.Errorf("%s says that this host is %s, and %s that it is %s: restore the one that is right",
+		return savedState{}, fmt.Errorf("%s says that this host is %s, and %s that it is %s: restore the one that is right",
 			s.idFile(), id, s.stateFile(), st.Host)
 	case stErr == nil && idErr == nil:
 		return st, nil
 	case stErr == nil: // the state also contains the ID
 		return st, s.write(s.idFile(), []byte(st.Host.String()+"\n"))
 	case idErr == nil:
-		st = state{Host: id, damaged: stErr}
+		st = savedState{Host: id, damaged: stErr}
 		if errors.Is(stErr, fs.ErrNotExist) {
 			return st, nil
 		}
 		if err := os.Rename(s.stateFile(), s.stateFile()+".damaged"); err != nil {
-			return state{}, fmt.Errorf("set the damaged state aside: %w", err)
+			return savedState{}, fmt.Errorf("set the damaged state aside: %w", err)
 		}
 		return st, nil
 	case errors.Is(idErr, fs.ErrNotExist) && errors.Is(stErr, fs.ErrNotExist):
-		st = state{Host: newID()}
+		st = savedState{Host: newID()}
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return state{}, fmt.Errorf("make the state directory: %w", err)
+			return savedState{}, fmt.Errorf("make the state directory: %w", err)
 		}
 		return st, s.create(st)
 	}
-	return state{}, fmt.Errorf("this host's identity can't be read: %w; restore state_dir from a backup, or remove both files to start as a new host",
+	return savedState{}, fmt.Errorf("this host's identity can't be read: %w; restore state_dir from a backup, or remove both files to start as a new host",
 		errors.Join(idErr, stErr))
 }
 
 // create writes the state of a new host to disk. It writes the state before the
 // ID. With only an ID on disk, the host would conclude that it has lost its
 // state.
-func (s store) create(st state) error {
+func (s store) create(st savedState) error {
 	if err := s.save(st); err != nil {
 		return err
 	}
@@ -109,38 +109,38 @@ func (s store) loadID() (lease.ID, error) {
 	return id, nil
 }
 
-func (s store) loadState() (state, error) {
+func (s store) loadState() (savedState, error) {
 	data, err := regular.Read(s.stateFile())
 	if err != nil {
-		return state{}, err
+		return savedState{}, err
 	}
 	st, err := decodeState(data)
 	if err != nil {
-		return state{}, fmt.Errorf("%s is damaged: %w", s.stateFile(), err)
+		return savedState{}, fmt.Errorf("%s is damaged: %w", s.stateFile(), err)
 	}
 	return st, nil
 }
 
 // decodeState decodes a state and rejects one that no agent writes.
-func decodeState(data []byte) (state, error) {
-	var st state
+func decodeState(data []byte) (savedState, error) {
+	var st savedState
 	if err := json.Unmarshal(data, &st); err != nil {
-		return state{}, err
+		return savedState{}, err
 	}
 	if st.Host.IsZero() {
-		return state{}, errors.New("it has no host ID")
+		return savedState{}, errors.New("it has no host ID")
 	}
 	if err := lease.ValidateAll(st.Records); err != nil {
-		return state{}, err
+		return savedState{}, err
 	}
 	if st.Settings != nil {
 		if err := st.Settings.Validate(); err != nil {
-			return state{}, err
+			return savedState{}, err
 		}
 	}
 	for id, one := range st.Sightings {
 		if one == nil || one.Silent < 0 {
-			return state{}, fmt.Errorf("its sighting of %s makes no sense", id)
+			return savedState{}, fmt.Errorf("its sighting of %s makes no sense", id)
 		}
 	}
 	return st, nil
@@ -155,7 +155,7 @@ func newID() lease.ID {
 
 // save writes the state to disk. When it returns nil, the state survives a
 // crash.
-func (s store) save(st state) error {
+func (s store) save(st savedState) error {
 	data, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the host's state: %w", err)
