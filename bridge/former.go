@@ -2,18 +2,14 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
-	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // StateFile is the name of the file in the state directory that holds the Former.
@@ -61,20 +57,18 @@ func formerLink(l Link) FormerLink {
 // Former returns the stored original state. It returns nil if Remember has not
 // stored one yet.
 func (k *Kernel) Former() (*Former, error) {
-	path := filepath.Join(k.cfg.StateDir, StateFile)
-	b, err := regular.Read(path)
+	var f Former
+	err := state.ReadJSON(k.stateFile(), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read how this host was before gremesh: %w", err)
 	}
-	var f Former
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("read how this host was before gremesh: %s: %w", path, err)
-	}
 	return &f, nil
 }
+
+func (k *Kernel) stateFile() string { return filepath.Join(k.cfg.StateDir, StateFile) }
 
 // Remember stores the original state durably. The caller must call it before
 // gremesh changes anything on this host for the first time. That includes a restart
@@ -116,21 +110,4 @@ func (k *Kernel) Remember(ctx context.Context) error {
 	return nil
 }
 
-func (k *Kernel) keep(f Former) error {
-	b, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(k.cfg.StateDir, 0o700); err != nil {
-		return err
-	}
-	path := filepath.Join(k.cfg.StateDir, StateFile)
-	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(k.cfg.StateDir)); err != nil {
-		return err
-	}
-	dir, err := os.Open(k.cfg.StateDir) // the rename is durable only after a sync of the directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
+func (k *Kernel) keep(f Former) error { return state.WriteJSON(k.stateFile(), f) }

@@ -2,18 +2,14 @@ package ovsdb
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
-	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // StateFile is the name of the file in the state directory that holds a Former.
@@ -29,20 +25,18 @@ type Former struct {
 // Former returns the original state from the state directory. It returns nil
 // without an error if gremesh has not saved one.
 func (c *Client) Former() (*Former, error) {
-	path := filepath.Join(c.config.StateDir, StateFile)
-	b, err := regular.Read(path)
+	var f Former
+	err := state.ReadJSON(c.stateFile(), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read how Open vSwitch was before gremesh: %w", err)
 	}
-	var f Former
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("read how Open vSwitch was before gremesh: %s: %w", path, err)
-	}
 	return &f, nil
 }
+
+func (c *Client) stateFile() string { return filepath.Join(c.config.StateDir, StateFile) }
 
 // remember saves the original state of another program's bridge to disk before
 // the first change to it. It never overwrites a saved state.
@@ -57,21 +51,10 @@ func (c *Client) remember(ctx context.Context, changes []Change) error {
 	if err != nil || !have.Bridge.Exists || have.Bridge.Ours {
 		return err
 	}
-	b, err := json.MarshalIndent(Former{have.Bridge.Name, have.Bridge.MTU}, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(c.config.StateDir, 0o700)
-	}
-	if err == nil {
-		err = renameio.WriteFile(filepath.Join(c.config.StateDir, StateFile), append(b, '\n'), 0o600, renameio.WithTempDir(c.config.StateDir))
-	}
-	if err != nil {
+	if err := state.WriteJSON(c.stateFile(), Former{have.Bridge.Name, have.Bridge.MTU}); err != nil {
 		return fmt.Errorf("keep how Open vSwitch was before gremesh: %w", err)
 	}
-	dir, err := os.Open(c.config.StateDir) // a rename is durable only after its directory is synced
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
 
 // diffFormer restores the original MTU of another program's bridge. If other

@@ -201,7 +201,7 @@ func (d *Daemon) replace(b []byte, was original) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make Docker's configuration directory: %w", err)
 	}
-	return write(path, b, 0o644, &was)
+	return write(path, b, was)
 }
 
 func (d *Daemon) backup(b []byte, existed bool) (*former, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge/procs"
 	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // Files in the state directory.
@@ -131,7 +132,7 @@ func (d *Daemon) keep(name string, b []byte) error {
 	if err := os.MkdirAll(d.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
-	return write(filepath.Join(d.cfg.StateDir, name), b, 0o600, nil)
+	return state.Write(filepath.Join(d.cfg.StateDir, name), b)
 }
 
 // StateFiles returns the names of this package's files in the state directory.

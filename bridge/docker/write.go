@@ -9,16 +9,18 @@ import (
 	"syscall"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
-// write replaces a file atomically and durably. After a crash the file has
-// either the old or the new content. After write has returned nil, it has the
-// new content. Owner and mode stay; perm is the mode of a new file.
+// write replaces a file that other programs write, too, atomically and durably.
+// After a crash the file has either the old or the new content. After write has
+// returned nil, it has the new content. Owner and mode stay; the mode of a new
+// file is 0644.
 //
-// was is the content that gremesh read from a file that other programs write,
-// too. If the file differs from it, write leaves the file unchanged and returns
-// errMeanwhile. was is nil for gremesh's own files.
-func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
+// was is the content that gremesh read. If the file differs from it, write
+// leaves the file unchanged and returns errMeanwhile.
+func write(path string, b []byte, was original) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write %s: %w", path, err)
@@ -26,7 +28,7 @@ func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 	}()
 	dir := filepath.Dir(path)
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(dir),
-		renameio.WithStaticPermissions(perm), renameio.WithExistingPermissions())
+		renameio.WithStaticPermissions(0o644), renameio.WithExistingPermissions())
 	if err != nil {
 		return err
 	}
@@ -45,19 +47,13 @@ func write(path string, b []byte, perm fs.FileMode, was *original) (err error) {
 	if _, err := f.Write(b); err != nil {
 		return err
 	}
-	if was == nil {
-		err = f.CloseAtomicallyReplace()
-	} else if err = f.Sync(); err == nil {
-		err = was.giveWay(f.Name(), path)
-	}
-	if err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
+	if err := was.giveWay(f.Name(), path); err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return state.SyncDir(dir)
 }
 
 // target follows symbolic links and returns the file to replace. The links

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // bootIDFile holds a number that changes with each boot (random(4)).
@@ -57,7 +55,7 @@ func (m BootMark) Set() error {
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(m.path, []byte(now+"\n"), 0o600, renameio.WithTempDir(filepath.Dir(m.path))); err != nil {
+	if err := state.Write(m.path, []byte(now+"\n")); err != nil {
 		return fmt.Errorf("write a mark of this boot: %w", err)
 	}
 	return nil

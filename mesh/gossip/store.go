@@ -11,11 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/regular"
 	"github.com/gremesh/gremesh/mesh/settings"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 // savedState is the part of a host's memory that must survive a restart. It holds
@@ -164,15 +163,7 @@ func (s store) save(st savedState) error {
 }
 
 func (s store) write(file string, data []byte) error {
-	if err := renameio.WriteFile(file, data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
-		return fmt.Errorf("write the host's state: %w", err)
-	}
-	dir, err := os.Open(s.dir) // the rename survives a crash only if the directory is synced
-	if err != nil {
-		return fmt.Errorf("write the host's state: %w", err)
-	}
-	defer func() { _ = dir.Close() }()
-	if err := dir.Sync(); err != nil {
+	if err := state.Write(file, data); err != nil {
 		return fmt.Errorf("write the host's state: %w", err)
 	}
 	return nil

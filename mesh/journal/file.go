@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/gremesh/gremesh/mesh/regular"
+	"github.com/gremesh/gremesh/mesh/state"
 )
 
 const (
@@ -120,5 +119,5 @@ func (f *File) rewrite() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(f.path, kept, 0o600, renameio.WithTempDir(filepath.Dir(f.path)))
+	return state.Write(f.path, kept)
 }

@@ -18,14 +18,20 @@ func Write(path string, data []byte) error {
 	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	d, err := os.Open(dir) // a rename is durable only once its directory is (fsync(2))
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
-	if err != nil {
+	if err := SyncDir(dir); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// SyncDir makes the renames in a directory durable. A rename that is not
+// followed by a sync of its directory may be lost in a crash (fsync(2)).
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // WriteJSON replaces a file with the JSON text of a value. It creates the
@@ -42,14 +48,14 @@ func WriteJSON(path string, v any) error {
 }
 
 // ReadJSON reads a file into a value. If the file is missing, the error is
-// fs.ErrNotExist.
+// fs.ErrNotExist. Each error names the file.
 func ReadJSON(path string, v any) error {
 	data, err := regular.Read(path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
