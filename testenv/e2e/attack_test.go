@@ -114,7 +114,7 @@ func (a *attack) routed(t *testing.T, l *testenv.Lab) {
 		}
 		return nil
 	})
-	for _, forged := range []netip.Addr{c3.Addr, eights, l.Host(3).Addr, netip.MustParseAddr("172.17.250.7")} {
+	for _, forged := range []netip.Addr{c3.Addr, eights, l.Host(3).Addr, vacant(t, l)} {
 		if seen := a.arrives(t, c2, send(forged)); len(seen) > 0 {
 			t.Errorf("from %s: %v", forged, seen)
 		}
@@ -186,7 +186,7 @@ func (a *attack) received(t *testing.T, l *testenv.Lab) {
 		"another peer's source":    {a.mac(h3), c1.Addr},
 		"all of another peer's":    {a.mac(l.Host(1)), c1.Addr},
 		"another MAC":              {net.HardwareAddr{2, 0x42, 0, 0, 0, 9}, c3.Addr},
-		"a source that nobody has": {a.mac(h3), netip.MustParseAddr("172.17.250.7")},
+		"a source that nobody has": {a.mac(h3), vacant(t, l)},
 		"a source out of the pool": {a.mac(h3), eights},
 		"another peer's underlay":  {a.mac(h3), l.Host(1).Addr},
 		"this host's own":          {a.mac(h3), container(t, h2, "c2").Addr},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,20 @@ func status(t *testing.T, h *testenv.Host) mesh.Status {
 	s, err := h.Status(t.Context())
 	must(t, err)
 	return s
+}
+
+// vacant is an address of the pool, in a subnet that no host has.
+func vacant(t *testing.T, l *testenv.Lab) netip.Addr {
+	t.Helper()
+	taken := make(map[netip.Prefix]bool)
+	for _, h := range l.Hosts() {
+		taken[status(t, h).Host.Subnet] = true
+	}
+	for i := byte(255); ; i-- {
+		if subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, i, 0}), 24); !taken[subnet] {
+			return netip.AddrFrom4([4]byte{172, 17, i, 77})
+		}
+	}
 }
 
 // port is the name of the port that leads to h: gre43 to 172.17.43.0/24.

@@ -56,15 +56,16 @@ func inContainer(t *testing.T, h *testenv.Host, container string) []string {
 // host or from its docker0, and counts the copies that all hosts send by tunnel.
 func broadcast(t *testing.T, l *testenv.Lab, container string) {
 	const asked = 3
-	// 172.17.255.77, in the target address (RFC 826) of the ARP packet within
-	// GRE (20 bytes of outer IP, 8 of GRE with a key, 14 of inner Ethernet).
-	const filter = "ip proto 47 and ip[40:2] = 0x0806 and ip[66:4] = 0xac11ff4d"
+	// The target address (RFC 826) of the ARP packet within GRE (20 bytes of
+	// outer IP, 8 of GRE with a key, 14 of inner Ethernet).
+	target := vacant(t, l)
+	filter := fmt.Sprintf("ip proto 47 and ip[40:2] = 0x0806 and ip[66:4] = 0x%x", target.AsSlice())
 	copies := make([]*capture, 0, len(l.Hosts()))
 	for _, h := range l.Hosts() {
 		copies = append(copies, tcpdump(t, h, "-Q", "out", "-i", "eth0", filter))
 	}
 	h := l.Host(1)
-	arping := []string{"busybox", "arping", "-c", fmt.Sprint(asked), "-I", "docker0", "172.17.255.77"}
+	arping := []string{"busybox", "arping", "-c", fmt.Sprint(asked), "-I", "docker0", target.String()}
 	if container != "" {
 		arping[5] = "eth0"
 		arping = append(inContainer(t, h, container), arping...)
