@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/daemon"
 )
 
 func newAgentCommand(program Program, file *configFile) *cobra.Command {
@@ -44,7 +45,7 @@ or a host without a lease lacks Open vSwitch, nft or Docker.`,
 				return err
 			}
 			cfg.Profile = profile
-			return runAgent(cmd.Context(), cfg, agentOptions{Version: program.Version, Components: program.Components, Log: newLogger(cmd.ErrOrStderr(), cfg.Log)})
+			return daemon.Run(cmd.Context(), cfg, daemon.Options{Version: program.Version, Components: program.Components, Log: newLogger(cmd.ErrOrStderr(), cfg.Log)})
 		},
 	}
 	flags := cmd.Flags()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh/journal"
 )
 
@@ -62,7 +63,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 		if err != nil {
 			return err
 		}
-		if len(all) == 0 && !hasState(dir) {
+		if len(all) == 0 && !machine.HasState(dir) {
 			return fmt.Errorf("no history in %s: no agent has run with this state_dir", dir)
 		}
 		limit := number

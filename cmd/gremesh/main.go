@@ -6,7 +6,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(Program{Version: buildVersion(), Components: newParts}, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(Program{Version: buildVersion(), Components: newComponents}, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // version is set by the linker: -X main.version=v0.1.0.

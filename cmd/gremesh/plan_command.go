@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/offline"
 	"github.com/gremesh/gremesh/mesh/api"
 )
 
@@ -55,13 +56,13 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 			if err != nil {
 				return err
 			}
-			if preview, err = planAlone(cmd.Context(), cfg, program.Components, peers); err != nil {
+			if preview, err = offline.Plan(cmd.Context(), cfg, program.Components, peers); err != nil {
 				return err
 			}
 		case err != nil:
 			return err
 		case peers != "":
-			return errKnowsItsPeers
+			return offline.ErrPeersKnown
 		}
 		if len(preview.Unseen) > 0 {
 			return errors.New(strings.Join(preview.Unseen, "\n"))

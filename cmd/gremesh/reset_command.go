@@ -7,6 +7,7 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
@@ -33,10 +34,10 @@ configuration is wrong, or there is no terminal to ask on.`,
 			return exit.Error{Code: exit.Usage, Err: err}
 		}
 		dir := s.GetString("state_dir")
-		if !hasState(dir) { // without this check, lockState would create a state
+		if !machine.HasState(dir) { // without this check, LockState would create a state
 			return fmt.Errorf("there is no host's identity to reset in %s (state_dir): no agent has run with it", dir)
 		}
-		unlock, err := lockState(dir)
+		unlock, err := machine.LockState(dir)
 		if err != nil {
 			return err
 		}

@@ -12,12 +12,13 @@ import (
 	"syscall"
 
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 )
 
 // Program is what the command line needs from main.
 type Program struct {
 	Version    string // of this binary
-	Components componentsFunc
+	Components machine.Constructor
 }
 
 // run runs the whole program and returns the exit code. The first SIGINT or

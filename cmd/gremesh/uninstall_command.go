@@ -9,6 +9,8 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
+	"github.com/gremesh/gremesh/cmd/internal/offline"
 )
 
 func newUninstallCommand(program Program, file *configFile) *cobra.Command {
@@ -59,10 +61,9 @@ configuration is wrong, or there is no terminal to ask on.`,
 			return err
 		}
 		say := func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // progress for a waiting user
-		u := newUninstaller(cfg, program.Components, silent, say)
-		u.KeepBip = *keepBip
-		return u.during(cmd.Context(), func(ctx context.Context) error {
-			plan, err := u.plan(ctx)
+		u := offline.NewUninstaller(offline.UninstallOptions{Config: cfg, Components: program.Components, Silent: silent, KeepBip: *keepBip, Say: say})
+		return u.During(cmd.Context(), func(ctx context.Context) error {
+			plan, err := u.Plan(ctx)
 			if err != nil {
 				return err
 			}
@@ -78,7 +79,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 			if err := confirm(cmd, *yes, "All of this will be done."); err != nil {
 				return err
 			}
-			return u.run(ctx, plan)
+			return u.Run(ctx, plan)
 		})
 	}
 	return cmd
@@ -96,5 +97,5 @@ func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg config.Config, s
 	if !faults.AreOnlyIn("mesh", "node") {
 		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: faults.Err()}
 	}
-	return inMesh(cfg), faults.Err(), nil
+	return machine.InMesh(cfg), faults.Err(), nil
 }

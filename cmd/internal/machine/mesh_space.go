@@ -1,14 +1,14 @@
-package main
+package machine
 
 import (
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
-// inMesh returns the configuration with the pool and the prefix of this host's
+// InMesh returns the configuration with the pool and the prefix of this host's
 // mesh, unless the operator chose them on this host. It ignores a state that it
 // cannot read, because the component that needs the state reports it.
-func inMesh(c config.Config) config.Config {
+func InMesh(c config.Config) config.Config {
 	if c.OwnsSpace() {
 		return c
 	}

@@ -1,4 +1,4 @@
-package main
+package offline
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/api"
 	"github.com/gremesh/gremesh/mesh/gossip"
@@ -23,11 +24,11 @@ const (
 // is no state, it locks nothing. If an agent runs and has the lock, running is
 // true and unlock does nothing.
 func holdState(dir string) (unlock func(), running bool, err error) {
-	if !hasState(dir) {
+	if !machine.HasState(dir) {
 		return func() {}, false, nil
 	}
-	unlock, err = lockState(dir)
-	if errors.Is(err, errRuns) {
+	unlock, err = machine.LockState(dir)
+	if errors.Is(err, machine.ErrRunning) {
 		return func() {}, true, nil
 	}
 	return unlock, false, err
@@ -62,15 +63,15 @@ func leaveByAgent(ctx context.Context, cfg config.Config) (unlock func(), wrong,
 
 // leaveAlone leaves the mesh on behalf of an agent that does not run. This
 // process acts as the host until it has met the other hosts and told them.
-func leaveAlone(ctx context.Context, p parts, cfg config.Config) (err error) {
+func leaveAlone(ctx context.Context, p machine.Components, cfg config.Config) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
-	at, err := findUnderlay(cfg)
+	at, err := machine.FindUnderlay(cfg)
 	if err != nil {
 		return err
 	}
 	cfg.Mesh.Bootstrap = false // never create a mesh here, whatever state is left
-	node, err := gossip.New(p.gossip(ctx, cfg, at, slog.New(slog.DiscardHandler)))
+	node, err := gossip.New(p.GossipConfig(ctx, cfg, at, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package offline
 
 import (
 	"context"
@@ -11,16 +11,21 @@ import (
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
-var errKnowsItsPeers = errors.New("this host is in a mesh and knows its peers: --assume-peers is for one that does not exist yet")
+// ErrPeersKnown means that the caller named the peers of a host that is in a
+// mesh.
+var ErrPeersKnown = errors.New("this host is in a mesh and knows its peers: --assume-peers is for one that does not exist yet")
 
-// planAlone plans without an agent. It reads this machine and changes nothing.
-func planAlone(ctx context.Context, cfg config.Config, components componentsFunc, peersFile string) (mesh.Preview, error) {
-	cfg = inMesh(cfg)
+// Plan plans without an agent. It reads this machine and changes nothing. If
+// peersFile is not empty, the peers are those of the file, for a mesh that does
+// not exist yet. A wrong file is an exit.Error.
+func Plan(ctx context.Context, cfg config.Config, components machine.Constructor, peersFile string) (mesh.Preview, error) {
+	cfg = machine.InMesh(cfg)
 	var peers []mesh.Host
 	var err error
 	if peersFile != "" {
@@ -28,30 +33,30 @@ func planAlone(ctx context.Context, cfg config.Config, components componentsFunc
 			return mesh.Preview{}, exit.Error{Code: exit.Usage, Err: fmt.Errorf("--assume-peers: %w", err)}
 		}
 	}
-	at, err := findUnderlay(cfg)
+	at, err := machine.FindUnderlay(cfg)
 	if err != nil {
 		return mesh.Preview{}, err
 	}
-	found := append(checkImport(cfg), checkPool(ctx, cfg, at.addr)...)
-	if err := preflight.Error(found); err != nil && !mayHoldLease(cfg.StateDir) {
+	found := append(machine.CheckImport(cfg), machine.CheckPool(ctx, cfg, at.Addr)...)
+	if err := preflight.Error(found); err != nil && !machine.MayHoldLease(cfg.StateDir) {
 		return mesh.Preview{}, err
 	}
 	silent := slog.New(slog.DiscardHandler)
 	p := components(cfg, at, silent)
-	view, assumed, err := peek(p.gossip(ctx, cfg, at, silent), peers)
+	view, assumed, err := peek(p.GossipConfig(ctx, cfg, at, silent), peers)
 	if err != nil {
 		return mesh.Preview{}, err
 	}
 
 	ctx, stop := context.WithCancel(ctx)
 	var connection sync.WaitGroup
-	connection.Go(func() { _ = p.ovs.Run(ctx) }) // the error at its end does not matter
+	connection.Go(func() { _ = p.OVS.Run(ctx) }) // the error at its end does not matter
 	defer connection.Wait()
 	defer stop()
 	if len(view.Settings) == 0 && view.Self.Subnet.IsValid() {
 		assumed = append(assumed, assumeKey(ctx, &p, cfg.Pins, len(peers) > 0)...)
 	}
-	preview := mesh.LoopConfig{Config: p.config, Switch: p.ovs, Kernel: p.kernel, Docker: p.docker, NAT: p.nat, Masquerade: p.masq}.Preview(ctx, view, nil)
+	preview := mesh.LoopConfig{Config: p.Mesh, Switch: p.OVS, Kernel: p.Kernel, Docker: p.Docker, NAT: p.NAT, Masquerade: p.Masquerade}.Preview(ctx, view, nil)
 	preview.Assumed = assumed
 	for _, f := range found {
 		preview.Problems = append(preview.Problems, mesh.Problem{What: f.What, Do: f.Do})
@@ -74,7 +79,7 @@ func peek(cfg gossip.Config, peers []mesh.Host) (view mesh.View, assumed []strin
 	case err != nil:
 		return view, nil, err
 	case view.Self.Subnet.IsValid() && (self >= 0 || len(peers) > 0):
-		return view, nil, errKnowsItsPeers
+		return view, nil, ErrPeersKnown
 	case view.Self.Subnet.IsValid():
 		return view, []string{"all hosts that hold a lease are alive, because no agent runs here that would know"}, nil
 	case said.IsValid():

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"errors"
@@ -12,20 +12,20 @@ import (
 	"github.com/gremesh/gremesh/cmd/internal/config"
 )
 
-// underlay is this host's address and device on the network that carries the
+// Underlay is this host's address and device on the network that carries the
 // tunnels.
-type underlay struct {
-	addr netip.Addr
-	link string
-	mtu  int // bytes
+type Underlay struct {
+	Addr netip.Addr
+	Link string
+	MTU  int // bytes
 }
 
-// findUnderlay returns the underlay of this host. It takes the configured
+// FindUnderlay returns the underlay of this host. It takes the configured
 // address, interface or network if there is one. Otherwise it takes the source
 // address of packets to the first seed. The first host of a mesh has no seed:
-// it must have exactly one possible address, otherwise findUnderlay returns an
+// it must have exactly one possible address, otherwise FindUnderlay returns an
 // error.
-func findUnderlay(cfg config.Config) (underlay, error) {
+func FindUnderlay(cfg config.Config) (Underlay, error) {
 	return underlayToward(cfg, destination(cfg))
 }
 
@@ -45,32 +45,32 @@ func destination(cfg config.Config) netip.Addr {
 	return netip.Addr{}
 }
 
-func underlayToward(cfg config.Config, toward netip.Addr) (underlay, error) {
+func underlayToward(cfg config.Config, toward netip.Addr) (Underlay, error) {
 	at, err := lookUp(cfg, toward)
-	if err == nil && (at.link == cfg.OVS.Bridge || at.link == cfg.Docker.Bridge) {
+	if err == nil && (at.Link == cfg.OVS.Bridge || at.Link == cfg.Docker.Bridge) {
 		key, other := "ovs.bridge", "docker.bridge"
-		if at.link == cfg.Docker.Bridge {
+		if at.Link == cfg.Docker.Bridge {
 			key, other = other, key
 		}
-		return underlay{}, fmt.Errorf("the underlay address %s is on %s, which is %s: joined to %s it would cut this host off; set %s to another name, or node.advertise to another address",
-			at.addr, at.link, key, other, key)
+		return Underlay{}, fmt.Errorf("the underlay address %s is on %s, which is %s: joined to %s it would cut this host off; set %s to another name, or node.advertise to another address",
+			at.Addr, at.Link, key, other, key)
 	}
-	if err == nil && at.addr.Is6() && cfg.Direct == config.SameSubnet {
-		return underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.addr)
+	if err == nil && at.Addr.Is6() && cfg.Direct == config.SameSubnet {
+		return Underlay{}, fmt.Errorf("direct: same-subnet needs an IPv4 underlay, and this host's is %s: say never, or set node.advertise", at.Addr)
 	}
 	return at, err
 }
 
-func lookUp(cfg config.Config, toward netip.Addr) (at underlay, err error) {
+func lookUp(cfg config.Config, toward netip.Addr) (at Underlay, err error) {
 	told := cfg.Node.Advertise
 	switch {
 	case told.Addr.IsValid():
-		at.addr, at.link, at.mtu, err = bridge.Resolve(told.Addr.String())
+		at.Addr, at.Link, at.MTU, err = bridge.Resolve(told.Addr.String())
 	case told.Interface != "":
-		at.addr, at.link, at.mtu, err = bridge.Resolve(told.Interface)
+		at.Addr, at.Link, at.MTU, err = bridge.Resolve(told.Interface)
 	case toward.IsValid():
-		if at.addr, at.link, at.mtu, err = bridge.Source(toward); err != nil {
-			return underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
+		if at.Addr, at.Link, at.MTU, err = bridge.Source(toward); err != nil {
+			return Underlay{}, fmt.Errorf("find this host's underlay address: %w; set node.advertise", err)
 		}
 	default:
 		var all []bridge.Candidate
@@ -79,7 +79,7 @@ func lookUp(cfg config.Config, toward netip.Addr) (at underlay, err error) {
 		}
 	}
 	if err != nil {
-		return underlay{}, fmt.Errorf("node.advertise: %w", err)
+		return Underlay{}, fmt.Errorf("node.advertise: %w", err)
 	}
 	return at, nil
 }
@@ -91,7 +91,7 @@ var errAmbiguous = errors.New("set it to the one on which the other hosts reach 
 // theOne returns the only candidate. If network is valid, it considers only
 // addresses in it. Otherwise it considers only IPv4 addresses, if there are
 // any.
-func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
+func theOne(network netip.Prefix, all []bridge.Candidate) (Underlay, error) {
 	of := ""
 	if network.IsValid() {
 		of = " in " + network.String()
@@ -102,13 +102,13 @@ func theOne(network netip.Prefix, all []bridge.Candidate) (underlay, error) {
 	}
 	switch len(all) {
 	case 0:
-		return underlay{}, fmt.Errorf("this host has no underlay address%s", of)
+		return Underlay{}, fmt.Errorf("this host has no underlay address%s", of)
 	case 1:
-		return underlay{all[0].Addr, all[0].Link, all[0].MTU}, nil
+		return Underlay{all[0].Addr, all[0].Link, all[0].MTU}, nil
 	}
 	names := make([]string, len(all))
 	for i, c := range all {
 		names[i] = c.String()
 	}
-	return underlay{}, fmt.Errorf("this host has several addresses%s: %s; %w", of, strings.Join(names, ", "), errAmbiguous)
+	return Underlay{}, fmt.Errorf("this host has several addresses%s: %s; %w", of, strings.Join(names, ", "), errAmbiguous)
 }

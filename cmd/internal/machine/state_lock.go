@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"errors"
@@ -10,19 +10,19 @@ import (
 	"github.com/gremesh/gremesh/mesh/state"
 )
 
-// errRuns means that a running agent holds the lock of the state.
-var errRuns = errors.New("another gremesh agent runs")
+// ErrRunning means that a running agent holds the lock of the state.
+var ErrRunning = errors.New("another gremesh agent runs")
 
-// lockState takes the lock of the state, so that only one agent at a time uses
+// LockState takes the lock of the state, so that only one agent at a time uses
 // it. The lock ends when unlock is called or when the process ends. If another
-// process has the lock, the error wraps errRuns.
-func lockState(dir string) (unlock func(), err error) {
+// process has the lock, the error wraps ErrRunning.
+func LockState(dir string) (unlock func(), err error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
 	file, err := state.Lock(dir)
 	if errors.Is(err, state.ErrLocked) {
-		return nil, fmt.Errorf("%w with state_dir %s; stop it first", errRuns, dir)
+		return nil, fmt.Errorf("%w with state_dir %s; stop it first", ErrRunning, dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -12,9 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
+	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/journal"
+	"github.com/gremesh/gremesh/ovsdb"
 )
 
 // agentNamed is an agent that says its name, or waits for the request's end.
@@ -84,8 +89,8 @@ func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
 	cfg := config.Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
 	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
 	log := slog.New(slog.DiscardHandler)
-	h := &host{cfg: cfg, components: newParts, log: log, look: &lookout{log: log}, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
-	a, err := newAgent(t.Context(), h, underlay{addr: netip.MustParseAddr("127.0.0.1")})
+	h := &host{cfg: cfg, components: testComponents, log: log, look: machine.NewLookout(cfg, log), memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
+	a, err := newAgent(t.Context(), h, machine.Underlay{Addr: netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,4 +103,16 @@ func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
 		t.Error(err)
 	}
 	<-a.loopDone
+}
+
+// testComponents are components without a service behind them.
+func testComponents(cfg config.Config, at machine.Underlay, log *slog.Logger) machine.Components {
+	return machine.Components{
+		Mesh:       machine.MeshConfig(cfg, at),
+		OVS:        ovsdb.New(ovsdb.Config{DB: cfg.OVS.DB, Bridge: cfg.OVS.Bridge, StateDir: cfg.StateDir, Log: log}),
+		Kernel:     bridge.New(bridge.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Pool: cfg.Pool, StateDir: cfg.StateDir, Log: log}),
+		Docker:     docker.New(docker.Config{Path: cfg.Docker.DaemonJSON, Socket: cfg.Docker.Socket, StateDir: cfg.StateDir, Log: log}),
+		NAT:        filter.New(log),
+		Masquerade: cfg.Masquerade.Open(),
+	}
 }

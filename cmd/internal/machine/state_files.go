@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"errors"
@@ -27,25 +27,25 @@ func stateFiles() []string {
 
 const dockerRanFile = "dockerd.boot"
 
-// dockerRan returns the mark that records whether dockerd has run since this
+// DockerRan returns the mark that records whether dockerd has run since this
 // host's boot.
-func dockerRan(stateDir string) procs.BootMark {
+func DockerRan(stateDir string) procs.BootMark {
 	return procs.NewBootMark(filepath.Join(stateDir, dockerRanFile))
 }
 
-// hasState reports whether the directory holds gremesh state. If it cannot
+// HasState reports whether the directory holds gremesh state. If it cannot
 // tell, for example because the caller is not root, it returns true.
-func hasState(dir string) bool {
+func HasState(dir string) bool {
 	return slices.ContainsFunc(stateFiles(), func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
 		return !errors.Is(err, fs.ErrNotExist)
 	})
 }
 
-// removeState removes the state files, unfinished copies of them after a crash,
+// RemoveState removes the state files, unfinished copies of them after a crash,
 // and a leftover control socket. It then removes the directories that are
 // empty. left is the state directory if other files remain in it.
-func removeState(cfg config.Config) (left string, err error) {
+func RemoveState(cfg config.Config) (left string, err error) {
 	var errs []error
 	remove := func(path string) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -6,26 +6,27 @@ import (
 	"log/slog"
 
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
-// agentOptions is what an agent needs beside its configuration.
-type agentOptions struct {
+// Options is what an agent needs beside its configuration.
+type Options struct {
 	Version    string // of this binary
-	Components componentsFunc
+	Components machine.Constructor
 	Log        *slog.Logger
 }
 
-// runAgent runs this host until ctx ends or the host leaves the mesh. If the
-// host joins a mesh with another pool than the default, runAgent restarts once
-// with the pool of the mesh.
+// Run runs this host until ctx ends or the host leaves the mesh. If the host
+// joins a mesh with another pool than the default, Run restarts once with the
+// pool of the mesh.
 //
-// It limits the processors and the memory of this process, unless the
-// environment does.
-func runAgent(ctx context.Context, cfg config.Config, o agentOptions) error {
+// Run limits the processors and the memory of this process, unless the
+// environment sets GOMAXPROCS or GOMEMLIMIT.
+func Run(ctx context.Context, cfg config.Config, o Options) error {
 	oneProcessor()
 	limitMemory()
-	cfg = inMesh(cfg)
+	cfg = machine.InMesh(cfg)
 	cfg.Adapt = !cfg.OwnsSpace()
 	err := runHost(ctx, cfg, o)
 	var other *gossip.SpaceError

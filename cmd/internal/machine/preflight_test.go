@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"bytes"
@@ -61,7 +61,7 @@ func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
 	cfg.Pool = netip.MustParsePrefix("127.0.0.0/8") // has a route on every host
 	at := netip.MustParseAddr("127.1.2.3")
 	var log bytes.Buffer
-	err := checkHost(t.Context(), cfg, at, slog.New(slog.NewTextHandler(&log, nil)))
+	err := Preflight(t.Context(), cfg, at, slog.New(slog.NewTextHandler(&log, nil)))
 	if code, _ := exit.CodeOf(err, true); err == nil || code != exit.Usage {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
@@ -70,11 +70,11 @@ func TestAHostThatLacksSomethingDoesNotStart(t *testing.T) {
 			t.Errorf("%q is missing: %v\n%s", line, err, log.String())
 		}
 	}
-	if hasState(cfg.StateDir) {
+	if HasState(cfg.StateDir) {
 		t.Error("a state was written")
 	}
 	holding(t, cfg.StateDir)
-	if err := checkHost(t.Context(), cfg, at, slog.New(slog.DiscardHandler)); err != nil {
+	if err := Preflight(t.Context(), cfg, at, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("a host that holds a lease does not start: %v", err)
 	}
 }
@@ -105,15 +105,15 @@ func holding(t *testing.T, dir string) {
 
 func TestAMissingFileOfFlannelIsReportedUntilThereIsALease(t *testing.T) {
 	read := config.Config{StateDir: t.TempDir(), Import: "/run/flannel/subnet.env", Imported: netip.MustParsePrefix("172.17.43.0/24")}
-	if found := checkImport(read); len(found) != 0 {
+	if found := CheckImport(read); len(found) != 0 {
 		t.Errorf("a file that was read is reported: %v", found)
 	}
 	missing := config.Config{StateDir: t.TempDir(), Import: "/nonexistent/subnet.env"}
-	if found := checkImport(missing); len(found) != 1 || !found[0].Tolerable || !strings.Contains(found[0].What, "/nonexistent/subnet.env does not exist") {
+	if found := CheckImport(missing); len(found) != 1 || !found[0].Tolerable || !strings.Contains(found[0].What, "/nonexistent/subnet.env does not exist") {
 		t.Errorf("a missing file is not reported: %v", found)
 	}
 	holding(t, missing.StateDir)
-	if found := checkImport(missing); len(found) != 0 {
+	if found := CheckImport(missing); len(found) != 0 {
 		t.Errorf("a host that holds a lease reports: %v", found)
 	}
 }

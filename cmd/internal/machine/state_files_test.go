@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"net"
@@ -33,7 +33,7 @@ func TestOnlyWhatIsGremeshsIsRemovedOfTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{cfg.StateDir, ""} {
-		left, err := removeState(cfg)
+		left, err := RemoveState(cfg)
 		if err != nil || left != want {
 			t.Errorf("left %q, want %q; %v", left, want, err)
 		}
@@ -45,7 +45,7 @@ func TestOnlyWhatIsGremeshsIsRemovedOfTheState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left, err := removeState(cfg); err != nil || left != "" {
+	if left, err := RemoveState(cfg); err != nil || left != "" {
 		t.Errorf("a second time: %q, %v", left, err)
 	}
 }

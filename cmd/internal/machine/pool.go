@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/preflight"
 )
 
-// checkPool compares the pool with this host's underlay address and routes, and
+// CheckPool compares the pool with this host's underlay address and routes, and
 // returns the conflicts.
-func checkPool(ctx context.Context, cfg config.Config, at netip.Addr) []preflight.Finding {
+func CheckPool(ctx context.Context, cfg config.Config, at netip.Addr) []preflight.Finding {
 	routes, err := bridge.Routes()
 	if err != nil {
 		return []preflight.Finding{{What: fmt.Sprintf("cannot read this host's routes (%s)", err), Do: "ip route"}}

@@ -1,10 +1,9 @@
-package main
+package machine
 
 import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
@@ -12,33 +11,32 @@ import (
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
-	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/lease"
 	"github.com/gremesh/gremesh/mesh/settings"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// parts holds the components that read and change this machine.
-type parts struct {
-	config mesh.Config
-	ovs    *ovsdb.Client
-	kernel *bridge.Kernel
-	docker *docker.Daemon
-	nat    *filter.Host
-	masq   *filter.File
+// Components holds the components that read and change this machine.
+type Components struct {
+	Mesh       mesh.Config // the configuration of all components together
+	OVS        *ovsdb.Client
+	Kernel     *bridge.Kernel
+	Docker     *docker.Daemon
+	NAT        *filter.Host
+	Masquerade *filter.File // which destinations see the containers' own addresses
 }
 
-// componentsFunc creates the components of this machine. It starts nothing and
+// Constructor is a function that creates the components of this machine. It starts nothing and
 // changes nothing.
-type componentsFunc func(cfg config.Config, at underlay, log *slog.Logger) parts
+type Constructor func(cfg config.Config, at Underlay, log *slog.Logger) Components
 
-// meshConfig returns the part of the configuration that package mesh needs.
-func meshConfig(cfg config.Config, at underlay) mesh.Config {
+// MeshConfig returns the part of the configuration that package mesh needs.
+func MeshConfig(cfg config.Config, at Underlay) mesh.Config {
 	return mesh.Config{
 		Space: cfg.Space(), Switch: cfg.OVS.Bridge, Datapath: cfg.OVS.Datapath, Bridge: cfg.Docker.Bridge,
-		Tunnel: tunnelConfig(cfg.Tunnel), UnderlayMTU: at.mtu, PeerGrace: cfg.PeerGrace,
+		Tunnel: tunnelConfig(cfg.Tunnel), UnderlayMTU: at.MTU, PeerGrace: cfg.PeerGrace,
 		DaemonJSON: cfg.Docker.DaemonJSON, DockerRestart: cfg.Docker.Restart,
-		UnderlayLink: at.link, PerPeer: cfg.Route == config.PerPeer, Flood: cfg.Flood == "on" || cfg.Route == config.Aggregate,
+		UnderlayLink: at.Link, PerPeer: cfg.Route == config.PerPeer, Flood: cfg.Flood == "on" || cfg.Route == config.Aggregate,
 		Direct: cfg.Direct == config.SameSubnet, Services: cfg.Services(),
 	}
 }
@@ -47,30 +45,30 @@ func tunnelConfig(t config.TunnelConfig) mesh.TunnelConfig {
 	return mesh.TunnelConfig{Type: t.Type, Fallback: t.Fallback, Key: t.Key, BFD: t.BFD, Retry: t.Retry}
 }
 
-// gossip returns the gossip configuration of this host.
-func (p parts) gossip(ctx context.Context, cfg config.Config, at underlay, log *slog.Logger) gossip.Config {
+// GossipConfig returns the gossip configuration of this host.
+func (c Components) GossipConfig(ctx context.Context, cfg config.Config, at Underlay, log *slog.Logger) gossip.Config {
 	var direct netip.Prefix
 	open := false
 	if cfg.Direct == config.SameSubnet {
 		// If the address has vanished, the error is ignored: the agent notices
 		// it later, and a new agent replaces this one.
-		direct, _ = bridge.Subnet(at.addr)
-		have, err := p.docker.Observe(ctx) // the reconcile loop reports this error
+		direct, _ = bridge.Subnet(at.Addr)
+		have, err := c.Docker.Observe(ctx) // the reconcile loop reports this error
 		open = err == nil && have.Obstacle == "" && !have.Stale
 	}
 	return gossip.Config{
-		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.addr, uint16(cfg.Mesh.Port)),
+		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.Addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: p.found,
-		Fixed: cfg.Bip.Masked(), Prefer: p.inUse(ctx, cfg),
+		Settings: gossip.Settings{Space: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: c.found,
+		Fixed: cfg.Bip.Masked(), Prefer: c.inUse(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}
 }
 
 // found returns the mesh settings that the existing tunnels imply, in case this
 // host creates a mesh.
-func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, error) {
-	have, err := p.ovs.Observe(ctx)
+func (c Components) found(ctx context.Context) ([]settings.Value, []mesh.Problem, error) {
+	have, err := c.OVS.Observe(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +79,7 @@ func (p parts) found(ctx context.Context) ([]settings.Value, []mesh.Problem, err
 // inUse returns the subnets that this host already uses: the address of
 // docker0, the bip in daemon.json, and the lease from flannel. A host that
 // already has such a subnet asks for it first and so keeps its addresses.
-func (p parts) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
+func (c Components) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
 	var found []netip.Prefix
 	add := func(bip netip.Prefix) {
 		if subnet := bip.Masked(); cfg.Space().Contains(subnet) && bip == lease.Bip(subnet) {
@@ -90,12 +88,12 @@ func (p parts) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
 	}
 	// Errors are ignored here, because the reconcile loop reads the same and
 	// reports them.
-	if said, err := p.docker.Bip(); err == nil {
+	if said, err := c.Docker.Bip(); err == nil {
 		if bip, err := netip.ParsePrefix(said); err == nil {
 			add(bip)
 		}
 	}
-	if have, err := p.kernel.Observe(ctx); err == nil {
+	if have, err := c.Kernel.Observe(ctx); err == nil {
 		for _, addr := range have.Addrs {
 			add(addr)
 		}
@@ -104,14 +102,4 @@ func (p parts) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
 		found = append(found, cfg.Imported)
 	}
 	return found
-}
-
-// wrote returns a function that searches the history in stateDir. The function
-// reports whether this host's agent once set an object to a value. If the
-// history cannot be read, it returns false.
-func wrote(stateDir string) func(object, value string) bool {
-	return func(object, value string) bool {
-		all, _ := journal.Read(stateDir)
-		return slices.ContainsFunc(all, func(c journal.Change) bool { return c.Object == object && c.Is == value })
-	}
 }

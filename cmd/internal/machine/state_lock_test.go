@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"os"
@@ -22,7 +22,7 @@ func TestTheLockOfAKilledAgentIsFree(t *testing.T) {
 	locked := func(want bool) {
 		t.Helper()
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			unlock, err := lockState(dir)
+			unlock, err := LockState(dir)
 			if err == nil {
 				unlock()
 			}
@@ -48,7 +48,7 @@ func TestAStateThatCannotBeWrittenIsAnErrorThatNamesTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{"/proc/gremesh", file, filepath.Join(file, "below")} { // procfs takes no files, from root either
-		if _, err := lockState(dir); err == nil || !strings.HasPrefix(err.Error(), "state_dir: ") {
+		if _, err := LockState(dir); err == nil || !strings.HasPrefix(err.Error(), "state_dir: ") {
 			t.Errorf("%s: error is %v", dir, err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestAStateThatCannotBeWrittenIsAnErrorThatNamesTheKey(t *testing.T) {
 
 func TestAStateDirectoryThatGremeshMakesIsItsOwnersAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib", "gremesh")
-	unlock, err := lockState(dir)
+	unlock, err := LockState(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/cmd/internal/config"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/metrics"
@@ -36,9 +37,9 @@ const (
 type host struct {
 	cfg        config.Config
 	version    string // of this binary
-	components componentsFunc
+	components machine.Constructor
 	log        *slog.Logger
-	look       *lookout
+	look       *machine.Lookout
 	ready      func()       // tells systemd that the agent is ready; only the first call has an effect
 	memory     *mesh.Memory // handed from each agent to the next
 	history    *journal.File
@@ -54,20 +55,20 @@ type office struct {
 // runHost runs this host until ctx ends or the host leaves the mesh. Before it
 // changes anything on the machine, it checks that the configuration suits the
 // machine.
-func runHost(ctx context.Context, cfg config.Config, o agentOptions) error {
+func runHost(ctx context.Context, cfg config.Config, o Options) error {
 	log := o.Log
 	if cfg.Mesh.Insecure {
 		log.Warn("mesh.insecure: gossip is not encrypted, and anyone who reaches its port can join and redirect container traffic")
 	}
-	at, err := findUnderlay(cfg)
+	at, err := machine.FindUnderlay(cfg)
 	if err != nil {
 		return err
 	}
-	look := newLookout(cfg, log)
-	if err := checkHost(ctx, cfg, at.addr, log); err != nil {
+	look := machine.NewLookout(cfg, log)
+	if err := machine.Preflight(ctx, cfg, at.Addr, log); err != nil {
 		return err
 	}
-	unlock, err := lockState(cfg.StateDir)
+	unlock, err := machine.LockState(cfg.StateDir)
 	if err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 }
 
 // appoint creates the agent that answers requests from now on.
-func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
+func (h *host) appoint(ctx context.Context, at machine.Underlay) (*agent, error) {
 	a, err := newAgent(ctx, h, at)
 	if err != nil {
 		return nil, err
@@ -171,15 +172,15 @@ func (h *host) appoint(ctx context.Context, at underlay) (*agent, error) {
 func (h *host) agents(ctx context.Context, first *agent) error {
 	for a := first; ; {
 		next, err := a.run(ctx, h.look)
-		moved := next != underlay{}
+		moved := next != machine.Underlay{}
 		if err != nil && a != first && !moved {
 			// An address may vanish while its agent starts. This is no more
 			// reason to end than an address that vanishes later.
-			if _, _, _, gone := bridge.Resolve(a.at.addr.String()); gone != nil {
-				h.log.Warn("the underlay address is gone again", "underlay", a.at.addr, "err", err)
+			if _, _, _, gone := bridge.Resolve(a.at.Addr.String()); gone != nil {
+				h.log.Warn("the underlay address is gone again", "underlay", a.at.Addr, "err", err)
 				// The call waits for another address, or for the same one to
 				// return.
-				next, moved = h.look.moved(ctx, underlay{addr: a.at.addr})
+				next, moved = h.look.Moved(ctx, machine.Underlay{Addr: a.at.Addr})
 				err = nil
 			}
 		}
@@ -193,7 +194,7 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 			}
 			return err
 		}
-		h.log.Info("the underlay has changed", "was", a.at.addr, "is", next.addr, "device", next.link, "mtu", next.mtu)
+		h.log.Info("the underlay has changed", "was", a.at.Addr, "is", next.Addr, "device", next.Link, "mtu", next.MTU)
 		if a, err = h.appoint(ctx, next); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/gremesh/gremesh/bridge/pathmtu"
 	"github.com/gremesh/gremesh/bridge/probe"
 	"github.com/gremesh/gremesh/bridge/procs"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -31,8 +32,8 @@ const (
 // agent is the set of components of this host, connected for one underlay
 // address.
 type agent struct {
-	parts
-	at      underlay
+	machine.Components
+	at      machine.Underlay
 	log     *slog.Logger
 	began   time.Time
 	node    *gossip.Node
@@ -56,22 +57,22 @@ type agent struct {
 }
 
 // newAgent creates the agent and connects its components. It starts nothing.
-func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
+func newAgent(ctx context.Context, h *host, at machine.Underlay) (*agent, error) {
 	cfg, look, log := h.cfg, h.look, h.log
 	a := &agent{
-		parts: h.components(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
+		Components: h.components(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
 	}
 	var err error
-	if a.node, err = gossip.New(a.gossip(ctx, cfg, at, log)); err != nil {
+	if a.node, err = gossip.New(a.GossipConfig(ctx, cfg, at, log)); err != nil {
 		return nil, err
 	}
-	a.paths = pathmtu.New(pathmtu.Config{Source: at.addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
+	a.paths = pathmtu.New(pathmtu.Config{Source: at.Addr, Peers: a.peers, Route: wayTo, Tell: a.tellPaths, Forget: pathmtu.Forget, Log: log})
 	a.probes = probe.New(probe.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
-		Config: a.config, Version: h.version,
-		Membership: located{a.node, look, a.paths}, Switch: a.ovs, Kernel: a.kernel, Docker: a.docker, NAT: a.nat, Prober: a.probes, Masquerade: a.masq,
-		History: h.history, Networks: a.docker.Networks, Ages: procs.Ages, DockerRan: dockerRan(cfg.StateDir), Memory: h.memory,
+		Config: a.Mesh, Version: h.version,
+		Membership: located{a.node, look, a.paths}, Switch: a.OVS, Kernel: a.Kernel, Docker: a.Docker, NAT: a.NAT, Prober: a.probes, Masquerade: a.Masquerade,
+		History: h.history, Networks: a.Docker.Networks, Ages: procs.Ages, DockerRan: machine.DockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
 	a.node.AnswerWith(a.loop.Row)
@@ -79,14 +80,14 @@ func newAgent(ctx context.Context, h *host, at underlay) (*agent, error) {
 	a.control = mesh.Control{Loop: a.loop, Leases: a.node, Survey: a.node, Settings: a.node, Leave: a.leave}.Handler()
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.loopLife, a.stopLoop = context.WithCancel(a.life) // not created in run, because the agent may be asked to leave before it runs
-	log.Info("this host", "version", h.version, "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.addr, "device", at.link, "mtu", at.mtu)
+	log.Info("this host", "version", h.version, "host", a.node.ID(), "name", cfg.Node.Name, "underlay", at.Addr, "device", at.Link, "mtu", at.MTU)
 	return a, nil
 }
 
 // run operates this host until ctx ends, the host leaves the mesh, or its
 // underlay changes. In the last case it returns the new underlay. run itself
 // does not change tunnels and routes when it ends; leave removes them.
-func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err error) {
+func (a *agent) run(ctx context.Context, look *machine.Lookout) (next machine.Underlay, err error) {
 	defer a.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -94,18 +95,18 @@ func (a *agent) run(ctx context.Context, look *lookout) (next underlay, err erro
 	context.AfterFunc(ctx, a.end) // at the end of ctx, or at the first error
 
 	group.Go(func() error { return a.node.Run(ctx) })
-	group.Go(func() error { return a.ovs.Run(ctx) })
-	group.Go(func() error { return a.ovs.Hurry(ctx) })
-	group.Go(func() error { return a.kernel.Run(ctx) })
-	group.Go(func() error { return a.docker.Run(ctx) })
+	group.Go(func() error { return a.OVS.Run(ctx) })
+	group.Go(func() error { return a.OVS.Hurry(ctx) })
+	group.Go(func() error { return a.Kernel.Run(ctx) })
+	group.Go(func() error { return a.Docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })
 	group.Go(func() error { return a.probes.Run(ctx) })
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
-	group.Go(func() error { return a.nat.Run(ctx) })
-	group.Go(func() error { return a.masq.Run(ctx) })
+	group.Go(func() error { return a.NAT.Run(ctx) })
+	group.Go(func() error { return a.Masquerade.Run(ctx) })
 	group.Go(func() error { return a.keep(a.loopLife) })
 	group.Go(func() error {
-		now, moved := look.moved(ctx, a.at)
+		now, moved := look.Moved(ctx, a.at)
 		if moved && a.ending.CompareAndSwap(false, true) {
 			next = now
 			stop()

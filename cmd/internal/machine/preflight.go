@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// checkHost runs the preflight and reports all findings at once. A host that
+// Preflight runs the preflight and reports all findings at once. A host that
 // never held a lease does not start if a finding is not tolerable. A host that
 // holds a lease always starts: its containers already use the pool, and a check
 // must not remove it from the mesh. `gremesh status` reports its missing
@@ -25,13 +25,13 @@ import (
 //
 // If something must be installed, systemd does not restart the agent. If only
 // the pool has conflicts, systemd does restart it, because routes come and go.
-func checkHost(ctx context.Context, cfg config.Config, at netip.Addr, log *slog.Logger) error {
-	lacking, pool := preflight.Run(ctx, hostChecks(cfg)...), checkPool(ctx, cfg, at)
+func Preflight(ctx context.Context, cfg config.Config, at netip.Addr, log *slog.Logger) error {
+	lacking, pool := preflight.Run(ctx, hostChecks(cfg)...), CheckPool(ctx, cfg, at)
 	found := slices.Concat(lacking, pool)
 	for _, f := range found {
 		log.Warn("preflight: "+f.What, "do", f.Do)
 	}
-	if mayHoldLease(cfg.StateDir) {
+	if MayHoldLease(cfg.StateDir) {
 		return nil
 	}
 	err := preflight.Error(found)
@@ -41,14 +41,14 @@ func checkHost(ctx context.Context, cfg config.Config, at netip.Addr, log *slog.
 	return err
 }
 
-// mayHoldLease reports whether the state has a lease. It also returns true if
+// MayHoldLease reports whether the state has a lease. It also returns true if
 // the state is damaged; gossip reports the damage.
-func mayHoldLease(stateDir string) bool {
+func MayHoldLease(stateDir string) bool {
 	subnet, err := gossip.Reserved(stateDir)
 	return subnet.IsValid() || err != nil
 }
 
-// hostChecks returns the checks of the prerequisites of this host. checkPool
+// hostChecks returns the checks of the prerequisites of this host. CheckPool
 // checks the pool separately.
 func hostChecks(cfg config.Config) []preflight.Check {
 	return []preflight.Check{
@@ -61,7 +61,7 @@ func hostChecks(cfg config.Config) []preflight.Check {
 			return judgeDocker(present, err)
 		},
 		func(context.Context) []preflight.Finding { return judgeRestart(cfg.Docker.Restart, isInstalled) },
-		func(context.Context) []preflight.Finding { return checkImport(cfg) },
+		func(context.Context) []preflight.Finding { return CheckImport(cfg) },
 	}
 }
 
@@ -109,10 +109,10 @@ func judgeRestart(command config.Restart, installed func(program string) bool) [
 	}}
 }
 
-// checkImport checks that the file that lease_import names exists. It does so
+// CheckImport checks that the file that lease_import names exists. It does so
 // only while this host has no lease, because the key has no effect afterwards.
-func checkImport(cfg config.Config) []preflight.Finding {
-	if cfg.Import == "" || cfg.Imported.IsValid() || mayHoldLease(cfg.StateDir) {
+func CheckImport(cfg config.Config) []preflight.Finding {
+	if cfg.Import == "" || cfg.Imported.IsValid() || MayHoldLease(cfg.StateDir) {
 		return nil
 	}
 	return []preflight.Finding{{

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 			network = netip.MustParsePrefix(c.network)
 		}
 		at, err := theOne(network, c.all)
-		got := at.addr.String() + " " + at.link
+		got := at.Addr.String() + " " + at.Link
 		if err != nil {
 			got = err.Error()
 		}
@@ -54,15 +54,15 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 func TestTheUnderlaysDeviceIsNotTheSwitchNorDockersBridge(t *testing.T) {
 	address := netip.MustParseAddr("127.0.0.1")
 	cfg := config.Config{Node: config.NodeConfig{Advertise: config.Advertise{Addr: address}}, OVS: config.OVSConfig{Bridge: "br0"}, Docker: config.DockerConfig{Bridge: "docker0"}}
-	if at, err := findUnderlay(cfg); err != nil || at.link != "lo" {
+	if at, err := FindUnderlay(cfg); err != nil || at.Link != "lo" {
 		t.Fatalf("got %v, %v", at, err)
 	}
 	cfg.OVS.Bridge = "lo"
-	if at, err := findUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is ovs.bridge") {
+	if at, err := FindUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is ovs.bridge") {
 		t.Errorf("the switch: got %v, %v", at, err)
 	}
 	cfg.OVS.Bridge, cfg.Docker.Bridge = "br0", "lo"
-	if at, err := findUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is docker.bridge") {
+	if at, err := FindUnderlay(cfg); err == nil || !strings.Contains(err.Error(), "is on lo, which is docker.bridge") {
 		t.Errorf("Docker's bridge: got %v, %v", at, err)
 	}
 }

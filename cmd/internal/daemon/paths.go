@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"net/netip"
@@ -6,7 +6,9 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/pathmtu"
+	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh"
+	"github.com/gremesh/gremesh/mesh/gossip"
 )
 
 // pathsAfter limits how long the first pass waits for the path measurements.
@@ -40,4 +42,28 @@ func (a *agent) tellPaths(paths map[netip.Addr]pathmtu.Path) {
 		sizes[to] = path.MTU
 	}
 	a.node.Measured(sizes)
+}
+
+// located is a gossip node that adds the problems of the underlay to its view.
+type located struct {
+	*gossip.Node
+	look  *machine.Lookout
+	paths *pathmtu.Prober
+}
+
+// Report implements mesh.Membership. Each pass calls it, and a pass follows
+// every change of the peers. Therefore it also tells the path prober that peers
+// may have changed.
+func (l located) Report(count mesh.TunnelCount) {
+	l.paths.Renewed()
+	l.Node.Report(count)
+}
+
+// View implements mesh.Membership.
+func (l located) View() mesh.View {
+	view := l.Node.View()
+	if trouble := l.look.Problem(); trouble != nil {
+		view.Problems = append([]mesh.Problem{*trouble}, view.Problems...)
+	}
+	return view
 }
