@@ -39,9 +39,6 @@ func (n *Node) isKnown(at netip.Addr) bool {
 	return false
 }
 
-// anybody reports that every address is known.
-func anybody(netip.Addr) bool { return true }
-
 // rememberSeeds adds addresses to the set of addresses that seeds have had.
 func (n *Node) rememberSeeds(found []attempt) {
 	all := make(map[netip.Addr]bool)

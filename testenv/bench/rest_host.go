@@ -20,6 +20,7 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/gossip"
 	"github.com/gremesh/gremesh/mesh/lease"
+	"github.com/gremesh/gremesh/testenv/load"
 )
 
 // gossiper returns the gossip address of host i.
@@ -53,7 +54,7 @@ func (r restRole) meshName() string {
 
 // beCrowd acts as all hosts except the first, until the process is killed.
 func (r restRole) beCrowd(ctx context.Context) error {
-	crowd := gossip.Crowd{To: host(0).ID, Records: r.records(), Settings: restSettings, Keys: restKeys, Mesh: r.meshName(), Ready: func() { fmt.Println("ready") }}
+	crowd := load.Crowd{To: host(0).ID, Records: r.records(), Space: restSettings.Space, Keys: restKeys, Mesh: r.meshName(), Ready: func() { fmt.Println("ready") }}
 	return crowd.Run(ctx)
 }
 
@@ -120,7 +121,7 @@ func (r restRole) beAtRest() (found []measured, err error) {
 		return nil, err
 	}
 	if r.Way == wayBare {
-		list, err := gossip.Bare(cfg, host(0).ID)
+		list, err := load.Bare(cfg, host(0).ID)
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gremesh/gremesh/mesh/gossip"
+	"github.com/gremesh/gremesh/testenv/load"
 )
 
 // wayBare is the way with which an agent at rest is compared.
@@ -53,7 +53,7 @@ func Rest(ctx context.Context, sizes []int, quick bool) ([]Series, error) {
 	found := map[string][]measured{}
 	key := func(way string, n int) string { return fmt.Sprint(n, " ", way) }
 	for _, n := range sizes {
-		length := gossip.PushPullEvery(n)
+		length := load.PushPullEvery(n)
 		if quick {
 			length = time.Second
 		}

@@ -1,7 +1,6 @@
-package gossip
+package load
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/memberlist"
 
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -31,12 +31,12 @@ import (
 // The hosts of the crowd do not talk to each other and do not know each other.
 // Only one of them knows all others, and it does all exchanges of state.
 type Crowd struct {
-	To       lease.ID       // the measured host, which is not in the crowd
-	Records  []lease.Record // of all hosts, including the measured one
-	Settings Settings
-	Keys     [][]byte // see Config
-	Mesh     string   // empty: the crowd speaks only memberlist's protocol, not gremesh's
-	Ready    func()   // called when the measured host may join the crowd
+	To      lease.ID       // the measured host, which is not in the crowd
+	Records []lease.Record // of all hosts, including the measured one
+	Space   lease.Space
+	Keys    [][]byte // see gossip.Config
+	Mesh    string   // empty: the crowd speaks only memberlist's protocol, not gremesh's
+	Ready   func()   // called when the measured host may join the crowd
 }
 
 // bystander is one host of a crowd.
@@ -119,7 +119,7 @@ func (c Crowd) Run(ctx context.Context) error {
 	// host's next message. This ping sends it to the hub, and not later to the
 	// measured host.
 	for _, b := range all[1:] {
-		_, _ = b.list.Ping(hub.Name, net.UDPAddrFromAddrPort(address(hub)))
+		_, _ = b.list.Ping(hub.Name, net.UDPAddrFromAddrPort(all[0].at))
 	}
 	c.Ready()
 	return c.talk(ctx, all, to)
@@ -130,13 +130,13 @@ func (c Crowd) meta(r lease.Record) []byte {
 		return nil
 	}
 	return encode(meta{
-		Protocol: protocol, Mesh: c.Mesh, Name: r.Name, Pool: c.Settings.Space.Pool, Bits: c.Settings.Space.Bits,
+		Protocol: protocol, Mesh: c.Mesh, Name: r.Name, Pool: c.Space.Pool, Bits: c.Space.Bits,
 	})
 }
 
 // start makes the host answer messages. By itself the host sends nothing.
 func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Conn) error {
-	wire, err := listen(networkConfig{at: at, keyed: len(keys) > 0, isKnown: anybody})
+	wire, err := listen(at, streams)
 	if err != nil {
 		return err
 	}
@@ -157,37 +157,19 @@ func (b *bystander) start(keys [][]byte, at netip.AddrPort, streams chan net.Con
 	if b.knows {
 		c.Transport = ear{wire, streams}
 	}
-	wire.readers.Go(func() { wire.forward(streams) })
 	b.list, err = memberlist.Create(c)
 	return err
 }
 
-// ear is a network that gets its streams from a channel. All streams of the
-// crowd go to the host that knows all others.
+// ear is a transport that gets no streams if all is nil.
 type ear struct {
-	*network
-	all chan net.Conn // nil: this host gets no streams
+	*transport
+	all chan net.Conn
 }
 
-// StreamCh implements memberlist.Transport.
+// StreamCh implements memberlist.Transport. All streams of the crowd go to the
+// host that knows all others.
 func (e ear) StreamCh() <-chan net.Conn { return e.all }
-
-// forward passes the connections of this network on to streams, until the
-// network closes.
-func (n *network) forward(streams chan net.Conn) {
-	for {
-		select {
-		case conn := <-n.streams:
-			select {
-			case streams <- conn:
-			case <-n.closed:
-				_ = conn.Close()
-			}
-		case <-n.closed:
-			return
-		}
-	}
-}
 
 // talk sends the messages of the crowd to the measured host until ctx ends.
 func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) error {
@@ -219,7 +201,7 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 }
 
 // compare returns the message that a host sends every second, see
-// Node.compareTables.
+// compareTables in mesh/gossip/compare.go.
 func (b *bystander) compare() []byte {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
@@ -242,8 +224,9 @@ func (b *bystander) NodeMeta(int) []byte { return b.meta }
 // NotifyMsg implements memberlist.Delegate. All hosts of the crowd share the
 // records that one of them receives.
 func (b *bystander) NotifyMsg(msg []byte) {
-	if p, err := decodePacket(bytes.Clone(msg)); err == nil {
-		if p.Echo != nil && !p.Echo.Reply {
+	var p packet
+	if err := cbor.Unmarshal(msg, &p); err == nil {
+		if p.Echo != nil && !p.Echo.Reply && p.Sign != nil {
 			select {
 			case b.crowd.replies <- crowdReply{b, p.Sign, echo{Number: p.Echo.Number, Reply: true, Life: 1}}:
 			default: // the measured host asks again
