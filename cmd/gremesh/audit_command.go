@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/api"
@@ -67,10 +68,10 @@ Exit codes:
 		case *watch:
 			return watchMesh(cmd, file, out)
 		case *whole:
-			audit, err := show(cmd, file, out, (*api.Client).MeshAudit, renderMesh)
+			audit, err := show(cmd, file, out, (*api.Client).MeshAudit, render.Mesh)
 			return auditEnd(err, meshExit(audit))
 		}
-		audit, err := show(cmd, file, out, (*api.Client).Audit, renderAudit)
+		audit, err := show(cmd, file, out, (*api.Client).Audit, render.Audit)
 		return auditEnd(err, auditExit(audit))
 	}
 	return cmd

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
@@ -56,7 +57,7 @@ func writeLook(w, stderr io.Writer, out output, audit mesh.FullAudit, failed err
 	}
 	frame := "can't tell: " + fmt.Sprint(failed) + "\n"
 	if failed == nil {
-		frame = renderMesh(audit, paint(coloured(w)))
+		frame = render.Mesh(audit, render.Paint(coloured(w)))
 	}
 	now := time.Now().UTC().Format(time.DateTime + " UTC")
 	if isTerminal(w) {

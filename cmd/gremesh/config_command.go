@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/examples"
 	"github.com/gremesh/gremesh/mesh"
@@ -53,7 +54,7 @@ host, and where it comes from.
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*api.Client).Settings, renderSettings)
+		_, err := show(cmd, file, out, (*api.Client).Settings, render.Settings)
 		return err
 	}
 	return cmd
@@ -101,7 +102,7 @@ host.
 		}
 		for _, s := range list.Settings {
 			if s.Key == args[0] {
-				return out.print(cmd, s, func(paint) string { return s.Value + "\n" })
+				return out.print(cmd, s, func(render.Paint) string { return s.Value + "\n" })
 			}
 		}
 		_, err = settings.Lookup(args[0])
@@ -166,7 +167,7 @@ of docker0 and daemon.json, and do not restart Docker.
 				cmd.PrintErrf("gremesh: this host keeps %s %s, which is pinned in %s: remove it there and restart the agent\n", s.Key, s.Value, s.Where)
 			}
 		}
-		return out.print(cmd, list, func(paint) string { return renderChanged(list, changes) })
+		return out.print(cmd, list, func(render.Paint) string { return render.ChangedSettings(list, changes) })
 	}
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 )
@@ -101,7 +102,7 @@ the configuration is wrong, or there is no terminal to ask on.`,
 func forgetQuestion(f mesh.Forgotten, how mesh.ForgetHow, now time.Time) string {
 	seen := "never seen by this host"
 	if !f.LastSeen.IsZero() {
-		seen = "last seen " + ago(now, f.LastSeen)
+		seen = "last seen " + render.Ago(now, f.LastSeen)
 	}
 	subnet := "no subnet"
 	if f.Subnet.IsValid() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/cmd/internal/machine"
@@ -76,7 +77,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 		if limit > 0 {
 			all = journal.Newest(all, limit)
 		}
-		return out.print(cmd, all, func(paint) string { return renderHistory(all) })
+		return out.print(cmd, all, func(render.Paint) string { return render.History(all) })
 	}
 	return cmd
 }

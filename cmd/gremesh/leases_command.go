@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/api"
 )
@@ -31,8 +32,8 @@ configuration is wrong.`,
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*api.Client).Leases, func(leases []mesh.Lease, p paint) string {
-			return renderLeases(leases, time.Now(), p)
+		_, err := show(cmd, file, out, (*api.Client).Leases, func(leases []mesh.Lease, p render.Paint) string {
+			return render.Leases(leases, time.Now(), p)
 		})
 		return err
 	}

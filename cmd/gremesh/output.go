@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/mesh/api"
 )
 
@@ -46,22 +47,22 @@ func outputFlag(cmd *cobra.Command) *output {
 	return &o
 }
 
-// print writes value as JSON, or as the text that render returns.
-func (o *output) print(cmd *cobra.Command, value any, render func(paint) string) error {
+// print writes value as JSON, or as the text that draw returns.
+func (o *output) print(cmd *cobra.Command, value any, draw func(render.Paint) string) error {
 	w := cmd.OutOrStdout()
 	if *o == asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(value)
 	}
-	_, err := io.WriteString(w, render(paint(coloured(w))))
+	_, err := io.WriteString(w, draw(render.Paint(coloured(w))))
 	return err
 }
 
 // show requests a value from the running agent, prints it and returns it.
 func show[T any](
 	cmd *cobra.Command, file *configFile, out *output,
-	get func(*api.Client, context.Context) (T, error), render func(T, paint) string,
+	get func(*api.Client, context.Context) (T, error), draw func(T, render.Paint) string,
 ) (T, error) {
 	var nothing T
 	c, err := file.client(cmd)
@@ -72,7 +73,7 @@ func show[T any](
 	if err != nil {
 		return nothing, err
 	}
-	return answer, out.print(cmd, answer, func(p paint) string { return render(answer, p) })
+	return answer, out.print(cmd, answer, func(p render.Paint) string { return draw(answer, p) })
 }
 
 // coloured reports whether to print colours to w. It requires that w is a

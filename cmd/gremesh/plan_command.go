@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/offline"
 	"github.com/gremesh/gremesh/mesh/api"
@@ -67,7 +68,7 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 		if len(preview.Unseen) > 0 {
 			return errors.New(strings.Join(preview.Unseen, "\n"))
 		}
-		return out.print(cmd, preview, func(paint) string { return renderPlan(preview) })
+		return out.print(cmd, preview, func(render.Paint) string { return render.Plan(preview) })
 	}
 	return cmd
 }

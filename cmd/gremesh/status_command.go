@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/mesh"
 	"github.com/gremesh/gremesh/mesh/api"
@@ -43,7 +44,7 @@ Exit codes:
 	check := cmd.Flags().Bool("check", false, "exit with 1 if this host is not healthy, and with 3 if its agent does not answer")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		status, err := show(cmd, file, out, (*api.Client).Status, renderStatus)
+		status, err := show(cmd, file, out, (*api.Client).Status, render.Status)
 		if !*check {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/cmd/internal/machine"
@@ -67,7 +68,7 @@ configuration is wrong, or there is no terminal to ask on.`,
 			if err != nil {
 				return err
 			}
-			if err := out.print(cmd, plan, func(p paint) string { return renderUninstall(plan, p) }); err != nil {
+			if err := out.print(cmd, plan, func(p render.Paint) string { return render.Uninstall(plan, p) }); err != nil {
 				return err
 			}
 			switch {

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gremesh/gremesh/cmd/internal/cli/render"
 )
 
 func newVersionCommand(version string) *cobra.Command {
@@ -21,7 +23,7 @@ func newVersionCommand(version string) *cobra.Command {
 			Go       string `json:"go"`
 			Platform string `json:"platform"`
 		}{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-		return out.print(cmd, v, func(paint) string {
+		return out.print(cmd, v, func(render.Paint) string {
 			return fmt.Sprintf("gremesh %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 		})
 	}

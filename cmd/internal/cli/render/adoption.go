@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// renderAdoptable renders the ports that would be adopted, for people.
-func renderAdoptable(a mesh.Adoption, p paint) string {
+// Adoptable formats the ports that would be adopted, for people.
+func Adoptable(a mesh.Adoption, p Paint) string {
 	var b strings.Builder
 	if len(a.Ports) == 0 {
 		b.WriteString("nothing to adopt: no tunnel port that was made by hand leads where one of gremesh's should\n")
@@ -21,12 +21,12 @@ func renderAdoptable(a mesh.Adoption, p paint) string {
 			fmt.Fprintf(&b, "  %s\n", command)
 		}
 	}
-	renderProblems(&b, a.Left, p)
+	writeProblems(&b, a.Left, p)
 	return b.String()
 }
 
-// renderAdopted renders the ports that were adopted, for people.
-func renderAdopted(a mesh.Adoption) string {
+// Adopted formats the ports that were adopted, for people.
+func Adopted(a mesh.Adoption) string {
 	var b strings.Builder
 	for _, port := range a.Ports {
 		fmt.Fprintf(&b, "%s is gremesh's now\n", port.Object)

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -13,12 +13,12 @@ import (
 	"github.com/gremesh/gremesh/mesh/events"
 )
 
-// paint adds colours to words if it is true.
-type paint bool
+// Paint adds colours to words if it is true.
+type Paint bool
 
 // state colours a word that describes a state: green is good, red is bad,
 // yellow is in between.
-func (p paint) state(word string) string {
+func (p Paint) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
 		return p.in(text.FgGreen, word)
@@ -30,7 +30,7 @@ func (p paint) state(word string) string {
 	return word
 }
 
-func (p paint) in(colour text.Color, word string) string {
+func (p Paint) in(colour text.Color, word string) string {
 	if !p || word == "" {
 		return word
 	}
@@ -48,8 +48,8 @@ func newTable() table.Writer {
 	return t
 }
 
-// renderProblems writes each problem with its age, and the remedy below it.
-func renderProblems(b *strings.Builder, problems []mesh.Problem, p paint) {
+// writeProblems writes each problem with its age, and the remedy below it.
+func writeProblems(b *strings.Builder, problems []mesh.Problem, p Paint) {
 	for i, problem := range problems {
 		if i == 0 {
 			b.WriteString("\n")

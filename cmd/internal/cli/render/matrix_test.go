@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -76,12 +76,12 @@ func TestTheMatrixReadsWell(t *testing.T) {
 			Tunnels: make([]mesh.MatrixTunnel, 2), Findings: troubledMesh(3).Findings,
 		},
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, renderMesh(a, false)) })
+		t.Run(name, func(t *testing.T) { golden(t, name, Mesh(a, false)) })
 	}
 }
 
 func TestTheMatrixKeepsItsColumnsInColour(t *testing.T) {
-	plain, coloured := renderMesh(troubledMesh(10), false), renderMesh(troubledMesh(10), true)
+	plain, coloured := Mesh(troubledMesh(10), false), Mesh(troubledMesh(10), true)
 	if plain == coloured {
 		t.Fatal("there are no colours")
 	}

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"testing"
@@ -19,6 +19,6 @@ func testSettings() mesh.SettingList {
 }
 
 func TestSettingsReadWell(t *testing.T) {
-	golden(t, "config_show.txt", renderSettings(testSettings(), false))
-	golden(t, "config_set.txt", renderChanged(testSettings(), []settings.Value{{Key: "tunnel.key", Text: "random"}, {Key: "tunnel.type", Text: "gre"}}))
+	golden(t, "config_show.txt", Settings(testSettings(), false))
+	golden(t, "config_set.txt", ChangedSettings(testSettings(), []settings.Value{{Key: "tunnel.key", Text: "random"}, {Key: "tunnel.type", Text: "gre"}}))
 }

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"strings"
@@ -9,10 +9,10 @@ import (
 )
 
 func TestTablesTellHostsWithOneNameApart(t *testing.T) {
-	leases := renderLeases([]mesh.Lease{
+	leases := Leases([]mesh.Lease{
 		{Name: "h1", ID: "0011223344"}, {Name: "h2", ID: "de75d79100"}, {Name: "h2", ID: "5414c3d4ff"},
 	}, time.Now(), false)
-	peers := renderPeers("h1", "0011223344", []mesh.PeerStatus{
+	peers := peersTable("h1", "0011223344", []mesh.PeerStatus{
 		{Name: "h2", ID: "de75d79100"}, {Name: "h1", ID: "5414c3d4ff"}, {Name: "h3", ID: "33"}, {ID: "44"},
 	}, false)
 	for _, test := range []struct {

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/api"
 )
 
-// renderUninstall formats the plan as text: each difference, with the commands
+// Uninstall formats the plan as text: each difference, with the commands
 // that would correct it below.
-func renderUninstall(plan api.UninstallPlan, p paint) string {
+func Uninstall(plan api.UninstallPlan, p Paint) string {
 	var b strings.Builder
 	if plan.IsEmpty() {
 		b.WriteString("nothing of gremesh is on this host\n")

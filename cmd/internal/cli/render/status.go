@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"cmp"
@@ -12,12 +12,12 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// renderStatus formats the output of `gremesh status` as text.
-func renderStatus(s mesh.Status, p paint) string {
+// Status formats the output of `gremesh status` as text.
+func Status(s mesh.Status, p Paint) string {
 	var b strings.Builder
-	renderHost(&b, s, p)
+	writeHost(&b, s, p)
 	if len(s.Peers) > 0 {
-		b.WriteString("\n" + renderPeers(s.Host.Name, s.Host.ID, s.Peers, p) + "\n")
+		b.WriteString("\n" + peersTable(s.Host.Name, s.Host.ID, s.Peers, p) + "\n")
 	}
 	b.WriteString("\n")
 	if own := s.Host.Tunnels; own.Wanted > 0 {
@@ -27,12 +27,12 @@ func renderStatus(s mesh.Status, p paint) string {
 	for _, pending := range s.Pending {
 		fmt.Fprintf(&b, "\n%s %s\n", p.in(text.FgYellow, "~"), pending)
 	}
-	renderProblems(&b, s.Problems, p)
+	writeProblems(&b, s.Problems, p)
 	return b.String()
 }
 
-// renderHost writes the facts about this host, one on each line.
-func renderHost(b *strings.Builder, s mesh.Status, p paint) {
+// writeHost writes the facts about this host, one on each line.
+func writeHost(b *strings.Builder, s mesh.Status, p Paint) {
 	h := s.Host
 	lease := p.state(h.Lease)
 	if h.Waiting != "" {
@@ -78,8 +78,8 @@ func tunnelKind(t mesh.TunnelKind) string {
 	return kind + ", no key: `gremesh config set tunnel.key random` gives the mesh one"
 }
 
-// renderPeers formats the peers of the host with the given name and ID.
-func renderPeers(name, id string, peers []mesh.PeerStatus, p paint) string {
+// peersTable formats the peers of the host with the given name and ID.
+func peersTable(name, id string, peers []mesh.PeerStatus, p Paint) string {
 	var labels hostLabels
 	labels.add(name, id)
 	for _, peer := range peers {

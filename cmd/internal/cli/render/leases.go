@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// renderLeases formats the output of `gremesh leases` as a table.
-func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
+// Leases formats the output of `gremesh leases` as a table.
+func Leases(leases []mesh.Lease, now time.Time, p Paint) string {
 	if len(leases) == 0 {
 		return "every subnet is free\n"
 	}
@@ -27,18 +27,18 @@ func renderLeases(leases []mesh.Lease, now time.Time, p paint) string {
 		if l.Lost {
 			state += ", " + p.state("lost")
 		}
-		seen := ago(now, l.LastSeen)
+		seen := Ago(now, l.LastSeen)
 		if l.Host == string(mesh.Alive) {
 			seen = "now"
 		}
-		t.AppendRow(table.Row{l.Subnet, labels.label(l.Name, l.ID), l.Underlay, state, p.state(l.Host), ago(now, l.Since), seen})
+		t.AppendRow(table.Row{l.Subnet, labels.label(l.Name, l.ID), l.Underlay, state, p.state(l.Host), Ago(now, l.Since), seen})
 	}
 	return t.Render() + "\n"
 }
 
-// ago formats the time since then. Up to a minute it gives seconds. Beyond that
+// Ago formats the time since then. Up to a minute it gives seconds. Beyond that
 // it gives the largest of minutes, hours and days that fits, rounded down.
-func ago(now, then time.Time) string {
+func Ago(now, then time.Time) string {
 	d := now.Sub(then)
 	for _, unit := range []struct {
 		length time.Duration

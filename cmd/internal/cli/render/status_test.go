@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"flag"
@@ -115,7 +115,7 @@ func TestStatusReadsWell(t *testing.T) {
 		"status_troubled.txt": troubledStatus(),
 		"status_waiting.txt":  waitingStatus(),
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, renderStatus(s, false)) })
+		t.Run(name, func(t *testing.T) { golden(t, name, Status(s, false)) })
 	}
 }
 
@@ -132,12 +132,12 @@ func TestAuditReadsWell(t *testing.T) {
 		"audit_unknown.txt": {Problems: problem},
 		"audit_both.txt":    {Drift: drifted.Drift[:1], Problems: problem},
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, renderAudit(a, false)) })
+		t.Run(name, func(t *testing.T) { golden(t, name, Audit(a, false)) })
 	}
 }
 
 func TestColoursChangeNothingButColours(t *testing.T) {
-	plain, coloured := renderStatus(troubledStatus(), false), renderStatus(troubledStatus(), true)
+	plain, coloured := Status(troubledStatus(), false), Status(troubledStatus(), true)
 	if plain == coloured {
 		t.Fatal("there are no colours")
 	}

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// renderSettings formats the output of `gremesh config show` as a table.
-func renderSettings(list mesh.SettingList, p paint) string {
+// Settings formats the output of `gremesh config show` as a table.
+func Settings(list mesh.SettingList, p Paint) string {
 	t := newTable()
 	t.AppendHeader(table.Row{"SETTING", "VALUE", "FROM"})
 	for _, s := range list.Settings {
@@ -21,7 +21,7 @@ func renderSettings(list mesh.SettingList, p paint) string {
 	return t.Render() + "\n"
 }
 
-func settingOrigin(list mesh.SettingList, s mesh.Setting, p paint) string {
+func settingOrigin(list mesh.SettingList, s mesh.Setting, p Paint) string {
 	switch {
 	case s.Origin == mesh.OriginPinned && s.Value != s.Mesh:
 		return p.in(text.FgYellow, fmt.Sprintf("pinned in %s; the mesh has %s", s.Where, s.Mesh))
@@ -44,8 +44,8 @@ func settingsVersion(list mesh.SettingList) string {
 	return fmt.Sprintf("version %d by %s", list.Version, list.Writer)
 }
 
-// renderChanged describes the settings of the mesh after a change.
-func renderChanged(list mesh.SettingList, changes []settings.Value) string {
+// ChangedSettings describes the settings of the mesh after a change.
+func ChangedSettings(list mesh.SettingList, changes []settings.Value) string {
 	var b strings.Builder
 	for _, change := range changes {
 		for _, s := range list.Settings {

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -51,10 +51,10 @@ const (
 	matrixGroup = 10 // in a larger matrix, the number of columns between two spaces
 )
 
-// renderMesh formats the output of `gremesh audit --mesh` as text. Each host
+// Mesh formats the output of `gremesh audit --mesh` as text. Each host
 // has a row with one sign for its tunnel to each other host. The problems
 // follow below.
-func renderMesh(a mesh.FullAudit, p paint) string {
+func Mesh(a mesh.FullAudit, p Paint) string {
 	var b strings.Builder
 	if n := len(a.Hosts); len(a.Tunnels) == n*(n-1) {
 		b.WriteString(matrixTable(a, p) + "\n\n")
@@ -101,7 +101,7 @@ func renderMesh(a mesh.FullAudit, p paint) string {
 	return b.String()
 }
 
-func matrixTable(a mesh.FullAudit, p paint) string {
+func matrixTable(a mesh.FullAudit, p Paint) string {
 	n := len(a.Hosts)
 	roomy := n <= roomyMatrix
 	t := newTable()
@@ -161,7 +161,7 @@ func matrixHead(n int) string {
 
 // matrixRow returns the signs of the tunnels from host i, with a dot in the
 // host's own column.
-func matrixRow(tunnels []mesh.MatrixTunnel, i int, p paint) string {
+func matrixRow(tunnels []mesh.MatrixTunnel, i int, p Paint) string {
 	var letters []string
 	for _, t := range tunnels {
 		s := signOf(t.State)
@@ -179,7 +179,7 @@ func matrixRow(tunnels []mesh.MatrixTunnel, i int, p paint) string {
 }
 
 // legend explains the signs that appear in the matrix.
-func legend(a mesh.FullAudit, p paint) string {
+func legend(a mesh.FullAudit, p Paint) string {
 	var words []string
 	for _, s := range signs() {
 		if slices.ContainsFunc(a.Tunnels, func(t mesh.MatrixTunnel) bool { return t.State == s.state }) {

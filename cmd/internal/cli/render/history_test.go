@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"testing"
@@ -9,8 +9,8 @@ import (
 
 func TestHistoryReadsWell(t *testing.T) {
 	at := time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC)
-	golden(t, "history_none.txt", renderHistory(nil))
-	golden(t, "history.txt", renderHistory([]journal.Change{
+	golden(t, "history_none.txt", History(nil))
+	golden(t, "history.txt", History([]journal.Change{
 		{Time: at, Object: "lease", Is: "172.17.42.0/24", Cause: "it was free"},
 		{Time: at.Add(time.Second), Object: "port gre43", Is: "gre to 192.168.248.140 (h2, 172.17.43.0/24) on br0", Cause: "h2 joined", Seconds: 0.0432},
 		{Time: at.Add(time.Hour), Object: "address of docker0", Was: "172.17.0.1/16", Is: "172.17.42.1/24",

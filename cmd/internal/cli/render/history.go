@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/journal"
 )
 
-// renderHistory formats the output of `gremesh history` as a table.
-func renderHistory(all []journal.Change) string {
+// History formats the output of `gremesh history` as a table.
+func History(all []journal.Change) string {
 	if len(all) == 0 {
 		return "no changes and no events\n"
 	}

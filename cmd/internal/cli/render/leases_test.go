@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"net/netip"
@@ -26,6 +26,6 @@ func TestRenderLeases(t *testing.T) {
 		lease(7, "held", "alive", time.Minute, 0),
 	}
 	leases[6].Lost = true
-	golden(t, "leases.txt", renderLeases(leases, now, false))
-	golden(t, "leases_none.txt", renderLeases(nil, now, false))
+	golden(t, "leases.txt", Leases(leases, now, false))
+	golden(t, "leases_none.txt", Leases(nil, now, false))
 }

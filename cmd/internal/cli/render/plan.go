@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/drift"
 )
 
-// renderPlan formats the plan as a shell script: commands, and comments that
+// Plan formats the plan as a shell script: commands, and comments that
 // describe the changes.
-func renderPlan(p mesh.Preview) string {
+func Plan(p mesh.Preview) string {
 	var b strings.Builder
 	comment := func(format string, args ...any) {
 		for line := range strings.Lines(fmt.Sprintf(format, args...)) {

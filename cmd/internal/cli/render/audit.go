@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// renderAudit formats the output of `gremesh audit` as text. Each difference is
+// Audit formats the output of `gremesh audit` as text. Each difference is
 // one line, so that tools such as wc and cut can process it.
-func renderAudit(a mesh.Audit, p paint) string {
+func Audit(a mesh.Audit, p Paint) string {
 	var b strings.Builder
 	for _, d := range a.Drift {
 		fmt.Fprintln(&b, p.in(text.FgYellow, d.String()))
@@ -29,6 +29,6 @@ func renderAudit(a mesh.Audit, p paint) string {
 	default:
 		b.WriteString(p.in(text.FgGreen, "clean") + ": the switch, docker0, routes and daemon.json are as they should be\n")
 	}
-	renderProblems(&b, slices.Concat(a.Problems, a.Paths.Problems, a.Filtered), p)
+	writeProblems(&b, slices.Concat(a.Problems, a.Paths.Problems, a.Filtered), p)
 	return b.String()
 }

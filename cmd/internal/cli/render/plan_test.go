@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"net/netip"
@@ -11,11 +11,11 @@ import (
 
 func TestPlanReadsWell(t *testing.T) {
 	preview := mesh.Preview{Host: "h1", Subnet: netip.MustParsePrefix("172.17.42.0/24"), DaemonJSON: "/etc/docker/daemon.json"}
-	golden(t, "plan_nothing.txt", renderPlan(preview))
+	golden(t, "plan_nothing.txt", Plan(preview))
 
 	waiting := preview
 	waiting.Subnet, waiting.Waiting = netip.Prefix{}, "no seed answers"
-	golden(t, "plan_waiting.txt", renderPlan(waiting))
+	golden(t, "plan_waiting.txt", Plan(waiting))
 
 	preview.Assumed = []string{"this host gets 172.17.42.0/24: it uses it already", "the peers are those of the file"}
 	preview.Problems = []mesh.Problem{{What: "port gre44: the name is taken by port gre44 on br1, which is not gremesh's", Do: "delete it if nobody needs it:\novs-vsctl del-port br1 gre44"}}
@@ -27,12 +27,12 @@ func TestPlanReadsWell(t *testing.T) {
 		{Object: "dockerd", Is: "running with the settings from before", Should: "restarted by systemctl restart docker"},
 		{Object: "link docker0 mtu", Is: "1500", Should: "1462", Commands: []string{"ip link set dev docker0 mtu 1462"}},
 	}
-	golden(t, "plan.txt", renderPlan(preview))
+	golden(t, "plan.txt", Plan(preview))
 }
 
 func TestOnlyCommentsAndCommandsAreInAPlan(t *testing.T) {
 	evil := "x\nreboot\n"
-	script := renderPlan(mesh.Preview{
+	script := Plan(mesh.Preview{
 		Host: evil, Subnet: netip.MustParsePrefix("172.17.42.0/24"), Assumed: []string{evil}, DaemonJSON: evil, Problems: []mesh.Problem{{What: evil, Do: evil}},
 		Drift: []drift.Drift{{Object: "port " + evil, Is: evil, Should: evil, Commands: []string{"true"}}, {Object: "daemon.json bip", Is: evil, Should: evil}},
 	})

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"net/netip"
@@ -10,7 +10,7 @@ import (
 )
 
 func TestUninstallShowsWhatItWillDo(t *testing.T) {
-	golden(t, "uninstall.txt", renderUninstall(api.UninstallPlan{
+	golden(t, "uninstall.txt", Uninstall(api.UninstallPlan{
 		GivesUp: netip.MustParsePrefix("172.17.42.0/24"), State: "/var/lib/gremesh",
 		UninstallPlan: mesh.UninstallPlan{
 			Changes: []drift.Drift{
@@ -22,5 +22,5 @@ func TestUninstallShowsWhatItWillDo(t *testing.T) {
 			Problems: []string{"no answer from Open vSwitch"},
 		},
 	}, false))
-	golden(t, "uninstall_nothing.txt", renderUninstall(api.UninstallPlan{}, false))
+	golden(t, "uninstall_nothing.txt", Uninstall(api.UninstallPlan{}, false))
 }
