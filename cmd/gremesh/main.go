@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"runtime/debug"
+
+	"github.com/gremesh/gremesh/cmd/internal/cli"
 )
 
 func main() {
-	os.Exit(run(Program{Version: buildVersion(), Components: newComponents}, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(cli.Run(cli.Program{Version: buildVersion(), Components: newComponents}, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // version is set by the linker: -X main.version=v0.1.0.

@@ -13,7 +13,8 @@ import (
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
-// newComponents creates the components. It starts nothing and changes nothing.
+// newComponents creates the components of this machine, as a
+// machine.Constructor does.
 func newComponents(cfg config.Config, at machine.Underlay, log *slog.Logger) machine.Components {
 	return machine.Components{
 		Mesh:   machine.MeshConfig(cfg, at),

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func command(t *testing.T, handler http.HandlerFunc, args ...string) (code int, 
 	t.Helper()
 	t.Setenv("GREMESH_CONTROL", answering(t, handler))
 	var out, err bytes.Buffer
-	code = run(Program{Version: "v0"}, args, &out, &err)
+	code = Run(Program{Version: "v0"}, args, &out, &err)
 	return code, out.String(), err.String()
 }
 

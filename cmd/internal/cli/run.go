@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -17,14 +17,15 @@ import (
 
 // Program is what the command line needs from main.
 type Program struct {
-	Version    string // of this binary
-	Components machine.Constructor
+	Version    string              // of this binary
+	Components machine.Constructor // for the verbs that change or plan changes of this machine
 }
 
-// run runs the whole program and returns the exit code. The first SIGINT or
+// Run runs the whole program and returns the exit code, as documented in the
+// help texts. The first SIGINT or
 // SIGTERM cancels the context of the command. A second one ends the process at
 // once.
-func run(program Program, args []string, stdout, stderr io.Writer) int {
+func Run(program Program, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
