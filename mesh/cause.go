@@ -40,11 +40,8 @@ type (
 		have ovsdb.State
 		kind string // type of tunnels, unless a pair has another
 	}
-	dockerScene struct {
-		at   time.Time
-		want docker.Settings
-	}
-	hostScene struct {
+	dockerScene struct{ want docker.Settings }
+	hostScene   struct {
 		at    time.Time
 		want  bridge.Host
 		have  bridge.Actual

@@ -6,9 +6,11 @@ import (
 	"errors"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/reconcile"
+	"github.com/gremesh/gremesh/ovsdb"
 )
 
 // Names of components.
@@ -19,20 +21,27 @@ const (
 	kernelComponent = "kernel"
 )
 
+// engineComponents are reconciled by the engine.
+var engineComponents = []string{dockerComponent, filterComponent, kernelComponent}
+
 // newEngine returns the engine of the components that the Loop does not
 // reconcile itself.
 func (l *Loop) newEngine() *reconcile.Engine[Desired] {
-	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent}, dockerComponent: {name: dockerComponent}}
+	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent, state: unobserved{}}}
 	kernel := &bridge.Component[Desired]{
 		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Pool, Spec: func(d *Desired) bridge.Host { return d.Host },
 	}
 	l.filter = &filter.Component[Desired]{
 		Host: l.cfg.NAT, Around: around{l.cfg.Kernel}, Spec: func(d *Desired) filter.Rules { return d.NAT },
 	}
+	dockerd := &docker.Component[Desired]{
+		Daemon: l.cfg.Docker, Restarter: l.cfg.Memory.restarter,
+		Spec: func(d *Desired) docker.Settings { return d.Docker }, Hold: func(*Desired) string { return l.held },
+	}
 	engine, err := reconcile.New(reconcile.Options[Desired]{
 		Source:     &l.desired,
-		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], l.upstream[dockerComponent], l.filter, kernel},
-		Originals:  noOriginals{kernelComponent},
+		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], dockerd, l.filter, kernel},
+		Originals:  noOriginals{dockerComponent, kernelComponent},
 		Log:        l.cfg.Log, Journal: l.recordEntries, Explain: l.explain, Snapshots: l.cfg.Memory.snapshots(),
 		Timeout: partTimeout, Resync: resyncEvery,
 	})
@@ -58,6 +67,9 @@ func (l *Loop) recordEntries(entries []reconcile.Entry) {
 func (l *Loop) explain(prev *snapshotOf, cur snapshotOf, c reconcile.Change) string {
 	if prev == nil {
 		return l.firstCause()
+	}
+	if c.Key.Component == dockerComponent {
+		return dockerScene{cur.Desired.Docker}.cause(dockerScene{prev.Desired.Docker})
 	}
 	started := l.mends.young(l.cfg.Ages, prev.At)
 	if c.Key.Component == filterComponent {
@@ -122,24 +134,35 @@ func (d *desired) Window() reconcile.Window                 { return reconcile.W
 // given is a component that the Loop itself reconciles, as its dependents see
 // it.
 type given struct {
-	name    string
-	state   reconcile.State
-	pending string
+	name  string
+	state reconcile.State
 }
 
 func (g *given) Name() string    { return g.name }
 func (g *given) After() []string { return nil }
 func (g *given) Observe(context.Context) (reconcile.State, error) {
-	if g.state == nil {
-		return struct{}{}, nil
-	}
 	return g.state, nil
 }
 func (g *given) Plan(reconcile.Request[Desired], reconcile.State) reconcile.Plan {
-	return reconcile.Plan{Pending: g.pending}
+	return reconcile.Plan{}
 }
 func (g *given) Apply(context.Context, []reconcile.Change) error { return nil }
 func (g *given) Watch(ctx context.Context, _ func()) error       { <-ctx.Done(); return ctx.Err() }
+
+// unobserved is an Open vSwitch that was never observed.
+type unobserved struct{}
+
+// IsDown reports that it is not usable.
+func (unobserved) IsDown() bool { return true }
+
+// lastOVS is Open vSwitch as it was last observed.
+type lastOVS struct {
+	ovsdb.State
+	down bool // it does not answer now, or does not act on its database
+}
+
+// IsDown reports whether Docker must not be restarted for tunnels.
+func (o lastOVS) IsDown() bool { return o.down }
 
 // noOriginals has an original state for each of these components, so that the
 // engine stores none: the drivers of the components do that themselves.

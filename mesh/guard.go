@@ -147,14 +147,10 @@ func (l *Loop) look(ctx context.Context, ovs ovsdb.State, seen bool) error {
 // docker0Settled reports whether containers have addresses of the subnet. That
 // is so if Docker uses the subnet, or if docker0 has an address of it although
 // Docker does not use it yet.
-func (l *Loop) docker0Settled(ctx context.Context, want bridge.Host, settled bool) (bool, error) {
-	if settled {
-		return true, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	have, err := l.cfg.Kernel.Observe(ctx)
-	return err == nil && slices.ContainsFunc(have.Addrs, func(a netip.Prefix) bool { return a.Masked() == want.Bip.Masked() }), err
+func (l *Loop) docker0Settled(settled bool) bool {
+	r := l.engine.Last().Result(filterComponent)
+	have, ok := r.State.(filter.State)
+	return settled || ok && slices.ContainsFunc(have.Docker0, func(a netip.Prefix) bool { return a.Masked() == l.desired.spec.NAT.Subnet })
 }
 
 // hasSource reports whether this host knows the source addresses behind an

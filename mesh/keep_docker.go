@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,153 +9,62 @@ import (
 
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/journal"
+	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// dockerOutcome is the result of a pass for Docker.
+// restartTimeout bounds a restart of Docker. dockerd may need long to stop its
+// containers.
+const restartTimeout = 2 * time.Minute
+
+// dockerOutcome is what the engine found out about Docker.
 type dockerOutcome struct {
-	// settled reports whether gremesh may change docker0's address. It is false
-	// while a dockerd is about to change the address itself, or uses another
-	// address.
-	settled  bool
+	settled  bool // see reconcile.Result.Settled
 	problems []Problem
 	pending  []string // in progress; the operator need not do anything
 }
 
-const (
-	startingAgain = 500 * time.Millisecond // delay before a starting dockerd is observed again
-	futileAgain   = 5 * time.Second        // delay before gremesh checks again whether containers are running
-)
-
-// keepDocker reconciles daemon.json, and restarts Docker if that is necessary
-// and useful. Unless then is zero, the first restart waits until then. Without
-// Open vSwitch (ovs is false) keepDocker neither writes a new bip nor restarts
-// Docker. Such a restart would stop containers for a mesh that cannot work.
-func (l *Loop) keepDocker(ctx context.Context, now dockerScene, then time.Time, ovs bool, mends *mends) (out dockerOutcome, err error) {
-	want := now.want
-	if in := l.seen.docker; in != nil && in.want == want {
-		return dockerOutcome{settled: true, problems: in.problems}, nil
+// dockerOutcome records what the engine found out about Docker.
+func (l *Loop) dockerOutcome() (out dockerOutcome, err error) {
+	r := l.engine.Last().Result(dockerComponent)
+	if r.Err != nil {
+		return out, errors.Unwrap(r.Err)
 	}
-	l.seen.docker = nil
-	part, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	have, err := l.cfg.Docker.Observe(part)
-	if err != nil {
-		return out, err
+	have, ok := r.State.(docker.State)
+	if !ok { // ctx has ended
+		return out, nil
 	}
-	if err := l.restarts.note(have, l.cfg.DockerRan); err != nil {
-		l.cfg.Log.Warn("cannot record whether dockerd has run since the boot", "err", err)
-	}
-	if t := cmp.Or(have.Unsupported, have.Misread); t != nil {
-		return dockerOutcome{problems: []Problem{troubled(t)}}, nil
-	}
-	changes, whole := due(l, mends, docker.Diff(want, have), func(c docker.Change) drift.Drift { return c.Drift })
-	if !ovs && renews(want, have) {
-		return dockerOutcome{settled: !have.Running, problems: []Problem{noSwitch(want)}}, nil
-	}
-	if len(changes) > 0 || have.Unrecorded {
-		if have, err = l.writeDaemonJSON(part, now, changes); err != nil {
-			return out, err
-		}
-	}
-	if whole {
-		l.scenes.docker = &now
+	out = dockerOutcome{settled: r.Settled(), problems: problemsOf(r)}
+	if r.Plan.Pending != "" && !r.Plan.Blocked {
+		out.pending = []string{r.Plan.Pending}
 	}
 	// While docker0 still has its previous address, nothing answers packets to
 	// the bip. If this host accepted direct packets then, peers would conclude
 	// that the network drops them.
-	_, restarting := l.restarts.underWay()
-	l.open, l.nats = have.Obstacle == "" && !have.Stale && !have.Starting && !restarting, have.Running
-	l.tellOpen()
-	if want.Direct && have.Obstacle != "" && !have.Stale && !have.Starting {
-		out.problems = append(out.problems, Problem{
-			What: "peers in this host's underlay subnet are reached by tunnels, because Docker drops packets that come without one: " + have.Obstacle,
-			Do:   "nothing, if tunnels will do: gremesh does not restart Docker for this alone",
-		})
-	}
-	if have.Lost != nil {
-		out.problems = append(out.problems, troubled(have.Lost))
-	}
-	if docker.AcceptTaken(want, have) {
-		out.problems = append(out.problems, Problem{
-			What: "daemon.json has a bridge-accept-fwmark that is not gremesh's: Docker's nftables backend may drop mesh traffic",
-			Do:   fmt.Sprintf("set it to %q if nothing else needs yours, and restart Docker", want.Accept),
-		})
-	}
-	l.settle(ctx, want, have, then, &out, mends)
-	if out.settled {
-		out.problems = slices.Clip(append(out.problems, behind(want, have)...))
-		if whole && len(changes) == 0 {
-			l.seen.docker = &dockerSeen{want, out.problems}
-		}
+	waits := slices.ContainsFunc(r.Plan.Problems, func(p reconcile.Problem) bool { return p.Code == docker.WithoutSwitch })
+	if have.Unsupported == nil && have.Misread == nil && !waits {
+		l.open, l.nats = have.Obstacle == "" && !have.Stale && !have.Starting && have.Restart.Since.IsZero(), have.Running
+		l.tellOpen()
 	}
 	return out, nil
 }
 
-// settle restarts Docker if that is due, and describes the state of dockerd in
-// out.
-func (l *Loop) settle(ctx context.Context, want docker.Settings, have docker.Actual, then time.Time, out *dockerOutcome, mends *mends) {
-	since, underWay := l.restarts.underWay()
-	switch {
-	case underWay:
-	case have.Futile != nil:
-		mends.due = sooner(mends.due, time.Now().Add(futileAgain))
-		out.problems = append(out.problems, troubled(have.Futile))
-		return
-	case have.Stale && time.Now().Before(l.restarts.hold()):
-		mends.due = sooner(mends.due, l.restarts.hold())
-		out.pending = append(out.pending, "Docker is about to be restarted: nothing prevents that any more")
-		return
-	case have.Stale && !then.IsZero():
-		mends.due = sooner(mends.due, then)
-		out.pending = append(out.pending, "Docker is about to be restarted: the paths to the other hosts are being measured")
-		return
-	case have.Stale && l.restarts.due(want):
-		l.beReady() // systemd would not restart a unit that waits for this one
-		since, underWay = l.restarts.begin(ctx, want, func(ctx context.Context) error { return l.restartDocker(ctx, want) }), true
+// hold makes the first restart of Docker wait until then; zero: it need not
+// wait.
+func (l *Loop) hold(then time.Time) {
+	why := ""
+	if !then.IsZero() {
+		why = "the paths to the other hosts are being measured"
 	}
-	switch {
-	case underWay:
-		out.pending = append(out.pending, "Docker is being restarted (since "+since.Format(time.TimeOnly)+")")
-	case have.Starting:
-		mends.due = sooner(mends.due, time.Now().Add(startingAgain))
-		out.pending = append(out.pending, "dockerd is starting")
-		if have.Silent != nil {
-			out.pending, out.problems = nil, append(out.problems, troubled(have.Silent))
-		}
-	case have.Stale:
-		out.problems = append(out.problems, l.restarts.stale(want, have))
-	case !have.Running:
-		out.settled = true
-		out.problems = append(out.problems, l.restarts.dead()...)
-	default:
-		out.settled = true
-		l.restarts.helped()
+	if l.held != why {
+		l.held = why
+		l.engine.Notify(dockerComponent)
 	}
-}
-
-// writeDaemonJSON applies the changes and returns the state after them.
-func (l *Loop) writeDaemonJSON(ctx context.Context, now dockerScene, changes []docker.Change) (docker.Actual, error) {
-	began := time.Now()
-	if err := l.cfg.Docker.Apply(ctx, changes); err != nil {
-		return docker.Actual{}, err
-	}
-	var made []journal.Change
-	for _, c := range changes {
-		cause := l.firstCause()
-		if last := l.scenes.docker; last != nil {
-			cause = now.cause(*last)
-		}
-		made = append(made, l.mended(c.Drift, began, cause))
-	}
-	l.restarts.renewed()
-	l.cfg.History.Append(made...)
-	return l.cfg.Docker.Observe(ctx)
 }
 
 // restartDocker runs in its own goroutine, besides the passes.
-func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
-	began := time.Now()
+func (l *Loop) restartDocker(ctx context.Context) error {
+	l.beReady() // systemd would not restart a unit that waits for this one
+	began, want := time.Now(), l.restartFor.Load()
 	err := l.cfg.Docker.Restart(ctx)
 	switch {
 	case err == nil:
@@ -166,6 +74,32 @@ func (l *Loop) restartDocker(ctx context.Context, want docker.Settings) error {
 		l.cfg.Log.Warn("docker could not be restarted", "err", err)
 	}
 	return err
+}
+
+// dockerRan records whether a dockerd has run since this host's last boot. A
+// record that cannot be read or written is no failure.
+type dockerRan struct{ l *Loop }
+
+func (d dockerRan) IsSet() (bool, error) {
+	if d.l.cfg.DockerRan == nil {
+		return false, nil
+	}
+	set, err := d.l.cfg.DockerRan.IsSet()
+	d.failed(err)
+	return set, nil
+}
+
+func (d dockerRan) Set() error {
+	if d.l.cfg.DockerRan != nil {
+		d.failed(d.l.cfg.DockerRan.Set())
+	}
+	return nil
+}
+
+func (d dockerRan) failed(err error) {
+	if err != nil {
+		d.l.cfg.Log.Warn("cannot record whether dockerd has run since the boot", "err", err)
+	}
 }
 
 const (

@@ -14,6 +14,12 @@ import (
 	"github.com/gremesh/gremesh/bridge/docker"
 )
 
+// What the docker component waits for.
+const (
+	futileAgain   = 5 * time.Second
+	startingAgain = 500 * time.Millisecond
+)
+
 func TestDockerIsNotRestartedWhereThatWouldNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
@@ -177,7 +183,7 @@ func TestALostRecordOfDaemonJSONIsWrittenAgainAndReported(t *testing.T) {
 	pass(t, l)
 	w.applied = nil
 	w.docker.Unrecorded, w.docker.Lost = true, &docker.Trouble{What: "docker.json was lost", Do: "restore it"}
-	l.seen.docker = nil // a change of daemon.json
+	l.engine.Notify(dockerComponent) // a change of daemon.json
 	pass(t, l)
 	if !w.says(l, "docker.json was lost") || !slices.Contains(w.applied, "docker") {
 		t.Errorf("status says %+v, applied %v", l.Status(t.Context()).Problems, w.applied)

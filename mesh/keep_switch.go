@@ -14,7 +14,7 @@ import (
 // problems that only an operator can solve.
 func (l *Loop) keepSwitch(ctx context.Context, now switchScene, desired *Desired, mends *mends) (ovsdb.State, []Problem, error) {
 	if in := l.seen.ovs; in != nil && in.desired == desired && in.have.Unchanged(now.have) {
-		l.scenes.ovs.at = now.at
+		(*l.scene).at = now.at
 		return now.have, in.problems, nil
 	}
 	// Find the unsettled objects once, and use them for all checks below.
@@ -48,7 +48,7 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Ch
 		var made []journal.Change
 		for _, c := range changes {
 			cause := l.firstCause()
-			if last := l.scenes.ovs; last != nil {
+			if last := *l.scene; last != nil {
 				cause = now.cause(*last, mends.young(l.cfg.Ages, last.at), c.Drift)
 			}
 			if c.Key.Kind == "bridge" && c.Key.Field == "" {
@@ -62,7 +62,7 @@ func (l *Loop) mendSwitch(ctx context.Context, now switchScene, found []ovsdb.Ch
 		}
 	}
 	if whole {
-		l.scenes.ovs = &left
+		*l.scene = &left
 	}
 	return left.have, whole, nil
 }

@@ -27,7 +27,7 @@ func learning(want ovsdb.Spec, have ovsdb.State) []Problem {
 func (l *Loop) resync(now time.Time) (again time.Time) {
 	if now.Sub(l.anew) >= resyncEvery {
 		l.anew, l.seen = now, seen{}
-		l.engine.Notify(kernelComponent, filterComponent)
+		l.engine.Notify(engineComponents...)
 		l.cfg.Switch.Refresh()
 		l.cfg.Kernel.Refresh()
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/lease"
@@ -47,16 +48,14 @@ type Loop struct {
 	last    atomic.Pointer[outcome]
 	busy    sync.Mutex // held while observing or applying
 
-	restarts *restarts
-	paths    *directPaths
-	retries  *retries
-	changes  atomic.Uint64
-	decided  atomic.Pointer[map[lease.ID]string] // tunnel types of the pairs that this host decides for
+	paths   *directPaths
+	retries *retries
+	changes atomic.Uint64
+	decided atomic.Pointer[map[lease.ID]string] // tunnel types of the pairs that this host decides for
 
 	// Guarded by busy.
 	networks networkNames
-	rushed   int // consecutive passes that ended after the switch
-	ready    bool
+	rushed   int                    // consecutive passes that ended after the switch
 	down     map[lease.ID]time.Time // since when a silent peer's BFD session has not been up; zero: it is up
 	silent   map[lease.ID]silence   // silent ports to peers that are alive
 	subnet   netip.Prefix           // the subnet that this host held in the last pass
@@ -70,13 +69,17 @@ type Loop struct {
 	events  *events.Tracker
 	tracked trackedPass
 
+	held       string // why a restart of Docker waits; empty: it does not
+	restartFor atomic.Pointer[docker.Settings]
+	ready      sync.Once
+
 	patience time.Time // Docker's first restart waits at most until then for path measurements
 	met      int       // number of peers that the last pass knew
 	metAt    time.Time // since when there are that many
 
 	probed      pathsSeen
-	fallbacks   *fallbacks // guarded by busy
-	scenes      *scenes
+	fallbacks   *fallbacks    // guarded by busy
+	scene       **switchScene // Open vSwitch as a pass last left it in order; nil: never yet
 	seen        seen
 	mends       *mends // of the current pass
 	engine      *reconcile.Engine[Desired]
@@ -85,13 +88,6 @@ type Loop struct {
 	upstream    map[string]*given // what engine does not reconcile
 	here        here              // guarded by busy
 	undisturbed bool              // since the last pass, no event was about Docker, the packet filter or the kernel
-}
-
-// scenes holds for each component the last state that was in order; nil: none
-// yet.
-type scenes struct {
-	ovs    *switchScene
-	docker *dockerScene
 }
 
 // outcome is the result of the last pass.
@@ -128,12 +124,13 @@ const (
 // NewLoop returns a Loop. It starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, restarts: cfg.Memory.restarts, scenes: &cfg.Memory.scenes, paths: newDirectPaths(), retries: newRetries(),
+		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, scene: &cfg.Memory.ovs, paths: newDirectPaths(), retries: newRetries(),
 		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
 		here:   here{settled: true},
 		subnet: cfg.Membership.View().Self.Subnet, // a lease from the saved state is no change
 	}
+	l.cfg.Memory.restarter.Use(l.restartDocker, dockerRan{l})
 	l.engine = l.newEngine()
 	l.cfg.Memory.engine = l.engine
 	l.last.Store(&outcome{})
@@ -174,9 +171,4 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-func (l *Loop) beReady() {
-	if !l.ready {
-		l.cfg.Ready()
-	}
-	l.ready = true
-}
+func (l *Loop) beReady() { l.ready.Do(l.cfg.Ready) }

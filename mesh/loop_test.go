@@ -168,9 +168,17 @@ func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 type fakeDocker struct{ *world }
 
 func (f fakeDocker) Observe(context.Context) (docker.Actual, error) { return f.docker, nil }
-func (f fakeDocker) Apply(context.Context, []docker.Change) error {
+func (f fakeDocker) Apply(_ context.Context, changes []docker.Change) error {
 	f.applied = append(f.applied, "docker")
 	f.docker.Bip, f.docker.MTU, f.docker.Stale = "172.17.42.1/24", 1462, f.docker.Running
+	for _, c := range changes {
+		switch mtu, err := strconv.Atoi(c.Should); {
+		case c.Object == "daemon.json bip":
+			f.docker.Bip = c.Should
+		case c.Object == "daemon.json mtu" && err == nil:
+			f.docker.MTU = mtu
+		}
+	}
 	return nil
 }
 func (f fakeDocker) Changed() <-chan struct{} { return nil }
@@ -205,6 +213,8 @@ func (f fakeNAT) Apply(context.Context, []filter.Change) error {
 	f.applied = append(f.applied, "nat")
 	f.nat = natAsPlanned(f.view, f.said)
 	if f.made != nil && f.made.seen.plan != nil {
+		bip := f.made.seen.plan.desired.Host.Bip
+		f.made.here.settled = !f.docker.Stale && !f.docker.Starting && f.docker.Unsupported == nil && f.docker.Misread == nil || slices.Contains(f.kernel.Addrs, bip)
 		f.nat = filter.Listed(f.made.guarded(f.made.seen.plan.desired.NAT))
 	}
 	return nil
@@ -297,7 +307,7 @@ func pass(t *testing.T, l *Loop) bool {
 
 func afterRestart(t *testing.T, l *Loop) {
 	t.Helper()
-	if err := l.restarts.wait(t.Context()); err != nil {
+	if err := l.cfg.Memory.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

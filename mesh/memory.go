@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 
+	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/mesh/events"
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
@@ -13,18 +14,20 @@ import (
 // contains a restart of Docker that may be in progress, because a restart takes
 // long. Only one Loop at a time may use it.
 type Memory struct {
-	scenes   scenes
-	engine   *reconcile.Engine[Desired] // of the last Loop; nil: there was none
-	restarts *restarts
-	events   *events.Tracker
+	ovs       *switchScene               // the last one in order; nil: none yet
+	engine    *reconcile.Engine[Desired] // of the last Loop; nil: there was none
+	restarter *docker.Restarter
+	events    *events.Tracker
 }
 
 // NewMemory returns the Memory for the first Loop.
-func NewMemory() *Memory { return &Memory{restarts: newRestarts(), events: events.NewTracker()} }
+func NewMemory() *Memory {
+	return &Memory{restarter: docker.NewRestarter(nil, nil), events: events.NewTracker()}
+}
 
 // Wait returns nil when no restart of Docker is in progress, or an error when
 // ctx ends.
-func (m *Memory) Wait(ctx context.Context) error { return m.restarts.wait(ctx) }
+func (m *Memory) Wait(ctx context.Context) error { return m.restarter.Wait(ctx) }
 
 // snapshots returns the last state in order of the components of the last Loop.
 func (m *Memory) snapshots() map[string]snapshotOf {

@@ -1,11 +1,5 @@
 package mesh
 
-import (
-	"fmt"
-
-	"github.com/gremesh/gremesh/bridge/docker"
-)
-
 // leastPath is the packet size in bytes that every IPv4 destination accepts
 // (RFC 791, section 3.1). A smaller path MTU is not credible and is ignored.
 const leastPath = 576
@@ -37,26 +31,4 @@ func (c Config) MTU(view View, keep Keep) (mtu int, by string) {
 		by = ""
 	}
 	return least - c.Tunnel.Overhead(view.Self.Underlay), by
-}
-
-// behind returns a problem if dockerd still gives containers another MTU than
-// docker0 has. This is no reason to restart Docker, because nothing is lost:
-// docker0 routes the packets of containers, and answers those that are too
-// large.
-func behind(want docker.Settings, have docker.Actual) []Problem {
-	switch {
-	case have.Behind == 0 || have.Behind == want.MTU:
-		return nil
-	case have.Behind > want.MTU:
-		return []Problem{{
-			What: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: "+
-				"docker0 answers larger packets with 'fragmentation needed'", want.MTU, have.Behind),
-			Do: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
-		}}
-	}
-	return []Problem{{
-		What: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: no packets are lost, only speed",
-			want.MTU, have.Behind),
-		Do: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
-	}}
 }

@@ -2,10 +2,7 @@ package mesh
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
-
-	"github.com/gremesh/gremesh/bridge/docker"
 )
 
 func TestTheMTUIsThatOfThePathThatTakesLeast(t *testing.T) {
@@ -43,15 +40,6 @@ func TestTheMTUIsThatOfThePathThatTakesLeast(t *testing.T) {
 		mtu, by := testConfig().MTU(testView(c.peers...), c.keep)
 		if mtu != c.mtu-38 || by != c.by {
 			t.Errorf("%s: %d by %q, want %d by %q", c.name, mtu, by, c.mtu-38, c.by)
-		}
-	}
-}
-
-func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
-	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "no packets are lost"} {
-		found := behind(docker.Settings{MTU: 1362}, docker.Actual{Behind: started})
-		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].What, want) {
-			t.Errorf("dockerd has %d: %+v", started, found)
 		}
 	}
 }

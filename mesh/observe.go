@@ -187,7 +187,7 @@ func (l *Loop) Audit(ctx context.Context) Audit {
 		unknown(err)
 	} else {
 		audit.Drift = append(audit.Drift, dockerDrift(desired.Docker, have)...)
-		audit.Drift = append(audit.Drift, l.restarts.dockerDown(have)...)
+		audit.Drift = append(audit.Drift, l.dockerDown(have)...)
 		for _, t := range []*docker.Trouble{have.Unsupported, have.Misread, have.Silent, have.Futile} {
 			if t != nil {
 				audit.Problems = append(audit.Problems, troubled(t))

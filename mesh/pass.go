@@ -8,7 +8,6 @@ import (
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/mesh/lease"
-	"github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -22,8 +21,8 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	now := time.Now()
 	again = l.resync(now)
 	if !l.undisturbed {
-		l.seen.docker, l.seen.nat = nil, nil
-		l.engine.Notify(kernelComponent, filterComponent)
+		l.seen.nat = nil
+		l.engine.Notify(engineComponents...)
 	}
 	l.undisturbed = false
 	var failures []Problem
@@ -32,7 +31,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 			return
 		}
 		l.seen = seen{}
-		l.engine.Notify(kernelComponent, filterComponent)
+		l.engine.Notify(engineComponents...)
 		failures = append(failures, problemOf(err))
 	}
 
@@ -114,23 +113,22 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	docker, err := l.keepDocker(ctx, dockerScene{now, desired.Docker}, l.unmeasured(now, view.Peers), tunnelsSeen, mends)
+	if switchSeen && l.tunnelsFirst() {
+		return len(failures) == 0, now
+	}
+	l.giveOVS(!tunnelsSeen)
+	then := l.unmeasured(now, view.Peers)
+	l.hold(then)
+	again = sooner(again, then)
+	l.restartFor.Store(&desired.Docker)
+	l.desired.spec = desired
+	again = sooner(again, l.engine.Reconcile(ctx))
+	docker, err := l.dockerOutcome()
 	problems = append(problems, docker.problems...)
 	if err != nil {
 		fail(err)
 	}
-	if switchSeen && l.tunnelsFirst() {
-		return len(failures) == 0, now
-	}
-	if l.here.settled, err = l.docker0Settled(ctx, desired.Host, docker.settled); err != nil {
-		fail(err)
-	}
-	if l.here.seen {
-		l.give(ovsComponent, ovsdb.Observation{State: l.here.ovs}, "")
-	}
-	l.give(dockerComponent, struct{}{}, unsettled(docker.settled))
-	l.desired.spec = desired
-	again = sooner(again, l.engine.Reconcile(ctx))
+	l.here.settled = l.docker0Settled(docker.settled)
 	rules := l.guarded(desired.NAT)
 	more, err := l.filterOutcome(rules)
 	if err != nil {
@@ -190,32 +188,17 @@ func (l *Loop) hostOutcome() (bridge.Actual, error) {
 	return have, nil
 }
 
-// give tells the dependents of a component what the Loop knows about it.
-func (l *Loop) give(component string, state reconcile.State, pending string) {
-	g := l.upstream[component]
-	if g.pending == pending && same(g.state, state) {
+// giveOVS tells the engine what the Loop knows about Open vSwitch.
+func (l *Loop) giveOVS(down bool) {
+	if !l.here.seen {
 		return
 	}
-	g.state, g.pending = state, pending
-	l.engine.Notify(component)
-}
-
-// same reports whether two states of a component are equal for its dependents.
-func same(a, b reconcile.State) bool {
-	was, ok := a.(ovsdb.Observation)
-	is, also := b.(ovsdb.Observation)
-	if ok && also {
-		return was.State.Unchanged(is.State)
+	g, is := l.upstream[ovsComponent], lastOVS{l.here.ovs, down}
+	if was, ok := g.state.(lastOVS); ok && was.down == down && was.State.Unchanged(is.State) {
+		return
 	}
-	return (a == nil) == (b == nil)
-}
-
-// unsettled returns a text for a component that is not settled.
-func unsettled(settled bool) string {
-	if settled {
-		return ""
-	}
-	return "not settled"
+	g.state = is
+	l.engine.Notify(ovsComponent)
 }
 
 // sooner returns the earlier of two times. The zero time means never.

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/ovsdb"
 )
@@ -14,10 +13,9 @@ import (
 // invalidates it, so that one changed peer out of a thousand does not cause a
 // full scan. Everything is read again every 30 s and after a failure.
 type seen struct {
-	plan   *plan
-	ovs    *ovsSeen
-	docker *dockerSeen
-	nat    *natSeen
+	plan *plan
+	ovs  *ovsSeen
+	nat  *natSeen
 
 	portsOf ovsdb.State
 	ports   func() map[string]ovsdb.Port // gremesh's ports in portsOf, by peer ID
@@ -41,10 +39,6 @@ type (
 	ovsSeen struct {
 		have     ovsdb.State
 		desired  *Desired
-		problems []Problem
-	}
-	dockerSeen struct {
-		want     docker.Settings
 		problems []Problem
 	}
 	natSeen struct{ want filter.Rules }

@@ -96,7 +96,7 @@ func (l *Loop) sleep(ctx context.Context, pause time.Duration) bool {
 			host.add(hostQuiet, hostImpatience)
 		case <-l.cfg.Masquerade.Changed():
 			host.add(hostQuiet, hostImpatience)
-		case <-l.restarts.ended:
+		case <-l.cfg.Memory.restarter.Ended():
 			host.add(hostQuiet, hostImpatience)
 		}
 		l.undisturbed = false

@@ -65,12 +65,16 @@ func (c *Component[In]) ApplyTimeout() time.Duration { return restartTimeout + 1
 // for Restore: Plan reports it as pending, and Watch notifies of its end.
 func (c *Component[In]) Apply(ctx context.Context, changes []reconcile.Change) error {
 	var keys []Change
+	writes := false
 	for _, change := range changes {
-		if key, ok := change.Op.(Change); ok {
-			keys = append(keys, key)
+		switch op := change.Op.(type) {
+		case Change:
+			keys, writes = append(keys, op), true
+		case rewrite:
+			writes = true
 		}
 	}
-	if len(keys) > 0 {
+	if writes {
 		if err := c.Daemon.Apply(ctx, keys); err != nil {
 			return err
 		}
@@ -110,7 +114,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], _ json.RawMessage, s re
 		p.Pending = "Docker keeps its bip"
 		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
 	case have.Stale && have.Running && !have.Starting:
-		p.Changes = []reconcile.Change{restartChange(have, nil, true)}
+		p.Changes = []reconcile.Change{restartChange(have, have.Bip, nil, true)}
 	}
 	return p
 }
@@ -140,12 +144,18 @@ type restartFor struct {
 	wait bool // Apply returns once the restart has ended
 }
 
-func restartChange(have State, needs []reconcile.Key, wait bool) reconcile.Change {
+func restartChange(have State, bip string, needs []reconcile.Key, wait bool) reconcile.Change {
 	return reconcile.Change{
 		Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
-		Commands: []string{"systemctl restart docker"}, Needs: needs, Op: restartFor{have.Bip, wait},
+		Commands: []string{"systemctl restart docker"}, Needs: needs, Op: restartFor{bip, wait}, Quiet: !wait,
 	}
 }
+
+// rewrite is the Op of a change that writes only gremesh's record of daemon.json.
+type rewrite struct{}
+
+// recordKey identifies that record.
+var recordKey = reconcile.Key{Component: component, Kind: "docker.json"}
 
 // daemonKey identifies the dockerd that runs.
 var daemonKey = reconcile.Key{Component: component, Kind: "dockerd"}
@@ -187,12 +197,15 @@ func planFor(want Settings, have State, hold string, ovs bool) reconcile.Plan {
 	if !ovs && renews(want, have.Actual) {
 		p.Problems = append(p.Problems, withoutSwitch(want))
 		if have.Running {
-			p.Pending = "Docker keeps its bip until Open vSwitch answers"
+			p.Pending, p.Blocked = "Docker keeps its bip until Open vSwitch answers", true
 		}
 		return p
 	}
 	for _, c := range Diff(want, have.Actual) {
 		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Op: c})
+	}
+	if have.Unrecorded && len(p.Changes) == 0 {
+		p.Changes = append(p.Changes, reconcile.Change{Key: recordKey, To: "complete", Op: rewrite{}, Quiet: true})
 	}
 	p.Problems = append(p.Problems, routing(want, have.Actual)...)
 	restart(&p, want, have, hold)
@@ -203,6 +216,7 @@ func planFor(want Settings, have State, hold string, ovs bool) reconcile.Plan {
 func untouched(code string, t *Trouble) reconcile.Plan {
 	return reconcile.Plan{
 		Pending:  "Docker is left unchanged",
+		Blocked:  true,
 		Problems: []reconcile.Problem{{Code: code, Summary: t.What, Remedy: t.Do}},
 	}
 }
@@ -219,25 +233,38 @@ func restart(p *reconcile.Plan, want Settings, have State, hold string) {
 	case !have.Restart.Since.IsZero():
 		p.Pending = "Docker is being restarted (since " + have.Restart.Since.Format(time.TimeOnly) + ")"
 	case have.Futile != nil:
-		p.Pending, p.Recheck = "Docker keeps its bip", futileRecheck
+		p.Pending, p.Blocked, p.Recheck = "Docker keeps its bip", true, futileRecheck
 		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
 	case have.Starting:
 		p.Pending, p.Recheck = "dockerd is starting", startingRecheck
 		if t := have.Silent; t != nil {
+			p.Blocked = true
 			p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-SILENT", Summary: t.What, Remedy: t.Do})
 		}
+	case have.Stale && have.Restart.Cleared:
+		p.Pending, p.Recheck = "Docker is about to be restarted: nothing prevents that any more", have.Restart.Wait
 	case have.Stale && hold != "" && have.Restart.Err == nil:
 		p.Pending = "Docker is about to be restarted: " + hold
-	case have.Stale && !have.Restart.Never && have.Restart.Wait == 0:
-		p.Changes = append(p.Changes, restartChange(have, keysOf(p.Changes), false))
+	case have.Stale && !have.Restart.Never && waits(want, have) == 0:
+		p.Changes = append(p.Changes, restartChange(have, want.Bip.String(), keysOf(p.Changes), false))
 	case have.Stale:
-		p.Pending, p.Recheck = "Docker keeps its bip", have.Restart.Wait
+		p.Pending, p.Blocked, p.Recheck = "Docker keeps its bip", true, waits(want, have)
 		p.Problems = append(p.Problems, stale(want, have))
 	case !have.Running:
 		p.Problems = append(p.Problems, dead(have.Restart)...)
 	default:
 		p.Problems = append(p.Problems, olderMTU(want, have.Actual)...)
 	}
+}
+
+// waits returns how long a restart for the wanted bip waits. daemon.json may
+// still have another one.
+func waits(want Settings, have State) time.Duration {
+	r := have.Restart
+	if bip := want.Bip.String(); bip != have.Bip && bip == r.Bip {
+		return max(r.Wait, r.Pause)
+	}
+	return r.Wait
 }
 
 func keysOf(changes []reconcile.Change) []reconcile.Key {

@@ -230,3 +230,12 @@ var (
 )
 
 var _ reconcile.Component[Settings] = (*Component[Settings])(nil)
+
+func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
+	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "no packets are lost"} {
+		found := olderMTU(Settings{MTU: 1362}, Actual{Behind: started})
+		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].Summary, want) {
+			t.Errorf("dockerd has %d: %+v", started, found)
+		}
+	}
+}

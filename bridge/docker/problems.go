@@ -9,11 +9,15 @@ import (
 // startDocker is the remedy if no dockerd runs.
 const startDocker = "start Docker (systemctl start docker); if it does not start, see why: journalctl -u docker -n 50"
 
+// WithoutSwitch is the code of the problem that daemon.json waits for Open
+// vSwitch.
+const WithoutSwitch = "GM-DOCKER-NO-OVS"
+
 // withoutSwitch is the problem of a host whose Docker is to join a mesh while
 // Open vSwitch does not answer.
 func withoutSwitch(want Settings) reconcile.Problem {
 	return reconcile.Problem{
-		Code:    "GM-DOCKER-NO-OVS",
+		Code:    WithoutSwitch,
 		Summary: fmt.Sprintf("Open vSwitch does not answer, so daemon.json does not get the bip %s and Docker is not restarted", want.Bip),
 		Remedy:  "systemctl restart openvswitch-switch; if it is not installed: apt install openvswitch-switch",
 	}
@@ -26,9 +30,12 @@ func routing(want Settings, have Actual) []reconcile.Problem {
 	if want.Direct && have.Obstacle != "" && !have.Stale && !have.Starting {
 		all = append(all, reconcile.Problem{
 			Code:    "GM-DOCKER-DIRECT",
-			Summary: "peers in this host's underlay subnet are reached through tunnels, because Docker drops packets that arrive without one: " + have.Obstacle,
-			Remedy:  "none is needed if tunnels are good enough: gremesh does not restart Docker for this alone",
+			Summary: "peers in this host's underlay subnet are reached by tunnels, because Docker drops packets that come without one: " + have.Obstacle,
+			Remedy:  "nothing, if tunnels will do: gremesh does not restart Docker for this alone",
 		})
+	}
+	if t := have.Lost; t != nil {
+		all = append(all, reconcile.Problem{Code: "GM-DOCKER-ORIGINAL", Summary: t.What, Remedy: t.Do})
 	}
 	if AcceptTaken(want, have) {
 		all = append(all, reconcile.Problem{
@@ -36,9 +43,6 @@ func routing(want Settings, have Actual) []reconcile.Problem {
 			Summary: "daemon.json has a bridge-accept-fwmark that is not gremesh's: Docker's nftables backend may drop mesh traffic",
 			Remedy:  fmt.Sprintf("set it to %q if nothing else needs yours, and restart Docker", want.Accept),
 		})
-	}
-	if t := have.Lost; t != nil {
-		all = append(all, reconcile.Problem{Code: "GM-DOCKER-ORIGINAL", Summary: t.What, Remedy: t.Do})
 	}
 	return all
 }
@@ -90,6 +94,6 @@ func olderMTU(want Settings, have Actual) []reconcile.Problem {
 		Code: "GM-DOCKER-MTU",
 		Summary: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: %s",
 			want.MTU, have.Behind, effect),
-		Remedy: fmt.Sprintf("restart Docker at a time that suits you: containers that are started from then on have MTU %d", want.MTU),
+		Remedy: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
 	}}
 }

@@ -54,16 +54,31 @@ func NewRestarter(restart func(context.Context) error, mark Mark) *Restarter {
 	return &Restarter{restart: restart, mark: mark, ended: make(chan struct{}, 1)}
 }
 
+// Use replaces the command and the mark, from the next restart on.
+func (r *Restarter) Use(restart func(context.Context) error, mark Mark) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.restart, r.mark = restart, mark
+}
+
+// Ended receives when a restart has ended.
+func (r *Restarter) Ended() <-chan struct{} { return r.ended }
+
 // Restart is what is known of the restarts that gremesh makes.
 type Restart struct {
 	Since time.Time     // when the one under way began; zero: none
 	Wait  time.Duration // until a restart may begin; zero: now
-	Never bool          // no command is configured, so a person restarts Docker
-	Err   error         // why the last one failed, or did not help; nil: neither
-	Ran   bool          // a dockerd has run since boot
+	Bip   string        // that the last one was for
+	Pause time.Duration // until another one for Bip may begin; zero: now
+	// Cleared reports whether a restart waits only because the reason against
+	// it went a moment ago.
+	Cleared bool
+	Never   bool  // no command is configured, so a person restarts Docker
+	Err     error // why the last one failed, or did not help; nil: neither
+	Ran     bool  // a dockerd has run since boot
 }
 
-var errFutile = errors.New("it has been restarted, and that did not help: gremesh does not restart Docker again for this; see which dockerd runs, and with which flags: pgrep -a dockerd")
+var errFutile = errors.New("it has been restarted, and that did not help: Docker is not restarted again for this; see which dockerd runs, and with which flags: pgrep -a dockerd")
 
 // note updates the record with what was observed, and returns it. The error is
 // about the mark.
@@ -83,14 +98,15 @@ func (r *Restarter) note(have Actual) (state Restart, err error) {
 	if r.wasFutile = have.Futile != nil; have.Running && !have.Stale && !have.Starting {
 		r.err, r.futile = nil, 0
 	}
-	state = Restart{Since: r.began, Never: errors.Is(r.err, ErrNever), Ran: r.ran}
+	state = Restart{Since: r.began, Never: errors.Is(r.err, ErrNever), Ran: r.ran, Bip: r.bip, Pause: max(0, time.Until(r.last.Add(r.pause)))}
 	switch {
 	case state.Never:
-	case r.futile >= maxFutile && r.bip == have.Bip:
+	case r.futile >= maxFutile && r.bip == have.Bip && have.Running:
 		state.Err, state.Never = errFutile, true
 	default:
 		state.Err = r.err
 		earliest := r.cleared.Add(settleTime)
+		state.Cleared = time.Now().Before(earliest)
 		if retry := r.last.Add(r.pause); r.bip == have.Bip && retry.After(earliest) {
 			earliest = retry
 		}
@@ -116,10 +132,11 @@ func (r *Restarter) begin(ctx context.Context, bip string) {
 		r.pause = 0
 	}
 	r.pause = min(max(firstPause, 2*r.pause), maxPause)
+	restart := r.restart
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 		defer cancel()
-		r.end(r.restart(ctx))
+		r.end(restart(ctx))
 	}()
 }
 

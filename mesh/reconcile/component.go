@@ -44,6 +44,7 @@ type Plan struct {
 	Changes  []Change
 	Problems []Problem     // a component reports problems here and nowhere else
 	Pending  string        // what is under way although nothing is to apply: "Docker is restarting"
+	Blocked  bool          // one of the problems keeps Pending from ending by itself, and says so
 	Halt     bool          // components that depend on this one are neither planned nor applied
 	Recheck  time.Duration // observe again after this time; zero: when notified, or at the next resync
 }
@@ -73,6 +74,7 @@ type Change struct {
 	Needs    []Key         // changes that must be applied first, of this component or its upstream; if one is deferred, so is this
 	MaxDelay time.Duration // upper bound of the delay under contention; zero: the engine's
 	Op       any           // private to the component
+	Quiet    bool          // neither logged nor in the journal: the component records it itself, or nobody has to know
 }
 
 // Problem is something that a person has to know, and mostly has to solve.

@@ -16,12 +16,15 @@ func (e *Engine[In]) record(u *unit[In], cur Snapshot[In], changes []Change, beg
 	explain := e.explainer(u, cur)
 	entries := make([]Entry, 0, len(changes))
 	for _, c := range changes {
+		if c.Quiet {
+			continue
+		}
 		entry := Entry{Time: now.UTC().Round(0), Change: c, Cause: explain(c), Took: took}
 		e.opts.Log.Info("changed", "object", c.Key.String(), "was", c.From, "is", c.To, "cause", entry.Cause, "took", took.Round(time.Microsecond).String())
 		entries = append(entries, entry)
 	}
 	e.contention.applied(now, changes)
-	if e.opts.Journal != nil {
+	if e.opts.Journal != nil && len(entries) > 0 {
 		e.opts.Journal(entries)
 	}
 	return entries

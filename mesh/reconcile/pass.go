@@ -87,7 +87,8 @@ func (e *Engine[In]) step(ctx context.Context, u *unit[In], p *pass[In]) {
 	}
 }
 
-// run observes, plans and applies one component.
+// run observes, plans and applies one component. It applies the next plan too
+// if a change made another one possible, or necessary.
 func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe bool) (err error) {
 	cur := Snapshot[In]{At: p.began, Desired: p.desired, State: u.result.State}
 	if observe {
@@ -105,19 +106,23 @@ func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe 
 	missing := remaining(cur.Upstream)
 	ready, due := e.contention.split(p.began, plan.Changes, missing)
 	var applied []Entry
-	if len(ready) > 0 {
+	made := make(map[Key]bool)
+	for more := len(ready) > 0; more; more = slices.ContainsFunc(ready, func(c Change) bool { return !made[c.Key] }) {
 		began := time.Now()
 		if err := e.apply(ctx, u, ready); err != nil {
 			return err
 		}
+		for _, c := range ready {
+			made[c.Key] = true
+		}
 		p.applied[u.name] = true
-		applied = e.record(u, cur, ready, began)
+		applied = append(applied, e.record(u, cur, ready, began)...)
 		if cur.State, err = e.observe(ctx, u); err != nil {
 			return err
 		}
 		plan = u.component.Plan(req, cur.State)
 		if ready, due = e.contention.split(time.Now(), plan.Changes, missing); len(ready) > 0 {
-			due = time.Now().Add(hostWindow.Quiet) // one change made another one possible, or necessary
+			due = time.Now().Add(hostWindow.Quiet) // something undoes what was made
 		}
 	}
 	if plan.Recheck > 0 {
