@@ -40,7 +40,7 @@ func (m *Machine) receiveClaim(c Claim) Effects {
 			}
 		}
 	}
-	if known, _ = m.table.Get(claimant); known != c.Record && m.off != storedGrant {
+	if known, _ = m.table.Get(claimant); known != c.Record {
 		granted = false // the stored record is the promise: without it there is no promise
 	}
 	answer := &Answer{From: m.self, Version: c.Record.Version, Granted: granted, Holder: m.active && m.Holds(), Lost: m.unsure()}
@@ -67,7 +67,7 @@ func (m *Machine) grantable(claim Record) bool {
 	comesBack := known.occupies() && known.Sequence != 0 && known.Sequence == claim.Sequence && known.Subnet == claim.target()
 	for r := range m.table.Occupants(claim.target()) {
 		switch {
-		case r.Host == claim.Host, m.gone(r.Host), m.off == oneGrant:
+		case r.Host == claim.Host, m.gone(r.Host):
 		case comesBack && r.State == Claiming && r.Sequence == 0:
 		default:
 			return false

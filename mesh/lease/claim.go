@@ -38,7 +38,7 @@ func (m *Machine) count(c *claim) {
 // classify puts the host of a record into the claim's sets where it belongs.
 func (m *Machine) classify(c *claim, r Record) {
 	v := c.answers[r.Host]
-	if v == weighs && c.version[r.Host] != r.Version && m.off != recall {
+	if v == weighs && c.version[r.Host] != r.Version {
 		// The host may have lost its state since its answer, and this grant
 		// with it.
 		v = silent
@@ -196,7 +196,7 @@ func (m *Machine) decide() Effects {
 		return m.begin(m.claim.refused)
 	}
 	granted, silent := len(m.claim.granted), len(m.claim.silent)
-	if granted > silent || m.off == majority && granted > 0 {
+	if granted > silent {
 		return m.hold(m.Own().target())
 	}
 	return m.ask(m.claim.unasked)

@@ -15,11 +15,10 @@ import (
 // combine: hosts lose their state while others are merely down, operators
 // forget hosts in several partitions, all hosts leave. Few hosts, and newcomers
 // that all want the same subnet, make a mistake visible.
-func edge(seed uint64, off rule) (*sim, error) {
+func edge(seed uint64) (*sim, error) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	first := 4 + rng.IntN(3)
 	s := newSim(seed, first+4, Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24})
-	s.off = off
 	wanted := s.hosts[0].cfg.Space.At(60)
 	for _, h := range s.hosts[first:] {
 		h.cfg.Prefer = []netip.Prefix{wanted}
@@ -172,7 +171,7 @@ func (s *sim) strike(rng *rand.Rand, first int) {
 	}
 }
 
-func playEdges(first uint64, n int, off rule) error {
+func playEdges(first uint64, n int) error {
 	var group errgroup.Group
 	group.SetLimit(2)
 	var failed atomic.Bool
@@ -181,7 +180,7 @@ func playEdges(first uint64, n int, off rule) error {
 			if failed.Load() {
 				return nil
 			}
-			_, err := edge(first+i, off)
+			_, err := edge(first + i)
 			if err != nil {
 				failed.Store(true)
 			}
@@ -196,7 +195,7 @@ func TestNoTwoHostsHoldOneSubnetAtTheEdges(t *testing.T) {
 	if testing.Short() {
 		n = 300
 	}
-	if err := playEdges(*firstSeed, n, none); err != nil {
+	if err := playEdges(*firstSeed, n); err != nil {
 		t.Error(err)
 	}
 }
@@ -204,31 +203,18 @@ func TestNoTwoHostsHoldOneSubnetAtTheEdges(t *testing.T) {
 // Without one of these rules, the edges find what was wrong before there was
 // one.
 func TestTheEdgesFindWhatAMissingRuleBreaks(t *testing.T) {
-	for _, off := range []rule{recall, consent} {
-		if err := playEdges(1, 12000, off); err == nil {
-			t.Errorf("without the rule that %s nothing breaks", off)
-		} else {
-			t.Logf("without the rule that %s: %v", off, err)
-		}
+	wanted(t, map[rule]bool{recall: true, consent: true})
+	err := playEdges(1, 12000)
+	if err == nil {
+		t.Fatalf("without the rule that %s nothing breaks", missing)
 	}
+	t.Logf("without the rule that %s: %v", missing, err)
 }
 
-// offNet is a testNet with a rule switched off.
-func offNet(t *testing.T, n byte, off rule) *testNet {
-	net := newTestNet(t, n)
-	for _, m := range net.machines {
-		m.off, m.table.off = off, off
-	}
-	return net
-}
-
-func (n *testNet) bootOff(i byte, disk []Record, off rule, change ...func(*Config)) *Machine {
+func (n *testNet) bootWith(i byte, disk []Record, change func(*Config)) *Machine {
 	cfg := testConfig(i)
-	for _, f := range change {
-		f(&cfg)
-	}
+	change(&cfg)
 	m := NewMachine(cfg, disk)
-	m.off, m.table.off = off, off
 	n.machines[ID{i}] = m
 	m.Merge(disk)
 	n.deliver(m.Start())
@@ -248,22 +234,21 @@ func (n *testNet) holders(subnet netip.Prefix) (count int) {
 // h6 has .60 by the grants of h1, h2 and h3, and only they know it. h1 and h2
 // burn, h3 and h6 are cut off. Then h1 and h2 are forgotten, one at a time.
 func TestForgettingOneAtATimeMakesNoSecondHolder(t *testing.T) {
-	for off, want := range map[rule]int{none: 1, consent: 2} {
-		net := offNet(t, 5, off)
-		known := net.disk(4)
-		prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
-		net.cut[ID{4}], net.cut[ID{5}] = true, true
-		wantOwn(t, net.bootOff(6, known, off, prefer), Held, testSubnet(60))
-		net.cut = map[ID]bool{{1}: true, {2}: true, {3}: true, {6}: true}
-		for i := byte(1); i <= 2; i++ {
-			net.deliver(net.machines[ID{4}].Forget(ID{i}))
-			net.deliver(net.machines[ID{4}].Retry())
-			net.meet(net.machines[ID{4}], net.machines[ID{5}])
-		}
-		net.bootOff(7, net.disk(4), off, prefer)
-		if got := net.holders(testSubnet(60)); got != want {
-			t.Errorf("rule off: %q: %d hosts hold .60, want %d", off, got, want)
-		}
+	want := wanted(t, map[rule]int{none: 1, consent: 2})
+	net := newTestNet(t, 5)
+	known := net.disk(4)
+	prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
+	net.cut[ID{4}], net.cut[ID{5}] = true, true
+	wantOwn(t, net.bootWith(6, known, prefer), Held, testSubnet(60))
+	net.cut = map[ID]bool{{1}: true, {2}: true, {3}: true, {6}: true}
+	for i := byte(1); i <= 2; i++ {
+		net.deliver(net.machines[ID{4}].Forget(ID{i}))
+		net.deliver(net.machines[ID{4}].Retry())
+		net.meet(net.machines[ID{4}], net.machines[ID{5}])
+	}
+	net.bootWith(7, net.disk(4), prefer)
+	if got := net.holders(testSubnet(60)); got != want {
+		t.Errorf("without the rule %q: %d hosts hold .60, want %d", missing, got, want)
 	}
 }
 
@@ -271,62 +256,59 @@ func TestForgettingOneAtATimeMakesNoSecondHolder(t *testing.T) {
 // burns, too. It has told of h6, which then counts as silent: three of six are
 // no majority, and no one is forgotten.
 func TestWhoAgreesToARemovalHandsItsPromisesOver(t *testing.T) {
-	for off, want := range map[rule]int{none: 1, handOver: 2} {
-		net := offNet(t, 5, off)
-		known := net.disk(4)
-		prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
-		net.cut[ID{4}], net.cut[ID{5}] = true, true
-		wantOwn(t, net.bootOff(6, known, off, prefer), Held, testSubnet(60))
-		net.cut = map[ID]bool{{1}: true, {2}: true, {6}: true}
-		for i := byte(1); i <= 3; i++ {
-			net.cut[ID{3}] = i == 3
-			net.deliver(net.machines[ID{4}].Forget(ID{i}))
-			net.deliver(net.machines[ID{4}].Retry())
-			net.meet(net.machines[ID{4}], net.machines[ID{5}])
-		}
-		net.bootOff(7, net.disk(4), off, prefer)
-		if got := net.holders(testSubnet(60)); got != want {
-			t.Errorf("rule off: %q: %d hosts hold .60, want %d", off, got, want)
-		}
+	want := wanted(t, map[rule]int{none: 1, handOver: 2})
+	net := newTestNet(t, 5)
+	known := net.disk(4)
+	prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
+	net.cut[ID{4}], net.cut[ID{5}] = true, true
+	wantOwn(t, net.bootWith(6, known, prefer), Held, testSubnet(60))
+	net.cut = map[ID]bool{{1}: true, {2}: true, {6}: true}
+	for i := byte(1); i <= 3; i++ {
+		net.cut[ID{3}] = i == 3
+		net.deliver(net.machines[ID{4}].Forget(ID{i}))
+		net.deliver(net.machines[ID{4}].Retry())
+		net.meet(net.machines[ID{4}], net.machines[ID{5}])
+	}
+	net.bootWith(7, net.disk(4), prefer)
+	if got := net.holders(testSubnet(60)); got != want {
+		t.Errorf("without the rule %q: %d hosts hold .60, want %d", missing, got, want)
 	}
 }
 
 // As above, but h1 and h2 lose their state and keep their ID; h3 and h6 are
 // down.
 func TestTwoLostStatesMakeNoSecondHolder(t *testing.T) {
-	for off, want := range map[rule]int{none: 1, recall: 2} {
-		net := offNet(t, 5, off)
-		known := net.disk(4)
-		prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
-		net.cut[ID{4}], net.cut[ID{5}] = true, true
-		wantOwn(t, net.bootOff(6, known, off, prefer), Held, testSubnet(60))
-		net.cut = map[ID]bool{{3}: true, {6}: true}
-		var lost []*Machine
-		for i := byte(1); i <= 2; i++ {
-			cfg := testConfig(i)
-			cfg.Lost = off != recall
-			m := NewMachine(cfg, nil)
-			m.off, m.table.off = off, off
-			net.machines[ID{i}] = m
-			m.Merge(known)
-			lost = append(lost, m)
-		}
+	want := wanted(t, map[rule]int{none: 1, recall: 2})
+	net := newTestNet(t, 5)
+	known := net.disk(4)
+	prefer := func(c *Config) { c.Prefer = []netip.Prefix{testSubnet(60)} }
+	net.cut[ID{4}], net.cut[ID{5}] = true, true
+	wantOwn(t, net.bootWith(6, known, prefer), Held, testSubnet(60))
+	net.cut = map[ID]bool{{3}: true, {6}: true}
+	var lost []*Machine
+	for i := byte(1); i <= 2; i++ {
+		cfg := testConfig(i)
+		cfg.Lost = missing != recall
+		m := NewMachine(cfg, nil)
+		net.machines[ID{i}] = m
+		m.Merge(known)
+		lost = append(lost, m)
+	}
+	for _, m := range lost {
+		net.deliver(m.Start())
+	}
+	for range 3 {
 		for _, m := range lost {
-			net.deliver(m.Start())
+			net.deliver(m.Retry())
 		}
-		for range 3 {
-			for _, m := range lost {
-				net.deliver(m.Retry())
-			}
-		}
-		net.bootOff(7, known, off, prefer)
-		if got := net.holders(testSubnet(60)); got != want {
-			t.Errorf("rule off: %q: %d hosts hold .60, want %d", off, got, want)
-		}
-		if off == none {
-			if w := lost[0].Waiting(); !slices.Equal(w.Lost, []ID{{2}}) {
-				t.Errorf("h1 waits: %+v, want h2 as one that lost its promises", w)
-			}
+	}
+	net.bootWith(7, known, prefer)
+	if got := net.holders(testSubnet(60)); got != want {
+		t.Errorf("without the rule %q: %d hosts hold .60, want %d", missing, got, want)
+	}
+	if missing == none {
+		if w := lost[0].Waiting(); !slices.Equal(w.Lost, []ID{{2}}) {
+			t.Errorf("h1 waits: %+v, want h2 as one that lost its promises", w)
 		}
 	}
 }
@@ -376,16 +358,15 @@ func TestAfterAllHaveLeftAHostThatStillClaimedIsNamedAndCanBeRemovedByForce(t *t
 // A twin, or an old disk, claims with a version that is known with another
 // subnet.
 func TestAGrantIsAStoredRecord(t *testing.T) {
-	for off, want := range map[rule]bool{none: false, storedGrant: true} {
-		net := offNet(t, 2, off)
-		claim := testRecord(4, Claiming, testSubnet(30), 0)
-		m := net.machines[ID{1}]
-		m.Receive(Message{Claim: &Claim{Record: claim}})
-		claim.Subnet = testSubnet(20)
-		out := m.Receive(Message{Claim: &Claim{Record: claim}})
-		if got := out.Send[0].Message.Answer.Granted; got != want {
-			t.Errorf("rule off: %q: granted %t, want %t", off, got, want)
-		}
+	want := wanted(t, map[rule]bool{none: false, storedGrant: true})
+	net := newTestNet(t, 2)
+	claim := testRecord(4, Claiming, testSubnet(30), 0)
+	m := net.machines[ID{1}]
+	m.Receive(Message{Claim: &Claim{Record: claim}})
+	claim.Subnet = testSubnet(20)
+	out := m.Receive(Message{Claim: &Claim{Record: claim}})
+	if got := out.Send[0].Message.Answer.Granted; got != want {
+		t.Errorf("without the rule %q: granted %t, want %t", missing, got, want)
 	}
 }
 

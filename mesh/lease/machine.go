@@ -46,7 +46,6 @@ type Machine struct {
 	moves           bool         // may take another subnet than the one that it had
 	requestedSubnet netip.Prefix // the subnet that the operator asked for; zero: none
 	previousLease   Record       // the record to return to if the host gets no other subnet; zero: none
-	off             rule         // the disabled rule; none except in tests of the simulation
 }
 
 // NewMachine returns the machine of a host. The records are those that the host

@@ -27,11 +27,11 @@ func (m *Machine) mergeOwn(r Record) Effects {
 	had := before.Sequence > 0 && before.State != Released
 	switch {
 	case r.Doomed && had && r.Version <= before.Version+dooming,
-		m.sure && m.active && m.off != higherVersion && r.State != Forgotten && before.State == Held:
+		m.sure && m.active && r.State != Forgotten && before.State == Held:
 		m.keepClaim(before, &out)
 		return out
 	case r.State != Forgotten || r.Version > before.Version+dooming+forgetting:
-		m.lost = m.lost || m.off != recall
+		m.lost = true
 	}
 	m.superseded = true
 	other := had && (r.Subnet != before.Subnet || r.State == Released || r.Sequence == 0)
@@ -57,4 +57,4 @@ func (m *Machine) keepClaim(before Record, out *Effects) {
 // unsure reports whether this host may have forgotten promises that it made.
 // That is the case if it has lost its state, or if it has not met the mesh
 // since its start.
-func (m *Machine) unsure() bool { return m.off != recall && (m.lost || !m.active) }
+func (m *Machine) unsure() bool { return m.lost || !m.active }

@@ -109,9 +109,6 @@ func (m *Machine) Forget(host ID) Effects {
 	if !ok || host == m.self || r.ended() || !m.active {
 		return Effects{}
 	}
-	if m.off == consent {
-		return m.forget(r).with(m.recount())
-	}
 	m.removal = &removal{votes: make(map[ID]vote), against: make(map[ID]Objection)}
 	if why := m.objection(host); why != NoObjection {
 		m.removal.record, m.removal.against[m.self] = r, why
@@ -148,7 +145,7 @@ func (m *Machine) pursue() Effects {
 		return m.agreed()
 	}
 	message := Message{Removal: &Removal{From: m.self, Record: m.removal.record, Final: m.removal.final}}
-	if m.removal.final && m.off != handOver {
+	if m.removal.final {
 		message.Removal.Records = m.table.unsortedRecords()
 	}
 	var out Effects
@@ -164,7 +161,7 @@ func (m *Machine) pursue() Effects {
 // the second one, which sends the collected tables to all. After the second
 // round the removal stands.
 func (m *Machine) agreed() Effects {
-	if !m.removal.final && m.off != handOver {
+	if !m.removal.final {
 		m.removal.final = true
 		clear(m.removal.votes)
 		return m.pursue()
@@ -225,7 +222,7 @@ func (m *Machine) receiveRemoval(r Removal) Effects {
 			consent.Records = []Record{known}
 		}
 	}
-	if consent.Why == NoObjection && m.off != handOver {
+	if consent.Why == NoObjection {
 		consent.Records = m.table.unsortedRecords()
 	}
 	return out.with(Effects{Send: []Envelope{{To: r.From, Message: Message{Consent: consent}}}})

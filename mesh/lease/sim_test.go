@@ -23,7 +23,6 @@ type sim struct {
 	hosts []*simHost
 	byID  map[ID]*simHost
 
-	off rule // switched off in all machines
 	// The network and its faults.
 	delay     func() time.Duration
 	loss, dup float64
@@ -130,7 +129,6 @@ func (h *simHost) start() {
 	}
 	h.life++
 	h.m = NewMachine(h.cfg, h.disk)
-	h.m.off, h.m.table.off = h.off, h.off
 	h.join(h.life, 0)
 }
 

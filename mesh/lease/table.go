@@ -20,7 +20,6 @@ type Table struct {
 	// history holds the merged records in their order. Later records in it may
 	// replace earlier ones.
 	history []Record
-	off     rule // the disabled rule; none except in tests of the simulation
 }
 
 // NewTable returns a table of the given records. Of several records of one
@@ -37,7 +36,7 @@ func NewTable(records ...Record) *Table {
 // reports whether it stored r.
 func (t *Table) Merge(r Record) bool {
 	old, ok := t.records[r.Host]
-	if ok && (old.Version >= r.Version && t.off != higherVersion || old == r) {
+	if ok && (old.Version >= r.Version || old == r) {
 		return false
 	}
 	if ok {
