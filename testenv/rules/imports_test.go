@@ -1,7 +1,10 @@
 package rules
 
 import (
+	"bytes"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +33,33 @@ func TestTheCoreNeedsOnlyTheStandardLibrary(t *testing.T) {
 	for _, pkg := range []string{"mesh/reconcile", "mesh/lease"} {
 		for _, dep := range packages(t, "-deps", "./"+pkg) {
 			if dep != module+pkg && !isStandard(dep) {
+				t.Errorf("%s imports %s", pkg, dep)
+			}
+		}
+	}
+}
+
+// Nobody but main ends the process, and main only connects.
+func TestTheCommandOnlyConnects(t *testing.T) {
+	goFiles(t, func(path string, content []byte) {
+		dir, name := filepath.Split(path)
+		test := strings.HasSuffix(name, "_test.go")
+		if dir == "cmd/gremesh/" && !test && !slices.Contains([]string{"doc.go", "main.go", "wire.go"}, name) {
+			t.Errorf("%s belongs to a package in cmd/internal", path)
+		}
+		if !strings.HasPrefix(path, "cmd/") && !strings.HasPrefix(path, "testenv/") || strings.HasPrefix(path, "cmd/internal/") {
+			if bytes.Contains(content, []byte("os.Exit(")) && !test {
+				t.Errorf("%s ends the process", path)
+			}
+		}
+	})
+}
+
+// The configuration and the rendering know nothing of the daemon.
+func TestTheConfigurationAndTheRenderingStandAlone(t *testing.T) {
+	for _, pkg := range []string{"cmd/internal/config", "cmd/internal/exit", "cmd/internal/cli/render"} {
+		for _, dep := range packages(t, "-deps", "./"+pkg) {
+			if strings.HasPrefix(dep, module+"cmd/") && dep != module+pkg {
 				t.Errorf("%s imports %s", pkg, dep)
 			}
 		}
