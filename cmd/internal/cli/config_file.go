@@ -41,24 +41,33 @@ func (f *configFile) load(cmd *cobra.Command) (config.Config, error) {
 	return cfg, nil
 }
 
-// client returns a client for the running agent. It reads only the key control,
-// so the command works while someone edits the file.
-func (f *configFile) client(cmd *cobra.Command) (*api.Client, error) {
-	s, err := config.Read(f.path, f.named, cmd.Flags())
+// paths returns the paths of the agent. An error has the exit code for a wrong
+// configuration.
+func (f *configFile) paths(cmd *cobra.Command) (config.Paths, error) {
+	paths, err := config.ReadPaths(f.path, f.named, cmd.Flags())
 	if err != nil {
-		return nil, exit.Error{Code: exit.Usage, Err: err}
+		return config.Paths{}, exit.Error{Code: exit.Usage, Err: err}
 	}
-	return api.NewClient(s.GetString("control")), nil
+	return paths, nil
+}
+
+// client returns a client for the running agent.
+func (f *configFile) client(cmd *cobra.Command) (*api.Client, error) {
+	paths, err := f.paths(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(paths.Control), nil
 }
 
 // hasLeft reports whether this host has left the mesh, according to the state
 // on its disk. With release, it reports whether the host has also given up its
 // subnet.
 func (f *configFile) hasLeft(cmd *cobra.Command, release bool) bool {
-	s, err := config.Read(f.path, cmd.Flags().Changed("config"), cmd.Flags())
+	paths, err := f.paths(cmd)
 	if err != nil {
 		return false
 	}
-	left, released := gossip.HasLeft(s.GetString("state_dir"))
+	left, released := gossip.HasLeft(paths.StateDir)
 	return released || left && !release
 }

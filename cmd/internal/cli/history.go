@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gremesh/gremesh/cmd/internal/cli/render"
-	"github.com/gremesh/gremesh/cmd/internal/config"
 	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh/journal"
@@ -55,11 +54,11 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 		if number < 0 || since < 0 {
 			return exit.Error{Code: exit.Usage, Err: errors.New("--number and --since must not be negative")}
 		}
-		s, err := config.Read(file.path, file.named, cmd.Flags())
+		paths, err := file.paths(cmd)
 		if err != nil {
-			return exit.Error{Code: exit.Usage, Err: err}
+			return err
 		}
-		dir := s.GetString("state_dir")
+		dir := paths.StateDir
 		all, err := journal.Read(dir)
 		if err != nil {
 			return err

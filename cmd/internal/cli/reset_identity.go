@@ -5,8 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gremesh/gremesh/cmd/internal/config"
-	"github.com/gremesh/gremesh/cmd/internal/exit"
 	"github.com/gremesh/gremesh/cmd/internal/machine"
 	"github.com/gremesh/gremesh/mesh/gossip"
 )
@@ -29,11 +27,11 @@ configuration is wrong, or there is no terminal to ask on.`,
 	}
 	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := config.Read(file.path, file.named, cmd.Flags())
+		paths, err := file.paths(cmd)
 		if err != nil {
-			return exit.Error{Code: exit.Usage, Err: err}
+			return err
 		}
-		dir := s.GetString("state_dir")
+		dir := paths.StateDir
 		if !machine.HasState(dir) { // without this check, LockState would create a state
 			return fmt.Errorf("there is no host's identity to reset in %s (state_dir): no agent has run with it", dir)
 		}

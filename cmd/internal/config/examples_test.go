@@ -97,7 +97,7 @@ func explained(t *testing.T, mapping *yaml.Node, prefix string) []string {
 // What the example says to be defaults are the defaults.
 func TestTheExampleHoldsTheDefaults(t *testing.T) {
 	_, file := withMeshKeys(t)
-	s, err := Read(file, true, agentFlags(t))
+	s, err := readSources(file, true, agentFlags(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 // Faults collects the faults of a configuration, at most one error for each
 // key.
 type Faults struct {
-	*Sources
+	*sources
 	bad  map[string]bool
 	errs []error
 }

@@ -23,21 +23,20 @@ const FileVariable = envPrefix + "_CONFIG"
 // keyAnnotation marks a flag with the configuration key that the flag sets.
 const keyAnnotation = "gremesh_key"
 
-// Sources holds the raw configuration before any value is checked. Flags
+// sources holds the raw configuration before any value is checked. Flags
 // override the environment, the environment overrides the file, and the file
 // overrides the defaults.
-type Sources struct {
+type sources struct {
 	*viper.Viper
 	file  string // the file that was read; empty if there is none
 	flags map[string]*pflag.Flag
 }
 
-// Read reads the configuration from all sources. The file may be
-// missing, unless explicit says that the user named it. A flag with a
-// keyAnnotation overrides its key. An empty environment variable counts as not
-// set.
-func Read(file string, explicit bool, flags *pflag.FlagSet) (*Sources, error) {
-	s := &Sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
+// readSources reads the configuration from all sources. The file may be missing,
+// unless explicit says that the user named it. A flag with a keyAnnotation
+// overrides its key. An empty environment variable counts as not set.
+func readSources(file string, explicit bool, flags *pflag.FlagSet) (*sources, error) {
+	s := &sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
 	for key, value := range defaults() {
 		s.SetDefault(key, value)
 	}
@@ -71,9 +70,26 @@ func Read(file string, explicit bool, flags *pflag.FlagSet) (*Sources, error) {
 	return s, nil
 }
 
-// Load reads and checks the configuration and the gossip keys. The error
-// joins one error for each fault. Load reads only files and the
-// environment, and it changes nothing.
+// Paths is the part of a configuration that leads to an agent and to its state.
+type Paths struct {
+	Control  string // the unix socket
+	StateDir string
+}
+
+// ReadPaths reads only Paths and does not check them, so a command works while
+// someone edits the file.
+func ReadPaths(file string, explicit bool, flags *pflag.FlagSet) (Paths, error) {
+	s, err := readSources(file, explicit, flags)
+	if err != nil {
+		return Paths{}, err
+	}
+	return Paths{Control: s.GetString("control"), StateDir: s.GetString("state_dir")}, nil
+}
+
+// Load reads and checks the configuration and the gossip keys. The file may be
+// missing, unless explicit says that the user named it. The error joins one
+// error for each fault. Load reads only files and the environment, and it
+// changes nothing.
 func Load(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
 	cfg, faults, err := Check(file, explicit, flags)
 	if err != nil {
@@ -82,15 +98,16 @@ func Load(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
 	return cfg, faults.Err()
 }
 
-// Check is Load for callers that can work with a partial
-// configuration.
+// Check is Load for callers that can work with a part of the configuration. The
+// values of keys with a fault are not valid. The error means that a source could
+// not be read.
 func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Faults, error) {
-	s, err := Read(file, explicit, flags)
+	s, err := readSources(file, explicit, flags)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	var cfg Config
-	faults := &Faults{Sources: s, bad: map[string]bool{}}
+	faults := &Faults{sources: s, bad: map[string]bool{}}
 	s.reportUnknown(faults)
 	s.decode(&cfg, faults)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
@@ -119,7 +136,7 @@ func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Faults, e
 
 // reportUnknown reports unknown keys in the file and unknown GREMESH_
 // variables.
-func (s *Sources) reportUnknown(faults *Faults) {
+func (s *sources) reportUnknown(faults *Faults) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
@@ -165,7 +182,7 @@ func siblings(known []string, key string) string {
 }
 
 // decode fills cfg and reports each value that its key cannot have.
-func (s *Sources) decode(cfg *Config, faults *Faults) {
+func (s *sources) decode(cfg *Config, faults *Faults) {
 	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
 		c.WeaklyTypedInput = false
 		c.DecodeHook = decodeValue
@@ -201,14 +218,14 @@ func decodeErrors(err error) []*mapstructure.DecodeError {
 }
 
 // flagged reports whether a flag sets the key.
-func (s *Sources) flagged(key string) bool {
+func (s *sources) flagged(key string) bool {
 	f := s.flags[key]
 	return f != nil && f.Changed
 }
 
 // source names the origin of a key's value: a flag, the environment, the file
 // or the default.
-func (s *Sources) source(key string) string {
+func (s *sources) source(key string) string {
 	if s.flagged(key) {
 		return "flag --" + s.flags[key].Name
 	}

@@ -9,7 +9,7 @@ import (
 
 // pins returns the mesh settings that the file, the environment or a flag fixes
 // for this host. c must be valid.
-func (s *Sources) pins(c Config) []settings.Pin {
+func (s *sources) pins(c Config) []settings.Pin {
 	var pins []settings.Pin
 	for _, value := range []settings.Value{
 		settings.Pool.Is(c.Pool),
