@@ -126,7 +126,8 @@ func silentInTime(t *testing.T, h, other *testenv.Host) {
 }
 
 func watchPrintsLooks(t *testing.T, l *testenv.Lab) {
-	out, err := l.Host(1).Exec(t.Context(), "timeout", "--preserve-status", "-s", "INT", "5", "gremesh", "audit", "--mesh", "--watch", "-o", "json",
+	// In the foreground, timeout signals once. A second signal ends the process.
+	out, err := l.Host(1).Exec(t.Context(), "timeout", "--foreground", "--preserve-status", "-s", "INT", "5", "gremesh", "audit", "--mesh", "--watch", "-o", "json",
 		"--config", l.Host(1).ConfigFile())
 	must(t, err)
 	lines := strings.Split(strings.TrimSpace(out), "\n")

@@ -22,9 +22,8 @@ type Program struct {
 }
 
 // Run runs the whole program and returns the exit code, as documented in the
-// help texts. The first SIGINT or
-// SIGTERM cancels the context of the command. A second one ends the process at
-// once.
+// help texts. The first SIGINT or SIGTERM cancels the context of the command. A
+// second one ends the process at once.
 func Run(program Program, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
