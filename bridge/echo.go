@@ -2,18 +2,13 @@ package bridge
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
-)
 
-// ICMP types (RFC 792).
-const (
-	echoReply   = 0
-	echoRequest = 8
+	"github.com/gremesh/gremesh/bridge/icmp"
 )
 
 // Echo sends one ICMP echo request from an IPv4 address of this host, and waits for
@@ -26,10 +21,7 @@ func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
 	}
 	defer conn.Close() //nolint:errcheck // nothing is left to be sent
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	request := make([]byte, 8)
-	request[0] = echoRequest
-	binary.BigEndian.PutUint32(request[4:], rand.Uint32()) // identifier and sequence number
-	binary.BigEndian.PutUint16(request[2:], checksum(request))
+	request := icmp.Request(icmp.EchoRequest, uint16(rand.Uint32()), uint16(rand.Uint32()), icmp.Header)
 	if _, err := conn.WriteTo(request, &net.IPAddr{IP: to.AsSlice()}); err != nil {
 		return fmt.Errorf("echo to %s: %w", to, err)
 	}
@@ -39,20 +31,8 @@ func (k *Kernel) Echo(ctx context.Context, from, to netip.Addr) error {
 		if err != nil {
 			return fmt.Errorf("echo to %s: %w", to, err)
 		}
-		if n >= 8 && b[0] == echoReply && string(b[4:8]) == string(request[4:8]) {
+		if n >= icmp.Header && b[0] == icmp.EchoReply && string(b[4:8]) == string(request[4:8]) {
 			return nil
 		}
 	}
-}
-
-// checksum returns the Internet checksum (RFC 1071) of an even number of bytes.
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

@@ -6,15 +6,15 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gremesh/gremesh/bridge/icmp"
 )
 
 // Constants of ICMPv6 (RFC 4443).
 const (
-	typeTooBig     = 2
-	typeEcho6      = 128
-	typeEchoReply6 = 129
-	ip6Header      = 40 // bytes, without extensions
-	protocolICMP6  = 58
+	typeTooBig    = 2
+	ip6Header     = 40 // bytes, without extensions
+	protocolICMP6 = 58
 )
 
 func prepare6(fd int) error {
@@ -22,7 +22,7 @@ func prepare6(fd int) error {
 	for i := range filter.Data {
 		filter.Data[i] = ^uint32(0)
 	}
-	for _, t := range []int{typeTooBig, typeEchoReply6} {
+	for _, t := range []int{typeTooBig, icmp.EchoReply6} {
 		filter.Data[t/32] &^= 1 << (t % 32)
 	}
 	return errors.Join(
@@ -35,19 +35,19 @@ func prepare6(fd int) error {
 // parse6 reads an ICMPv6 message without its IP header. It returns false if the
 // message is neither an echo reply nor a "packet too big" with an MTU.
 func parse6(b []byte) (r report, ok bool) {
-	if len(b) < icmpHeader {
+	if len(b) < icmp.Header {
 		return r, false
 	}
-	if b[0] == typeEchoReply6 {
+	if b[0] == icmp.EchoReply6 {
 		return report{echo: true, id: binary.BigEndian.Uint16(b[4:]), seq: binary.BigEndian.Uint16(b[6:])}, true
 	}
-	inner := b[icmpHeader:]
+	inner := b[icmp.Header:]
 	if b[0] != typeTooBig || len(inner) < ip6Header || inner[0]>>4 != 6 {
 		return r, false
 	}
 	r.limit = int(min(binary.BigEndian.Uint32(b[4:]), longestIPPackage))
 	r.about = netip.AddrFrom16([16]byte(inner[24:40]))
-	if inner[6] == protocolICMP6 && len(inner) >= ip6Header+icmpHeader && inner[ip6Header] == typeEcho6 {
+	if inner[6] == protocolICMP6 && len(inner) >= ip6Header+icmp.Header && inner[ip6Header] == icmp.EchoRequest6 {
 		r.echo, r.id, r.seq = true, binary.BigEndian.Uint16(inner[ip6Header+4:]), binary.BigEndian.Uint16(inner[ip6Header+6:])
 	}
 	return r, r.limit > 0
