@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -47,15 +48,7 @@ func (k *Kernel) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = socket.Close() })
-	defer func() {
-		if stop() {
-			_ = socket.Close()
-		} else {
-			<-closed
-		}
-	}()
+	defer closeAfter(ctx, socket)()
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("listen to netlink: %w", err)
@@ -101,26 +94,37 @@ func subscribe(groups ...uint) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
+// closeAfter closes a socket when ctx ends. The returned function closes it at once
+// if ctx has not ended. When it returns, the socket is closed.
+func closeAfter(ctx context.Context, socket io.Closer) (closeNow func()) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = socket.Close() })
+	return func() {
+		if stop() {
+			_ = socket.Close()
+		} else {
+			<-closed
+		}
+	}
+}
+
 // listen calls handle with the notifications of rtnetlink's groups until ctx ends. It
 // then returns nil. handle receives nil if notifications were lost because there were
 // too many. begin is called once the socket receives all notifications.
 func listen(ctx context.Context, begin func(), handle func([]syscall.NetlinkMessage), groups ...uint) error {
-	socket, err := nl.Subscribe(syscall.NETLINK_ROUTE, groups...)
+	socket, err := subscribe(groups...)
 	if err != nil {
-		return fmt.Errorf("subscribe to netlink: %w", err)
+		return err
 	}
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(closed); socket.Close() })
-	defer func() {
-		if stop() {
-			socket.Close()
-		} else {
-			<-closed
-		}
-	}()
+	defer closeAfter(ctx, socket)()
 	begin()
+	buffer := make([]byte, nl.RECEIVE_BUFFER_SIZE)
 	for {
-		messages, _, err := socket.Receive()
+		n, err := socket.Read(buffer)
+		var messages []syscall.NetlinkMessage
+		if err == nil {
+			messages, err = syscall.ParseNetlinkMessage(slices.Clone(buffer[:n]))
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
