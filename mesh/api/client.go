@@ -48,46 +48,46 @@ func NewClient(socket string) *Client {
 // Status returns this host, its peers and their tunnels.
 func (c *Client) Status(ctx context.Context) (status mesh.Status, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/status", &status)
-	return status, understood(err, status.Host.Name != "")
+	return status, checkResponse(err, status.Host.Name != "")
 }
 
 // Audit compares this host with its desired state.
 func (c *Client) Audit(ctx context.Context) (audit mesh.Audit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/audit", &audit)
-	return audit, understood(err, audit.Drift != nil)
+	return audit, checkResponse(err, audit.Drift != nil)
 }
 
 // Plan returns the changes that the agent would make now.
 func (c *Client) Plan(ctx context.Context) (preview mesh.Preview, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/plan", &preview)
-	return preview, understood(err, preview.Host != "")
+	return preview, checkResponse(err, preview.Host != "")
 }
 
 // MeshAudit returns the findings that two audits of the whole mesh have in
 // common.
 func (c *Client) MeshAudit(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh", &audit)
-	return audit, understood(err, audit.Hosts != nil)
+	return audit, checkResponse(err, audit.Hosts != nil)
 }
 
 // MeshLook returns one audit of the whole mesh. The result includes faults that
 // may be changes in progress.
 func (c *Client) MeshLook(ctx context.Context) (audit mesh.FullAudit, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/mesh?one=true", &audit)
-	return audit, understood(err, audit.Hosts != nil)
+	return audit, checkResponse(err, audit.Hosts != nil)
 }
 
 // Adoptable returns the ports that adopt would adopt, without changing
 // anything.
 func (c *Client) Adoptable(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/adopt", &adoption)
-	return adoption, understood(err, adoption.Ports != nil)
+	return adoption, checkResponse(err, adoption.Ports != nil)
 }
 
 // Adopt adopts the manually created ports and returns them.
 func (c *Client) Adopt(ctx context.Context) (adoption mesh.Adoption, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/adopt", &adoption)
-	return adoption, understood(err, adoption.Ports != nil)
+	return adoption, checkResponse(err, adoption.Ports != nil)
 }
 
 // Leave takes the host out of the mesh. With release it also gives up the
@@ -99,32 +99,32 @@ func (c *Client) Leave(ctx context.Context, release bool) error {
 // Settings returns the settings of the mesh, as this host has them.
 func (c *Client) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/config", &list)
-	return list, understood(err, list.Settings != nil)
+	return list, checkResponse(err, list.Settings != nil)
 }
 
 // Set changes settings of the mesh and returns all settings.
 func (c *Client) Set(ctx context.Context, changes []settings.Value) (list mesh.SettingList, err error) {
 	err = c.send(ctx, http.MethodPost, "/v1/config", changes, &list)
-	return list, understood(err, list.Settings != nil)
+	return list, checkResponse(err, list.Settings != nil)
 }
 
 // Leases returns every subnet that is not free.
 func (c *Client) Leases(ctx context.Context) (leases []mesh.Lease, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/leases", &leases)
-	return leases, understood(err, leases != nil)
+	return leases, checkResponse(err, leases != nil)
 }
 
 // FindForgotten returns the host that forget would forget, given its name or
 // ID.
 func (c *Client) FindForgotten(ctx context.Context, host string) (found mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodGet, "/v1/forget?"+url.Values{"host": {host}}.Encode(), &found)
-	return found, understood(err, found.ID != "")
+	return found, checkResponse(err, found.ID != "")
 }
 
 // Forget forgets a host, given its name or ID.
 func (c *Client) Forget(ctx context.Context, host string, how mesh.ForgetHow) (done mesh.Forgotten, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/forget?"+url.Values{"host": {host}, "how": {string(how)}}.Encode(), &done)
-	return done, understood(err, done.ID != "")
+	return done, checkResponse(err, done.ID != "")
 }
 
 // Renumber gives this host another subnet and returns it. If to is not valid,
@@ -138,7 +138,7 @@ func (c *Client) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, e
 		Subnet netip.Prefix `json:"subnet"`
 	}
 	err := c.ask(ctx, http.MethodPost, "/v1/renumber"+query, &got)
-	return got.Subnet, understood(err, got.Subnet.IsValid())
+	return got.Subnet, checkResponse(err, got.Subnet.IsValid())
 }
 
 // Retry makes the agent try the first tunnel type again with a host, given its
@@ -148,14 +148,14 @@ func (c *Client) Retry(ctx context.Context, host string) (string, error) {
 		Type string `json:"type"`
 	}
 	err := c.ask(ctx, http.MethodPost, "/v1/retry?"+url.Values{"host": {host}}.Encode(), &got)
-	return got.Type, understood(err, got.Type != "")
+	return got.Type, checkResponse(err, got.Type != "")
 }
 
-// understood returns an error if whole is false, which means that the answer
+// checkResponse returns an error if whole is false, which means that the answer
 // lacks a field that every agent sends. The answer may come from another
 // program. Without this check, such an answer would look like an audit without
 // drift.
-func understood(err error, whole bool) error {
+func checkResponse(err error, whole bool) error {
 	if err == nil && !whole {
 		return errors.New("the answer is not an agent's: what listens on the control socket?")
 	}
