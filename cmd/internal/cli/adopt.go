@@ -41,10 +41,10 @@ no terminal to ask on.`,
 			return err
 		}
 		if len(adoption.Ports) == 0 {
-			return out.print(cmd, adoption, func(p render.Paint) string { return render.Adoptable(adoption, p) })
+			return out.print(cmd, adoption, func(p render.Styler) string { return render.Adoptable(adoption, p) })
 		}
 		if *out == asTable {
-			if err := out.print(cmd, adoption, func(p render.Paint) string { return render.Adoptable(adoption, p) + "\n" }); err != nil {
+			if err := out.print(cmd, adoption, func(p render.Styler) string { return render.Adoptable(adoption, p) + "\n" }); err != nil {
 				return err
 			}
 		}
@@ -54,7 +54,7 @@ no terminal to ask on.`,
 		if adoption, err = c.Adopt(cmd.Context()); err != nil {
 			return err
 		}
-		return out.print(cmd, adoption, func(render.Paint) string { return render.Adopted(adoption) })
+		return out.print(cmd, adoption, func(render.Styler) string { return render.Adopted(adoption) })
 	}
 	return cmd
 }

@@ -57,7 +57,7 @@ func writeLook(w, stderr io.Writer, out output, audit mesh.FullAudit, failed err
 	}
 	frame := "can't tell: " + fmt.Sprint(failed) + "\n"
 	if failed == nil {
-		frame = render.Mesh(audit, render.Paint(coloured(w)))
+		frame = render.Mesh(audit, render.Styler(coloured(w)))
 	}
 	now := time.Now().UTC().Format(time.DateTime + " UTC")
 	if isTerminal(w) {

@@ -102,7 +102,7 @@ host.
 		}
 		for _, s := range list.Settings {
 			if s.Key == args[0] {
-				return out.print(cmd, s, func(render.Paint) string { return s.Value + "\n" })
+				return out.print(cmd, s, func(render.Styler) string { return s.Value + "\n" })
 			}
 		}
 		_, err = settings.Lookup(args[0])
@@ -167,7 +167,7 @@ of docker0 and daemon.json, and do not restart Docker.
 				cmd.PrintErrf("gremesh: this host keeps %s %s, which is pinned in %s: remove it there and restart the agent\n", s.Key, s.Value, s.Where)
 			}
 		}
-		return out.print(cmd, list, func(render.Paint) string { return render.ChangedSettings(list, changes) })
+		return out.print(cmd, list, func(render.Styler) string { return render.ChangedSettings(list, changes) })
 	}
 	return cmd
 }

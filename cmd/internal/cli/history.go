@@ -76,7 +76,7 @@ with this state_dir; 2 the command line or the configuration is wrong.`,
 		if limit > 0 {
 			all = journal.Newest(all, limit)
 		}
-		return out.print(cmd, all, func(render.Paint) string { return render.History(all) })
+		return out.print(cmd, all, func(render.Styler) string { return render.History(all) })
 	}
 	return cmd
 }

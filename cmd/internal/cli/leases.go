@@ -32,7 +32,7 @@ configuration is wrong.`,
 	}
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := show(cmd, file, out, (*api.Client).Leases, func(leases []mesh.Lease, p render.Paint) string {
+		_, err := show(cmd, file, out, (*api.Client).Leases, func(leases []mesh.Lease, p render.Styler) string {
 			return render.Leases(leases, time.Now(), p)
 		})
 		return err

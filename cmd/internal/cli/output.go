@@ -48,21 +48,21 @@ func outputFlag(cmd *cobra.Command) *output {
 }
 
 // print writes value as JSON, or as the text that draw returns.
-func (o *output) print(cmd *cobra.Command, value any, draw func(render.Paint) string) error {
+func (o *output) print(cmd *cobra.Command, value any, draw func(render.Styler) string) error {
 	w := cmd.OutOrStdout()
 	if *o == asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(value)
 	}
-	_, err := io.WriteString(w, draw(render.Paint(coloured(w))))
+	_, err := io.WriteString(w, draw(render.Styler(coloured(w))))
 	return err
 }
 
 // show requests a value from the running agent, prints it and returns it.
 func show[T any](
 	cmd *cobra.Command, file *configFile, out *output,
-	get func(*api.Client, context.Context) (T, error), draw func(T, render.Paint) string,
+	get func(*api.Client, context.Context) (T, error), draw func(T, render.Styler) string,
 ) (T, error) {
 	var nothing T
 	c, err := file.client(cmd)
@@ -73,7 +73,7 @@ func show[T any](
 	if err != nil {
 		return nothing, err
 	}
-	return answer, out.print(cmd, answer, func(p render.Paint) string { return draw(answer, p) })
+	return answer, out.print(cmd, answer, func(p render.Styler) string { return draw(answer, p) })
 }
 
 // coloured reports whether to print colours to w. It requires that w is a

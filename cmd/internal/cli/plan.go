@@ -68,7 +68,7 @@ the machine could not be read; 2 the command line or the configuration is wrong.
 		if len(preview.Unseen) > 0 {
 			return errors.New(strings.Join(preview.Unseen, "\n"))
 		}
-		return out.print(cmd, preview, func(render.Paint) string { return render.Plan(preview) })
+		return out.print(cmd, preview, func(render.Styler) string { return render.Plan(preview) })
 	}
 	return cmd
 }

@@ -40,14 +40,14 @@ func Run(program Program, args []string, stdout, stderr io.Writer) int {
 	code, silent := exit.CodeOf(err, started())
 	if !silent {
 		// If this fails, nobody can be told.
-		_, _ = io.WriteString(stderr, errorText(advised(err, os.Geteuid() == 0)))
+		_, _ = io.WriteString(stderr, errorText(withRootHint(err, os.Geteuid() == 0)))
 	}
 	return code
 }
 
-// advised adds the advice to become root to a permission error of a user who is
-// not root.
-func advised(err error, root bool) error {
+// withRootHint adds the advice to become root to a permission error of a user
+// who is not root.
+func withRootHint(err error, root bool) error {
 	const advice = "become root"
 	if root || !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), advice) {
 		return err

@@ -30,7 +30,7 @@ func TestWhoIsNotRootIsToldToBecomeIt(t *testing.T) {
 		{fmt.Errorf("%w: become root", denied), false, "read the history: permission denied: become root"},
 		{errors.New("no"), false, "no"},
 	} {
-		if got := advised(c.err, c.root).Error(); got != c.want {
+		if got := withRootHint(c.err, c.root).Error(); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}

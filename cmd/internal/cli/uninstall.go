@@ -57,18 +57,18 @@ configuration is wrong, or there is no terminal to ask on.`,
 		if *out == asJSON && !*dryRun {
 			return exit.Error{Code: exit.Usage, Err: errors.New("-o json: only with --dry-run")}
 		}
-		cfg, silent, err := uninstallConfig(cmd, file)
+		cfg, leaveErr, err := uninstallConfig(cmd, file)
 		if err != nil {
 			return err
 		}
 		say := func(what string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), what) } // progress for a waiting user
-		u := offline.NewUninstaller(offline.UninstallOptions{Config: cfg, Components: program.Components, Silent: silent, KeepBip: *keepBip, Say: say})
-		return u.During(cmd.Context(), func(ctx context.Context) error {
+		u := offline.NewUninstaller(offline.UninstallOptions{Config: cfg, Components: program.Components, LeaveErr: leaveErr, KeepBip: *keepBip, Say: say})
+		return u.WithOVS(cmd.Context(), func(ctx context.Context) error {
 			plan, err := u.Plan(ctx)
 			if err != nil {
 				return err
 			}
-			if err := out.print(cmd, plan, func(p render.Paint) string { return render.Uninstall(plan, p) }); err != nil {
+			if err := out.print(cmd, plan, func(p render.Styler) string { return render.Uninstall(plan, p) }); err != nil {
 				return err
 			}
 			switch {
@@ -88,15 +88,15 @@ configuration is wrong, or there is no terminal to ask on.`,
 
 // uninstallConfig reads the configuration as far as it is valid. A fault in the
 // keys of mesh and node, or a missing configuration, only prevents this host
-// from leaving the mesh. silent then gives the reason. All other faults are an
-// error.
-func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg config.Config, silent, err error) {
-	cfg, faults, err := config.Check(file.path, file.named, cmd.Flags())
+// from leaving the mesh. leaveErr then gives the reason. All other faults are
+// an error.
+func uninstallConfig(cmd *cobra.Command, file *configFile) (cfg config.Config, leaveErr, err error) {
+	cfg, errs, err := config.Check(file.path, file.named, cmd.Flags())
 	if err != nil {
 		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: err}
 	}
-	if !faults.AreOnlyIn("mesh", "node") {
-		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: faults.Err()}
+	if !errs.AreOnlyIn("mesh", "node") {
+		return config.Config{}, nil, exit.Error{Code: exit.Usage, Err: errs.Err()}
 	}
-	return machine.InMesh(cfg), faults.Err(), nil
+	return machine.InMesh(cfg), errs.Err(), nil
 }

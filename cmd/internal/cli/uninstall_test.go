@@ -19,12 +19,12 @@ func TestUninstallNeedsNoConfigurationOfTheMesh(t *testing.T) {
 		}
 		return uninstallConfig(&cobra.Command{}, &configFile{path: path})
 	}
-	cfg, silent, err := read("state_dir: /srv/gremesh\nmesh: {key_file: /nonexistent}\n")
-	if err != nil || silent == nil || cfg.StateDir != "/srv/gremesh" || cfg.Docker.Bridge != "docker0" {
-		t.Errorf("%+v; %v; %v", cfg, silent, err)
+	cfg, leaveErr, err := read("state_dir: /srv/gremesh\nmesh: {key_file: /nonexistent}\n")
+	if err != nil || leaveErr == nil || cfg.StateDir != "/srv/gremesh" || cfg.Docker.Bridge != "docker0" {
+		t.Errorf("%+v; %v; %v", cfg, leaveErr, err)
 	}
-	if _, silent, err = read("mesh: {insecure: true, join: [192.0.2.1]}\n"); err != nil || silent != nil {
-		t.Errorf("%v; %v", silent, err)
+	if _, leaveErr, err = read("mesh: {insecure: true, join: [192.0.2.1]}\n"); err != nil || leaveErr != nil {
+		t.Errorf("%v; %v", leaveErr, err)
 	}
 	for _, wrong := range []string{"stat_dir: /x\n", "state_dir: x\n", "ovs: {bridge: docker0}\n"} {
 		if _, _, err := read(wrong); err == nil {

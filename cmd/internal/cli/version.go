@@ -23,7 +23,7 @@ func newVersionCommand(version string) *cobra.Command {
 			Go       string `json:"go"`
 			Platform string `json:"platform"`
 		}{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-		return out.print(cmd, v, func(render.Paint) string {
+		return out.print(cmd, v, func(render.Styler) string {
 			return fmt.Sprintf("gremesh %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 		})
 	}

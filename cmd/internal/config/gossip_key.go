@@ -87,8 +87,8 @@ func parseKeys(text string) ([][]byte, error) {
 // ErrKeyExists means that the file already holds a key, and was not changed.
 var ErrKeyExists = errors.New("holds a key already")
 
-// WriteGossipKey creates a file with a new key. Only the owner of the file may read
-// it. WriteGossipKey never writes to a file that exists.
+// WriteGossipKey creates a file with a new key. Only the owner of the file may
+// read it. WriteGossipKey never writes to a file that exists.
 func WriteGossipKey(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -32,9 +32,10 @@ type sources struct {
 	flags map[string]*pflag.Flag
 }
 
-// readSources reads the configuration from all sources. The file may be missing,
-// unless explicit says that the user named it. A flag with a keyAnnotation
-// overrides its key. An empty environment variable counts as not set.
+// readSources reads the configuration from all sources. The file may be
+// missing, unless explicit says that the user named it. A flag with a
+// keyAnnotation overrides its key. An empty environment variable counts as not
+// set.
 func readSources(file string, explicit bool, flags *pflag.FlagSet) (*sources, error) {
 	s := &sources{Viper: viper.New(), flags: map[string]*pflag.Flag{}}
 	for key, value := range defaults() {
@@ -91,52 +92,52 @@ func ReadPaths(file string, explicit bool, flags *pflag.FlagSet) (Paths, error) 
 // error for each fault. Load reads only files and the environment, and it
 // changes nothing.
 func Load(file string, explicit bool, flags *pflag.FlagSet) (Config, error) {
-	cfg, faults, err := Check(file, explicit, flags)
+	cfg, errs, err := Check(file, explicit, flags)
 	if err != nil {
 		return Config{}, err
 	}
-	return cfg, faults.Err()
+	return cfg, errs.Err()
 }
 
 // Check is Load for callers that can work with a part of the configuration. The
-// values of keys with a fault are not valid. The error means that a source could
-// not be read.
-func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Faults, error) {
+// values of keys with a fault are not valid. The error means that a source
+// could not be read.
+func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Errors, error) {
 	s, err := readSources(file, explicit, flags)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	var cfg Config
-	faults := &Faults{sources: s, bad: map[string]bool{}}
-	s.reportUnknown(faults)
-	s.decode(&cfg, faults)
+	errs := &Errors{sources: s, bad: map[string]bool{}}
+	s.reportUnknown(errs)
+	s.decode(&cfg, errs)
 	if s.flagged("mesh.join") && !s.flagged("mesh.bootstrap") {
 		cfg.Mesh.Bootstrap = false // --join means to join a mesh, so this host creates none
 	}
-	validate(&cfg, faults)
-	if cfg.Import != "" && faults.ok("lease_import", "pool", "prefix") {
+	validate(&cfg, errs)
+	if cfg.Import != "" && errs.ok("lease_import", "pool", "prefix") {
 		cfg.Imported, err = readFlannelLease(cfg.Import)
 		space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
 		switch {
 		case err != nil:
-			faults.add("lease_import", "%w", err)
+			errs.add("lease_import", "%w", err)
 		case cfg.Imported.IsValid() && !space.Contains(cfg.Imported):
-			faults.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
+			errs.add("lease_import", "names the subnet %s, which is not one of the /%d of the pool %s", cfg.Imported, cfg.Prefix, cfg.Pool)
 		}
 	}
-	if !cfg.Mesh.Insecure && faults.ok(keyFileKey, insecureKey) {
+	if !cfg.Mesh.Insecure && errs.ok(keyFileKey, insecureKey) {
 		cfg.Mesh.Keys, err = readKeys(cfg.Mesh.KeyFile)
 		if err != nil {
-			faults.add(keyFileKey, "%w", err)
+			errs.add(keyFileKey, "%w", err)
 		}
 	}
 	cfg.Pins = s.pins(cfg)
-	return cfg, faults, nil
+	return cfg, errs, nil
 }
 
 // reportUnknown reports unknown keys in the file and unknown GREMESH_
 // variables.
-func (s *sources) reportUnknown(faults *Faults) {
+func (s *sources) reportUnknown(errs *Errors) {
 	known := configKeys()
 	all := s.AllKeys()
 	slices.Sort(all)
@@ -145,7 +146,7 @@ func (s *sources) reportUnknown(faults *Faults) {
 		if slices.ContainsFunc(known, same) || slices.ContainsFunc(known, inSection(key)) {
 			continue
 		}
-		faults.errs = append(faults.errs, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))
+		errs.list = append(errs.list, fmt.Errorf("%s (file %s): unknown key; there are %s", key, s.file, siblings(known, key)))
 	}
 	vars := os.Environ()
 	slices.Sort(vars)
@@ -155,7 +156,7 @@ func (s *sources) reportUnknown(faults *Faults) {
 			continue
 		}
 		if !slices.ContainsFunc(known, func(key string) bool { return envName(key) == name }) {
-			faults.errs = append(faults.errs, fmt.Errorf("%s (environment): unknown variable; the key mesh.join is %s, and so on", name, envName("mesh.join")))
+			errs.list = append(errs.list, fmt.Errorf("%s (environment): unknown variable; the key mesh.join is %s, and so on", name, envName("mesh.join")))
 		}
 	}
 }
@@ -182,7 +183,7 @@ func siblings(known []string, key string) string {
 }
 
 // decode fills cfg and reports each value that its key cannot have.
-func (s *sources) decode(cfg *Config, faults *Faults) {
+func (s *sources) decode(cfg *Config, errs *Errors) {
 	err := s.UnmarshalExact(cfg, func(c *mapstructure.DecoderConfig) {
 		c.WeaklyTypedInput = false
 		c.DecodeHook = decodeValue
@@ -191,7 +192,7 @@ func (s *sources) decode(cfg *Config, faults *Faults) {
 		if strings.HasPrefix(e.Unwrap().Error(), "has invalid keys") {
 			continue // reportUnknown has reported these, together with the known keys
 		}
-		faults.add(e.Name(), "%w", e.Unwrap())
+		errs.add(e.Name(), "%w", e.Unwrap())
 	}
 }
 

@@ -28,22 +28,22 @@ func (c MasqueradeConfig) Open() *filter.File {
 	return filter.OpenFile(c.ConfigFile)
 }
 
-func validateMasquerade(c MasqueradeConfig, faults *Faults) {
+func validateMasquerade(c MasqueradeConfig, errs *Errors) {
 	if err, ok := c.masq().Check().(interface{ Unwrap() []error }); ok {
 		for _, e := range err.Unwrap() {
 			key, what, _ := strings.Cut(e.Error(), ": ")
-			faults.add("masquerade."+key, "%s", what)
+			errs.add("masquerade."+key, "%s", what)
 		}
 	}
 	if c.ConfigFile == "" {
 		return
 	}
 	if !filepath.IsAbs(c.ConfigFile) {
-		faults.add(configFileKey, "must be an absolute path")
+		errs.add(configFileKey, "must be an absolute path")
 	}
 	for _, key := range configKeys() {
-		if inSection("masquerade")(key) && key != configFileKey && faults.source(key) != defaultSource {
-			faults.add(configFileKey, "and %s exclude each other: write it into the file, or do without the file", key)
+		if inSection("masquerade")(key) && key != configFileKey && errs.source(key) != defaultSource {
+			errs.add(configFileKey, "and %s exclude each other: write it into the file, or do without the file", key)
 		}
 	}
 }

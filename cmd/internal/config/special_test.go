@@ -15,8 +15,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/journal"
 )
 
-// A named pipe that nobody writes to is in the place of a file: whoever reads it
-// as one waits for ever.
+// A named pipe that nobody writes to is in the place of a file: whoever reads
+// it as one waits for ever.
 func TestAPipeInThePlaceOfAFileIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	for name, read := range map[string]func(path string) error{

@@ -17,13 +17,13 @@ import (
 // validate reports every value and every combination of values with which an
 // agent cannot work. It adds the default port to seeds without one. It reads
 // only the configuration.
-func validate(c *Config, faults *Faults) {
-	validateNode(c, faults)
-	validateMesh(c, faults)
-	validatePool(c, faults)
-	validateDevices(c, faults)
-	validateTunnel(c, faults)
-	validateMasquerade(c.Masquerade, faults)
+func validate(c *Config, errs *Errors) {
+	validateNode(c, errs)
+	validateMesh(c, errs)
+	validatePool(c, errs)
+	validateDevices(c, errs)
+	validateTunnel(c, errs)
+	validateMasquerade(c.Masquerade, errs)
 
 	for _, path := range []struct{ key, value string }{
 		{"docker.daemon_json", c.Docker.DaemonJSON},
@@ -31,36 +31,36 @@ func validate(c *Config, faults *Faults) {
 		{"control", c.Control},
 	} {
 		if !filepath.IsAbs(path.value) {
-			faults.add(path.key, "must be an absolute path")
+			errs.add(path.key, "must be an absolute path")
 		}
 	}
 	if len(c.Control) > maxSocketPath {
-		faults.add("control", "has %d bytes; a unix socket's path may have %d", len(c.Control), maxSocketPath)
+		errs.add("control", "has %d bytes; a unix socket's path may have %d", len(c.Control), maxSocketPath)
 	}
 	if path, ok := strings.CutPrefix(c.Docker.Socket, "unix://"); !ok || !filepath.IsAbs(path) {
-		faults.add("docker.socket", "must be unix://PATH with an absolute path, like unix:///var/run/docker.sock")
+		errs.add("docker.socket", "must be unix://PATH with an absolute path, like unix:///var/run/docker.sock")
 	} else if len(path) > maxSocketPath {
-		faults.add("docker.socket", "has %d bytes; a unix socket's path may have %d", len(path), maxSocketPath)
+		errs.add("docker.socket", "has %d bytes; a unix socket's path may have %d", len(path), maxSocketPath)
 	}
 	if c.PeerGrace < 0 {
-		faults.add("peer_grace", "must not be negative")
+		errs.add("peer_grace", "must not be negative")
 	}
 	if c.LeaseTTL < 0 {
-		faults.add("lease_ttl", "must not be negative; 0 is for ever")
+		errs.add("lease_ttl", "must not be negative; 0 is for ever")
 	}
-	oneOf(faults, "route", c.Route, PerPeer, Aggregate)
-	oneOf(faults, "direct", c.Direct, never, SameSubnet)
+	oneOf(errs, "route", c.Route, PerPeer, Aggregate)
+	oneOf(errs, "direct", c.Direct, never, SameSubnet)
 	if c.Route == Aggregate && c.Direct == SameSubnet {
-		faults.add("direct", "needs route: per-peer")
+		errs.add("direct", "needs route: per-peer")
 	}
-	oneOf(faults, "flood", c.Flood, "on", "off")
-	if c.Route == Aggregate && c.Flood == "off" && faults.source("flood") != defaultSource {
-		faults.add("flood", "must be on with route: aggregate, because hosts then ask each other for containers' addresses by broadcast")
+	oneOf(errs, "flood", c.Flood, "on", "off")
+	if c.Route == Aggregate && c.Flood == "off" && errs.source("flood") != defaultSource {
+		errs.add("flood", "must be on with route: aggregate, because hosts then ask each other for containers' addresses by broadcast")
 	}
 	if at := c.Metrics.Listen; at.IsValid() && at.Port() == 0 {
-		faults.add("metrics.listen", "must have a port of 1 to 65535")
+		errs.add("metrics.listen", "must have a port of 1 to 65535")
 	}
-	oneOf(faults, "log.format", c.Log.Format, "auto", "text", "json")
+	oneOf(errs, "log.format", c.Log.Format, "auto", "text", "json")
 }
 
 // maxSocketPath is the length of sun_path without its final NUL (unix(7)).
@@ -69,89 +69,89 @@ const maxSocketPath = 107
 // maxNameLen is the longest host name that Linux allows (gethostname(2)).
 const maxNameLen = 64
 
-func validateNode(c *Config, faults *Faults) {
+func validateNode(c *Config, errs *Errors) {
 	if !hostChars(c.Node.Name) || len(c.Node.Name) > maxNameLen {
-		faults.add("node.name", "must be 1 to %d letters, digits, dots, dashes or underscores", maxNameLen)
+		errs.add("node.name", "must be 1 to %d letters, digits, dots, dashes or underscores", maxNameLen)
 	}
 	addr, network := c.Node.Advertise.Addr, c.Node.Advertise.Network
 	switch {
 	case network.IsValid():
 		switch {
 		case network != network.Masked():
-			faults.add("node.advertise", "has bits beyond its prefix length; the network is %s", network.Masked())
-		case faults.ok("pool") && c.Pool.Bits() <= network.Bits() && c.Pool.Contains(network.Addr()):
-			faults.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
+			errs.add("node.advertise", "has bits beyond its prefix length; the network is %s", network.Masked())
+		case errs.ok("pool") && c.Pool.Bits() <= network.Bits() && c.Pool.Contains(network.Addr()):
+			errs.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
 		}
 	case addr.IsValid():
 		if err := usableAddr(addr); err != nil {
-			faults.add("node.advertise", "%w", err)
-		} else if faults.ok("pool") && c.Pool.Contains(addr) {
-			faults.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
+			errs.add("node.advertise", "%w", err)
+		} else if errs.ok("pool") && c.Pool.Contains(addr) {
+			errs.add("node.advertise", "is inside the pool %s; the underlay must be outside it", c.Pool)
 		}
 	case c.Node.Advertise.Interface != "":
 		if err := interfaceName(c.Node.Advertise.Interface); err != nil {
-			faults.add("node.advertise", "must be an address, a network or an interface name; as a name it %w", err)
+			errs.add("node.advertise", "must be an address, a network or an interface name; as a name it %w", err)
 		}
 	}
 }
 
-func validateMesh(c *Config, faults *Faults) {
+func validateMesh(c *Config, errs *Errors) {
 	if c.Mesh.Port < 1 || c.Mesh.Port > 65535 {
-		faults.add("mesh.port", "must be 1 to 65535")
+		errs.add("mesh.port", "must be 1 to 65535")
 	}
 	for i, seed := range c.Mesh.Join {
 		port := c.Mesh.Port
-		if !faults.ok("mesh.port") {
+		if !errs.ok("mesh.port") {
 			port = 1 // any valid port, because the fault of mesh.port is reported once, at its own key
 		}
 		hostPort, err := parseSeed(seed, port)
 		if err != nil {
-			faults.add("mesh.join", "%q %w", seed, err)
+			errs.add("mesh.join", "%q %w", seed, err)
 			continue
 		}
-		if a, err := netip.ParseAddrPort(hostPort); err == nil && faults.ok("pool") && c.Pool.Contains(a.Addr()) {
-			faults.add("mesh.join", "%q is inside the pool %s; seeds are named by their underlay address", seed, c.Pool)
+		if a, err := netip.ParseAddrPort(hostPort); err == nil && errs.ok("pool") && c.Pool.Contains(a.Addr()) {
+			errs.add("mesh.join", "%q is inside the pool %s; seeds are named by their underlay address", seed, c.Pool)
 		}
 		c.Mesh.Join[i] = hostPort
 	}
-	if !c.Mesh.Bootstrap && len(c.Mesh.Join) == 0 && faults.ok("mesh.join", "mesh.bootstrap") {
-		faults.add("mesh.join", "this host knows no mesh: name the hosts to join (--join), or say mesh.bootstrap: true (--bootstrap) on the first host of a new mesh, and only there")
+	if !c.Mesh.Bootstrap && len(c.Mesh.Join) == 0 && errs.ok("mesh.join", "mesh.bootstrap") {
+		errs.add("mesh.join", "this host knows no mesh: name the hosts to join (--join), or say mesh.bootstrap: true (--bootstrap) on the first host of a new mesh, and only there")
 	}
-	keyFileSource := faults.source(keyFileKey)
+	keyFileSource := errs.source(keyFileKey)
 	switch {
 	case !c.Mesh.Insecure && !filepath.IsAbs(c.Mesh.KeyFile):
-		faults.add(keyFileKey, "must be an absolute path, unless mesh.insecure is true")
+		errs.add(keyFileKey, "must be an absolute path, unless mesh.insecure is true")
 	case c.Mesh.Insecure && keyFileSource != defaultSource && c.Mesh.KeyFile != "":
-		faults.add(insecureKey, "contradicts mesh.key_file: %q (%s); remove one of them", c.Mesh.KeyFile, keyFileSource)
+		errs.add(insecureKey, "contradicts mesh.key_file: %q (%s); remove one of them", c.Mesh.KeyFile, keyFileSource)
 	}
 }
 
-func validatePool(c *Config, faults *Faults) {
+func validatePool(c *Config, errs *Errors) {
 	pool := c.Pool
 	switch {
 	case !pool.IsValid() || !pool.Addr().Is4():
-		faults.add("pool", "must be an IPv4 network, like 172.17.0.0/16")
+		errs.add("pool", "must be an IPv4 network, like 172.17.0.0/16")
 	case pool != pool.Masked():
-		faults.add("pool", "has bits beyond its prefix length; the network is %s", pool.Masked())
+		errs.add("pool", "has bits beyond its prefix length; the network is %s", pool.Masked())
 	case pool.Bits() < minPoolBits || pool.Bits() >= maxPrefix:
-		faults.add("pool", "must be a network of /%d to /%d", minPoolBits, maxPrefix-1)
+		errs.add("pool", "must be a network of /%d to /%d", minPoolBits, maxPrefix-1)
 	case usableAddr(pool.Addr()) != nil || pool.Addr().IsLoopback() || pool.Addr().IsLinkLocalUnicast():
-		faults.add("pool", "is not a network for hosts; take one of your own, like 172.17.0.0/16")
+		errs.add("pool", "is not a network for hosts; take one of your own, like 172.17.0.0/16")
 	}
-	if faults.ok("pool") && (c.Prefix <= pool.Bits() || c.Prefix > maxPrefix) {
-		faults.add("prefix", "must be %d to %d, longer than the pool %s", pool.Bits()+1, maxPrefix, pool)
+	if errs.ok("pool") && (c.Prefix <= pool.Bits() || c.Prefix > maxPrefix) {
+		errs.add("prefix", "must be %d to %d, longer than the pool %s", pool.Bits()+1, maxPrefix, pool)
 	}
-	if c.Bip == (netip.Prefix{}) || !faults.ok("pool", "prefix", "bip") {
+	if c.Bip == (netip.Prefix{}) || !errs.ok("pool", "prefix", "bip") {
 		return
 	}
 	first := c.Bip.Masked().Addr().Next()
 	switch {
 	case !c.Bip.Addr().Is4() || !pool.Contains(c.Bip.Addr()):
-		faults.add("bip", "must be in the pool %s", pool)
+		errs.add("bip", "must be in the pool %s", pool)
 	case c.Bip.Bits() != c.Prefix:
-		faults.add("bip", "must have the prefix length %d, which is what prefix says", c.Prefix)
+		errs.add("bip", "must have the prefix length %d, which is what prefix says", c.Prefix)
 	case c.Bip.Addr() != first:
-		faults.add("bip", "must be the first address of its subnet: %s", netip.PrefixFrom(first, c.Prefix))
+		errs.add("bip", "must be the first address of its subnet: %s", netip.PrefixFrom(first, c.Prefix))
 	}
 }
 
@@ -163,48 +163,48 @@ const (
 	maxPrefix   = 29
 )
 
-func validateDevices(c *Config, faults *Faults) {
+func validateDevices(c *Config, errs *Errors) {
 	transport, where, _ := strings.Cut(c.OVS.DB, ":")
 	_, _, splitErr := net.SplitHostPort(where)
 	if (transport != "unix" || !filepath.IsAbs(where)) && (transport != "tcp" || splitErr != nil) {
-		faults.add("ovs.db", "must be unix:PATH with an absolute path, or tcp:HOST:PORT")
+		errs.add("ovs.db", "must be unix:PATH with an absolute path, or tcp:HOST:PORT")
 	}
-	oneOf(faults, "ovs.datapath", c.OVS.Datapath, "", "system", "netdev")
+	oneOf(errs, "ovs.datapath", c.OVS.Datapath, "", "system", "netdev")
 	for _, device := range []struct{ key, name string }{
 		{"ovs.bridge", c.OVS.Bridge},
 		{"docker.bridge", c.Docker.Bridge},
 	} {
 		if err := interfaceName(device.name); err != nil {
-			faults.add(device.key, "%w", err)
+			errs.add(device.key, "%w", err)
 		}
 	}
-	if c.OVS.Bridge == c.Docker.Bridge && faults.ok("ovs.bridge", "docker.bridge") {
-		faults.add("ovs.bridge", "must differ from docker.bridge: the one is Open vSwitch's, the other Docker's")
+	if c.OVS.Bridge == c.Docker.Bridge && errs.ok("ovs.bridge", "docker.bridge") {
+		errs.add("ovs.bridge", "must differ from docker.bridge: the one is Open vSwitch's, the other Docker's")
 	}
 }
 
 const leastRetry = 10 * time.Second
 
-func validateTunnel(c *Config, faults *Faults) {
-	oneOf(faults, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
+func validateTunnel(c *Config, errs *Errors) {
+	oneOf(errs, "tunnel.type", c.Tunnel.Type, "gre", "vxlan", "geneve")
 	used := []string{c.Tunnel.Type}
 	for _, t := range c.Tunnel.Fallback {
 		if slices.Contains(used, t) {
-			faults.add("tunnel.fallback", "has %s, which is tried already", t)
+			errs.add("tunnel.fallback", "has %s, which is tried already", t)
 			continue
 		}
-		oneOf(faults, "tunnel.fallback", t, "gre", "vxlan", "geneve")
+		oneOf(errs, "tunnel.fallback", t, "gre", "vxlan", "geneve")
 		used = append(used, t)
 	}
 	if len(used) > 1 && !c.Tunnel.BFD {
-		faults.add("tunnel.fallback", "needs tunnel.bfd: true, because BFD tells whether a tunnel gets through")
+		errs.add("tunnel.fallback", "needs tunnel.bfd: true, because BFD tells whether a tunnel gets through")
 	}
 	if c.Tunnel.Retry < leastRetry {
-		faults.add("tunnel.retry", "must be %s or more: each trial costs a pair up to 3 s", leastRetry)
+		errs.add("tunnel.retry", "must be %s or more: each trial costs a pair up to 3 s", leastRetry)
 	}
 	for _, t := range used {
 		if (t == "vxlan" || t == "geneve") && c.Tunnel.Key >= 1<<24 {
-			faults.add("tunnel.key", "must be 0 to %d for %s: a network identifier has 24 bits", 1<<24-1, t)
+			errs.add("tunnel.key", "must be 0 to %d for %s: a network identifier has 24 bits", 1<<24-1, t)
 		}
 	}
 }
@@ -259,7 +259,7 @@ func hostChars(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
 }
 
-func oneOf(faults *Faults, key, value string, choices ...string) {
+func oneOf(errs *Errors, key, value string, choices ...string) {
 	if slices.Contains(choices, value) {
 		return
 	}
@@ -267,5 +267,5 @@ func oneOf(faults *Faults, key, value string, choices ...string) {
 	for i, choice := range choices {
 		quoted[i] = strconv.Quote(choice)
 	}
-	faults.add(key, "must be one of %s", strings.Join(quoted, ", "))
+	errs.add(key, "must be one of %s", strings.Join(quoted, ", "))
 }

@@ -58,7 +58,7 @@ type agent struct {
 
 // newAgent creates the agent and connects its components. It starts nothing.
 func newAgent(ctx context.Context, h *host, at machine.Underlay) (*agent, error) {
-	cfg, look, log := h.cfg, h.look, h.log
+	cfg, watcher, log := h.cfg, h.watcher, h.log
 	a := &agent{
 		Components: h.components(cfg, at, log), at: at, log: log, began: time.Now(), ready: h.ready, memory: h.memory,
 		loopDone: make(chan struct{}), left: make(chan struct{}),
@@ -71,7 +71,7 @@ func newAgent(ctx context.Context, h *host, at machine.Underlay) (*agent, error)
 	a.probes = probe.New(probe.Config{Bridge: cfg.Docker.Bridge, Port: cfg.OVS.Bridge, Log: log})
 	a.loop = mesh.NewLoop(mesh.LoopConfig{
 		Config: a.Mesh, Version: h.version,
-		Membership: located{a.node, look, a.paths}, Switch: a.OVS, Kernel: a.Kernel, Docker: a.Docker, NAT: a.NAT, Prober: a.probes, Masquerade: a.Masquerade,
+		Membership: membershipWithUnderlay{a.node, watcher, a.paths}, Switch: a.OVS, Kernel: a.Kernel, Docker: a.Docker, NAT: a.NAT, Prober: a.probes, Masquerade: a.Masquerade,
 		History: h.history, Networks: a.Docker.Networks, Ages: procs.Ages, DockerRan: machine.DockerRan(cfg.StateDir), Memory: h.memory,
 		Log: log, Ready: a.ready,
 	})
@@ -87,7 +87,7 @@ func newAgent(ctx context.Context, h *host, at machine.Underlay) (*agent, error)
 // run operates this host until ctx ends, the host leaves the mesh, or its
 // underlay changes. In the last case it returns the new underlay. run itself
 // does not change tunnels and routes when it ends; leave removes them.
-func (a *agent) run(ctx context.Context, look *machine.Lookout) (next machine.Underlay, err error) {
+func (a *agent) run(ctx context.Context, watcher *machine.UnderlayWatcher) (next machine.Underlay, err error) {
 	defer a.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -104,9 +104,9 @@ func (a *agent) run(ctx context.Context, look *machine.Lookout) (next machine.Un
 	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.NAT.Run(ctx) })
 	group.Go(func() error { return a.Masquerade.Run(ctx) })
-	group.Go(func() error { return a.keep(a.loopLife) })
+	group.Go(func() error { return a.runEngine(a.loopLife) })
 	group.Go(func() error {
-		now, moved := look.Moved(ctx, a.at)
+		now, moved := watcher.Moved(ctx, a.at)
 		if moved && a.ending.CompareAndSwap(false, true) {
 			next = now
 			stop()
@@ -126,10 +126,10 @@ func (a *agent) run(ctx context.Context, look *machine.Lookout) (next machine.Un
 	return next, err
 }
 
-// keep runs the loop. It first waits until this host has joined others or
+// runEngine runs the loop. It first waits until this host has joined others or
 // continues without them. If there are peers, it also waits for the first path
 // MTU, but for at most pathsAfter.
-func (a *agent) keep(ctx context.Context) error {
+func (a *agent) runEngine(ctx context.Context) error {
 	defer close(a.loopDone)
 	late := time.AfterFunc(readyAfter, a.ready)
 	defer late.Stop()

@@ -24,7 +24,7 @@ type Options struct {
 // Run limits the processors and the memory of this process, unless the
 // environment sets GOMAXPROCS or GOMEMLIMIT.
 func Run(ctx context.Context, cfg config.Config, o Options) error {
-	oneProcessor()
+	limitGOMAXPROCS()
 	limitMemory()
 	cfg = machine.InMesh(cfg)
 	cfg.Adapt = !cfg.OwnsSpace()

@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	farewell = 2 * time.Second // time to finish pending answers before the control socket closes
+	shutdownTimeout = 2 * time.Second // time to finish pending answers before the control socket closes
 	// idleScraper limits how long an idle connection may wait for the next
 	// scrape. Without the limit, any program that reaches the port could use up
 	// all file descriptors.
-	idleScraper = 2 * time.Minute
-	succession  = 2 * time.Second // how long a request waits for the next agent after one has ended
+	idleScraper     = 2 * time.Minute
+	handoverTimeout = 2 * time.Second // how long a request waits for the next agent after one has ended
 )
 
 // host runs the agents of this machine, one at a time. It starts another agent
@@ -39,15 +39,15 @@ type host struct {
 	version    string // of this binary
 	components machine.Constructor
 	log        *slog.Logger
-	look       *machine.Lookout
+	watcher    *machine.UnderlayWatcher
 	ready      func()       // tells systemd that the agent is ready; only the first call has an effect
 	memory     *mesh.Memory // handed from each agent to the next
 	history    *journal.File
-	current    atomic.Pointer[office] // never nil while the control socket is served
+	current    atomic.Pointer[activeAgent] // never nil while the control socket is served
 }
 
-// office holds the agent that answers requests.
-type office struct {
+// activeAgent holds the agent that answers requests.
+type activeAgent struct {
 	agent    *agent
 	replaced chan struct{} // closed when another agent answers
 }
@@ -64,7 +64,7 @@ func runHost(ctx context.Context, cfg config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	look := machine.NewLookout(cfg, log)
+	watcher := machine.NewUnderlayWatcher(cfg, log)
 	if err := machine.Preflight(ctx, cfg, at.Addr, log); err != nil {
 		return err
 	}
@@ -85,12 +85,12 @@ func runHost(ctx context.Context, cfg config.Config, o Options) error {
 	if scrapes != nil {
 		defer scrapes.Close() //nolint:errcheck // as above
 	}
-	h := &host{cfg: cfg, version: o.Version, components: o.Components, log: log, look: look, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
+	h := &host{cfg: cfg, version: o.Version, components: o.Components, log: log, watcher: watcher, memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: sync.OnceFunc(func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			log.Warn("tell systemd that the agent is ready", "err", err)
 		}
 	})}
-	first, err := h.appoint(ctx, at)
+	first, err := h.startAgent(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -117,13 +117,13 @@ func (h *host) run(ctx context.Context, first *agent, listener, scrapes net.List
 	if scrapes != nil {
 		group.Go(func() error { return h.serveMetrics(ctx, scrapes) })
 	}
-	group.Go(func() error { return h.look.Run(ctx) })
+	group.Go(func() error { return h.watcher.Run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		err := h.agents(ctx, first)
 		err = errors.Join(err, h.memory.Wait(context.WithoutCancel(ctx))) // Wait has its own time limit
 		// The caller of leave gets its answer before the socket closes.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		return errors.Join(err, server.Shutdown(grace))
 	})
@@ -141,7 +141,7 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 	stopped := make(chan struct{})
 	end := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		_ = server.Shutdown(grace) // a scrape that takes longer is cut off
 		_ = server.Close()
@@ -156,13 +156,14 @@ func (h *host) serveMetrics(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// appoint creates the agent that answers requests from now on.
-func (h *host) appoint(ctx context.Context, at machine.Underlay) (*agent, error) {
+// startAgent creates the agent that answers requests from now on. The caller
+// runs it.
+func (h *host) startAgent(ctx context.Context, at machine.Underlay) (*agent, error) {
 	a, err := newAgent(ctx, h, at)
 	if err != nil {
 		return nil, err
 	}
-	if last := h.current.Swap(&office{a, make(chan struct{})}); last != nil {
+	if last := h.current.Swap(&activeAgent{a, make(chan struct{})}); last != nil {
 		close(last.replaced)
 	}
 	return a, nil
@@ -171,7 +172,7 @@ func (h *host) appoint(ctx context.Context, at machine.Underlay) (*agent, error)
 // agents runs first, and a new agent after each change of the underlay.
 func (h *host) agents(ctx context.Context, first *agent) error {
 	for a := first; ; {
-		next, err := a.run(ctx, h.look)
+		next, err := a.run(ctx, h.watcher)
 		moved := next != machine.Underlay{}
 		if err != nil && a != first && !moved {
 			// An address may vanish while its agent starts. This is no more
@@ -180,7 +181,7 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 				h.log.Warn("the underlay address is gone again", "underlay", a.at.Addr, "err", err)
 				// The call waits for another address, or for the same one to
 				// return.
-				next, moved = h.look.Moved(ctx, machine.Underlay{Addr: a.at.Addr})
+				next, moved = h.watcher.Moved(ctx, machine.Underlay{Addr: a.at.Addr})
 				err = nil
 			}
 		}
@@ -195,15 +196,15 @@ func (h *host) agents(ctx context.Context, first *agent) error {
 			return err
 		}
 		h.log.Info("the underlay has changed", "was", a.at.Addr, "is", next.Addr, "device", next.Link, "mtu", next.MTU)
-		if a, err = h.appoint(ctx, next); err != nil {
+		if a, err = h.startAgent(ctx, next); err != nil {
 			return err
 		}
 	}
 }
 
 // ServeHTTP forwards a request to the running agent. Between two agents it
-// waits at most succession for the next one. If none starts, the ended agent
-// answers with its last data.
+// waits at most handoverTimeout for the next one. If none starts, the ended
+// agent answers with its last data.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := h.answering(r.Context())
 	ctx, cancel := context.WithCancel(r.Context())
@@ -213,7 +214,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *host) answering(ctx context.Context) *agent {
-	late := time.NewTimer(succession)
+	late := time.NewTimer(handoverTimeout)
 	defer late.Stop()
 	for {
 		o := h.current.Load()

@@ -44,8 +44,8 @@ func TestTheControlSocketAnswersWhileOneAgentFollowsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := new(host)
 		first, second := agentNamed(t.Context(), "first"), agentNamed(t.Context(), "second")
-		inOffice := &office{first, make(chan struct{})}
-		h.current.Store(inOffice)
+		active := &activeAgent{first, make(chan struct{})}
+		h.current.Store(active)
 		if got := h.ask("/"); got != "first" {
 			t.Errorf("got %q", got)
 		}
@@ -61,8 +61,8 @@ func TestTheControlSocketAnswersWhileOneAgentFollowsAnother(t *testing.T) {
 		began := time.Now()
 		go func() {
 			time.Sleep(time.Second)
-			h.current.Store(&office{second, make(chan struct{})})
-			close(inOffice.replaced)
+			h.current.Store(&activeAgent{second, make(chan struct{})})
+			close(active.replaced)
 		}()
 		if got := h.ask("/"); got != "second" || time.Since(began) != time.Second {
 			t.Errorf("got %q after %s", got, time.Since(began))
@@ -70,7 +70,7 @@ func TestTheControlSocketAnswersWhileOneAgentFollowsAnother(t *testing.T) {
 
 		second.end()
 		began = time.Now()
-		if got := h.ask("/"); got != "second" || time.Since(began) != succession {
+		if got := h.ask("/"); got != "second" || time.Since(began) != handoverTimeout {
 			t.Errorf("without a successor: got %q after %s", got, time.Since(began))
 		}
 	})
@@ -89,7 +89,7 @@ func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
 	cfg := config.Config{Pool: netip.MustParsePrefix("172.17.0.0/16"), Prefix: 24, StateDir: t.TempDir()}
 	cfg.Node.Name, cfg.Docker.DaemonJSON = "h1", filepath.Join(t.TempDir(), "daemon.json")
 	log := slog.New(slog.DiscardHandler)
-	h := &host{cfg: cfg, components: testComponents, log: log, look: machine.NewLookout(cfg, log), memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
+	h := &host{cfg: cfg, components: testComponents, log: log, watcher: machine.NewUnderlayWatcher(cfg, log), memory: mesh.NewMemory(), history: journal.New(cfg.StateDir, log), ready: func() {}}
 	a, err := newAgent(t.Context(), h, machine.Underlay{Addr: netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestAnAgentMayBeAskedToLeaveBeforeItRuns(t *testing.T) {
 		t.Fatal("it can't be asked yet")
 	}
 	a.stopLoop()
-	if err := a.keep(a.loopLife); err != nil {
+	if err := a.runEngine(a.loopLife); err != nil {
 		t.Error(err)
 	}
 	<-a.loopDone

@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 )
 
-// oneProcessor limits the agent to one processor at a time, unless the
+// limitGOMAXPROCS limits the agent to one processor at a time, unless the
 // environment sets GOMAXPROCS. The agent does one thing after the other. With
 // more processors, the Go runtime wakes another thread for each event to look
 // for work, and finds none. This was a quarter of the CPU time of an idle host.
-func oneProcessor() {
+func limitGOMAXPROCS() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}

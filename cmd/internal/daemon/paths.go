@@ -44,25 +44,26 @@ func (a *agent) tellPaths(paths map[netip.Addr]pathmtu.Path) {
 	a.node.Measured(sizes)
 }
 
-// located is a gossip node that adds the problems of the underlay to its view.
-type located struct {
+// membershipWithUnderlay is a gossip node that adds the problems of the
+// underlay to its view.
+type membershipWithUnderlay struct {
 	*gossip.Node
-	look  *machine.Lookout
-	paths *pathmtu.Prober
+	watcher *machine.UnderlayWatcher
+	paths   *pathmtu.Prober
 }
 
 // Report implements mesh.Membership. Each pass calls it, and a pass follows
 // every change of the peers. Therefore it also tells the path prober that peers
 // may have changed.
-func (l located) Report(count mesh.TunnelCount) {
+func (l membershipWithUnderlay) Report(count mesh.TunnelCount) {
 	l.paths.Renewed()
 	l.Node.Report(count)
 }
 
 // View implements mesh.Membership.
-func (l located) View() mesh.View {
+func (l membershipWithUnderlay) View() mesh.View {
 	view := l.Node.View()
-	if trouble := l.look.Problem(); trouble != nil {
+	if trouble := l.watcher.Problem(); trouble != nil {
 		view.Problems = append([]mesh.Problem{*trouble}, view.Problems...)
 	}
 	return view

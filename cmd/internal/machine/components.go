@@ -26,8 +26,8 @@ type Components struct {
 	Masquerade *filter.File // which destinations see the containers' own addresses
 }
 
-// Constructor is a function that creates the components of this machine. It starts nothing and
-// changes nothing.
+// Constructor is a function that creates the components of this machine. It
+// starts nothing and changes nothing.
 type Constructor func(cfg config.Config, at Underlay, log *slog.Logger) Components
 
 // MeshConfig returns the part of the configuration that package mesh needs.
@@ -60,7 +60,7 @@ func (c Components) GossipConfig(ctx context.Context, cfg config.Config, at Unde
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.Addr, uint16(cfg.Mesh.Port)),
 		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
 		Settings: gossip.Settings{Space: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: c.found,
-		Fixed: cfg.Bip.Masked(), Prefer: c.inUse(ctx, cfg),
+		Fixed: cfg.Bip.Masked(), Prefer: c.preferredSubnets(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}
 }
@@ -76,10 +76,10 @@ func (c Components) found(ctx context.Context) ([]settings.Value, []mesh.Problem
 	return values, problems, nil
 }
 
-// inUse returns the subnets that this host already uses: the address of
-// docker0, the bip in daemon.json, and the lease from flannel. A host that
+// preferredSubnets returns the subnets that this host already uses: the address
+// of docker0, the bip in daemon.json, and the lease from flannel. A host that
 // already has such a subnet asks for it first and so keeps its addresses.
-func (c Components) inUse(ctx context.Context, cfg config.Config) []netip.Prefix {
+func (c Components) preferredSubnets(ctx context.Context, cfg config.Config) []netip.Prefix {
 	var found []netip.Prefix
 	add := func(bip netip.Prefix) {
 		if subnet := bip.Masked(); cfg.Space().Contains(subnet) && bip == lease.Bip(subnet) {

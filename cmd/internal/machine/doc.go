@@ -4,6 +4,6 @@
 //
 // Everything here only reads, except LockState, which creates the state
 // directory, and RemoveState. Components are created by a Constructor, which
-// main defines. A Lookout starts no goroutine; its methods may be called from
-// any goroutine.
+// main defines. An UnderlayWatcher starts no goroutine; its methods may be
+// called from any goroutine.
 package machine

@@ -75,7 +75,7 @@ func lookUp(cfg config.Config, toward netip.Addr) (at Underlay, err error) {
 	default:
 		var all []bridge.Candidate
 		if all, err = bridge.Candidates(cfg.Pool, cfg.Docker.Bridge, cfg.OVS.Bridge); err == nil {
-			at, err = theOne(told.Network, all)
+			at, err = onlyCandidate(told.Network, all)
 		}
 	}
 	if err != nil {
@@ -88,10 +88,10 @@ func lookUp(cfg config.Config, toward netip.Addr) (at Underlay, err error) {
 // guess.
 var errAmbiguous = errors.New("set it to the one on which the other hosts reach this one, or to its device")
 
-// theOne returns the only candidate. If network is valid, it considers only
-// addresses in it. Otherwise it considers only IPv4 addresses, if there are
-// any.
-func theOne(network netip.Prefix, all []bridge.Candidate) (Underlay, error) {
+// onlyCandidate returns the only candidate. If network is valid, it considers
+// only addresses in it. Otherwise it considers only IPv4 addresses, if there
+// are any.
+func onlyCandidate(network netip.Prefix, all []bridge.Candidate) (Underlay, error) {
 	of := ""
 	if network.IsValid() {
 		of = " in " + network.String()

@@ -36,7 +36,7 @@ func TestTheUnderlayIsNotGuessed(t *testing.T) {
 		if c.network != "" {
 			network = netip.MustParsePrefix(c.network)
 		}
-		at, err := theOne(network, c.all)
+		at, err := onlyCandidate(network, c.all)
 		got := at.Addr.String() + " " + at.Link
 		if err != nil {
 			got = err.Error()

@@ -19,8 +19,8 @@ const (
 	lookAgain = 30 * time.Second
 )
 
-// Lookout detects changes of this host's underlay.
-type Lookout struct {
+// UnderlayWatcher detects changes of this host's underlay.
+type UnderlayWatcher struct {
 	cfg config.Config
 	// toward is the result of destination, determined once, because names may
 	// not resolve while the network is down.
@@ -30,15 +30,17 @@ type Lookout struct {
 	trouble atomic.Pointer[mesh.Problem]
 }
 
-func NewLookout(cfg config.Config, log *slog.Logger) *Lookout {
-	return &Lookout{cfg: cfg, toward: destination(cfg), log: log, woken: make(chan struct{}, 1)}
+// NewUnderlayWatcher returns a watcher, which Run makes work. It resolves the
+// first seed.
+func NewUnderlayWatcher(cfg config.Config, log *slog.Logger) *UnderlayWatcher {
+	return &UnderlayWatcher{cfg: cfg, toward: destination(cfg), log: log, woken: make(chan struct{}, 1)}
 }
 
 // Run listens for network changes from the kernel until ctx ends.
-func (l *Lookout) Run(ctx context.Context) error {
+func (w *UnderlayWatcher) Run(ctx context.Context) error {
 	return bridge.Notices(ctx, func() {
 		select {
-		case l.woken <- struct{}{}:
+		case w.woken <- struct{}{}:
 		default:
 		}
 	})
@@ -46,17 +48,17 @@ func (l *Lookout) Run(ctx context.Context) error {
 
 // Moved waits until the address or the MTU of the underlay differs from at. It
 // then returns the new underlay and true. It returns false if ctx ends.
-func (l *Lookout) Moved(ctx context.Context, at Underlay) (Underlay, bool) {
+func (w *UnderlayWatcher) Moved(ctx context.Context, at Underlay) (Underlay, bool) {
 	for {
-		now, err := l.find(at)
-		l.report(at, err)
+		now, err := w.find(at)
+		w.report(at, err)
 		if err == nil && (now.Addr != at.Addr || now.MTU != at.MTU) {
 			return now, true
 		}
 		select {
 		case <-ctx.Done():
 			return Underlay{}, false
-		case <-l.woken:
+		case <-w.woken:
 		case <-time.After(lookAgain):
 		}
 		select {
@@ -70,29 +72,29 @@ func (l *Lookout) Moved(ctx context.Context, at Underlay) (Underlay, bool) {
 // find is FindUnderlay with one exception: if the device of the current address
 // is down, it returns the current underlay. The device will come up again, and
 // until then the route to the seeds may use another device.
-func (l *Lookout) find(at Underlay) (Underlay, error) {
-	now, err := underlayToward(l.cfg, l.toward)
+func (w *UnderlayWatcher) find(at Underlay) (Underlay, error) {
+	now, err := underlayToward(w.cfg, w.toward)
 	if err != nil || now.Addr == at.Addr {
 		return now, err
 	}
 	if down, err := bridge.IsDown(at.Addr); err == nil && down {
 		return at, nil
 	}
-	if l.cfg.Pool.Contains(now.Addr) { // gossip and tunnels stay at the old address
-		return now, errors.New(poolHasUnderlay(l.cfg.Pool, now.Addr).String())
+	if w.cfg.Pool.Contains(now.Addr) { // gossip and tunnels stay at the old address
+		return now, errors.New(poolHasUnderlay(w.cfg.Pool, now.Addr).String())
 	}
 	return now, nil
 }
 
 // Problem returns why the underlay address is missing or in doubt. It returns
 // nil if it is not.
-func (l *Lookout) Problem() *mesh.Problem { return l.trouble.Load() }
+func (w *UnderlayWatcher) Problem() *mesh.Problem { return w.trouble.Load() }
 
 // report makes `gremesh status` show why the underlay address is missing or in
 // doubt. A nil err clears the problem.
-func (l *Lookout) report(at Underlay, err error) {
+func (w *UnderlayWatcher) report(at Underlay, err error) {
 	if err == nil {
-		l.trouble.Store(nil)
+		w.trouble.Store(nil)
 		return
 	}
 	problem := mesh.Problem{
@@ -102,7 +104,7 @@ func (l *Lookout) report(at Underlay, err error) {
 	if errors.Is(err, errAmbiguous) {
 		problem.Do = "set node.advertise; without it the agent would not start again"
 	}
-	if last := l.trouble.Swap(&problem); last == nil || *last != problem {
-		l.log.Warn("the underlay address is in doubt; gossip and tunnels stay as they are", "underlay", at.Addr, "err", err)
+	if last := w.trouble.Swap(&problem); last == nil || *last != problem {
+		w.log.Warn("the underlay address is in doubt; gossip and tunnels stay as they are", "underlay", at.Addr, "err", err)
 	}
 }

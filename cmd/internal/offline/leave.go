@@ -20,10 +20,10 @@ const (
 	askQuickly     = 5 * time.Second
 )
 
-// holdState takes the lock of the state, so that no agent can start. If there
-// is no state, it locks nothing. If an agent runs and has the lock, running is
-// true and unlock does nothing.
-func holdState(dir string) (unlock func(), running bool, err error) {
+// tryLockState takes the lock of the state, so that no agent can start. If
+// there is no state, it locks nothing. If an agent runs and has the lock,
+// running is true and unlock does nothing.
+func tryLockState(dir string) (unlock func(), running bool, err error) {
 	if !machine.HasState(dir) {
 		return func() {}, false, nil
 	}
@@ -49,7 +49,7 @@ func leaveByAgent(ctx context.Context, cfg config.Config) (unlock func(), wrong,
 	ctx, cancel = context.WithTimeout(ctx, offlineTimeout)
 	defer cancel()
 	for {
-		unlock, running, err := holdState(cfg.StateDir)
+		unlock, running, err := tryLockState(cfg.StateDir)
 		if err != nil || !running {
 			return unlock, wrong, err
 		}
@@ -85,15 +85,16 @@ func leaveAlone(ctx context.Context, p machine.Components, cfg config.Config) (e
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	if !metAll(running, node, ended) {
+	if !waitForPeers(running, node, ended) {
 		return errors.New("no other host can be reached")
 	}
 	return node.Leave(running, true)
 }
 
-// metAll waits until the known hosts are alive, and reports whether at least
-// one is. After the first answer it waits at most lastJoiners for the rest.
-func metAll(ctx context.Context, node *gossip.Node, ended chan error) bool {
+// waitForPeers waits until the known hosts are alive, and reports whether at
+// least one is. After the first answer it waits at most lastJoiners for the
+// rest.
+func waitForPeers(ctx context.Context, node *gossip.Node, ended chan error) bool {
 	var late <-chan time.Time
 	for {
 		alive, silent := 0, 0

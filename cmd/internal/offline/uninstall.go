@@ -17,7 +17,7 @@ import (
 type UninstallOptions struct {
 	Config     config.Config
 	Components machine.Constructor
-	Silent     error        // why this host cannot tell the other hosts that it leaves; nil if it can
+	LeaveErr   error        // why this host cannot tell the other hosts that it leaves; nil if it can
 	KeepBip    bool         // daemon.json and docker0 stay unchanged, and Docker is not restarted
 	Say        func(string) // called with the progress, for a waiting user
 }
@@ -37,8 +37,8 @@ func NewUninstaller(o UninstallOptions) *Uninstaller {
 	}}
 }
 
-// During runs do while it keeps a connection to Open vSwitch.
-func (u *Uninstaller) During(ctx context.Context, do func(context.Context) error) error {
+// WithOVS runs do while it keeps a connection to Open vSwitch.
+func (u *Uninstaller) WithOVS(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- u.parts.OVS.Run(ctx) }()
@@ -48,9 +48,9 @@ func (u *Uninstaller) During(ctx context.Context, do func(context.Context) error
 }
 
 // Plan returns the changes that Run would make, and changes nothing. Call it
-// within During.
+// within WithOVS.
 func (u *Uninstaller) Plan(ctx context.Context) (plan api.UninstallPlan, err error) {
-	unlock, running, err := holdState(u.Config.StateDir)
+	unlock, running, err := tryLockState(u.Config.StateDir)
 	if err != nil {
 		return plan, err
 	}
@@ -67,33 +67,33 @@ func (u *Uninstaller) Plan(ctx context.Context) (plan api.UninstallPlan, err err
 }
 
 // Run leaves the mesh, restores the host and removes the state. Call it within
-// During.
+// WithOVS.
 func (u *Uninstaller) Run(ctx context.Context, plan api.UninstallPlan) error {
-	unlock, running, err := holdState(u.Config.StateDir)
+	unlock, running, err := tryLockState(u.Config.StateDir)
 	if err != nil {
 		return err
 	}
-	var silent error
+	var leaveErr error
 	switch {
 	case running:
 		u.Say("the agent leaves the mesh and ends …")
-		if unlock, silent, err = leaveByAgent(ctx, u.Config); err != nil {
+		if unlock, leaveErr, err = leaveByAgent(ctx, u.Config); err != nil {
 			return err
 		}
 	case plan.Damaged != "":
-		silent = errors.New(plan.Damaged)
+		leaveErr = errors.New(plan.Damaged)
 	case plan.GivesUp.IsValid():
-		silent = u.Silent
+		leaveErr = u.LeaveErr
 	}
 	defer func() { unlock() }()
 	left, err := gossip.Reserved(u.Config.StateDir)
-	if err == nil && (left.IsValid() || gossip.IsUntold(u.Config.StateDir)) && u.Silent == nil {
+	if err == nil && (left.IsValid() || gossip.IsUntold(u.Config.StateDir)) && u.LeaveErr == nil {
 		u.Say("leaving the mesh …")
-		silent = leaveAlone(ctx, u.parts, u.Config)
+		leaveErr = leaveAlone(ctx, u.parts, u.Config)
 	}
-	if silent != nil {
+	if leaveErr != nil {
 		u.Say(fmt.Sprintf("the other hosts were not told that this host leaves: %v\nThe other hosts see this one as failed. To free its subnet, on one of them: gremesh forget %s",
-			silent, u.Config.Node.Name))
+			leaveErr, u.Config.Node.Name))
 	}
 	if err := u.engine.Run(ctx); err != nil {
 		return fmt.Errorf("%w\nthe rest is done, and the state kept: correct the cause and run `gremesh uninstall` again", err)

@@ -10,7 +10,7 @@ import (
 )
 
 // Adoptable formats the ports that would be adopted, for people.
-func Adoptable(a mesh.Adoption, p Paint) string {
+func Adoptable(a mesh.Adoption, p Styler) string {
 	var b strings.Builder
 	if len(a.Ports) == 0 {
 		b.WriteString("nothing to adopt: no tunnel port that was made by hand leads where one of gremesh's should\n")

@@ -12,7 +12,7 @@ import (
 
 // Audit formats the output of `gremesh audit` as text. Each difference is
 // one line, so that tools such as wc and cut can process it.
-func Audit(a mesh.Audit, p Paint) string {
+func Audit(a mesh.Audit, p Styler) string {
 	var b strings.Builder
 	for _, d := range a.Drift {
 		fmt.Fprintln(&b, p.in(text.FgYellow, d.String()))

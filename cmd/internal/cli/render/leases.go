@@ -12,7 +12,7 @@ import (
 )
 
 // Leases formats the output of `gremesh leases` as a table.
-func Leases(leases []mesh.Lease, now time.Time, p Paint) string {
+func Leases(leases []mesh.Lease, now time.Time, p Styler) string {
 	if len(leases) == 0 {
 		return "every subnet is free\n"
 	}

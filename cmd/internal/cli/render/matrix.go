@@ -11,16 +11,16 @@ import (
 	"github.com/gremesh/gremesh/mesh"
 )
 
-// sign shows the state of a tunnel in the matrix.
-type sign struct {
+// cellGlyph shows the state of a tunnel in the matrix.
+type cellGlyph struct {
 	state  mesh.CellState
 	letter string
 	colour text.Color
 	words  string
 }
 
-func signs() []sign {
-	return []sign{
+func cellGlyphs() []cellGlyph {
+	return []cellGlyph{
 		{mesh.CellUp, "+", text.FgGreen, "up"},
 		{mesh.CellNone, "-", text.Reset, "none, and none is wanted"},
 		{mesh.CellUnknown, "?", text.FgYellow, "the host did not tell"},
@@ -38,12 +38,12 @@ func signs() []sign {
 	}
 }
 
-func signOf(state mesh.CellState) sign {
-	all := signs()
-	if i := slices.IndexFunc(all, func(s sign) bool { return s.state == state }); i >= 0 {
+func glyphOf(state mesh.CellState) cellGlyph {
+	all := cellGlyphs()
+	if i := slices.IndexFunc(all, func(s cellGlyph) bool { return s.state == state }); i >= 0 {
 		return all[i]
 	}
-	return sign{state, "?", text.FgYellow, string(state)} // a newer agent sent a state that this version does not know
+	return cellGlyph{state, "?", text.FgYellow, string(state)} // a newer agent sent a state that this version does not know
 }
 
 const (
@@ -54,7 +54,7 @@ const (
 // Mesh formats the output of `gremesh audit --mesh` as text. Each host
 // has a row with one sign for its tunnel to each other host. The problems
 // follow below.
-func Mesh(a mesh.FullAudit, p Paint) string {
+func Mesh(a mesh.FullAudit, p Styler) string {
 	var b strings.Builder
 	if n := len(a.Hosts); len(a.Tunnels) == n*(n-1) {
 		b.WriteString(matrixTable(a, p) + "\n\n")
@@ -101,7 +101,7 @@ func Mesh(a mesh.FullAudit, p Paint) string {
 	return b.String()
 }
 
-func matrixTable(a mesh.FullAudit, p Paint) string {
+func matrixTable(a mesh.FullAudit, p Styler) string {
 	n := len(a.Hosts)
 	roomy := n <= roomyMatrix
 	t := newTable()
@@ -161,10 +161,10 @@ func matrixHead(n int) string {
 
 // matrixRow returns the signs of the tunnels from host i, with a dot in the
 // host's own column.
-func matrixRow(tunnels []mesh.MatrixTunnel, i int, p Paint) string {
+func matrixRow(tunnels []mesh.MatrixTunnel, i int, p Styler) string {
 	var letters []string
 	for _, t := range tunnels {
-		s := signOf(t.State)
+		s := glyphOf(t.State)
 		letters = append(letters, p.in(s.colour, s.letter))
 	}
 	letters = slices.Insert(letters, i, ".")
@@ -179,9 +179,9 @@ func matrixRow(tunnels []mesh.MatrixTunnel, i int, p Paint) string {
 }
 
 // legend explains the signs that appear in the matrix.
-func legend(a mesh.FullAudit, p Paint) string {
+func legend(a mesh.FullAudit, p Styler) string {
 	var words []string
-	for _, s := range signs() {
+	for _, s := range cellGlyphs() {
 		if slices.ContainsFunc(a.Tunnels, func(t mesh.MatrixTunnel) bool { return t.State == s.state }) {
 			words = append(words, p.in(s.colour, s.letter)+" "+s.words)
 		}

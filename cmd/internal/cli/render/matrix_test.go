@@ -95,13 +95,13 @@ func TestTheMatrixKeepsItsColumnsInColour(t *testing.T) {
 
 func TestEveryStateHasASign(t *testing.T) {
 	letters := make(map[string]mesh.CellState)
-	for _, s := range signs() {
+	for _, s := range cellGlyphs() {
 		if other, taken := letters[s.letter]; taken {
 			t.Errorf("%s and %s are both %q", other, s.state, s.letter)
 		}
 		letters[s.letter] = s.state
 	}
-	if s := signOf("of a newer agent"); s.letter != "?" {
+	if s := glyphOf("of a newer agent"); s.letter != "?" {
 		t.Errorf("a state that is not known is %q", s.letter)
 	}
 }

@@ -44,8 +44,8 @@ func roundTrips(least, most float64) string {
 	return from + " to " + to
 }
 
-// milliseconds formats a time in seconds as milliseconds, with two decimals below
-// 10 ms, one below 100 ms, and none from there on.
+// milliseconds formats a time in seconds as milliseconds, with two decimals
+// below 10 ms, one below 100 ms, and none from there on.
 func milliseconds(s float64) string {
 	ms := s * float64(time.Second/time.Millisecond)
 	switch {

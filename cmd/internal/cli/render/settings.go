@@ -12,7 +12,7 @@ import (
 )
 
 // Settings formats the output of `gremesh config show` as a table.
-func Settings(list mesh.SettingList, p Paint) string {
+func Settings(list mesh.SettingList, p Styler) string {
 	t := newTable()
 	t.AppendHeader(table.Row{"SETTING", "VALUE", "FROM"})
 	for _, s := range list.Settings {
@@ -21,7 +21,7 @@ func Settings(list mesh.SettingList, p Paint) string {
 	return t.Render() + "\n"
 }
 
-func settingOrigin(list mesh.SettingList, s mesh.Setting, p Paint) string {
+func settingOrigin(list mesh.SettingList, s mesh.Setting, p Styler) string {
 	switch {
 	case s.Origin == mesh.OriginPinned && s.Value != s.Mesh:
 		return p.in(text.FgYellow, fmt.Sprintf("pinned in %s; the mesh has %s", s.Where, s.Mesh))

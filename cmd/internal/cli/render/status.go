@@ -13,7 +13,7 @@ import (
 )
 
 // Status formats the output of `gremesh status` as text.
-func Status(s mesh.Status, p Paint) string {
+func Status(s mesh.Status, p Styler) string {
 	var b strings.Builder
 	writeHost(&b, s, p)
 	if len(s.Peers) > 0 {
@@ -32,7 +32,7 @@ func Status(s mesh.Status, p Paint) string {
 }
 
 // writeHost writes the facts about this host, one on each line.
-func writeHost(b *strings.Builder, s mesh.Status, p Paint) {
+func writeHost(b *strings.Builder, s mesh.Status, p Styler) {
 	h := s.Host
 	lease := p.state(h.Lease)
 	if h.Waiting != "" {
@@ -79,7 +79,7 @@ func tunnelKind(t mesh.TunnelKind) string {
 }
 
 // peersTable formats the peers of the host with the given name and ID.
-func peersTable(name, id string, peers []mesh.PeerStatus, p Paint) string {
+func peersTable(name, id string, peers []mesh.PeerStatus, p Styler) string {
 	var labels hostLabels
 	labels.add(name, id)
 	for _, peer := range peers {

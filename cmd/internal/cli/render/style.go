@@ -13,12 +13,12 @@ import (
 	"github.com/gremesh/gremesh/mesh/events"
 )
 
-// Paint adds colours to words if it is true.
-type Paint bool
+// Styler adds colours to words if it is true.
+type Styler bool
 
 // state colours a word that describes a state: green is good, red is bad,
 // yellow is in between.
-func (p Paint) state(word string) string {
+func (p Styler) state(word string) string {
 	switch word {
 	case "alive", "up", "held":
 		return p.in(text.FgGreen, word)
@@ -30,7 +30,7 @@ func (p Paint) state(word string) string {
 	return word
 }
 
-func (p Paint) in(colour text.Color, word string) string {
+func (p Styler) in(colour text.Color, word string) string {
 	if !p || word == "" {
 		return word
 	}
@@ -49,7 +49,7 @@ func newTable() table.Writer {
 }
 
 // writeProblems writes each problem with its age, and the remedy below it.
-func writeProblems(b *strings.Builder, problems []mesh.Problem, p Paint) {
+func writeProblems(b *strings.Builder, problems []mesh.Problem, p Styler) {
 	for i, problem := range problems {
 		if i == 0 {
 			b.WriteString("\n")

@@ -11,7 +11,7 @@ import (
 
 // Uninstall formats the plan as text: each difference, with the commands
 // that would correct it below.
-func Uninstall(plan api.UninstallPlan, p Paint) string {
+func Uninstall(plan api.UninstallPlan, p Styler) string {
 	var b strings.Builder
 	if plan.IsEmpty() {
 		b.WriteString("nothing of gremesh is on this host\n")
