@@ -65,14 +65,9 @@ the configuration is wrong, or there is no terminal to ask on.`,
 		if err != nil {
 			return err
 		}
-		how := mesh.ForgetAgreed
-		switch {
-		case *force && *purge:
-			return exit.Error{Code: exit.Usage, Err: errors.New("give --force or --purge, not both")}
-		case *force:
-			how = mesh.ForgetForced
-		case *purge:
-			how = mesh.ForgetPurge
+		how, err := forgetHow(*force, *purge)
+		if err != nil {
+			return err
 		}
 		found, err := c.FindForgotten(cmd.Context(), args[0])
 		if err != nil {
@@ -96,6 +91,19 @@ the configuration is wrong, or there is no terminal to ask on.`,
 		return err
 	}
 	return cmd
+}
+
+// forgetHow returns the way to forget that the flags ask for.
+func forgetHow(force, purge bool) (mesh.ForgetHow, error) {
+	switch {
+	case force && purge:
+		return "", exit.Error{Code: exit.Usage, Err: errors.New("give --force or --purge, not both")}
+	case force:
+		return mesh.ForgetForced, nil
+	case purge:
+		return mesh.ForgetPurge, nil
+	}
+	return mesh.ForgetAgreed, nil
 }
 
 // forgetQuestion describes the host to forget and the effect of forgetting it.
