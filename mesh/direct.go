@@ -80,7 +80,7 @@ func (d *directPaths) note(now time.Time, answered map[directPath]bool) {
 // tellOpen publishes whether this host sends and accepts packets without a
 // tunnel. It does not if its packets would be masqueraded, because Docker at
 // the destination accepts only packets from the pool and would drop them.
-func (l *Loop) tellOpen() { l.cfg.Membership.Open(l.open && (!l.nats || !l.hides)) }
+func (l *Loop) tellOpen() { l.cfg.Membership.SetDirectAllowed(l.open && (!l.nats || !l.hides)) }
 
 // watched is a Membership that adds the direct paths' results to the peers.
 type watched struct {

@@ -29,7 +29,7 @@ var engineComponents = []string{dockerComponent, filterComponent, kernelComponen
 func (l *Loop) newEngine() *reconcile.Engine[Desired] {
 	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent, state: unobserved{}}}
 	kernel := &bridge.Component[Desired]{
-		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Pool, Spec: func(d *Desired) bridge.Host { return d.Host },
+		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Prefix, Spec: func(d *Desired) bridge.Host { return d.Host },
 	}
 	l.filter = &filter.Component[Desired]{
 		Host: l.cfg.NAT, Around: around{l.cfg.Kernel}, Spec: func(d *Desired) filter.Rules { return d.NAT },

@@ -88,10 +88,10 @@ func (f fakeMembership) View() View {
 	view.Peers = slices.Clone(view.Peers)
 	return view
 }
-func (f fakeMembership) Changed() <-chan struct{} { return f.woken }
-func (f fakeMembership) Report(c TunnelCount)     { f.reported, f.reports = c, f.reports+1 }
-func (f fakeMembership) Open(open bool)           { f.open = open }
-func (f fakeMembership) Agree(p map[lease.ID]Pair) {
+func (f fakeMembership) Changed() <-chan struct{}   { return f.woken }
+func (f fakeMembership) Report(c TunnelCount)       { f.reported, f.reports = c, f.reports+1 }
+func (f fakeMembership) SetDirectAllowed(open bool) { f.open = open }
+func (f fakeMembership) PublishOffers(p map[lease.ID]Pair) {
 	f.agreed = p
 }
 func (f fakeMembership) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {

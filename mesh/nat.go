@@ -27,8 +27,8 @@ func (c Config) natRules(view View, desired *Desired) filter.Rules {
 		underlays = append(underlays, hostPrefix(t.Remote))
 	}
 	rules := filter.Rules{
-		Pool: c.Space.Pool, Subnet: self.Subnet, Keep: !c.NAT.Read,
-		NonMasquerade: filter.Compile(c.NAT.Config, c.Space.Pool, underlays),
+		Pool: c.Space.Prefix, Subnet: self.Subnet, Keep: !c.NAT.Read,
+		NonMasquerade: filter.Compile(c.NAT.Config, c.Space.Prefix, underlays),
 		Forward:       c.forward(desired.Host.Peers),
 	}
 	if !c.Flood {

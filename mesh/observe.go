@@ -77,7 +77,7 @@ func (l *Loop) Status(ctx context.Context) Status {
 			ID: self.ID.String(), Name: self.Name, Underlay: self.Underlay, Subnet: self.Subnet,
 			MTU: mtu, MTUBy: by, Lease: "waiting", Waiting: view.Waiting, Version: l.cfg.Version, OVS: last.ovs, Since: l.started, Changes: l.changes.Load(),
 		},
-		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Pool, Hosts: 1},
+		Mesh:     TotalStatus{ID: view.Mesh, Pool: l.cfg.Space.Prefix, Hosts: 1},
 		Peers:    []PeerStatus{},
 		Problems: last.dated(view.Problems, last.problems),
 		Pending:  last.pending,

@@ -48,7 +48,7 @@ func (l *Loop) decide(now time.Time, view View, ovs ovsdb.State, seen bool) (aga
 			pairs[id] = p
 		}
 	}
-	l.cfg.Membership.Agree(pairs)
+	l.cfg.Membership.PublishOffers(pairs)
 	return again
 }
 

@@ -18,8 +18,8 @@ type Membership interface {
 	View() View
 	Changed() <-chan struct{}
 	Report(TunnelCount)
-	Open(bool)               // publishes whether packets without a tunnel reach this host's containers
-	Agree(map[lease.ID]Pair) // publishes one Pair to each peer; a peer that is not in the map gets none
+	SetDirectAllowed(bool)           // publishes whether packets without a tunnel reach this host's containers
+	PublishOffers(map[lease.ID]Pair) // publishes one Pair to each peer; a peer that is not in the map gets none
 	Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, error)
 }
 

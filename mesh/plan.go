@@ -17,7 +17,7 @@ import (
 
 // Config is this host's configuration after validation.
 type Config struct {
-	Space        lease.Space
+	Space        lease.Pool
 	Switch       string // OVS bridge: br0
 	Datapath     string // system, netdev, or empty for OVS's default
 	Bridge       string // Docker's bridge: docker0
@@ -117,13 +117,13 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	mtu, _ := cfg.MTU(view, keep)
 	desired := &Desired{
 		Switch: ovsdb.Spec{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
-		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Pool, Quiet: !cfg.Flood},
+		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Prefix, Quiet: !cfg.Flood},
 		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: filter.AcceptMark},
 	}
 	if view.Self.Cut {
 		// The containers of an excluded host keep running. They still must not
 		// reach the tunnels and the gossip ports of hosts.
-		desired.NAT = filter.Rules{Pool: cfg.Space.Pool, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
+		desired.NAT = filter.Rules{Pool: cfg.Space.Prefix, Subnet: view.Self.Subnet, Guard: cfg.guard(view, nil)}
 		return desired, nil
 	}
 	problems := slices.Concat(natProblems(cfg.NAT), cfg.tunnelProblems(view))

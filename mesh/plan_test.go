@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func testConfig() Config {
 	return Config{
-		Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
+		Space:  lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 		Switch: "br0", Bridge: "docker0", UnderlayMTU: 1500, PeerGrace: 10 * time.Minute,
 		Tunnel: TunnelConfig{Type: "gre", BFD: true, Retry: time.Hour}, Flood: true,
 		NAT: filter.FileState{Read: true},

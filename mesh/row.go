@@ -139,7 +139,7 @@ func (r *Row) judge(ctx context.Context, l *Loop, want Desired) {
 	if have, err := l.cfg.Kernel.Observe(ctx); err != nil {
 		unseen(err)
 	} else {
-		r.Drift += len(hostDrift(want.Host, have)) + len(bridge.Overlaps(l.cfg.Space.Pool, have.Intruders))
+		r.Drift += len(hostDrift(want.Host, have)) + len(bridge.Overlaps(l.cfg.Space.Prefix, have.Intruders))
 	}
 }
 

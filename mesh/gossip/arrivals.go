@@ -6,8 +6,8 @@ import (
 )
 
 // handle applies the given events in their order. If this host has left, it
-// ignores them. It returns a TwinError if an older process with this host's ID
-// is running.
+// ignores them. It returns a DuplicateIDError if an older process with this
+// host's ID is running.
 func (n *Node) handle(events []event) (lease.Effects, error) {
 	var out lease.Effects
 	for _, e := range events {
@@ -40,7 +40,7 @@ func (n *Node) handle(events []event) (lease.Effects, error) {
 		case e.twin != nil:
 			n.handleLivingTwin(*e.twin)
 		case e.elder != nil:
-			return out, &TwinError{ID: n.self, Also: *e.elder}
+			return out, &DuplicateIDError{ID: n.self, Also: *e.elder}
 		case e.foreign != nil:
 			n.handleUnreadable(*e.foreign)
 		case e.limited != nil:

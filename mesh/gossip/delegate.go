@@ -16,16 +16,16 @@ import (
 // delegate receives memberlist's callbacks. memberlist holds its locks during a
 // callback.
 type delegate struct {
-	self  lease.ID
-	space lease.Space
-	adapt bool                        // space is only a default
-	other atomic.Pointer[lease.Space] // the space of a host of the mesh, if it differs from space
-	inbox *inbox
-	news  *memberlist.TransmitLimitedQueue
-	meta  atomic.Pointer[meta]           // this host's meta, as last published
-	state atomic.Pointer[packet]         // this host's state, as last published
-	twin  atomic.Pointer[netip.AddrPort] // another address at which this host's ID was seen
-	lives sync.Map                       // lease.ID to uint64: the life of the process that last answered directly
+	self      lease.ID
+	pool      lease.Pool
+	adapt     bool                       // pool is only a default
+	otherPool atomic.Pointer[lease.Pool] // the pool of a host of the mesh, if it differs from pool
+	inbox     *inbox
+	news      *memberlist.TransmitLimitedQueue
+	meta      atomic.Pointer[meta]           // this host's meta, as last published
+	state     atomic.Pointer[packet]         // this host's state, as last published
+	twin      atomic.Pointer[netip.AddrPort] // another address at which this host's ID was seen
+	lives     sync.Map                       // lease.ID to uint64: the life of the process that last answered directly
 }
 
 // NodeMeta implements memberlist.Delegate.
@@ -149,13 +149,13 @@ func (d *delegate) judge(node *memberlist.Node) (*member, string) {
 		return nil, err.Error()
 	}
 	m := &member{id: id, underlay: address(node), meta: theirs}
-	space := theirs.space()
-	if space == (lease.Space{}) { // the host takes the space of its mesh
-		space = d.space
+	pool := theirs.leasePool()
+	if pool == (lease.Pool{}) { // the host takes the pool of its mesh
+		pool = d.pool
 	}
-	if differences := differences(d.space, space); len(differences) > 0 {
-		if d.adapt && space.Validate() == nil {
-			d.other.Store(&space)
+	if differences := differences(d.pool, pool); len(differences) > 0 {
+		if d.adapt && pool.Validate() == nil {
+			d.otherPool.Store(&pool)
 		}
 		return m, strings.Join(differences, ", ")
 	}

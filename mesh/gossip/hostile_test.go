@@ -32,7 +32,7 @@ func logOf(r *running) string { return r.cfg.Log.Handler().(logged).buffer.Strin
 
 func TestWhatAHostSaysOfItselfDoesNotSteerATerminal(t *testing.T) {
 	const escape = "\x1b]0;owned\a"
-	good := meta{Protocol: protocol, Mesh: "4d35", Name: "h9", Pool: testSettings.Space.Pool, Bits: 24}
+	good := meta{Protocol: protocol, Mesh: "4d35", Name: "h9", Pool: testSettings.Pool.Prefix, Bits: 24}
 	for name, change := range map[string]func(*meta, *memberlist.Node){
 		"mesh": func(m *meta, _ *memberlist.Node) { m.Mesh = escape },
 		"name": func(m *meta, _ *memberlist.Node) { m.Name = escape },

@@ -25,14 +25,14 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refusing to join: %v; make the settings the same on all hosts of the mesh", e.Why)
 }
 
-// TwinError means that another host with this host's ID is running.
-type TwinError struct {
+// DuplicateIDError means that another host with this host's ID is running.
+type DuplicateIDError struct {
 	ID   lease.ID
 	Also netip.AddrPort
 }
 
 // Error implements error.
-func (e *TwinError) Error() string {
+func (e *DuplicateIDError) Error() string {
 	return fmt.Sprintf("refusing to take part: host ID %s is in use at %s; was this disk cloned? "+
 		"Run `gremesh reset-identity` on the copy, which makes it a host of its own", e.ID, e.Also.Addr())
 }
@@ -60,7 +60,7 @@ func (n *Node) meet(ctx context.Context) error {
 			// it has ended. The packet has no mesh, because the receiver does
 			// not check it.
 			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
-			return &TwinError{ID: n.self, Also: *also}
+			return &DuplicateIDError{ID: n.self, Also: *also}
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -69,8 +69,8 @@ func (n *Node) meet(ctx context.Context) error {
 		if failed == nil && (!is.founder || !is.newcomer) {
 			break
 		}
-		if space := n.delegate.other.Load(); space != nil && failed != nil {
-			return &SpaceError{Space: *space}
+		if pool := n.delegate.otherPool.Load(); pool != nil && failed != nil {
+			return &PoolError{Pool: *pool}
 		}
 		why, decision := reasons(failed), judge(failed, is)
 		if failed == nil { // the joined hosts are in no mesh yet

@@ -219,9 +219,9 @@ func TestOfTwoRunningClonesTheYoungerStops(t *testing.T) {
 	third := tm.config(2)
 	third.Seeds = append(third.Seeds, tm.address(3).String())
 	tm.start(third)
-	var twin *TwinError
+	var twin *DuplicateIDError
 	if err := h3.wait(); !errors.As(err, &twin) {
-		t.Errorf("the copy ends with %v, want a TwinError", err)
+		t.Errorf("the copy ends with %v, want a DuplicateIDError", err)
 	}
 	eventually(t, "the original names the copy", func() bool {
 		return strings.Contains(strings.Join(problemTexts(h1), " "), clone.Underlay.Addr().String())

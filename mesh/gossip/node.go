@@ -18,36 +18,36 @@ import (
 
 // Node is this host's membership in the mesh. Create it with [New].
 type Node struct {
-	cfg      Config
-	self     lease.ID
-	store    store
-	delegate *delegate
-	list     *memberlist.Memberlist // set by Run before it starts any goroutine
-	wire     memberlist.Transport   // nil: use the network; tests set a simulated transport
-	network  *network               // set by Run; nil if wire is set
-	started  time.Time
-	requests chan request
-	hails    chan netip.AddrPort                    // addresses of hosts that regard this host as alive but are not alive here
-	publish  chan struct{}                          // signals that this host's own metadata has changed
-	agreed   atomic.Pointer[map[lease.ID]mesh.Pair] // set by Agree
-	repair   chan struct{}                          // signals that agreed or open has changed
-	paths    atomic.Pointer[map[netip.Addr]int]     // set by Measured; bytes
-	measured chan struct{}                          // signals that paths has changed
-	tunnels  atomic.Pointer[mesh.TunnelCount]
-	open     atomic.Bool // set by Open
-	view     atomic.Pointer[mesh.View]
-	changed  chan struct{}
-	met      chan struct{} // closed when this host has joined others, or continues without them
-	ready    chan struct{}
-	stopped  chan struct{}                       // closed when no goroutine serves requests any more
-	absent   atomic.Pointer[[]missing]           // hosts that should be alive; the most recently seen first
-	newcomer bool                                // this host was in no mesh when it started
-	seedsAt  atomic.Pointer[map[netip.Addr]bool] // all addresses to which seeds have resolved
-	limitsAt atomic.Int64                        // when noteLimited last reported a connection, in Unix nanoseconds
-	silence  atomic.Pointer[string]              // the reason why no host could be joined; nil: none
-	outgoing sync.WaitGroup                      // sends and joins in progress
-	surveys  *surveys
-	seeking  *search
+	cfg           Config
+	self          lease.ID
+	store         store
+	delegate      *delegate
+	list          *memberlist.Memberlist // set by Run before it starts any goroutine
+	wire          memberlist.Transport   // nil: use the network; tests set a simulated transport
+	network       *network               // set by Run; nil if wire is set
+	started       time.Time
+	requests      chan request
+	hails         chan netip.AddrPort                    // addresses of hosts that regard this host as alive but are not alive here
+	publish       chan struct{}                          // signals that this host's own metadata has changed
+	agreed        atomic.Pointer[map[lease.ID]mesh.Pair] // set by PublishOffers
+	repair        chan struct{}                          // signals that agreed or open has changed
+	paths         atomic.Pointer[map[netip.Addr]int]     // set by Measured; bytes
+	measured      chan struct{}                          // signals that paths has changed
+	tunnels       atomic.Pointer[mesh.TunnelCount]
+	directAllowed atomic.Bool // set by SetDirectAllowed
+	view          atomic.Pointer[mesh.View]
+	changed       chan struct{}
+	met           chan struct{} // closed when this host has joined others, or continues without them
+	ready         chan struct{}
+	stopped       chan struct{}                       // closed when no goroutine serves requests any more
+	absent        atomic.Pointer[[]missing]           // hosts that should be alive; the most recently seen first
+	newcomer      bool                                // this host was in no mesh when it started
+	seedsAt       atomic.Pointer[map[netip.Addr]bool] // all addresses to which seeds have resolved
+	limitsAt      atomic.Int64                        // when noteLimited last reported a connection, in Unix nanoseconds
+	silence       atomic.Pointer[string]              // the reason why no host could be joined; nil: none
+	outgoing      sync.WaitGroup                      // sends and joins in progress
+	surveys       *surveys
+	seeking       *search
 
 	// The goroutine of own owns the fields below.
 	mesh       string
@@ -101,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 		stamp: newStamp(), members: make(map[lease.ID]member), pairs: make(map[lease.ID]pairing), told: make(map[lease.ID]mesh.Pair),
 		repair: make(chan struct{}, 1), measured: make(chan struct{}, 1), problems: newProblems(), surveys: newSurveys(), seeking: newSearch(),
 	}
-	n.open.Store(cfg.Open)
+	n.directAllowed.Store(cfg.DirectAllowed)
 	st, err := n.store.load()
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.keptSettings, n.toldSettings = n.settings, n.settings.Digest()
 	n.machine = lease.NewMachine(lease.Config{
-		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space,
+		Self: n.self, Name: cfg.Name, Underlay: cfg.Underlay, Pool: cfg.Settings.Pool,
 		Fixed: cfg.Fixed, Prefer: cfg.Prefer, Founder: n.cfg.Bootstrap, Lost: st.damaged != nil, Objection: n.objection,
 	}, st.Records)
 	own := n.sightings.of(n.self)
@@ -138,10 +138,10 @@ func New(cfg Config) (*Node, error) {
 	n.numbered = n.life << 20
 	n.kept = n.machine.Own()
 	adapt := cfg.Adapt && n.mesh == "" && !n.cfg.Bootstrap
-	n.delegate = &delegate{self: n.self, space: cfg.Settings.Space, adapt: adapt, inbox: newInbox()}
+	n.delegate = &delegate{self: n.self, pool: cfg.Settings.Pool, adapt: adapt, inbox: newInbox()}
 	n.delegate.news = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return n.list.NumMembers() }, RetransmitMult: retransmitMult}
 	first := meta{
-		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Space.Pool, Bits: cfg.Settings.Space.Bits,
+		Protocol: protocol, Mesh: n.mesh, Name: cfg.Name, Pool: cfg.Settings.Pool.Prefix, Bits: cfg.Settings.Pool.Bits,
 		Direct: n.within(), Life: n.life,
 	}
 	if adapt {
@@ -190,10 +190,10 @@ func (n *Node) Report(count mesh.TunnelCount) {
 	}
 }
 
-// Open publishes whether packets that arrive without a tunnel now reach this
-// host's containers.
-func (n *Node) Open(open bool) {
-	if n.open.Swap(open) != open {
+// SetDirectAllowed publishes whether packets that arrive without a tunnel now
+// reach this host's containers.
+func (n *Node) SetDirectAllowed(allowed bool) {
+	if n.directAllowed.Swap(allowed) != allowed {
 		notify(n.repair)
 		notify(n.publish)
 	}
@@ -202,7 +202,7 @@ func (n *Node) Open(open bool) {
 // within returns the underlay network from which this host now accepts packets
 // without a tunnel. It returns the zero prefix if there is none.
 func (n *Node) within() netip.Prefix {
-	if !n.open.Load() {
+	if !n.directAllowed.Load() {
 		return netip.Prefix{}
 	}
 	return n.cfg.Direct
@@ -213,9 +213,9 @@ func (n *Node) within() netip.Prefix {
 // goroutines before it returns.
 //
 // Run returns [RefusedError] if this host and the mesh are not compatible. It
-// returns [SpaceError] if the mesh has another pool and the own pool is only a
-// default. Both occur only before Ready. It returns [TwinError] if another live
-// host has the same ID.
+// returns [PoolError] if the mesh has another pool and the own pool is only a
+// default. Both occur only before Ready. It returns [DuplicateIDError] if
+// another live host has the same ID.
 func (n *Node) Run(ctx context.Context) error {
 	list, err := n.listen()
 	if err != nil {
@@ -293,7 +293,7 @@ func (n *Node) says() meta {
 	m := *n.delegate.meta.Load()
 	m.Tunnels, m.MTU, m.Direct, m.Mesh = *n.tunnels.Load(), n.lowestPath(), n.within(), n.View().Mesh
 	if m.Mesh != "" {
-		m.Pool, m.Bits = n.cfg.Settings.Space.Pool, n.cfg.Settings.Space.Bits
+		m.Pool, m.Bits = n.cfg.Settings.Pool.Prefix, n.cfg.Settings.Pool.Bits
 	}
 	return m
 }

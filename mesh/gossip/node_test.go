@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 var testSettings = Settings{
-	Space:  lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
+	Pool:   lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24},
 	Tunnel: mesh.TunnelConfig{Type: "gre"},
 }
 
@@ -221,8 +221,8 @@ func TestAHostWithOtherSettingsIsRefusedAtBothEnds(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		"pool":       {func(c *Config) { c.Settings.Space.Pool = netip.MustParsePrefix("172.16.0.0/16") }, "pool is 172.17.0.0/16 there and 172.16.0.0/16 here"},
-		"prefix":     {func(c *Config) { c.Settings.Space.Bits = 25 }, "prefix is 24 there and 25 here"},
+		"pool":       {func(c *Config) { c.Settings.Pool.Prefix = netip.MustParsePrefix("172.16.0.0/16") }, "pool is 172.17.0.0/16 there and 172.16.0.0/16 here"},
+		"prefix":     {func(c *Config) { c.Settings.Pool.Bits = 25 }, "prefix is 24 there and 25 here"},
 		"gossip key": {func(c *Config) { c.Keys = [][]byte{bytes.Repeat([]byte{8}, 32)} }, "another key"},
 		"plain text": {func(c *Config) { c.Keys = nil }, "another key"},
 	} {
@@ -252,9 +252,9 @@ func TestAClonedDiskIsRefusedAndBothAreToldOfEachOther(t *testing.T) {
 	clone := cfg
 	clone.Underlay = tm.address(3)
 	h3 := tm.start(clone)
-	var twin *TwinError
+	var twin *DuplicateIDError
 	if err := h3.wait(); !errors.As(err, &twin) || twin.Also != cfg.Underlay {
-		t.Errorf("the copy ends with %v, want a TwinError that names %s", err, cfg.Underlay)
+		t.Errorf("the copy ends with %v, want a DuplicateIDError that names %s", err, cfg.Underlay)
 	}
 	eventually(t, "the original names the copy", func() bool {
 		problems := h2.View().Problems

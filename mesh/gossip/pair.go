@@ -25,9 +25,9 @@ func (p pairing) says(other pairing) bool {
 	return p == other
 }
 
-// Agree sends each peer the state of its tunnel with this host. It never
+// PublishOffers sends each peer the state of its tunnel with this host. It never
 // blocks.
-func (n *Node) Agree(pairs map[lease.ID]mesh.Pair) {
+func (n *Node) PublishOffers(pairs map[lease.ID]mesh.Pair) {
 	if old := n.agreed.Load(); old != nil && maps.Equal(*old, pairs) {
 		return
 	}
@@ -55,7 +55,7 @@ func (n *Node) tellPairs() {
 }
 
 // pairingFor returns the pairing to send to a host. It returns nil before the
-// first call of Agree.
+// first call of PublishOffers.
 func (n *Node) pairingFor(id lease.ID) *pairing {
 	agreed := n.agreed.Load()
 	if agreed == nil {

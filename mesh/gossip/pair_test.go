@@ -22,17 +22,17 @@ func TestThePeerWithTheHigherIDFollows(t *testing.T) {
 	}
 	typeAt := func(at *running) string { return at.View().Peers[0].Tunnel }
 
-	high.Agree(map[lease.ID]mesh.Pair{low.ID(): {Type: "vxlan", Silent: "gre"}}) // it is not its to decide
-	low.Agree(map[lease.ID]mesh.Pair{high.ID(): {Type: "geneve"}})
+	high.PublishOffers(map[lease.ID]mesh.Pair{low.ID(): {Type: "vxlan", Silent: "gre"}}) // it is not its to decide
+	low.PublishOffers(map[lease.ID]mesh.Pair{high.ID(): {Type: "geneve"}})
 	eventually(t, "the other end has geneve", func() bool { return typeAt(high) == "geneve" })
 	eventually(t, "the host that decides knows what the other hears", func() bool { return low.View().Peers[0].Silent == "gre" })
 	if got := typeAt(low); got != "" {
 		t.Errorf("the host that decides was told %q", got)
 	}
-	low.Agree(map[lease.ID]mesh.Pair{high.ID(): {Type: "gre"}})
+	low.PublishOffers(map[lease.ID]mesh.Pair{high.ID(): {Type: "gre"}})
 	eventually(t, "the other end has gre again", func() bool { return typeAt(high) == "gre" })
 
-	low.Agree(map[lease.ID]mesh.Pair{high.ID(): {Type: "vxlan"}})
+	low.PublishOffers(map[lease.ID]mesh.Pair{high.ID(): {Type: "vxlan"}})
 	cfg := cfgs[high]
 	if err := high.stop(); err != nil {
 		t.Fatal(err)

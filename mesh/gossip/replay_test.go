@@ -122,7 +122,7 @@ func TestAPacketOfAnEarlierProcessChangesNothing(t *testing.T) {
 func invented(p packet) []byte {
 	settings := testSettings
 	p.Records = []lease.Record{{
-		Host: lease.ID{66}, Version: 2, State: lease.Held, Subnet: settings.Space.At(66), Sequence: 2, Name: "invented",
+		Host: lease.ID{66}, Version: 2, State: lease.Held, Subnet: settings.Pool.At(66), Sequence: 2, Name: "invented",
 		Underlay: simAddress(66),
 	}}
 	return encode(p)
@@ -161,7 +161,7 @@ func TestAKeyHolderThatHasNotJoinedHasNoEffect(t *testing.T) {
 	doomed := record
 	doomed.Version, doomed.Doomed = doomed.Version+1, true
 	claim := lease.Record{
-		Host: lease.ID{66}, Version: 1, State: lease.Claiming, Subnet: testSettings.Space.At(66), Name: "invented", Underlay: tm.address(9),
+		Host: lease.ID{66}, Version: 1, State: lease.Claiming, Subnet: testSettings.Pool.At(66), Name: "invented", Underlay: tm.address(9),
 	}
 	for _, sign := range []*signature{
 		nil,
@@ -211,7 +211,7 @@ func TestAnOldPairingIsNotPutBack(t *testing.T) {
 		low, high = high, low
 	}
 	agreed := func(tunnel string) (sent pairing) {
-		low.Agree(map[lease.ID]mesh.Pair{high.ID(): {Type: tunnel}})
+		low.PublishOffers(map[lease.ID]mesh.Pair{high.ID(): {Type: tunnel}})
 		eventually(t, "the other end has "+tunnel, func() bool { return len(high.View().Peers) == 1 && high.View().Peers[0].Tunnel == tunnel })
 		owned(t, low, func() { sent = low.pairs[high.ID()] })
 		return sent

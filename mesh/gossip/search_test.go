@@ -60,7 +60,7 @@ func TestAFounderWithOtherSettingsNamesTheHostThatItFound(t *testing.T) {
 	h1 := tm.start(tm.config(1))
 	eventually(t, "h1 has a mesh", func() bool { return h1.View().Self.Subnet.IsValid() })
 	cfg := bootstrapping(tm, 3)
-	cfg.Settings.Space.Bits = 25
+	cfg.Settings.Pool.Bits = 25
 	var refusal *RefusedError
 	err := tm.start(cfg).wait()
 	if !errors.As(err, &refusal) || !strings.Contains(err.Error(), "h1 at "+tm.address(1).String()) || !strings.Contains(err.Error(), "prefix is 24 there and 25 here") {

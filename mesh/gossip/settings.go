@@ -26,11 +26,11 @@ import (
 func knownSettings(st savedState, cfg Config) (settings.Record, error) {
 	switch {
 	case st.Settings != nil:
-		space := lease.Space{Pool: settings.Pool.Of(st.Settings.Values), Bits: settings.Prefix.Of(st.Settings.Values)}
-		if differ := differences(cfg.Settings.Space, space); len(differ) > 0 {
+		pool := lease.Pool{Prefix: settings.Pool.Of(st.Settings.Values), Bits: settings.Prefix.Of(st.Settings.Values)}
+		if differ := differences(cfg.Settings.Pool, pool); len(differ) > 0 {
 			return settings.Record{}, fmt.Errorf("the configuration and the mesh do not go together: %s (there: in the mesh). "+
 				"The %w, so correct the configuration; for another pool, make a new mesh: `gremesh leave --release` on every host first",
-				strings.Join(differ, ", "), errFixedSpace)
+				strings.Join(differ, ", "), errFixedPool)
 		}
 		return *st.Settings, nil
 	case st.Mesh != "":
@@ -39,7 +39,7 @@ func knownSettings(st savedState, cfg Config) (settings.Record, error) {
 	return settings.Record{}, nil
 }
 
-var errFixedSpace = errors.New("pool and the prefix of a mesh cannot change")
+var errFixedPool = errors.New("pool and the prefix of a mesh cannot change")
 
 // recordOrNil returns nil for the zero record.
 func recordOrNil(r settings.Record) *settings.Record {

@@ -299,7 +299,7 @@ func TestTheConfigurationMustHaveThePoolOfTheMesh(t *testing.T) {
 	if err := h1.stop(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Settings.Space.Bits = 25
+	cfg.Settings.Pool.Bits = 25
 	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "prefix is 24 there and 25 here") {
 		t.Errorf("another prefix is taken: %v", err)
 	}

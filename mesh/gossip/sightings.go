@@ -139,7 +139,7 @@ func (n *Node) leases() []mesh.Lease {
 // exhausted returns the text that says that no subnet is free and lists the
 // failed hosts that still hold one.
 func (n *Node) exhausted() string {
-	space := n.cfg.Settings.Space
+	pool := n.cfg.Settings.Pool
 	var failed []string
 	for _, l := range n.leases() {
 		if l.Host == string(mesh.Failed) {
@@ -147,7 +147,7 @@ func (n *Node) exhausted() string {
 		}
 	}
 	text := fmt.Sprintf("the pool is exhausted: all %d subnets of %s (prefix %d) are taken, %d of them by hosts that have failed",
-		space.Len(), space.Pool, space.Bits, len(failed))
+		pool.Len(), pool.Prefix, pool.Bits, len(failed))
 	for i, one := range failed {
 		if i == 5 {
 			return fmt.Sprintf("%s and %d more", text, len(failed)-i)

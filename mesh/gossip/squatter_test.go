@@ -100,7 +100,7 @@ func TestANewcomerEndsOnlyIfAllSeedsRefuse(t *testing.T) {
 
 	// Both seeds refuse: one with another key, one with other settings.
 	cfg = tm.config(4)
-	cfg.Settings.Space.Bits = 25
+	cfg.Settings.Pool.Bits = 25
 	cfg.Seeds = []string{tm.address(8).String(), tm.address(1).String()}
 	var refusal *RefusedError
 	if err := tm.start(cfg).wait(); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "prefix is 24 there and 25 here") {

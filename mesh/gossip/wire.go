@@ -62,7 +62,7 @@ type meta struct {
 	Life uint64 `cbor:"14,keyasint,omitempty"`
 }
 
-func (m meta) space() lease.Space { return lease.Space{Pool: m.Pool, Bits: m.Bits} }
+func (m meta) leasePool() lease.Pool { return lease.Pool{Prefix: m.Pool, Bits: m.Bits} }
 
 // maxRecords is the maximum number of records in a table that a host accepts.
 const maxRecords = 1 << 16

@@ -136,7 +136,7 @@ func FuzzPacket(f *testing.F) {
 			t.Errorf("%+v is encoded as %+v, %v", p, again, err)
 		}
 		m := lease.NewMachine(lease.Config{
-			Self: lease.ID{9}, Name: "h9", Underlay: netip.MustParseAddrPort("10.0.0.9:7946"), Space: testSettings.Space,
+			Self: lease.ID{9}, Name: "h9", Underlay: netip.MustParseAddrPort("10.0.0.9:7946"), Pool: testSettings.Pool,
 		}, nil)
 		m.Start()
 		m.Merge(p.Records)
@@ -177,7 +177,7 @@ func FuzzMeta(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := decodeMeta(data)
 		if err == nil {
-			_ = differences(testSettings.Space, m.space())
+			_ = differences(testSettings.Pool, m.leasePool())
 		}
 	})
 }

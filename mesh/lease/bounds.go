@@ -8,11 +8,11 @@ import "slices"
 // reaches this bound. A hostile member needs 2^28 messages to reach maxCount.
 const leap = 1 << 32
 
-// limit returns the largest number of records that a table for a space keeps.
+// limit returns the largest number of records that a table for a pool keeps.
 // It is four for each subnet, at least 1024 and at most mostRecords. A mesh has
 // at most one holder for each subnet. The other records are claims, and hosts
 // that have left.
-func (s Space) limit() int { return min(max(4*s.Len(), 1<<10), mostRecords) }
+func (p Pool) limit() int { return min(max(4*p.Len(), 1<<10), mostRecords) }
 
 // bounds limits one batch of records, which is what one message of a member may
 // change. The limits are computed before the batch is merged. So a message with
@@ -39,12 +39,12 @@ func (m *Machine) bounds() bounds {
 // refuses one that is so high that a host could not continue from it.
 func (m *Machine) acceptable(r Record, b bounds) bool {
 	if r.Version >= maxCount/2 || r.Sequence >= maxCount/2 ||
-		r.occupies() && !m.cfg.Space.Contains(r.Subnet) || r.Next.IsValid() && !m.cfg.Space.Contains(r.Next) {
+		r.occupies() && !m.cfg.Pool.Contains(r.Subnet) || r.Next.IsValid() && !m.cfg.Pool.Contains(r.Next) {
 		return false
 	}
 	known, ok := m.table.Get(r.Host)
 	if b.first {
-		return m.table.hasRoom(ok, m.cfg.Space.limit())
+		return m.table.hasRoom(ok, m.cfg.Pool.limit())
 	}
 	version, seen := b.versions[r.Host]
 	if !seen {
@@ -56,9 +56,9 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 	if r.Host == m.self {
 		// If this host accepts such a version, it continues with a later one.
 		// The other hosts must still accept that later one.
-		return r.Version <= version+leap/2 && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
+		return r.Version <= version+leap/2 && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Pool.limit())
 	}
-	return r.Version <= version+leap && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Space.limit())
+	return r.Version <= version+leap && r.Sequence <= b.sequence+leap && m.table.hasRoom(ok, m.cfg.Pool.limit())
 }
 
 // hasRoom reports whether the table can take a record of one more host. With

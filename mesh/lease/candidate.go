@@ -38,15 +38,15 @@ func (m *Machine) candidate(refused map[netip.Prefix]bool) (netip.Prefix, bool) 
 	}
 	own := m.Own()
 	for _, subnet := range append([]netip.Prefix{own.Subnet}, m.cfg.Prefer...) {
-		if m.cfg.Space.Contains(subnet) && free(subnet) && (subnet != own.Subnet || !m.moves) {
+		if m.cfg.Pool.Contains(subnet) && free(subnet) && (subnet != own.Subnet || !m.moves) {
 			return subnet, true
 		}
 	}
-	n := uint64(m.cfg.Space.Len())
+	n := uint64(m.cfg.Pool.Len())
 	start := binary.BigEndian.Uint64(m.self[:8])
 	step := binary.BigEndian.Uint64(m.self[8:]) | 1 // an odd step visits every index, because Len is a power of two
 	for i := range n {
-		subnet := m.cfg.Space.At(int((start + i*step) % n))
+		subnet := m.cfg.Pool.At(int((start + i*step) % n))
 		if free(subnet) && (subnet != own.Subnet || !m.moves) {
 			return subnet, true
 		}

@@ -18,8 +18,8 @@ import (
 func edge(seed uint64) (*sim, error) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	first := 4 + rng.IntN(3)
-	s := newSim(seed, first+4, Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24})
-	wanted := s.hosts[0].cfg.Space.At(60)
+	s := newSim(seed, first+4, Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24})
+	wanted := s.hosts[0].cfg.Pool.At(60)
 	for _, h := range s.hosts[first:] {
 		h.cfg.Prefer = []netip.Prefix{wanted}
 	}

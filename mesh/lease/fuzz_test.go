@@ -52,7 +52,7 @@ func FuzzMachine(f *testing.F) {
 					t.Fatalf("it grants its own subnet: %+v", message.Claim.Record)
 				}
 			}
-			if len(m.table.records) > m.cfg.Space.limit() {
+			if len(m.table.records) > m.cfg.Pool.limit() {
 				t.Fatalf("%d records", len(m.table.records))
 			}
 			m.Retry()

@@ -77,7 +77,7 @@ func TestAHighSequenceToldToOneHostDoesNotSetItApart(t *testing.T) {
 			}
 		},
 		"a full table, each age as far as it still counts": func(m *Machine) {
-			for i := range testSpace.limit() - 8 {
+			for i := range testPool.limit() - 8 {
 				m.Merge([]Record{forged(hostile(i, m.table.lastSequence()+sequenceStep), func(r *Record) { r.State = Forgotten })})
 			}
 		},
@@ -201,7 +201,7 @@ func TestTheTableIsBounded(t *testing.T) {
 		}
 		m.Merge(records)
 	}
-	if n, limit := len(m.table.records), testSpace.limit(); n > limit || len(m.table.history) > 2*limit+16 {
+	if n, limit := len(m.table.records), testPool.limit(); n > limit || len(m.table.history) > 2*limit+16 {
 		t.Errorf("the table has %d records and a history of %d, limit %d", n, len(m.table.history), limit)
 	}
 	for i := byte(1); i <= 3; i++ {
@@ -212,12 +212,12 @@ func TestTheTableIsBounded(t *testing.T) {
 	wantOwn(t, net.boot(9, net.disk(1)), Held, testSubnet(9))
 	// Records that hold subnets are bounded as well, and the refusal is told.
 	var records []Record
-	for i := range 4 * testSpace.limit() {
+	for i := range 4 * testPool.limit() {
 		r := testRecord(9, Held, testSubnet(byte(i)), 1)
 		binary.BigEndian.PutUint64(r.Host[:8], uint64(i+1)<<8)
 		records = append(records, r)
 	}
-	if out := m.Merge(records); len(m.table.records) > testSpace.limit() || len(out.Refused) == 0 {
+	if out := m.Merge(records); len(m.table.records) > testPool.limit() || len(out.Refused) == 0 {
 		t.Errorf("the table has %d records; %d refused", len(m.table.records), len(out.Refused))
 	}
 }

@@ -12,7 +12,7 @@ type Config struct {
 	Self     ID
 	Name     string
 	Underlay netip.AddrPort // the underlay address of this host's gossip
-	Space    Space
+	Pool     Pool
 	Fixed    netip.Prefix   // the only subnet to claim, if the operator fixed it
 	Prefer   []netip.Prefix // subnets to claim before any other, the best one first
 	Founder  bool           // may take a lease by itself if it knows no host that holds or claims one
@@ -120,8 +120,8 @@ func (m *Machine) Renumber(to netip.Prefix) (Effects, error) {
 	switch own := m.Own(); {
 	case !m.active:
 		return Effects{}, fmt.Errorf("this host has not met the mesh yet")
-	case to.IsValid() && !m.cfg.Space.Contains(to):
-		return Effects{}, fmt.Errorf("%s is not one of the subnets of %s (/%d)", to, m.cfg.Space.Pool, m.cfg.Space.Bits)
+	case to.IsValid() && !m.cfg.Pool.Contains(to):
+		return Effects{}, fmt.Errorf("%s is not one of the subnets of %s (/%d)", to, m.cfg.Pool.Prefix, m.cfg.Pool.Bits)
 	case to == own.Subnet && own.State == Held:
 		return Effects{}, fmt.Errorf("this host holds %s already", to)
 	case m.cfg.Fixed.IsValid() && to != m.cfg.Fixed:

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var testSpace = Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
+var testPool = Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
 
 // testNet hands messages between machines, in order, and drops those that are
 // for no one or for a host that is cut off.
@@ -17,11 +17,11 @@ type testNet struct {
 	cut      map[ID]bool
 }
 
-func testSubnet(i byte) netip.Prefix { return testSpace.At(int(i)) }
+func testSubnet(i byte) netip.Prefix { return testPool.At(int(i)) }
 
 func testConfig(i byte) Config {
 	return Config{
-		Self: ID{i}, Name: "h", Space: testSpace, Prefer: []netip.Prefix{testSubnet(i)},
+		Self: ID{i}, Name: "h", Pool: testPool, Prefer: []netip.Prefix{testSubnet(i)},
 		Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, i}), 7946),
 	}
 }
@@ -321,8 +321,8 @@ func TestAForgottenHostThatComesBackGetsItsSubnetUnlessItIsTaken(t *testing.T) {
 func TestAHostThatCouldNotMoveTakesItsOwnSubnetLater(t *testing.T) {
 	net := newTestNet(t, 3)
 	m := net.machines[ID{3}]
-	for i, id := 0, byte(4); i < m.cfg.Space.Len(); i++ { // nothing else is free
-		if subnet := m.cfg.Space.At(i); m.mayHave(subnet) && subnet != m.Own().Subnet {
+	for i, id := 0, byte(4); i < m.cfg.Pool.Len(); i++ { // nothing else is free
+		if subnet := m.cfg.Pool.At(i); m.mayHave(subnet) && subnet != m.Own().Subnet {
 			m.Merge([]Record{testRecord(id, Held, subnet, uint64(id))})
 			id++
 		}
@@ -397,12 +397,12 @@ func TestALeaseThatHasRunOutKeepsNoOneFromItsSubnet(t *testing.T) {
 
 func TestAnExhaustedPoolIsWaitedForAndTakenWhenItFrees(t *testing.T) {
 	net := newTestNet(t, 2)
-	tiny := Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 17}
+	tiny := Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 17}
 	var records []Record
 	for i := byte(1); i <= 2; i++ {
 		records = append(records, testRecord(i, Held, tiny.At(int(i-1)), uint64(i)))
 	}
-	in := func(c *Config) { c.Space, c.Prefer = tiny, nil }
+	in := func(c *Config) { c.Pool, c.Prefer = tiny, nil }
 	net.boot(1, records, in)
 	net.boot(2, records, in)
 	m := net.boot(9, records, in)

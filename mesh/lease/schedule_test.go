@@ -79,7 +79,7 @@ func playSchedule(seed uint64) (*sim, error) {
 		hosts = 15 + rng.IntN(36)
 	}
 	// A pool of 64, scarcely larger than the larger meshes: claims collide.
-	s := newSim(seed, hosts, Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 16 + 6})
+	s := newSim(seed, hosts, Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 16 + 6})
 	s.loss, s.dup, s.crash = 0.2*rng.Float64(), 0.1*rng.Float64(), 0.02*rng.Float64()
 	s.spread = rng.IntN(hosts + 1)
 	spread := time.Duration(rng.ExpFloat64() * float64(20*time.Millisecond))
@@ -136,8 +136,8 @@ func (s *sim) disturb(until time.Duration) {
 			}
 		case dice < 12:
 			var to netip.Prefix
-			if space := h.m.cfg.Space; s.rng.IntN(2) == 0 {
-				to = space.At(s.rng.IntN(space.Len()))
+			if pool := h.m.cfg.Pool; s.rng.IntN(2) == 0 {
+				to = pool.At(s.rng.IntN(pool.Len()))
 			}
 			out, err := h.m.Renumber(to)
 			if err == nil {

@@ -75,7 +75,7 @@ func (q *eventQueue) Pop() any {
 // ordinary schedule of 50 hosts takes less than a tenth.
 func mostSteps(hosts int) int { return max(300_000, 10_000*hosts) }
 
-func newSim(seed uint64, hosts int, space Space) *sim {
+func newSim(seed uint64, hosts int, pool Pool) *sim {
 	s := &sim{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), byID: make(map[ID]*simHost),
 		holders: make(map[netip.Prefix][]*simHost), spread: hosts,
@@ -88,7 +88,7 @@ func newSim(seed uint64, hosts int, space Space) *sim {
 		binary.BigEndian.PutUint64(id[:8], s.rng.Uint64())
 		binary.BigEndian.PutUint64(id[8:], s.rng.Uint64())
 		h := &simHost{sim: s, cfg: Config{
-			Self: id, Name: fmt.Sprintf("h%d", i), Space: space,
+			Self: id, Name: fmt.Sprintf("h%d", i), Pool: pool,
 			Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7946),
 		}}
 		s.hosts = append(s.hosts, h)

@@ -17,7 +17,7 @@ func stampede(seed uint64, hosts int) (*sim, error) {
 	for n := 4 * hosts; n > 1; n /= 2 {
 		bits--
 	}
-	s := newSim(seed, hosts, Space{Pool: netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), bits).Masked(), Bits: 24})
+	s := newSim(seed, hosts, Pool{Prefix: netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), bits).Masked(), Bits: 24})
 	s.spread = min(hosts, 64)
 	for _, h := range s.hosts {
 		h.start()

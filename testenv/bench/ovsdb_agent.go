@@ -38,11 +38,11 @@ func (c *crowd) wake() {
 	}
 }
 
-func (c *crowd) View() mesh.View            { return *c.view.Load() }
-func (c *crowd) Changed() <-chan struct{}   { return c.changed }
-func (*crowd) Report(mesh.TunnelCount)      {}
-func (*crowd) Open(bool)                    {}
-func (*crowd) Agree(map[lease.ID]mesh.Pair) {}
+func (c *crowd) View() mesh.View                    { return *c.view.Load() }
+func (c *crowd) Changed() <-chan struct{}           { return c.changed }
+func (*crowd) Report(mesh.TunnelCount)              {}
+func (*crowd) SetDirectAllowed(bool)                {}
+func (*crowd) PublishOffers(map[lease.ID]mesh.Pair) {}
 func (*crowd) Renumber(context.Context, netip.Prefix) (netip.Prefix, error) {
 	return netip.Prefix{}, errors.New("not here")
 }

@@ -111,7 +111,7 @@ func (o *openSwitch) asTool(way string, n int) (found []measured, err error) {
 // agent.
 func config() mesh.Config {
 	return mesh.Config{
-		Space:  lease.Space{Pool: netip.MustParsePrefix("172.16.0.0/12"), Bits: 26},
+		Space:  lease.Pool{Prefix: netip.MustParsePrefix("172.16.0.0/12"), Bits: 26},
 		Switch: "br0", Datapath: "netdev", Bridge: "docker0", PerPeer: true,
 		Tunnel: mesh.TunnelConfig{Type: "gre"}, UnderlayLink: "lo", UnderlayMTU: 1500, PeerGrace: time.Minute,
 	}

@@ -41,7 +41,7 @@ func (r restRole) records() (all []lease.Record) {
 
 var restKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
 
-var restSettings = gossip.Settings{Space: config().Space, Tunnel: config().Tunnel}
+var restSettings = gossip.Settings{Pool: config().Space, Tunnel: config().Tunnel}
 
 // meshName returns the ID of the mesh. It is empty if the way is memberlist
 // alone.
@@ -54,7 +54,7 @@ func (r restRole) meshName() string {
 
 // beCrowd acts as all hosts except the first, until the process is killed.
 func (r restRole) beCrowd(ctx context.Context) error {
-	crowd := load.Crowd{To: host(0).ID, Records: r.records(), Space: restSettings.Space, Keys: restKeys, Mesh: r.meshName(), Ready: func() { fmt.Println("ready") }}
+	crowd := load.Crowd{To: host(0).ID, Records: r.records(), Pool: restSettings.Pool, Keys: restKeys, Mesh: r.meshName(), Ready: func() { fmt.Println("ready") }}
 	return crowd.Run(ctx)
 }
 

@@ -33,7 +33,7 @@ import (
 type Crowd struct {
 	To      lease.ID       // the measured host, which is not in the crowd
 	Records []lease.Record // of all hosts, including the measured one
-	Space   lease.Space
+	Pool    lease.Pool
 	Keys    [][]byte // see gossip.Config
 	Mesh    string   // empty: the crowd speaks only memberlist's protocol, not gremesh's
 	Ready   func()   // called when the measured host may join the crowd
@@ -130,7 +130,7 @@ func (c Crowd) meta(r lease.Record) []byte {
 		return nil
 	}
 	return encode(meta{
-		Protocol: protocol, Mesh: c.Mesh, Name: r.Name, Pool: c.Space.Pool, Bits: c.Space.Bits,
+		Protocol: protocol, Mesh: c.Mesh, Name: r.Name, Pool: c.Pool.Prefix, Bits: c.Pool.Bits,
 	})
 }
 

@@ -18,11 +18,11 @@ import (
 // A host that joins a crowd finds all of it alive, holds what it held, and hears
 // from it.
 func TestACrowdIsAMesh(t *testing.T) {
-	settings := gossip.Settings{Space: lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}, Tunnel: mesh.TunnelConfig{Type: "gre"}}
+	settings := gossip.Settings{Pool: lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}, Tunnel: mesh.TunnelConfig{Type: "gre"}}
 	var records []lease.Record
 	for i := range 4 {
 		records = append(records, lease.Record{
-			Host: lease.ID{9, byte(i)}, Version: 1, State: lease.Held, Subnet: settings.Space.At(i), Sequence: uint64(i + 1),
+			Host: lease.ID{9, byte(i)}, Version: 1, State: lease.Held, Subnet: settings.Pool.At(i), Sequence: uint64(i + 1),
 			Name: "host" + string(rune('0'+i)), Underlay: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 7, 3, byte(i + 1)}), 7946),
 		})
 	}
@@ -33,7 +33,7 @@ func TestACrowdIsAMesh(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 2)
-	crowd := Crowd{To: records[0].Host, Records: records, Space: settings.Space, Mesh: "crowd", Ready: func() { close(ready) }}
+	crowd := Crowd{To: records[0].Host, Records: records, Pool: settings.Pool, Mesh: "crowd", Ready: func() { close(ready) }}
 	go func() { ended <- crowd.Run(ctx) }()
 	<-ready
 	node, err := gossip.New(gossip.Config{Name: "host0", Underlay: records[0].Underlay, Seeds: []string{records[1].Underlay.String()}, Settings: settings, Dir: dir, Log: slog.New(slog.DiscardHandler)})
@@ -63,7 +63,7 @@ func TestACrowdIsAMesh(t *testing.T) {
 }
 
 func TestABareMemberlistJoinsACrowd(t *testing.T) {
-	space := lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
+	pool := lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
 	var records []lease.Record
 	for i := range 3 {
 		records = append(records, lease.Record{
@@ -73,7 +73,7 @@ func TestABareMemberlistJoinsACrowd(t *testing.T) {
 	keys := [][]byte{bytes.Repeat([]byte{7}, 32)}
 	ctx, stop := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	crowd := Crowd{To: records[0].Host, Records: records, Space: space, Keys: keys, Ready: func() { close(ready) }}
+	crowd := Crowd{To: records[0].Host, Records: records, Pool: pool, Keys: keys, Ready: func() { close(ready) }}
 	go func() { ended <- crowd.Run(ctx) }()
 	<-ready
 	list, err := Bare(gossip.Config{Underlay: records[0].Underlay, Seeds: []string{records[1].Underlay.String()}, Keys: keys}, records[0].Host)

@@ -139,4 +139,4 @@ func (c Config) Services() []uint16 {
 }
 
 // Space returns the subnets that the hosts of the mesh may hold.
-func (c Config) Space() lease.Space { return lease.Space{Pool: c.Pool, Bits: c.Prefix} }
+func (c Config) Space() lease.Pool { return lease.Pool{Prefix: c.Pool, Bits: c.Prefix} }

@@ -117,7 +117,7 @@ func Check(file string, explicit bool, flags *pflag.FlagSet) (Config, *Errors, e
 	validate(&cfg, errs)
 	if cfg.Import != "" && errs.ok("lease_import", "pool", "prefix") {
 		cfg.Imported, err = readFlannelLease(cfg.Import)
-		space := lease.Space{Pool: cfg.Pool, Bits: cfg.Prefix}
+		space := lease.Pool{Prefix: cfg.Pool, Bits: cfg.Prefix}
 		switch {
 		case err != nil:
 			errs.add("lease_import", "%w", err)

@@ -22,7 +22,7 @@ type peerEntry struct {
 
 // ReadPeersFile reads a list of hosts in YAML or JSON. It returns one error for
 // each wrong entry, joined.
-func ReadPeersFile(path string, space lease.Space) ([]mesh.Host, error) {
+func ReadPeersFile(path string, space lease.Pool) ([]mesh.Host, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func ReadPeersFile(path string, space lease.Space) ([]mesh.Host, error) {
 	return hosts, errors.Join(errs...)
 }
 
-func (e peerEntry) host(space lease.Space) (mesh.Host, error) {
+func (e peerEntry) host(space lease.Pool) (mesh.Host, error) {
 	if !hostChars(e.Name) || len(e.Name) > maxNameLen {
 		return mesh.Host{}, fmt.Errorf("name %q: must be 1 to %d letters, digits, dots, dashes or underscores", e.Name, maxNameLen)
 	}
@@ -63,15 +63,15 @@ func (e peerEntry) host(space lease.Space) (mesh.Host, error) {
 	} else {
 		err = errors.New("must be an address")
 	}
-	if err == nil && space.Pool.Contains(underlay) {
-		err = fmt.Errorf("is inside the pool %s", space.Pool)
+	if err == nil && space.Prefix.Contains(underlay) {
+		err = fmt.Errorf("is inside the pool %s", space.Prefix)
 	}
 	if err != nil {
 		return mesh.Host{}, fmt.Errorf("underlay %q: %w", e.Underlay, err)
 	}
 	subnet, err := netip.ParsePrefix(e.Subnet)
 	if err != nil || !space.Contains(subnet) {
-		return mesh.Host{}, fmt.Errorf("subnet %q: must be one of the /%d of the pool %s", e.Subnet, space.Bits, space.Pool)
+		return mesh.Host{}, fmt.Errorf("subnet %q: must be one of the /%d of the pool %s", e.Subnet, space.Bits, space.Prefix)
 	}
 	return mesh.Host{Name: e.Name, Underlay: underlay, Subnet: subnet, Liveness: mesh.Alive}, nil
 }

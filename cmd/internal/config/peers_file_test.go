@@ -11,7 +11,7 @@ import (
 )
 
 func TestPeersFiles(t *testing.T) {
-	space := lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
+	space := lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}
 	const h1 = "- {name: h1, underlay: 192.168.248.139, subnet: 172.17.42.0/24}\n"
 	for name, c := range map[string]struct {
 		text string

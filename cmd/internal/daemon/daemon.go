@@ -29,10 +29,10 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 	cfg = machine.InMesh(cfg)
 	cfg.Adapt = !cfg.OwnsSpace()
 	err := runHost(ctx, cfg, o)
-	var other *gossip.SpaceError
+	var other *gossip.PoolError
 	if errors.As(err, &other) {
-		o.Log.Info("start again with the pool of the mesh", "pool", other.Space.Pool, "prefix", other.Space.Bits)
-		cfg.Pool, cfg.Prefix, cfg.Adapt = other.Space.Pool, other.Space.Bits, false
+		o.Log.Info("start again with the pool of the mesh", "pool", other.Pool.Prefix, "prefix", other.Pool.Bits)
+		cfg.Pool, cfg.Prefix, cfg.Adapt = other.Pool.Prefix, other.Pool.Bits, false
 		err = runHost(ctx, cfg, o)
 	}
 	return err

@@ -58,8 +58,8 @@ func (c Components) GossipConfig(ctx context.Context, cfg config.Config, at Unde
 	}
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.Addr, uint16(cfg.Mesh.Port)),
-		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, Open: open, Keys: cfg.Mesh.Keys,
-		Settings: gossip.Settings{Space: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: c.found,
+		Seeds: cfg.Mesh.Join, Bootstrap: cfg.Mesh.Bootstrap, Direct: direct, DirectAllowed: open, Keys: cfg.Mesh.Keys,
+		Settings: gossip.Settings{Pool: cfg.Space(), Tunnel: tunnelConfig(cfg.Tunnel)}, Pins: cfg.Pins, Adapt: cfg.Adapt, Found: c.found,
 		Fixed: cfg.Bip.Masked(), Prefer: c.preferredSubnets(ctx, cfg),
 		TTL: cfg.LeaseTTL, Dir: cfg.StateDir, Log: log,
 	}

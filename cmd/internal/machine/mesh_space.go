@@ -12,8 +12,8 @@ func InMesh(c config.Config) config.Config {
 	if c.OwnsSpace() {
 		return c
 	}
-	if space, err := gossip.SpaceOf(c.StateDir); err == nil && space.Pool.IsValid() {
-		c.Pool, c.Prefix = space.Pool, space.Bits
+	if space, err := gossip.PoolFor(c.StateDir); err == nil && space.Prefix.IsValid() {
+		c.Pool, c.Prefix = space.Prefix, space.Bits
 	}
 	return c
 }

@@ -74,7 +74,7 @@ func peek(cfg gossip.Config, peers []mesh.Host) (view mesh.View, assumed []strin
 		said = peers[self].Subnet
 		peers = slices.Delete(peers, self, self+1)
 	}
-	view, candidate, err := gossip.Peek(cfg, peers...)
+	view, candidate, err := gossip.OfflineView(cfg, peers...)
 	switch {
 	case err != nil:
 		return view, nil, err

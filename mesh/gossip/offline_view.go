@@ -12,19 +12,19 @@ import (
 	"github.com/gremesh/gremesh/mesh/settings"
 )
 
-// Peek returns the mesh as this host's state directory describes it. Use it
-// while the agent does not run.
+// OfflineView returns the mesh as this host's state directory describes it. Use
+// it while the agent does not run.
 //
-// If the host holds no lease, Peek also returns the subnet that the host would
-// claim first. If no subnet is free, that is the zero prefix, and View.Waiting
-// gives the reason.
+// If the host holds no lease, OfflineView also returns the subnet that the host
+// would claim first. If no subnet is free, that is the zero prefix, and
+// View.Waiting gives the reason.
 //
-// Peek adds the given other hosts to the known ones and regards their subnets
-// as leased. It cannot know which hosts are alive, so it reports each host with
-// a lease as alive. If this host accepts packets without a tunnel, Peek assumes
-// the same of every host in this host's underlay network. Peek writes nothing
-// to disk.
-func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
+// OfflineView adds the given other hosts to the known ones and regards their
+// subnets as leased. It cannot know which hosts are alive, so it reports each
+// host with a lease as alive. If this host accepts packets without a tunnel,
+// OfflineView assumes the same of every host in this host's underlay network.
+// OfflineView writes nothing to disk.
+func OfflineView(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 	s := store{cfg.Dir}
 	st, err := s.loadState()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +55,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 			Underlay: netip.AddrPortFrom(h.Underlay, cfg.Underlay.Port())})
 	}
 	machine := lease.NewMachine(lease.Config{
-		Self: st.Host, Name: cfg.Name, Underlay: cfg.Underlay, Space: cfg.Settings.Space, Fixed: cfg.Fixed, Prefer: cfg.Prefer,
+		Self: st.Host, Name: cfg.Name, Underlay: cfg.Underlay, Pool: cfg.Settings.Pool, Fixed: cfg.Fixed, Prefer: cfg.Prefer,
 	}, records)
 	lost := make(map[lease.ID]bool)
 	for _, c := range machine.Table().Conflicts(func(id lease.ID) bool { return id == st.Host || st.Sightings[id] == nil || st.Sightings[id].Met }) {
@@ -72,7 +72,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 			view.Peers = append(view.Peers, h)
 		}
 	}
-	if cfg.Open {
+	if cfg.DirectAllowed {
 		view.Self.Direct = cfg.Direct
 		for i := range view.Peers {
 			if cfg.Direct.Contains(view.Peers[i].Underlay) {
@@ -96,7 +96,7 @@ func Peek(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, error) {
 func whyNone(machine *lease.Machine, cfg Config) string {
 	only := machine.Waiting().Only
 	if !only.IsValid() {
-		return fmt.Sprintf("no subnet is free: all %d of %s are taken", cfg.Settings.Space.Len(), cfg.Settings.Space.Pool)
+		return fmt.Sprintf("no subnet is free: all %d of %s are taken", cfg.Settings.Pool.Len(), cfg.Settings.Pool.Prefix)
 	}
 	for r := range machine.Table().Occupants(only) {
 		former := ""
@@ -106,5 +106,5 @@ func whyNone(machine *lease.Machine, cfg Config) string {
 		return fmt.Sprintf("it may take %s only, which is %s by %s (%s) at %s%s; set another bip or, if that ID is gone for good, run `gremesh forget %s` on another host",
 			only, r.State, r.Name, short(r.Host), r.Underlay.Addr(), former, short(r.Host))
 	}
-	return fmt.Sprintf("it may take %s only, which is no subnet of %s", only, cfg.Settings.Space.Pool)
+	return fmt.Sprintf("it may take %s only, which is no subnet of %s", only, cfg.Settings.Pool.Prefix)
 }

@@ -12,7 +12,7 @@ import (
 func peekConfig(dir string) Config {
 	return Config{
 		Name: "h1", Underlay: netip.MustParseAddrPort("192.168.248.139:7946"), Dir: dir,
-		Settings: Settings{Space: lease.Space{Pool: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}},
+		Settings: Settings{Pool: lease.Pool{Prefix: netip.MustParsePrefix("172.17.0.0/16"), Bits: 24}},
 	}
 }
 
@@ -36,7 +36,7 @@ func TestPeekBeforeTheFirstStartAssumesAndCreatesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := peekConfig(dir)
 			c.change(&cfg)
-			view, got, err := Peek(cfg, others...)
+			view, got, err := OfflineView(cfg, others...)
 			if err != nil || got != c.want || view.Self.Subnet.IsValid() || len(view.Peers) != 2 || !view.Peers[0].ID.IsZero() {
 				t.Errorf("%s, want %s; %+v, %v", got, c.want, view, err)
 			}
@@ -60,7 +60,7 @@ func TestPeekTellsWhatTheStateHas(t *testing.T) {
 	if err := (store{cfg.Dir}).create(st); err != nil {
 		t.Fatal(err)
 	}
-	view, candidate, err := Peek(cfg)
+	view, candidate, err := OfflineView(cfg)
 	if err != nil || candidate.IsValid() || view.Mesh != "4d35" || view.Self.Subnet.String() != "172.17.42.0/24" || len(view.Peers) != 3 {
 		t.Fatalf("%+v, %s, %v", view, candidate, err)
 	}
@@ -77,13 +77,13 @@ func TestPeekTellsWhatTheStateHas(t *testing.T) {
 	if err := os.WriteFile((store{cfg.Dir}).stateFile(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Peek(cfg); err == nil {
+	if _, _, err := OfflineView(cfg); err == nil {
 		t.Error("a damaged state is not told of")
 	}
 	if err := os.Remove((store{cfg.Dir}).stateFile()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Peek(cfg); err == nil {
+	if _, _, err := OfflineView(cfg); err == nil {
 		t.Error("a lost state is not told of")
 	}
 }
@@ -99,13 +99,13 @@ func TestPeekAfterAResetNamesWhoHasTheFixedSubnet(t *testing.T) {
 	if _, _, err := ResetIdentity(cfg.Dir); err != nil {
 		t.Fatal(err)
 	}
-	view, candidate, err := Peek(cfg)
+	view, candidate, err := OfflineView(cfg)
 	if err != nil || candidate.IsValid() || view.Self.Subnet.IsValid() {
 		t.Fatalf("%+v, %s, %v", view.Self, candidate, err)
 	}
 	contains(t, view.Waiting, "172.17.42.0/24 only", "held by h1 (54140000) at 192.168.248.139", "this host's former ID", "gremesh forget 54140000")
 	cfg.Fixed = netip.Prefix{}
-	if view, candidate, err := Peek(cfg); err != nil || !candidate.IsValid() || view.Waiting != "" {
+	if view, candidate, err := OfflineView(cfg); err != nil || !candidate.IsValid() || view.Waiting != "" {
 		t.Errorf("without a bip: %s, waiting %q, %v", candidate, view.Waiting, err)
 	}
 }

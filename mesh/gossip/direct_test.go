@@ -23,7 +23,7 @@ func TestOthersHearWhetherDirectPacketsGetThrough(t *testing.T) {
 		if open {
 			want = subnet
 		}
-		first.Open(open)
+		first.SetDirectAllowed(open)
 		eventually(t, "both know", func() bool {
 			return first.View().Self.Direct == want && second.View().Peers[0].Direct == want
 		})
@@ -39,7 +39,7 @@ func TestWhatASilentHostSaidOfDirectPacketsIsKept(t *testing.T) {
 	tm := newTestMesh(t)
 	subnet := netip.MustParsePrefix("127.0.0.0/8")
 	cfg, other := tm.config(1), tm.config(2)
-	cfg.Direct, cfg.Open, other.Direct, other.Open = subnet, true, subnet, true
+	cfg.Direct, cfg.DirectAllowed, other.Direct, other.DirectAllowed = subnet, true, subnet, true
 	a, b := tm.start(cfg), tm.start(other)
 	eventually(t, "two hosts", func() bool { return whole(a, b) && a.View().Peers[0].Direct == subnet })
 	eventually(t, "it is on disk", func() bool {
