@@ -11,36 +11,36 @@ import (
 func (n *Node) handle(events []event) (lease.Effects, error) {
 	var out lease.Effects
 	for _, e := range events {
-		n.touched = n.touched || e.packet == nil && e.foreign == nil && e.limited == nil
+		n.viewDirty = n.viewDirty || e.packet == nil && e.foreign == nil && e.limited == nil
 		switch {
 		case n.left:
 		case e.packet != nil:
-			out.Add(n.handlePacket(e.packet, e.joining && !n.takes))
+			out.Add(n.handlePacket(e.packet, e.joining && !n.takesPart))
 		case e.joined != nil:
 			if why := differentMesh(n.mesh, e.joined.meta.Mesh); why != "" { // this host has created its own mesh since
 				n.handleRefusal(refusal{id: e.joined.id, name: e.joined.meta.Name, underlay: e.joined.underlay, why: why})
 				continue
 			}
-			_, known := n.members[e.joined.id]
+			_, ok := n.members[e.joined.id]
 			n.members[e.joined.id] = *e.joined
-			if !known {
+			if !ok {
 				n.newcomers = append(n.newcomers, *e.joined)
 				n.challenge(e.joined.id, e.joined.underlay, nil)
 			}
 			n.problems.welcome(e.joined.underlay)
 			n.adopt(e.joined.meta.Mesh)
 		case !e.failed.IsZero():
-			n.lose(e.failed)
+			n.markFailed(e.failed)
 		case e.stale != nil:
 			n.challenge(e.stale.id, e.stale.underlay, nil)
 		case e.refused != nil:
 			n.handleRefusal(*e.refused)
-		case e.twins != nil:
-			n.handleTwins(*e.twins)
-		case e.twin != nil:
-			n.handleLivingTwin(*e.twin)
-		case e.elder != nil:
-			return out, &DuplicateIDError{ID: n.self, Also: *e.elder}
+		case e.duplicates != nil:
+			n.handleDuplicates(*e.duplicates)
+		case e.duplicate != nil:
+			n.handleDuplicate(*e.duplicate)
+		case e.olderDuplicate != nil:
+			return out, &DuplicateIDError{ID: n.self, Also: *e.olderDuplicate}
 		case e.foreign != nil:
 			n.handleUnreadable(*e.foreign)
 		case e.limited != nil:
@@ -60,8 +60,8 @@ func (n *Node) handlePacket(data []byte, trusted bool) lease.Effects {
 		n.cfg.Log.Warn("drop gossip that cannot be decoded", "err", err)
 		return lease.Effects{}
 	}
-	if p.Twin.IsValid() {
-		n.handleTwin(p)
+	if p.Duplicate.IsValid() {
+		n.handleDuplicateReport(p)
 		return lease.Effects{}
 	}
 	switch {
@@ -77,31 +77,31 @@ func (n *Node) handlePacket(data []byte, trusted bool) lease.Effects {
 
 // believe handles a packet whose sender has proved that it is running.
 func (n *Node) believe(p packet) lease.Effects {
-	// Idle hosts send only a sum, or a sum with an unchanged pairing. Such a
+	// Idle hosts send only a digest, or a digest with an unchanged offer. Such a
 	// packet changes nothing in the view.
-	same := p.Pair == nil || n.told[p.Pair.From] == n.pairTold(*p.Pair)
-	n.touched = n.touched || p.Settings != nil || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
+	same := p.Offer == nil || n.receivedOffers[p.Offer.From] == n.offerReceived(*p.Offer)
+	n.viewDirty = n.viewDirty || p.Settings != nil || len(p.Records) > 0 || p.Lease != nil || !same || p.Mesh != n.mesh
 	n.adopt(p.Mesh)
 	if p.Mesh != n.mesh {
 		return lease.Effects{} // the packet is of another mesh, or of no mesh
 	}
 	n.learnSettings(p.Settings)
-	if p.Sum != nil && (p.Sum.Digest != n.machine.Table().Digest() || !n.isMember(p.Sum.From) || n.settingsDiffer(p.Sum.Settings)) {
-		n.answerSum(p.Sum.From)
+	if p.TableDigest != nil && (p.TableDigest.Digest != n.machine.Table().Digest() || !n.isMember(p.TableDigest.From) || n.settingsDiffer(p.TableDigest.Settings)) {
+		n.answerSum(p.TableDigest.From)
 	}
 	if p.Ask != nil {
-		if at, known := n.locate(p.Ask.From); known {
-			n.surveys.take(*p.Ask, at)
+		if at, ok := n.locate(p.Ask.From); ok {
+			n.surveys.queue(*p.Ask, at)
 		}
 	}
 	if p.Tell != nil {
 		n.surveys.deliver(*p.Tell)
 	}
-	if p.AtIt != 0 {
-		n.surveys.sign(p.AtIt)
+	if p.InProgress != 0 {
+		n.surveys.sign(p.InProgress)
 	}
-	if p.Pair != nil && p.Pair.From == p.Sign.From {
-		n.handlePairing(*p.Pair)
+	if p.Offer != nil && p.Offer.From == p.Sign.From {
+		n.handleOffer(*p.Offer)
 	}
 	if p.Forced != nil {
 		n.handleForced(p.Sign.From, *p.Forced)
@@ -113,13 +113,13 @@ func (n *Node) believe(p packet) lease.Effects {
 	return out
 }
 
-// lose handles a host that gossip no longer finds alive.
-func (n *Node) lose(id lease.ID) {
+// markFailed handles a host that gossip no longer finds alive.
+func (n *Node) markFailed(id lease.ID) {
 	delete(n.members, id)
 	delete(n.presences, id)
 	delete(n.answered, id)
-	delete(n.pairs, id)
-	n.told[id] = mesh.Pair{Type: n.told[id].Type} // this host no longer knows what the other end hears
+	delete(n.sentOffers, id)
+	n.receivedOffers[id] = mesh.Pair{Type: n.receivedOffers[id].Type} // this host no longer knows what the other end hears
 	n.sightings.lost(id)
 	n.dirty = true
 }

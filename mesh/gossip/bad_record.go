@@ -19,7 +19,7 @@ const badRecordKey = "record "
 // problems already.
 func (p *problems) badRecord(host lease.ID, problem mesh.Problem) bool {
 	key := badRecordKey + host.String()
-	if _, known := p.byKey[key]; !known {
+	if _, ok := p.byKey[key]; !ok {
 		p.expire()
 		count := 0
 		for key := range p.byKey {
@@ -31,7 +31,7 @@ func (p *problems) badRecord(host lease.ID, problem mesh.Problem) bool {
 			return false
 		}
 	}
-	return p.set(key, problem, unlessAgain)
+	return p.set(key, problem, problemTTL)
 }
 
 // noteRefused reports records that exceed the limits for one message.

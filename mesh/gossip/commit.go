@@ -13,12 +13,12 @@ import (
 func (n *Node) commit(out lease.Effects) {
 	defer n.refreshIfNeeded(out)
 	n.dirty = n.dirty || out.Changed
-	n.touched = n.touched || n.dirty
+	n.viewDirty = n.viewDirty || n.dirty
 	n.noteRefused(out.Refused)
-	n.spread = append(n.spread, out.Broadcast...)
+	n.pendingBroadcasts = append(n.pendingBroadcasts, out.Broadcast...)
 	if n.dirty {
 		records := n.machine.Table().Records()
-		if err := n.store.save(savedState{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings), Untold: n.untold}); err != nil {
+		if err := n.store.save(savedState{Host: n.self, Mesh: n.mesh, Records: records, Sightings: n.sightings, Settings: recordOrNil(n.settings), LeavePending: n.leavePending}); err != nil {
 			problem := mesh.Problem{
 				What: err.Error(), Do: "free space on the disk; until then this host takes no lease and grants none",
 			}
@@ -29,23 +29,23 @@ func (n *Node) commit(out lease.Effects) {
 		}
 		n.problems.clear("disk")
 		n.dirty = false
-		n.keptSettings = n.settings
+		n.persistedSettings = n.settings
 		n.publishState(records)
-		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.kept.Subnet || own.State != n.kept.State {
+		if own := n.machine.Own(); own.State == lease.Held && own.Subnet != n.persistedOwn.Subnet || own.State != n.persistedOwn.State {
 			n.cfg.Log.Info("lease "+own.State.String(), "subnet", own.Subnet, "age", own.Sequence)
 		}
-		n.kept = n.machine.Own()
-		if n.kept.State == lease.Held {
-			n.untold = false // its peers know of it again
+		n.persistedOwn = n.machine.Own()
+		if n.persistedOwn.State == lease.Held {
+			n.leavePending = false // its peers know of it again
 			n.problems.clear("state")
 		}
 	}
 	if n.left {
 		return
 	}
-	n.tellSettings()
-	n.tell()
-	n.greet()
+	n.publishSettings()
+	n.broadcastRecords()
+	n.sendLeaseToNewPeers()
 	for _, envelope := range out.Send {
 		n.send(envelope)
 	}
@@ -59,7 +59,7 @@ const idleRefresh = 5 * time.Second
 // has passed. Otherwise it keeps the view, so that a thousand idle hosts cost
 // nothing.
 func (n *Node) refreshIfNeeded(out lease.Effects) {
-	idle := !n.touched && !out.Changed && len(out.Broadcast)+len(out.Send) == 0 && n.kept.State == lease.Held &&
+	idle := !n.viewDirty && !out.Changed && len(out.Broadcast)+len(out.Send) == 0 && n.persistedOwn.State == lease.Held &&
 		n.view.Load().Self.Tunnels == *n.tunnels.Load()
 	if !idle || time.Since(n.refreshed) >= idleRefresh {
 		n.refresh()

@@ -24,7 +24,7 @@ type delegate struct {
 	news      *memberlist.TransmitLimitedQueue
 	meta      atomic.Pointer[meta]           // this host's meta, as last published
 	state     atomic.Pointer[packet]         // this host's state, as last published
-	twin      atomic.Pointer[netip.AddrPort] // another address at which this host's ID was seen
+	duplicate atomic.Pointer[netip.AddrPort] // another address at which this host's ID was seen
 	lives     sync.Map                       // lease.ID to uint64: the life of the process that last answered directly
 }
 
@@ -49,7 +49,7 @@ func (d *delegate) MergeRemoteState(buf []byte, join bool) {
 
 // NotifyJoin implements memberlist.EventDelegate.
 func (d *delegate) NotifyJoin(node *memberlist.Node) {
-	m, err := d.examine(node)
+	m, err := d.admit(node)
 	switch {
 	case err != nil: // for example, the host has created its own mesh since it joined
 		d.NotifyLeave(node)
@@ -76,9 +76,9 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 	}
 	also := address(other)
 	if id == d.self {
-		d.twin.Store(&also)
+		d.duplicate.Store(&also)
 	}
-	d.inbox.put(event{twins: &twins{id: id, here: address(existing), also: also}})
+	d.inbox.put(event{duplicates: &duplicateID{id: id, here: address(existing), also: also}})
 }
 
 // NotifyAlive implements memberlist.AliveDelegate. It refuses a host of another
@@ -87,11 +87,11 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 // [Node.handleEcho] accepts that process if it turns out to be running and
 // answers directly.
 func (d *delegate) NotifyAlive(node *memberlist.Node) error {
-	m, err := d.examine(node)
+	m, err := d.admit(node)
 	if err != nil || m.id == d.self {
 		return err
 	}
-	if last, known := d.lives.Load(m.id); known && m.meta.Life < last.(uint64) {
+	if last, ok := d.lives.Load(m.id); ok && m.meta.Life < last.(uint64) {
 		d.inbox.put(event{stale: m})
 		return fmt.Errorf("%s at %s: an earlier process of this host", m.meta.Name, m.underlay)
 	}
@@ -105,24 +105,24 @@ func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error {
 		if node.State != memberlist.StateAlive {
 			continue
 		}
-		if _, err := d.examine(node); err != nil {
+		if _, err := d.admit(node); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// refusedMark is the prefix of the errors of examine. memberlist keeps only the
+// refusedMark is the prefix of the errors of admit. memberlist keeps only the
 // text of an error. The mark makes it possible to find these errors in
 // memberlist's text.
 const refusedMark = "refused: "
 
 const otherMesh = "it is of another mesh"
 
-// examine decodes and checks the meta data of a node. It refuses a node that
+// admit decodes and checks the meta data of a node. It refuses a node that
 // cannot be in this host's mesh, and puts the refusal into the inbox.
-func (d *delegate) examine(node *memberlist.Node) (*member, error) {
-	m, why := d.judge(node)
+func (d *delegate) admit(node *memberlist.Node) (*member, error) {
+	m, why := d.checkAdmission(node)
 	if why == "" {
 		return m, nil
 	}
@@ -137,9 +137,9 @@ func (d *delegate) examine(node *memberlist.Node) (*member, error) {
 	return nil, fmt.Errorf("%s%s at %s: %s", refusedMark, r.name, r.underlay, why)
 }
 
-// judge returns the member that a node describes, and the reason to refuse it.
-// An empty reason means that the node is accepted.
-func (d *delegate) judge(node *memberlist.Node) (*member, string) {
+// checkAdmission returns the member that a node describes, and the reason to
+// refuse it. An empty reason means that the node is accepted.
+func (d *delegate) checkAdmission(node *memberlist.Node) (*member, string) {
 	id, err := lease.ParseID(node.Name)
 	if err != nil {
 		return nil, "not a gremesh host: " + err.Error()

@@ -210,7 +210,7 @@ func trickle(ctx context.Context, to netip.AddrPort, from netip.Addr) {
 			if err == nil {
 				_, err = conn.Write([]byte{b})
 			}
-			if !wait(ctx, 300*time.Millisecond) {
+			if !sleepContext(ctx, 300*time.Millisecond) {
 				break
 			}
 		}

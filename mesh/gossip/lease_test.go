@@ -281,7 +281,7 @@ func TestAHostThatSaysGoodbyeBeforeItTakesPartReservesNothing(t *testing.T) {
 	}
 	node.left = true // as Leave does, before Run has met anyone
 	node.machine.Leave(true)
-	node.takePart()
+	node.startLeasing()
 	if own := node.machine.Own(); own.State != lease.Released || node.machine.Claiming() {
 		t.Errorf("after its goodbye it is %v", own)
 	}

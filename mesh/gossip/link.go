@@ -29,7 +29,7 @@ const (
 // underlay's link. If that is not possible, other hosts cannot find this host
 // by beacons, and it finds no host.
 func (n *network) listenToLink() {
-	device, err := deviceOf(n.at.Addr())
+	device, err := deviceFor(n.at.Addr())
 	if err != nil {
 		return
 	}
@@ -93,7 +93,7 @@ func (n *network) readBeacons() {
 	for {
 		size, from, err := n.link.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			if !n.again(err) {
+			if !n.canReadAgain(err) {
 				return
 			}
 			continue
@@ -120,8 +120,8 @@ func (n *network) ask(packet []byte) error {
 	return err
 }
 
-// deviceOf returns the network device that has an address.
-func deviceOf(addr netip.Addr) (*net.Interface, error) {
+// deviceFor returns the network device that has an address.
+func deviceFor(addr netip.Addr) (*net.Interface, error) {
 	devices, err := net.Interfaces()
 	if err != nil {
 		return nil, err

@@ -106,17 +106,17 @@ func (n *Node) sendReliably(to lease.ID, at netip.AddrPort, data []byte) {
 	}
 }
 
-// directly is the number of hosts that get a change at once, by datagram. The
-// other hosts get it by gossip.
-const directly = 64
+// directFanout is the number of hosts that get a change at once, by datagram.
+// The other hosts get it by gossip.
+const directFanout = 64
 
-// tell broadcasts the records that have changed. The caller has written them to
-// disk before.
-func (n *Node) tell() {
-	for _, r := range n.spread {
+// broadcastRecords broadcasts the records that have changed. The caller has
+// written them to disk before.
+func (n *Node) broadcastRecords() {
+	for _, r := range n.pendingBroadcasts {
 		p := n.sign(packet{Mesh: n.mesh, Records: []lease.Record{r}})
 		n.delegate.news.QueueBroadcast(news{host: r.Host, message: encode(p)})
-		left := directly
+		left := directFanout
 		for id, m := range n.members {
 			if left--; left < 0 {
 				break
@@ -124,14 +124,14 @@ func (n *Node) tell() {
 			n.sendPacket(id, m.underlay, p)
 		}
 	}
-	n.spread = nil
+	n.pendingBroadcasts = nil
 }
 
-// greet sends this host's lease, its pairings and its removals by force to the
-// new members. Earlier broadcasts have not reached these members.
-func (n *Node) greet() {
+// sendLeaseToNewPeers sends this host's lease, its offers and its removals by
+// force to the new members. Earlier broadcasts have not reached these members.
+func (n *Node) sendLeaseToNewPeers() {
 	if len(n.newcomers) > 0 {
-		n.tellPairs()
+		n.sendOffers()
 	}
 	if hosts := n.forcedHosts(); len(hosts) > 0 {
 		for _, m := range n.newcomers {

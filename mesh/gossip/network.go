@@ -15,7 +15,7 @@ import (
 const (
 	largestDatagram = 65536
 	datagramsQueued = 2 << 20                // bytes in the kernel; the kernel gives less if net.core.rmem_max is less
-	listenAgain     = 100 * time.Millisecond // pause after an error, such as too many open files
+	readBackoff     = 100 * time.Millisecond // pause after an error, such as too many open files
 	// streamLimit bounds the time for everything that is sent on one
 	// connection. The receiver reads for at most tcpTimeout. memberlist itself
 	// sets no time limit when it sends user messages.
@@ -105,7 +105,7 @@ func (n *network) readPackets() {
 	for {
 		size, from, err := n.udp.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			if !n.again(err) {
+			if !n.canReadAgain(err) {
 				return
 			}
 			continue
@@ -131,7 +131,7 @@ func (n *network) acceptStreams() {
 	for {
 		conn, err := n.tcp.AcceptTCP()
 		if err != nil {
-			if !n.again(err) {
+			if !n.canReadAgain(err) {
 				return
 			}
 			continue
@@ -173,16 +173,16 @@ func (n *network) stream(conn net.Conn, from netip.Addr, class *admission) *stre
 	return &stream{Conn: conn, from: from, class: class, keyed: n.keyed, refused: func(err error) { n.limited(from, err) }}
 }
 
-// again reports whether to read a socket again after an error. Unless the
+// canReadAgain reports whether to read a socket again after an error. Unless the
 // socket is closed, it first waits for listenAgain.
-func (n *network) again(err error) bool {
+func (n *network) canReadAgain(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
 	}
 	select {
 	case <-n.closed:
 		return false
-	case <-time.After(listenAgain):
+	case <-time.After(readBackoff):
 		return true
 	}
 }

@@ -84,8 +84,8 @@ func OfflineView(cfg Config, others ...mesh.Host) (mesh.View, netip.Prefix, erro
 	if view.Self.Subnet.IsValid() {
 		return view, netip.Prefix{}, nil
 	}
-	candidate, free := machine.Candidate()
-	if !free {
+	candidate, ok := machine.Candidate()
+	if !ok {
 		candidate, view.Waiting = netip.Prefix{}, whyNone(machine, cfg)
 	}
 	return view, candidate, nil

@@ -93,12 +93,12 @@ const (
 	stop  verdict = "stop"  // the seeds and this host are not compatible
 )
 
-// judge returns the next action of a host that could join no other host.
+// nextStep returns the next action of a host that could join no other host.
 //
 // Any program can send an answer that cannot be decrypted. Such an answer
 // therefore never stops a host that was in a mesh. A remembered address may
 // belong to another machine by now, so its answers never stop a host.
-func judge(failed []attempt, s standing) verdict {
+func nextStep(failed []attempt, s standing) verdict {
 	all, certain, some := refusedBySeeds(failed)
 	switch {
 	case all && (s.newcomer || certain && s.keyed):
@@ -150,9 +150,9 @@ func reasons(failed []attempt) string {
 	return strings.Join(parts, "; ")
 }
 
-// refusalOf returns the error with which a host stops: the reasons of all seeds
+// refusalFor returns the error with which a host stops: the reasons of all seeds
 // that refused.
-func refusalOf(failed []attempt) error {
+func refusalFor(failed []attempt) error {
 	var parts []string
 	for _, a := range failed {
 		if a.seed != "" && a.outcome != silent && !slices.Contains(parts, a.why) {

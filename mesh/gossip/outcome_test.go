@@ -44,7 +44,7 @@ func TestWhatAHostDoesThatCouldJoinNobody(t *testing.T) {
 		"in a mesh without a lease, all seeds refuse":  {[]attempt{of("a", refused)}, waiting, stop},
 		"without a key nothing is certain to a holder": {[]attempt{of("a", refused)}, standing{holder: true}, goOn},
 	} {
-		if got := judge(c.failed, c.is); got != c.want {
+		if got := nextStep(c.failed, c.is); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

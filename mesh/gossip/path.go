@@ -31,13 +31,13 @@ func (n *Node) pathTo(addr netip.Addr) int {
 // remember stores the MTU values that are known now. It fills in the stored
 // value where a value is not known now. It reports whether a stored value has
 // changed.
-func (s *sighting) remember(host *mesh.Host) (news bool) {
-	for _, v := range []struct{ is, was *int }{{&host.Path, &s.Path}, {&host.MTU, &s.MTU}} {
-		if *v.is == 0 {
-			*v.is = *v.was
+func (s *peerHistory) remember(host *mesh.Host) (news bool) {
+	for _, v := range []struct{ cur, stored *int }{{&host.Path, &s.Path}, {&host.MTU, &s.MTU}} {
+		if *v.cur == 0 {
+			*v.cur = *v.stored
 		}
-		news = news || *v.is != *v.was
-		*v.was = *v.is
+		news = news || *v.cur != *v.stored
+		*v.stored = *v.cur
 	}
 	return news
 }

@@ -43,11 +43,11 @@ type challenge struct {
 }
 
 const (
-	challengeAgain = 300 * time.Millisecond
-	challengeEnds  = 5 * time.Second // for a host that memberlist does not regard as alive
-	mostChallenges = 4096
-	mostStash      = 4       // packets of one host
-	mostStashed    = 1 << 15 // records in the packets of all hosts
+	challengeInterval = 300 * time.Millisecond
+	challengeTimeout  = 5 * time.Second // for a host that memberlist does not regard as alive
+	mostChallenges    = 4096
+	mostStash         = 4       // packets of one host
+	mostStashed       = 1 << 15 // records in the packets of all hosts
 )
 
 // newStamp returns a random number that is not zero.
@@ -67,8 +67,8 @@ func (n *Node) sign(p packet) packet {
 // and it must have answered a challenge of this host. Reports of third hosts
 // are not enough, because they may be wrong or replayed.
 func (n *Node) isAlive(id lease.ID) bool {
-	_, member := n.members[id]
-	return member && n.isPresent(id)
+	_, ok := n.members[id]
+	return ok && n.isPresent(id)
 }
 
 // hasMet reports whether a host has ever answered a challenge of this host. It
@@ -106,18 +106,18 @@ func (n *Node) challenge(id lease.ID, at netip.AddrPort, p *packet) {
 		c = &challenge{number: newStamp()}
 		n.challenges[id] = c
 	}
-	m, member := n.members[id]
-	if c.at = c.at[:0]; member {
+	m, ok := n.members[id]
+	if c.at = c.at[:0]; ok {
 		c.at = append(c.at, m.underlay)
 	}
-	if lease.UsableUnderlay(at.Addr()) && (!member || at != m.underlay) {
+	if lease.UsableUnderlay(at.Addr()) && (!ok || at != m.underlay) {
 		c.at = append(c.at, at)
 	}
 	if p != nil && len(c.stash) < mostStash && n.stashed+len(p.Records) <= mostStashed {
 		c.stash = append(c.stash, *p)
 		n.stashed += len(p.Records)
 	}
-	if time.Since(c.sent) >= challengeAgain {
+	if time.Since(c.sent) >= challengeInterval {
 		n.sendChallenge(id, c)
 	}
 }
@@ -140,11 +140,11 @@ func (n *Node) challengeSilent() {
 		}
 	}
 	for id, c := range n.challenges {
-		_, member := n.members[id]
+		_, ok := n.members[id]
 		switch {
-		case !member && time.Duration(c.tries)*challengeAgain > challengeEnds:
+		case !ok && time.Duration(c.tries)*challengeInterval > challengeTimeout:
 			n.endChallenge(id)
-		case time.Since(c.sent) >= challengeAgain:
+		case time.Since(c.sent) >= challengeInterval:
 			n.sendChallenge(id, c)
 		}
 	}
@@ -173,11 +173,11 @@ func (n *Node) handleEcho(p packet) (out lease.Effects) {
 		return out
 	}
 	n.presences[from] = presence{stamp: p.Sign.Stamp}
-	seen := n.sightings.of(from)
-	n.noted = n.noted || seen.Life != p.Echo.Life || !seen.Met
+	seen := n.sightings.get(from)
+	n.sightingsDirty = n.sightingsDirty || seen.Life != p.Echo.Life || !seen.Met
 	seen.Life, seen.Met = p.Echo.Life, true
 	n.delegate.lives.Store(from, p.Echo.Life)
-	n.touched = true
+	n.viewDirty = true
 	n.endChallenge(from)
 	for _, kept := range c.stash {
 		if kept.Sign.Stamp == p.Sign.Stamp {

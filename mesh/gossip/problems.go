@@ -23,25 +23,25 @@ type timedProblem struct {
 }
 
 const (
-	forever     = time.Duration(0)
-	unlessAgain = 2 * time.Minute
+	forever    = time.Duration(0)
+	problemTTL = 2 * time.Minute
 )
 
-// stranger is a kind of problem about a host that was not admitted. Each kind
+// refusedPeer is a kind of problem about a host that was not admitted. Each kind
 // has its own limit. Otherwise a kind that any machine can cause could hide the
 // problems of another kind.
-type stranger string
+type refusedPeer string
 
 const (
-	refusedHost   stranger = "refused "   // its answer was readable, so it has the key
-	knownAddress  stranger = "known "     // gossip that cannot be decrypted, from a known address
-	unknownStream stranger = "stream "    // the same, over a connection from an unknown address
-	unknownPacket stranger = "datagram "  // the same, in a datagram, whose source address may be forged
-	strangerKey            = "stranger: " // the prefix of the keys of all kinds
+	refusedHost    refusedPeer = "refused "   // its answer was readable, so it has the key
+	knownAddress   refusedPeer = "known "     // gossip that cannot be decrypted, from a known address
+	unknownStream  refusedPeer = "stream "    // the same, over a connection from an unknown address
+	unknownPacket  refusedPeer = "datagram "  // the same, in a datagram, whose source address may be forged
+	refusedPeerKey             = "stranger: " // the prefix of the keys of all kinds
 )
 
 // most returns the maximum number of problems of this kind.
-func (s stranger) most() int {
+func (s refusedPeer) most() int {
 	switch s {
 	case refusedHost, knownAddress:
 		return 64
@@ -51,32 +51,32 @@ func (s stranger) most() int {
 	return 16
 }
 
-func (s stranger) key(at netip.Addr) string { return strangerKey + string(s) + at.String() }
+func (s refusedPeer) key(at netip.Addr) string { return refusedPeerKey + string(s) + at.String() }
 
 func newProblems() *problems { return &problems{byKey: make(map[string]timedProblem)} }
 
 // set stores a problem for the given duration. It reports whether the problem
 // is new or has changed.
 func (p *problems) set(key string, problem mesh.Problem, lasts time.Duration) bool {
-	known, ok := p.byKey[key]
+	old, ok := p.byKey[key]
 	t := timedProblem{Problem: problem}
 	if lasts != forever {
 		t.until = time.Now().Add(lasts)
 	}
 	p.byKey[key] = t
-	return !ok || known.Problem != problem
+	return !ok || old.Problem != problem
 }
 
-// stranger stores a problem about a host that was not admitted, by its address.
-// It drops the problem if the limit of its kind is reached. It reports whether
-// the problem is new or has changed.
-func (p *problems) stranger(kind stranger, at netip.Addr, problem mesh.Problem) bool {
+// setRefused stores a problem about a host that was not admitted, by its
+// address. It drops the problem if the limit of its kind is reached. It reports
+// whether the problem is new or has changed.
+func (p *problems) setRefused(kind refusedPeer, at netip.Addr, problem mesh.Problem) bool {
 	key := kind.key(at)
-	if _, known := p.byKey[key]; !known {
+	if _, ok := p.byKey[key]; !ok {
 		p.expire()
 		count := 0
 		for key := range p.byKey {
-			if strings.HasPrefix(key, strangerKey+string(kind)) {
+			if strings.HasPrefix(key, refusedPeerKey+string(kind)) {
 				count++
 			}
 		}
@@ -84,13 +84,13 @@ func (p *problems) stranger(kind stranger, at netip.Addr, problem mesh.Problem) 
 			return false
 		}
 	}
-	return p.set(key, problem, unlessAgain)
+	return p.set(key, problem, problemTTL)
 }
 
 // welcome removes the problems about the address of a host that is now a
 // member.
 func (p *problems) welcome(at netip.AddrPort) {
-	for _, kind := range []stranger{refusedHost, knownAddress, unknownStream, unknownPacket} {
+	for _, kind := range []refusedPeer{refusedHost, knownAddress, unknownStream, unknownPacket} {
 		p.clear(kind.key(at.Addr()))
 	}
 }

@@ -210,10 +210,10 @@ func TestAnOldPairingIsNotPutBack(t *testing.T) {
 	if low.ID().Compare(high.ID()) > 0 {
 		low, high = high, low
 	}
-	agreed := func(tunnel string) (sent pairing) {
+	agreed := func(tunnel string) (sent offer) {
 		low.PublishOffers(map[lease.ID]mesh.Pair{high.ID(): {Type: tunnel}})
 		eventually(t, "the other end has "+tunnel, func() bool { return len(high.View().Peers) == 1 && high.View().Peers[0].Tunnel == tunnel })
-		owned(t, low, func() { sent = low.pairs[high.ID()] })
+		owned(t, low, func() { sent = low.sentOffers[high.ID()] })
 		return sent
 	}
 	old := agreed("geneve")
@@ -223,10 +223,10 @@ func TestAnOldPairingIsNotPutBack(t *testing.T) {
 	}
 	playBack := func() {
 		t.Helper()
-		high.delegate.NotifyMsg(encode(low.sign(packet{Mesh: low.View().Mesh, Pair: &old})))
+		high.delegate.NotifyMsg(encode(low.sign(packet{Mesh: low.View().Mesh, Offer: &old})))
 		handled(t, high)
 		var told mesh.Pair
-		owned(t, high, func() { told = high.told[low.ID()] })
+		owned(t, high, func() { told = high.receivedOffers[low.ID()] })
 		if told.Type != "gre" {
 			t.Errorf("the other end has %q", told.Type)
 		}
@@ -236,7 +236,7 @@ func TestAnOldPairingIsNotPutBack(t *testing.T) {
 	cfg := cfgs[high]
 	eventually(t, "the number is on disk", func() bool {
 		st, err := store{cfg.Dir}.loadState()
-		return err == nil && st.Sightings[low.ID()] != nil && st.Sightings[low.ID()].Paired >= last.Number
+		return err == nil && st.Sightings[low.ID()] != nil && st.Sightings[low.ID()].LastOffer >= last.Number
 	})
 	if err := high.stop(); err != nil {
 		t.Fatal(err)

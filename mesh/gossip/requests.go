@@ -61,12 +61,12 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 	if err = errors.Join(err, wrong); err != nil {
 		return netip.Prefix{}, err
 	}
-	began, waits := time.Now(), ""
+	startedAt, waits := time.Now(), ""
 	for {
 		var now, kept lease.Record
 		var claiming bool
 		if err := n.ask(ctx, func() lease.Effects {
-			now, kept, claiming, waits = n.machine.Own(), n.kept, n.machine.Claiming(), n.voices(n.machine.Waiting())
+			now, kept, claiming, waits = n.machine.Own(), n.persistedOwn, n.machine.Claiming(), n.voices(n.machine.Waiting())
 			return lease.Effects{}
 		}); err != nil {
 			n.withdraw()
@@ -74,7 +74,7 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 				waits += ": " + err.Error()
 			}
 			return netip.Prefix{}, fmt.Errorf("no majority has granted another subnet within %s: %s; %s stays this host's",
-				time.Since(began).Round(time.Second), waits, before.Subnet)
+				time.Since(startedAt).Round(time.Second), waits, before.Subnet)
 		}
 		switch {
 		case kept.State == lease.Held && kept.Subnet != before.Subnet:
@@ -82,7 +82,7 @@ func (n *Node) Renumber(ctx context.Context, to netip.Prefix) (netip.Prefix, err
 		case !claiming && now.Version == kept.Version:
 			return netip.Prefix{}, fmt.Errorf("another host has taken what was asked for, or nothing is free; %s stays this host's", before.Subnet)
 		}
-		if !wait(ctx, 20*time.Millisecond) {
+		if !sleepContext(ctx, 20*time.Millisecond) {
 			continue // the next ask returns the context's error
 		}
 	}
@@ -114,7 +114,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		if n.left && !release {
 			return lease.Effects{}
 		}
-		n.untold = true
+		n.leavePending = true
 		n.commit(n.machine.Leave(release))
 		n.left = true
 		if n.dirty { // otherwise this host would still hold its lease after a restart
@@ -132,7 +132,7 @@ func (n *Node) Leave(ctx context.Context, release bool) error {
 		if err := n.list.Leave(tcpTimeout); err != nil {
 			n.cfg.Log.Debug("leave", "err", err) // not fatal: the peers have this host's table
 		}
-		n.untold, n.dirty = false, true
+		n.leavePending, n.dirty = false, true
 		n.commit(lease.Effects{})
 		return lease.Effects{}
 	})

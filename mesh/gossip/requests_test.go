@@ -32,7 +32,7 @@ func TestRequestsEndWithGossip(t *testing.T) {
 	}
 	// Another process with this host's ID has been running for longer, and has answered.
 	other := netip.MustParseAddrPort("127.0.0.9:7946")
-	node.delegate.inbox.put(event{elder: &other})
+	node.delegate.inbox.put(event{olderDuplicate: &other})
 	var twin *DuplicateIDError
 	if err := node.wait(); !errors.As(err, &twin) {
 		t.Fatalf("gossip ended with %v", err)

@@ -126,11 +126,11 @@ func (n *Node) askLink(ctx context.Context) ([]beacon, error) {
 	n.seeking.ask(number)
 	defer n.seeking.ask([16]byte{})
 	question := beacon{Number: number, ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay, Pad: make([]byte, questionSize)}
-	began := time.Now()
+	startedAt := time.Now()
 	var failed error
 	sent := false
 	for _, part := range append(slices.Clone(askAt), 1) {
-		due := time.NewTimer(time.Until(began.Add(time.Duration(part * float64(n.seeking.lasts)))))
+		due := time.NewTimer(time.Until(startedAt.Add(time.Duration(part * float64(n.seeking.lasts)))))
 		for waiting := true; waiting; {
 			select {
 			case <-due.C:

@@ -49,66 +49,66 @@ func recordOrNil(r settings.Record) *settings.Record {
 	return &r
 }
 
-// settingsToTell returns the record that may be sent to other hosts: the one on
-// disk.
-func (n *Node) settingsToTell() *settings.Record { return recordOrNil(n.keptSettings) }
+// settingsToPublish returns the record that may be sent to other hosts: the one
+// on disk.
+func (n *Node) settingsToPublish() *settings.Record { return recordOrNil(n.persistedSettings) }
 
 // learnSettings handles a record that another host of this mesh has sent.
 func (n *Node) learnSettings(got *settings.Record) {
 	if got == nil {
 		return
 	}
-	is, err := settings.Accept(n.settings, *got)
+	merged, err := settings.Accept(n.settings, *got)
 	if err != nil {
 		n.cfg.Log.Warn("mesh settings are dropped", "err", err)
 		return
 	}
-	if is.Compare(n.settings) != 0 {
-		n.changeSettings(is)
+	if merged.Compare(n.settings) != 0 {
+		n.changeSettings(merged)
 	}
 }
 
 // changeSettings replaces the record. The new record takes effect once it is on
 // disk.
-func (n *Node) changeSettings(is settings.Record) {
+func (n *Node) changeSettings(next settings.Record) {
 	if !n.settings.IsZero() {
-		n.cfg.Log.Info("the mesh settings have changed", "keys", strings.Join(changedKeys(n.settings.Values, is.Values), ","),
-			"version", is.Version, "writer", is.Writer)
+		n.cfg.Log.Info("the mesh settings have changed", "keys", strings.Join(changedKeys(n.settings.Values, next.Values), ","),
+			"version", next.Version, "writer", next.Writer)
 	}
-	n.settings, n.dirty = is, true
+	n.settings, n.dirty = next, true
 }
 
 // changedKeys returns the keys whose values differ. It returns no values,
 // because its result goes to the log and one of the values is the tunnel key.
-func changedKeys(was, is settings.Values) []string {
+func changedKeys(prev, cur settings.Values) []string {
 	var keys []string
-	for _, v := range is {
-		if text, ok := was.Get(v.Key); !ok || text != v.Text {
+	for _, v := range cur {
+		if text, ok := prev.Get(v.Key); !ok || text != v.Text {
 			keys = append(keys, v.Key)
 		}
 	}
-	for _, v := range was {
-		if _, ok := is.Get(v.Key); !ok {
+	for _, v := range prev {
+		if _, ok := cur.Get(v.Key); !ok {
 			keys = append(keys, v.Key)
 		}
 	}
 	return keys
 }
 
-// tellSettings broadcasts a record that is new on disk. It sends the record to
-// 64 hosts at once. The other hosts get it by gossip, if it fits into one
+// publishSettings broadcasts a record that is new on disk. It sends the record
+// to 64 hosts at once. The other hosts get it by gossip, if it fits into one
 // datagram. The comparison of tables repairs lost messages.
-func (n *Node) tellSettings() {
-	digest := n.keptSettings.Digest()
-	if n.keptSettings.IsZero() || digest == n.toldSettings {
+func (n *Node) publishSettings() {
+	digest := n.persistedSettings.Digest()
+	if n.persistedSettings.IsZero() || digest == n.publishedSettings {
 		return
 	}
-	n.toldSettings = digest
-	p := n.sign(packet{Mesh: n.mesh, Settings: n.settingsToTell()})
+	n.publishedSettings = digest
+	p := n.sign(packet{Mesh: n.mesh, Settings: n.settingsToPublish()})
 	if message := encode(p); len(message) <= datagram {
 		n.delegate.news.QueueBroadcast(settingsNews{message})
 	}
-	left := directly
+	left := directFanout
 	for id, m := range n.members {
 		if left--; left < 0 {
 			break
@@ -122,7 +122,7 @@ func (n *Node) tellSettings() {
 // host has nothing to compare. If this host has no settings, the result is
 // false.
 func (n *Node) settingsDiffer(digest uint64) bool {
-	return digest != 0 && !n.keptSettings.IsZero() && digest != n.keptSettings.Digest()
+	return digest != 0 && !n.persistedSettings.IsZero() && digest != n.persistedSettings.Digest()
 }
 
 // settingsProblems returns a problem for each pinned value that differs from

@@ -247,7 +247,7 @@ func TestAHostThatLostItsStateAppliesNothingBeforeItKnowsTheSettings(t *testing.
 	if !holder.View().Self.Subnet.IsValid() {
 		t.Error("a restarted host has lost its lease")
 	}
-	holder.keptSettings = settings.Record{} // nobody has told it
+	holder.persistedSettings = settings.Record{} // nobody has told it
 	holder.refresh()
 	if v := holder.View(); v.Self.Subnet.IsValid() || !strings.Contains(v.Waiting, "settings of the mesh are not known") {
 		t.Errorf("a host that does not know the settings applies its lease: %+v", v)

@@ -27,15 +27,15 @@ type savedState struct {
 	Sightings sightings      `json:"sightings,omitempty"`
 	// Settings is nil if an agent without a settings record wrote the state.
 	Settings *settings.Record `json:"settings,omitempty"`
-	// Untold becomes true when this host begins to leave. It becomes false when
-	// this host has told its peers.
-	Untold bool `json:"untold,omitempty"`
+	// LeavePending becomes true when this host begins to leave. It becomes
+	// false when this host has told its peers.
+	LeavePending bool `json:"untold,omitempty"`
 
 	damaged error // the reason why everything except Host is lost; nil: nothing is lost
 }
 
-// solitary reports whether the state has no record of another host.
-func (s savedState) solitary() bool {
+// knowsNoPeers reports whether the state has no record of another host.
+func (s savedState) knowsNoPeers() bool {
 	for _, r := range s.Records {
 		if r.Host != s.Host {
 			return false
@@ -183,7 +183,7 @@ func ResetIdentity(dir string) (old, fresh lease.ID, err error) {
 	if err != nil {
 		return lease.ID{}, lease.ID{}, err
 	}
-	old, st.Host, st.Untold = st.Host, newID(), false
+	old, st.Host, st.LeavePending = st.Host, newID(), false
 	if err := os.Remove(s.idFile()); err != nil {
 		return lease.ID{}, lease.ID{}, fmt.Errorf("remove the old identity: %w", err)
 	}
@@ -226,12 +226,12 @@ func HasLeft(dir string) (left, released bool) {
 	return false, false
 }
 
-// IsUntold reports whether the host whose state is in dir left its mesh without
-// telling its peers. This happens if the agent was stopped in between. The
-// peers then see the host as failed.
-func IsUntold(dir string) bool {
+// IsLeavePending reports whether the host whose state is in dir left its mesh
+// without telling its peers. This happens if the agent was stopped in between.
+// The peers then see the host as failed.
+func IsLeavePending(dir string) bool {
 	st, err := store{dir}.loadState()
-	return err == nil && st.Untold
+	return err == nil && st.LeavePending
 }
 
 // StateFiles returns the names of the files in a host's state directory.

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	surveyPatience  = 2 * time.Second  // maximum wait for an answer, after the question or the last sign of progress
+	answerTimeout   = 2 * time.Second  // maximum wait for an answer, after the question or the last sign of progress
 	surveyLimit     = 10 * time.Second // for a whole survey; a host that was not asked by then counts as silent
 	signEvery       = 500 * time.Millisecond
 	surveyAtOnce    = 256 // maximum number of hosts that are asked at the same time
@@ -46,9 +46,9 @@ type asker struct {
 
 // surveys holds the questions in progress, from this host and from other hosts.
 type surveys struct {
-	row     func(context.Context) mesh.Row // nil: this host answers no questions
-	askers  chan asker
-	inquiry chan inquiry
+	row      func(context.Context) mesh.Row // nil: this host answers no questions
+	askers   chan asker
+	requests chan surveyRequest
 
 	mu      sync.Mutex
 	awaited map[uint64]awaited // by number
@@ -63,13 +63,13 @@ type awaited struct {
 
 func newSurveys() *surveys {
 	return &surveys{
-		askers: make(chan asker, waitingAskers), inquiry: make(chan inquiry), awaited: make(map[uint64]awaited),
+		askers: make(chan asker, waitingAskers), requests: make(chan surveyRequest), awaited: make(map[uint64]awaited),
 	}
 }
 
-// inquiry is a request for a survey, with the hosts to ask and the channel for
+// surveyRequest is a request for a survey, with the hosts to ask and the channel for
 // the result.
-type inquiry struct {
+type surveyRequest struct {
 	ctx    context.Context
 	hosts  []member
 	result chan<- mesh.Survey // capacity 1
@@ -100,7 +100,7 @@ func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	}
 	result := make(chan mesh.Survey, 1)
 	select {
-	case n.surveys.inquiry <- inquiry{ctx, hosts, result}:
+	case n.surveys.requests <- surveyRequest{ctx, hosts, result}:
 	case <-n.stopped:
 		return mesh.Survey{}, errStopped
 	case <-ctx.Done():
@@ -114,11 +114,11 @@ func (n *Node) Survey(ctx context.Context) (mesh.Survey, error) {
 	}
 }
 
-// inquire runs the surveys, one after the other, until ctx ends.
-func (n *Node) inquire(ctx context.Context) error {
+// surveyLoop runs the surveys, one after the other, until ctx ends.
+func (n *Node) surveyLoop(ctx context.Context) error {
 	for {
 		select {
-		case i := <-n.surveys.inquiry:
+		case i := <-n.surveys.requests:
 			i.result <- n.survey(ctx, i)
 		case <-ctx.Done():
 			return nil
@@ -127,7 +127,7 @@ func (n *Node) inquire(ctx context.Context) error {
 }
 
 // survey asks the hosts of one inquiry for their rows.
-func (n *Node) survey(ctx context.Context, i inquiry) mesh.Survey {
+func (n *Node) survey(ctx context.Context, i surveyRequest) mesh.Survey {
 	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
 	defer cancel()
 	defer context.AfterFunc(i.ctx, cancel)() // stop when the caller of Survey no longer waits
@@ -169,8 +169,8 @@ func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
 	n.surveys.await(q.Number, its)
 	defer n.surveys.forget(q.Number)
 	n.sendReliably(m.id, m.underlay, encode(n.sign(packet{Mesh: n.View().Mesh, Ask: &q})))
-	patience := time.NewTimer(surveyPatience)
-	defer patience.Stop()
+	timeout := time.NewTimer(answerTimeout)
+	defer timeout.Stop()
 	for {
 		select {
 		case data := <-its.row:
@@ -180,9 +180,9 @@ func (n *Node) question(ctx context.Context, m member) (mesh.Row, error) {
 			}
 			return row, err
 		case <-its.signs:
-			patience.Reset(surveyPatience)
-		case <-patience.C:
-			return mesh.Row{}, fmt.Errorf("no answer and no sign of one for %s", surveyPatience)
+			timeout.Reset(answerTimeout)
+		case <-timeout.C:
+			return mesh.Row{}, fmt.Errorf("no answer and no sign of one for %s", answerTimeout)
 		case <-ctx.Done():
 			return mesh.Row{}, ctx.Err()
 		}
@@ -208,7 +208,7 @@ func (s *surveys) forget(number uint64) {
 func (s *surveys) deliver(r reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if to, waits := s.awaited[r.Number]; waits {
+	if to, ok := s.awaited[r.Number]; ok {
 		to.row <- r.Row
 		delete(s.awaited, r.Number)
 	}
@@ -225,9 +225,9 @@ func (s *surveys) sign(number uint64) {
 	}
 }
 
-// take queues a question of another host. The goroutine that owns the state
+// queue queues a question of another host. The goroutine that owns the state
 // calls it.
-func (s *surveys) take(q question, at netip.AddrPort) {
+func (s *surveys) queue(q question, at netip.AddrPort) {
 	if s.row == nil {
 		return
 	}
@@ -237,25 +237,25 @@ func (s *surveys) take(q question, at netip.AddrPort) {
 	}
 }
 
-// answer answers the questions of other hosts until ctx ends. Several
+// reportLoop answers the questions of other hosts until ctx ends. Several
 // goroutines run it.
-func (n *Node) answer(ctx context.Context) error {
+func (n *Node) reportLoop(ctx context.Context) error {
 	for {
 		select {
 		case a := <-n.surveys.askers:
-			n.tellRow(ctx, a)
+			n.serveReport(ctx, a)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// tellRow makes the row and sends it. This can take long while a pass runs or
-// the machine is busy. Until the row is ready, tellRow sends a sign of progress
-// every signEvery. The signs go by datagram, because another sign follows a
-// lost one soon enough.
-func (n *Node) tellRow(ctx context.Context, a asker) {
-	limit := surveyPatience
+// serveReport makes the row and sends it. This can take long while a pass runs
+// or the machine is busy. Until the row is ready, serveReport sends a sign of
+// progress every signEvery. The signs go by datagram, because another sign
+// follows a lost one soon enough.
+func (n *Node) serveReport(ctx context.Context, a asker) {
+	limit := answerTimeout
 	if a.Patient {
 		limit = surveyLimit
 	}
@@ -271,7 +271,7 @@ func (n *Node) tellRow(ctx context.Context, a asker) {
 			n.sendReliably(a.From, a.at, encode(n.sign(packet{Mesh: n.View().Mesh, Tell: &reply{Number: a.Number, Row: encode(row)}})))
 			return
 		case <-signs.C:
-			n.sendPacket(a.From, a.at, packet{Mesh: n.View().Mesh, AtIt: a.Number})
+			n.sendPacket(a.From, a.at, packet{Mesh: n.View().Mesh, InProgress: a.Number})
 		}
 	}
 }

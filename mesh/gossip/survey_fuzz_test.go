@@ -33,7 +33,7 @@ func FuzzSurvey(f *testing.F) {
 			case 2:
 				s.sign(number)
 			case 3:
-				s.take(question{From: lease.ID{1}, Number: number}, simAddress(1))
+				s.queue(question{From: lease.ID{1}, Number: number}, simAddress(1))
 			case 4:
 				s.forget(number)
 			}

@@ -61,7 +61,7 @@ func TestAllHostsAreAskedAndThoseWhoAnswerInTimeAreHeard(t *testing.T) {
 	eventually(t, "2 of 3 answer", func() bool {
 		began := time.Now()
 		survey, err := nodes[0].Survey(t.Context())
-		if took := time.Since(began); err != nil || took < surveyPatience {
+		if took := time.Since(began); err != nil || took < answerTimeout {
 			t.Errorf("%v after %s", err, took)
 		}
 		return answered(survey) == "h2:0 h3:3000" && len(survey.Asked) == 3
@@ -85,7 +85,7 @@ func TestASurveyIsAsFastAsTheHosts(t *testing.T) {
 		for range nodes {
 			whole = <-results == "2 <nil>" && whole
 		}
-		return whole && time.Since(began) < surveyPatience
+		return whole && time.Since(began) < answerTimeout
 	})
 }
 
@@ -95,7 +95,7 @@ func TestAHostThatIsAtItIsWaitedFor(t *testing.T) {
 	release := make(chan struct{})
 	nodes := []*running{tm.startAnswering(1, 1, released()), tm.startAnswering(2, 7, release)}
 	eventually(t, "2 hosts", func() bool { return whole(nodes...) })
-	time.AfterFunc(surveyPatience+signEvery, func() { close(release) })
+	time.AfterFunc(answerTimeout+signEvery, func() { close(release) })
 	if survey, err := nodes[0].Survey(t.Context()); err != nil || answered(survey) != "h2:7" {
 		t.Errorf("%+v, %v", survey, err)
 	}

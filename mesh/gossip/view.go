@@ -34,31 +34,31 @@ type missing struct {
 // refresh publishes a new view. It signals Changed if the new view differs from
 // the last one.
 func (n *Node) refresh() {
-	n.refreshed, n.touched = time.Now(), false
+	n.refreshed, n.viewDirty = time.Now(), false
 	view := mesh.View{Mesh: n.mesh, Problems: n.problems.list()}
-	own := n.applicable()
+	own := n.effectiveLease()
 	view.Self = mesh.Host{
 		ID: n.self, Name: n.cfg.Name, Underlay: n.cfg.Underlay.Addr(), Liveness: mesh.Alive, Tunnels: *n.tunnels.Load(),
-		Direct: n.within(), MTU: n.lowestPath(),
+		Direct: n.directNetwork(), MTU: n.lowestPath(),
 	}
-	view.SettingsVersion = n.keptSettings.Version
-	if !n.keptSettings.IsZero() {
-		view.Settings = settings.Pinned(n.keptSettings.Values, n.cfg.Pins)
+	view.SettingsVersion = n.persistedSettings.Version
+	if !n.persistedSettings.IsZero() {
+		view.Settings = settings.Pinned(n.persistedSettings.Values, n.cfg.Pins)
 	}
 	switch {
 	case own.State != lease.Held:
 		view.Waiting = n.waiting()
-	case n.keptSettings.IsZero():
+	case n.persistedSettings.IsZero():
 		view.Waiting = "the settings of the mesh are not known yet: no host that knows them has been met"
 	default:
 		view.Self.Subnet = own.Subnet
 	}
-	view.Problems = append(view.Problems, settingsProblems(n.keptSettings.Values, n.cfg.Pins)...)
-	stuck := own.State != lease.Held && n.silence.Load() == nil && n.machine.Waiting().Exhausted
-	if stuck && !n.stuck {
+	view.Problems = append(view.Problems, settingsProblems(n.persistedSettings.Values, n.cfg.Pins)...)
+	stuck := own.State != lease.Held && n.joinError.Load() == nil && n.machine.Waiting().Exhausted
+	if stuck && !n.exhaustedLogged {
 		n.cfg.Log.Warn("there is no subnet for this host; it waits until one is free", "why", view.Waiting)
 	}
-	n.stuck = stuck
+	n.exhaustedLogged = stuck
 
 	lost := make(map[lease.ID]lease.Record) // the winner of the conflict, by the ID of the loser
 	for _, c := range n.machine.Table().Conflicts(n.hasMet) {
@@ -69,15 +69,15 @@ func (n *Node) refresh() {
 	}
 	absent := []missing{}
 	for r := range n.machine.Table().All() {
-		if _, alive := n.members[r.Host]; !alive && r.Host != n.self && (r.State == lease.Held || r.State == lease.Claiming) {
-			absent = append(absent, missing{at: r.Underlay, seen: n.sightings.of(r.Host).Seen})
+		if _, ok := n.members[r.Host]; !ok && r.Host != n.self && (r.State == lease.Held || r.State == lease.Claiming) {
+			absent = append(absent, missing{at: r.Underlay, seen: n.sightings.get(r.Host).Seen})
 		}
 		if r.Host != n.self {
 			view.Peers = append(view.Peers, n.peer(r, lost))
 		}
 	}
 	for id, m := range n.members {
-		if _, known := n.machine.Table().Get(id); !known {
+		if _, ok := n.machine.Table().Get(id); !ok {
 			view.Peers = append(view.Peers, mesh.Host{
 				ID: id, Name: m.meta.Name, Underlay: m.underlay.Addr(), Liveness: unproved[n.isPresent(id)], Tunnels: m.meta.Tunnels,
 				Path: n.pathTo(m.underlay.Addr()), MTU: m.meta.MTU,
@@ -87,7 +87,7 @@ func (n *Node) refresh() {
 	view.SortPeers()
 	view.Problems = append(view.Problems, n.nameProblems()...)
 	view.Problems = append(view.Problems, n.forcedProblems()...)
-	if winner, cut := lost[n.self]; cut {
+	if winner, ok := lost[n.self]; ok {
 		view.Self.Cut, view.Lost = true, true
 		view.Problems = append(view.Problems, mesh.Problem{
 			What: fmt.Sprintf("conflict since %s: %s is held by this host (%s at %s) and by %s (%s at %s), whose lease is older; "+
@@ -114,31 +114,31 @@ func (n *Node) refresh() {
 		})
 	}
 	slices.SortFunc(absent, func(a, b missing) int { return b.seen.Compare(a.seen) })
-	n.absent.Store(&absent)
-	if old := n.view.Swap(&view); old == nil || differ(*old, view) {
+	n.missingPeers.Store(&absent)
+	if old := n.view.Swap(&view); old == nil || viewChanged(*old, view) {
 		notify(n.changed)
 	}
-	if view.Mesh != n.delegate.meta.Load().Mesh { // only after the new view is stored, because announce reads Mesh from it
+	if view.Mesh != n.delegate.meta.Load().Mesh { // only after the new view is stored, because advertiseLoop reads Mesh from it
 		notify(n.publish)
 	}
 }
 
-// applicable returns the lease record that this host may act on. A new lease
+// effectiveLease returns the lease record that this host may act on. A new lease
 // takes effect once it is on disk. A lease lost to another host ends
 // immediately, even if the disk is full.
-func (n *Node) applicable() lease.Record {
-	if now := n.machine.Own(); n.kept.State == lease.Held && (now.State == lease.Forgotten || now.State == lease.Claiming) {
+func (n *Node) effectiveLease() lease.Record {
+	if now := n.machine.Own(); n.persistedOwn.State == lease.Held && (now.State == lease.Forgotten || now.State == lease.Claiming) {
 		return now
 	}
-	return n.kept
+	return n.persistedOwn
 }
 
-// differ reports whether two views differ in the fields that matter to a
-// reconcile pass. A pass of a host without a lease does nothing, so changes of
-// other hosts do not matter then. The tunnel counts are only for status. They
-// do not matter either, because each host's count changes with each of its
-// tunnels while a mesh forms.
-func differ(a, b mesh.View) bool {
+// viewChanged reports whether two views differ in the fields that matter
+// to a reconcile pass. A pass of a host without a lease does nothing, so
+// changes of other hosts do not matter then. The tunnel counts are only for
+// status. They do not matter either, because each host's count changes with
+// each of its tunnels while a mesh forms.
+func viewChanged(a, b mesh.View) bool {
 	if !a.Self.Subnet.IsValid() && !b.Self.Subnet.IsValid() && a.Lost == b.Lost {
 		return false
 	}
@@ -173,9 +173,9 @@ func (n *Node) peer(r lease.Record, lost map[lease.ID]lease.Record) mesh.Host {
 		host.Underlay, host.Tunnels, host.Direct, host.MTU = m.underlay.Addr(), m.meta.Tunnels, m.meta.Direct, m.meta.MTU
 	}
 	host.Path = n.pathTo(host.Underlay)
-	n.noted = sighting.remember(&host) || host.Direct != sighting.Direct || n.noted
+	n.sightingsDirty = sighting.remember(&host) || host.Direct != sighting.Direct || n.sightingsDirty
 	sighting.Direct = host.Direct
-	told := n.told[r.Host]
+	told := n.receivedOffers[r.Host]
 	host.Tunnel, host.Silent, host.Retry = told.Type, told.Silent, told.Retry
 	_, host.Cut = lost[r.Host]
 	return host
@@ -195,7 +195,7 @@ func liveness(r lease.Record, alive bool) mesh.Liveness {
 
 // waiting returns the reason why this host holds no lease.
 func (n *Node) waiting() string {
-	if why := n.silence.Load(); why != nil {
+	if why := n.joinError.Load(); why != nil {
 		return "no host could be joined yet: " + *why
 	}
 	w := n.machine.Waiting()

@@ -20,26 +20,26 @@ const protocol = 2
 // memberlist's own messages. It travels as a user message, and as the state in
 // a push/pull exchange.
 type packet struct {
-	Mesh    string         `cbor:"1,keyasint"` // the sender's mesh; empty if the sender is in none yet
-	Records []lease.Record `cbor:"2,keyasint,omitempty"`
-	Lease   *lease.Message `cbor:"3,keyasint,omitempty"`
-	Sum     *sum           `cbor:"6,keyasint,omitempty"`
-	Twin    netip.AddrPort `cbor:"4,keyasint,omitzero"` // the address of another host with the receiver's ID
-	Pair    *pairing       `cbor:"9,keyasint,omitempty"`
-	Uptime  time.Duration  `cbor:"5,keyasint,omitempty"` // the uptime of the sender, if the sender itself is that host
-	Ask     *question      `cbor:"7,keyasint,omitempty"`
-	Tell    *reply         `cbor:"8,keyasint,omitempty"`
-	AtIt    uint64         `cbor:"10,keyasint,omitempty"` // the number of a question whose answer is in progress
-	Sign    *signature     `cbor:"12,keyasint,omitempty"` // names the sender
-	Echo    *echo          `cbor:"13,keyasint,omitempty"`
-	Forced  *forced        `cbor:"14,keyasint,omitempty"`
+	Mesh        string         `cbor:"1,keyasint"` // the sender's mesh; empty if the sender is in none yet
+	Records     []lease.Record `cbor:"2,keyasint,omitempty"`
+	Lease       *lease.Message `cbor:"3,keyasint,omitempty"`
+	TableDigest *tableDigest   `cbor:"6,keyasint,omitempty"`
+	Duplicate   netip.AddrPort `cbor:"4,keyasint,omitzero"` // the address of another host with the receiver's ID
+	Offer       *offer         `cbor:"9,keyasint,omitempty"`
+	Uptime      time.Duration  `cbor:"5,keyasint,omitempty"` // the uptime of the sender, if the sender itself is that host
+	Ask         *question      `cbor:"7,keyasint,omitempty"`
+	Tell        *reply         `cbor:"8,keyasint,omitempty"`
+	InProgress  uint64         `cbor:"10,keyasint,omitempty"` // the number of a question whose answer is in progress
+	Sign        *signature     `cbor:"12,keyasint,omitempty"` // names the sender
+	Echo        *echo          `cbor:"13,keyasint,omitempty"`
+	Forced      *forced        `cbor:"14,keyasint,omitempty"`
 
 	Settings *settings.Record `cbor:"11,keyasint,omitempty"` // the settings of the sender's mesh
 }
 
-// sum is the digest of a host's knowledge. A receiver with a different digest
-// answers with its whole state.
-type sum struct {
+// tableDigest is the digest of a host's knowledge. A receiver with a different
+// digest answers with its whole state.
+type tableDigest struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Digest uint64   `cbor:"2,keyasint"` // of its table
 
@@ -113,7 +113,7 @@ func decodePacket(data []byte) (packet, error) {
 			return packet{}, fmt.Errorf("packet of %d bytes: %w", len(data), err)
 		}
 	}
-	if p.Pair != nil && !validPairing(*p.Pair) {
+	if p.Offer != nil && !validOffer(*p.Offer) {
 		return packet{}, fmt.Errorf("packet of %d bytes: a pairing of nobody, or of no type", len(data))
 	}
 	if p.Sign != nil && (p.Sign.From.IsZero() || !lease.UsableUnderlay(p.Sign.At.Addr()) || p.Sign.At.Port() == 0) {

@@ -26,11 +26,11 @@ func testPackets() []packet {
 		{Mesh: "4d35", Records: []lease.Record{r, renumbers}},
 		{Mesh: "4d35", Lease: &lease.Message{Claim: &lease.Claim{Record: claim, Digest: 7}}},
 		{Mesh: "4d35", Lease: &lease.Message{Answer: &lease.Answer{From: lease.ID{2}, Version: 3, Granted: true, Holder: true, Records: []lease.Record{r}}}},
-		{Mesh: "4d35", Sum: &sum{From: lease.ID{3}, Digest: 9}},
+		{Mesh: "4d35", TableDigest: &tableDigest{From: lease.ID{3}, Digest: 9}},
 		{Mesh: "4d35", Ask: &question{From: lease.ID{3}, Number: 9, Patient: true}},
-		{Mesh: "4d35", AtIt: 9},
+		{Mesh: "4d35", InProgress: 9},
 		{Mesh: "4d35", Tell: &reply{Number: 9, Row: encode(testRow())}},
-		{Mesh: "4d35", Twin: netip.MustParseAddrPort("10.0.0.1:7946"), Uptime: 5},
+		{Mesh: "4d35", Duplicate: netip.MustParseAddrPort("10.0.0.1:7946"), Uptime: 5},
 	}
 }
 

@@ -87,7 +87,7 @@ func (m *Machine) receiveAnswer(a Answer) Effects {
 		m.claim.refused[own.target()] = true
 		return out.with(m.begin(m.claim.refused))
 	}
-	m.claim.answers[a.From] = voteOf(a)
+	m.claim.answers[a.From] = voteFor(a)
 	if r, ok := m.table.Get(a.From); ok {
 		m.claim.version[a.From] = r.Version
 		m.classify(m.claim, r)

@@ -46,13 +46,14 @@ func (m *Machine) acceptable(r Record, b bounds) bool {
 	if b.first {
 		return m.table.hasRoom(ok, m.cfg.Pool.limit())
 	}
-	version, seen := b.versions[r.Host]
-	if !seen {
-		if version = known.Version; !ok {
-			version = b.version
-		}
-		b.versions[r.Host] = version
+	before := known.Version
+	if !ok {
+		before = b.version
 	}
+	if _, ok := b.versions[r.Host]; !ok {
+		b.versions[r.Host] = before
+	}
+	version := b.versions[r.Host]
 	if r.Host == m.self {
 		// If this host accepts such a version, it continues with a later one.
 		// The other hosts must still accept that later one.

@@ -57,10 +57,10 @@ func (m *Machine) classify(c *claim, r Record) {
 	}
 }
 
-// again returns the hosts to ask once more. These are the silent ones. They
+// retryTargets returns the hosts to ask once more. These are the silent ones. They
 // also include hosts that answered without weight and hold a lease now, because
 // a new answer has weight.
-func (c *claim) again(table *Table) map[ID]bool {
+func (c *claim) retryTargets(table *Table) map[ID]bool {
 	whom := maps.Clone(c.silent)
 	for id, v := range c.answers {
 		if r, _ := table.Get(id); v != weighs && r.State == Held {
@@ -98,8 +98,8 @@ type Waiting struct {
 func (m *Machine) Waiting() Waiting {
 	w := Waiting{Only: m.only()}
 	if m.claim == nil {
-		_, free := m.candidate(nil)
-		w.Exhausted = !free
+		_, ok := m.candidate(nil)
+		w.Exhausted = !ok
 		w.Oldest = m.oldestLeft()
 		w.Silent = m.unheard()
 		return w

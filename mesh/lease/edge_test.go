@@ -376,7 +376,7 @@ func TestAHostThatIsRunningIsNotForgotten(t *testing.T) {
 	net.cut[ID{2}], net.cut[ID{3}], net.cut[ID{5}] = true, true, true
 	out := net.machines[ID{1}].Forget(ID{5})
 	net.deliver(out)
-	if now, under := net.machines[ID{1}].Removing(); !under || now.Stands() {
+	if now, ok := net.machines[ID{1}].Removing(); !ok || now.Stands() {
 		t.Fatalf("two of five agree: %+v", now)
 	}
 	clear(net.cut)

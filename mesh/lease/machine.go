@@ -106,7 +106,7 @@ func (m *Machine) retryClaim() Effects {
 	case !m.active:
 		return Effects{}
 	case m.claim != nil && m.knowsHolder():
-		return m.ask(m.claim.again(m.table))
+		return m.ask(m.claim.retryTargets(m.table))
 	case m.Holds() && (!m.cfg.Fixed.IsValid() || m.Own().Subnet == m.cfg.Fixed):
 		return Effects{}
 	}

@@ -37,8 +37,8 @@ type Answer struct {
 // Validate returns an error for a message that no correct host sends.
 func (m Message) Validate() error {
 	set := 0
-	for _, is := range []bool{m.Claim != nil, m.Answer != nil, m.Removal != nil, m.Consent != nil} {
-		if is {
+	for _, present := range []bool{m.Claim != nil, m.Answer != nil, m.Removal != nil, m.Consent != nil} {
+		if present {
 			set++
 		}
 	}

@@ -17,7 +17,7 @@ const (
 	majority      rule = "the majority"
 	oneGrant      rule = "one grant per subnet"
 	higherVersion rule = "the higher version wins"
-	recall        rule = "an elector that has lost its promises is silent"
+	recall        rule = "a voter that has lost its promises is silent"
 	consent       rule = "a majority agrees to a removal"
 	handOver      rule = "those who agree to a removal hand over their tables"
 	storedGrant   rule = "a grant is a stored record"
@@ -47,13 +47,13 @@ var mutations = []mutation{
 	{majority, []edit{{"claim.go", "if granted > silent {", "if granted > silent || granted > 0 {"}}, []string{simulation}},
 	{oneGrant, []edit{{"answer.go", "case r.Host == claim.Host, m.gone(r.Host):", "case true:"}}, []string{simulation}},
 	{higherVersion, []edit{
-		{"own.go", "m.sure && m.active && r.State != Forgotten && before.State == Held:", "false:"},
+		{"own_record.go", "m.sure && m.active && r.State != Forgotten && before.State == Held:", "false:"},
 		{"table.go", "if ok && (old.Version >= r.Version || old == r) {", "if ok && old == r {"},
 	}, []string{simulation}},
 	{recall, []edit{
 		{"claim.go", "if v == weighs && c.version[r.Host] != r.Version {", "if false {"},
-		{"own.go", "m.lost = true", "m.lost = m.lost"},
-		{"own.go", "return m.lost || !m.active }", "return false }"},
+		{"own_record.go", "m.lost = true", "m.lost = m.lost"},
+		{"own_record.go", "return m.lost || !m.active }", "return false }"},
 	}, []string{edges, "TestTwoLostStatesMakeNoSecondHolder"}},
 	{consent, []edit{
 		{"removal.go", "\tm.removal = &removal{votes:", "\tif true {\n\t\treturn m.forget(r).with(m.recount())\n\t}\n\tm.removal = &removal{votes:"},

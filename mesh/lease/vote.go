@@ -10,8 +10,8 @@ const (
 	lost               // agrees, but has lost earlier promises: it counts as silent
 )
 
-// voteOf returns the vote of a host that granted a claim with answer a.
-func voteOf(a Answer) vote {
+// voteFor returns the vote of a host that granted a claim with answer a.
+func voteFor(a Answer) vote {
 	switch {
 	case a.Lost:
 		return lost

@@ -119,11 +119,11 @@ func Edit(values Values, changes []Value, random func() uint64) (Values, error) 
 		if change.Text == Random && d.draw != nil {
 			change.Text = d.draw(random())
 		}
-		if change.Text == edited.textOf(d) { // no change, so it is allowed even for a fixed key
+		if change.Text == edited.textFor(d) { // no change, so it is allowed even for a fixed key
 			continue
 		}
 		if d.Fixed != "" {
-			return nil, fmt.Errorf("%s is %s: %w, %s", d.Name, values.textOf(d), ErrFixed, d.Fixed)
+			return nil, fmt.Errorf("%s is %s: %w, %s", d.Name, values.textFor(d), ErrFixed, d.Fixed)
 		}
 		edited = edited.With(change)
 	}
@@ -133,7 +133,7 @@ func Edit(values Values, changes []Value, random func() uint64) (Values, error) 
 	return edited, nil
 }
 
-func (v Values) textOf(d Definition) string {
+func (v Values) textFor(d Definition) string {
 	if text, ok := v.Get(d.Name); ok {
 		return text
 	}

@@ -24,7 +24,7 @@ func Pinned(values Values, pins []Pin) Values {
 func Differing(values Values, pins []Pin) []Pin {
 	return slices.DeleteFunc(slices.Clone(pins), func(p Pin) bool {
 		d, err := Lookup(p.Key)
-		return err != nil || values.textOf(d) == p.Text
+		return err != nil || values.textFor(d) == p.Text
 	})
 }
 
@@ -36,7 +36,7 @@ func Text(values Values, key string) string {
 		text, _ := values.Get(key)
 		return text
 	}
-	return values.textOf(d)
+	return values.textFor(d)
 }
 
 // String returns the pin as text: "tunnel.type is pinned to vxlan in FILE".

@@ -205,7 +205,7 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 func (b *bystander) compare() []byte {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
-	return encode(b.sign(packet{Mesh: b.crowd.mesh, Sum: &sum{From: must(lease.ParseID(b.name)), Digest: b.crowd.table.Digest()}}))
+	return encode(b.sign(packet{Mesh: b.crowd.mesh, TableDigest: &tableDigest{From: must(lease.ParseID(b.name)), Digest: b.crowd.table.Digest()}}))
 }
 
 var errKnowsNobody = errors.New("it knows nobody")

@@ -16,15 +16,15 @@ const protocol = 2
 // packet has the fields of a gossip packet that the hosts of a crowd send or
 // read. mesh/gossip/wire.go describes them.
 type packet struct {
-	Mesh    string         `cbor:"1,keyasint"`
-	Records []lease.Record `cbor:"2,keyasint,omitempty"`
-	Sum     *sum           `cbor:"6,keyasint,omitempty"`
-	Sign    *signature     `cbor:"12,keyasint,omitempty"`
-	Echo    *echo          `cbor:"13,keyasint,omitempty"`
+	Mesh        string         `cbor:"1,keyasint"`
+	Records     []lease.Record `cbor:"2,keyasint,omitempty"`
+	TableDigest *tableDigest   `cbor:"6,keyasint,omitempty"`
+	Sign        *signature     `cbor:"12,keyasint,omitempty"`
+	Echo        *echo          `cbor:"13,keyasint,omitempty"`
 }
 
-// sum is the digest of a host's lease table.
-type sum struct {
+// tableDigest is the digest of a host's lease table.
+type tableDigest struct {
 	From   lease.ID `cbor:"1,keyasint"`
 	Digest uint64   `cbor:"2,keyasint"`
 }

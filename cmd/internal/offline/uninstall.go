@@ -87,7 +87,7 @@ func (u *Uninstaller) Run(ctx context.Context, plan api.UninstallPlan) error {
 	}
 	defer func() { unlock() }()
 	left, err := gossip.Reserved(u.Config.StateDir)
-	if err == nil && (left.IsValid() || gossip.IsUntold(u.Config.StateDir)) && u.LeaveErr == nil {
+	if err == nil && (left.IsValid() || gossip.IsLeavePending(u.Config.StateDir)) && u.LeaveErr == nil {
 		u.Say("leaving the mesh …")
 		leaveErr = leaveAlone(ctx, u.parts, u.Config)
 	}

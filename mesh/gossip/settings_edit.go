@@ -16,7 +16,7 @@ var errNoSettings = errors.New("the settings of the mesh are not known on this h
 func (n *Node) Settings(ctx context.Context) (list mesh.SettingList, err error) {
 	var wrong error
 	err = n.ask(ctx, func() lease.Effects {
-		if n.keptSettings.IsZero() {
+		if n.persistedSettings.IsZero() {
 			wrong = errNoSettings
 			return lease.Effects{}
 		}
@@ -74,14 +74,14 @@ func (n *Node) edit(changes []settings.Value) error {
 
 func (n *Node) listSettings() mesh.SettingList {
 	writer := ""
-	switch id := n.keptSettings.Writer; {
+	switch id := n.persistedSettings.Writer; {
 	case id == n.self:
 		writer = n.cfg.Name
 	case !id.IsZero():
 		writer = id.String()
-		if r, known := n.machine.Table().Get(id); known {
+		if r, ok := n.machine.Table().Get(id); ok {
 			writer = r.Name
 		}
 	}
-	return mesh.ListSettings(n.keptSettings, writer, n.cfg.Pins)
+	return mesh.ListSettings(n.persistedSettings, writer, n.cfg.Pins)
 }

@@ -16,7 +16,7 @@ const compareEvery = time.Second
 func (n *Node) compareTables() {
 	for id, m := range n.members { // the order of a map is random
 		n.sendPacket(id, m.underlay, packet{
-			Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest(), Settings: n.keptSettings.Digest()}, Pair: n.pairingFor(id),
+			Mesh: n.mesh, TableDigest: &tableDigest{From: n.self, Digest: n.machine.Table().Digest(), Settings: n.persistedSettings.Digest()}, Offer: n.offerFor(id),
 		})
 		return
 	}
@@ -26,14 +26,14 @@ func (n *Node) compareTables() {
 // find that host alive, this host joins it again instead. The other host does
 // not know yet that it is considered dead.
 func (n *Node) answerSum(to lease.ID) {
-	at, known := n.locate(to)
+	at, ok := n.locate(to)
 	switch {
-	case !known:
+	case !ok:
 	case n.isMember(to):
 		n.sendPacket(to, at, *n.delegate.state.Load()) // the state on disk
 	default:
 		select {
-		case n.hails <- at:
+		case n.rejoinRequests <- at:
 		default: // one at a time; the other host sends its digest again
 		}
 	}
@@ -42,6 +42,6 @@ func (n *Node) answerSum(to lease.ID) {
 // isMember reports whether gossip finds a host alive. See isAlive for a
 // stricter check.
 func (n *Node) isMember(id lease.ID) bool {
-	_, member := n.members[id]
-	return member
+	_, ok := n.members[id]
+	return ok
 }

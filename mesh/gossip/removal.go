@@ -13,8 +13,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// forgetPatience is the longest time to wait for the answers of live hosts.
-const forgetPatience = 5 * time.Second
+// forgetTimeout is the longest time to wait for the answers of live hosts.
+const forgetTimeout = 5 * time.Second
 
 // CarriesWith sets the function that reports whether the tunnel to a host
 // carries packets although its agent is silent. It must be called before Run.
@@ -87,43 +87,43 @@ func (n *Node) Forget(ctx context.Context, host string, how mesh.ForgetHow) (don
 }
 
 // awaitConsent waits until a majority has agreed, a host has objected, or no
-// more answers are expected. It waits at most forgetPatience. If no majority
+// more answers are expected. It waits at most forgetTimeout. If no majority
 // agrees and how is ForgetForced, it then removes the host by force. It does
 // not do so if a host reports that the host is alive.
 func (n *Node) awaitConsent(ctx context.Context, r lease.Record, how mesh.ForgetHow, done mesh.Forgotten) (mesh.Forgotten, error) {
-	deadline := time.Now().Add(forgetPatience)
+	deadline := time.Now().Add(forgetTimeout)
 	var wrong error
-	over := false
+	finished := false
 	defer func() {
-		if !over {
+		if !finished {
 			n.abortForget(r.Host)
 		}
 	}()
-	for !over {
+	for !finished {
 		if err := n.ask(ctx, func() (out lease.Effects) {
-			now, under := n.machine.Removing()
+			now, ok := n.machine.Removing()
 			known, _ := n.machine.Table().Get(r.Host)
 			switch {
 			case known.State == lease.Forgotten || known.State == lease.Released:
-				over = true
-			case !under || now.Host != r.Host: // another operator's removal has replaced this one
-				over, wrong = true, errors.New("another removal began meanwhile: try again")
+				finished = true
+			case !ok || now.Host != r.Host: // another operator's removal has replaced this one
+				finished, wrong = true, errors.New("another removal began meanwhile: try again")
 			case len(now.Against) == 0 && n.answersPending(now) && time.Now().Before(deadline):
 				return out
 			case how == mesh.ForgetForced && !slices.Contains(objections(now), lease.IsAlive):
 				n.machine.Forgo()
-				over, done.Forced = true, true
+				finished, done.Forced = true, true
 				out = n.force(r.Host)
 			default:
 				n.machine.Forgo()
-				over, wrong = true, errors.New(n.notAgreed(r, now))
+				finished, wrong = true, errors.New(n.notAgreed(r, now))
 			}
 			n.forgetting--
 			return out
 		}); err != nil {
 			return done, err
 		}
-		if !over && !wait(ctx, 20*time.Millisecond) {
+		if !finished && !sleepContext(ctx, 20*time.Millisecond) {
 			return done, ctx.Err()
 		}
 	}
@@ -138,7 +138,7 @@ func (n *Node) abortForget(host lease.ID) {
 	defer cancel()
 	if err := n.ask(ctx, func() lease.Effects {
 		n.forgetting--
-		if now, under := n.machine.Removing(); under && now.Host == host {
+		if now, ok := n.machine.Removing(); ok && now.Host == host {
 			n.machine.Forgo()
 		}
 		return lease.Effects{}
@@ -211,7 +211,7 @@ func (n *Node) purge(r lease.Record) (lease.Effects, error) {
 		return lease.Effects{}, fmt.Errorf("this host has met %s, and its record is %s: forget it first, with `gremesh forget %s`", n.label(r), r.State, n.word(r))
 	}
 	delete(n.sightings, r.Host)
-	delete(n.told, r.Host)
+	delete(n.receivedOffers, r.Host)
 	n.delegate.lives.Delete(r.Host)
 	n.problems.clear(badRecordKey + r.Host.String())
 	n.dirty = true

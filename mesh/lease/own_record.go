@@ -28,7 +28,7 @@ func (m *Machine) mergeOwn(r Record) Effects {
 	switch {
 	case r.Doomed && had && r.Version <= before.Version+dooming,
 		m.sure && m.active && r.State != Forgotten && before.State == Held:
-		m.keepClaim(before, &out)
+		m.reassertClaim(before, &out)
 		return out
 	case r.State != Forgotten || r.Version > before.Version+dooming+forgetting:
 		m.lost = true
@@ -44,10 +44,10 @@ func (m *Machine) mergeOwn(r Record) Effects {
 	return out
 }
 
-// keepClaim writes this host's previous record again, as a later version. If a
-// claim is under way, it starts the claim again, because answers name the
+// reassertClaim writes this host's previous record again, as a later version.
+// If a claim is under way, it starts the claim again, because answers name the
 // version of the claim's record.
-func (m *Machine) keepClaim(before Record, out *Effects) {
+func (m *Machine) reassertClaim(before Record, out *Effects) {
 	out.Add(m.write(before))
 	if m.claim != nil {
 		out.Add(m.begin(m.claim.refused))

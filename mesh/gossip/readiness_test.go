@@ -11,7 +11,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// The loop begins when a host is ready, and applies the subnet that it sees then.
+// The loop begins when a host is ready, and applies the subnet that it sees
+// then.
 func TestAHostThatWasForgottenAppliesNothingOfItsOldSubnet(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, cfg := tm.start(tm.config(1)), tm.config(2)
@@ -64,7 +65,7 @@ func TestAFounderTakesNobodyOfAnotherMeshForAPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.takePart()
+	n.startLeasing()
 	for name, events := range map[string][]event{
 		"it was let in before":       {{joined: &member{id: lease.ID{2}, underlay: tm.address(2), meta: meta{Mesh: "another", Name: "h2"}}}},
 		"it was of no mesh at first": {{joined: &member{id: lease.ID{3}, underlay: tm.address(3)}}, {refused: &refusal{id: lease.ID{3}, underlay: tm.address(3), why: otherMesh}}},

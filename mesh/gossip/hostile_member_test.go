@@ -83,8 +83,8 @@ func TestGossipThatCannotBeReadFillsNothing(t *testing.T) {
 	if _, err := n.handle(events); err != nil {
 		t.Fatal(err)
 	}
-	n.touched = false
-	if _, err := n.handle(events[:100]); err != nil || n.touched {
+	n.viewDirty = false
+	if _, err := n.handle(events[:100]); err != nil || n.viewDirty {
 		t.Errorf("what is known makes the view anew: %v", err)
 	}
 	if got := len(n.problems.list()); got != unknownPacket.most() {
@@ -104,7 +104,7 @@ func TestATwinThatDoesNotAnswerEndsNoAgent(t *testing.T) {
 	tm := newTestMesh(t)
 	h1, h2 := tm.start(tm.config(1)), tm.start(tm.config(2))
 	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
-	data := encode(packet{Mesh: h1.View().Mesh, Twin: tm.address(9), Uptime: 1 << 60})
+	data := encode(packet{Mesh: h1.View().Mesh, Duplicate: tm.address(9), Uptime: 1 << 60})
 	h1.sendReliably(h2.self, tm.address(2), data)
 	ended := make(chan error, 1)
 	go func() { ended <- h2.wait() }()

@@ -10,9 +10,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// sighting holds the direct observations of this host about another host. It is
-// kept across restarts.
-type sighting struct {
+// peerHistory holds the direct observations of this host about another host. It
+// is kept across restarts.
+type peerHistory struct {
 	Subnet netip.Prefix `json:"subnet,omitzero"`
 	Since  time.Time    `json:"since"` // when this host first saw that the other host holds Subnet
 	Seen   time.Time    `json:"seen"`  // when the other host was last alive
@@ -35,34 +35,35 @@ type sighting struct {
 	// of this host. Met reports whether any process of the host ever answered.
 	Life uint64 `json:"life,omitzero"`
 	Met  bool   `json:"met,omitzero"`
-	// Paired is the number of the last pairing accepted from the host.
-	Paired uint64 `json:"paired,omitzero"`
+	// LastOffer is the number of the last offer accepted from the host.
+	LastOffer uint64 `json:"paired,omitzero"`
 	// Forced reports whether this host's operator removed the host by force.
 	Forced bool `json:"forced,omitzero"`
 
 	missed time.Time // Silent includes the time until then; zero: nothing was counted in this process
 }
 
-type sightings map[lease.ID]*sighting
+// sightings holds what this host has observed of each peer.
+type sightings map[lease.ID]*peerHistory
 
-// of returns the sighting of a host. It creates one if there is none.
-func (s sightings) of(id lease.ID) *sighting {
+// get returns the history of a host. It creates an empty one if there is none.
+func (s sightings) get(id lease.ID) *peerHistory {
 	if s[id] == nil {
 		now := time.Now()
-		s[id] = &sighting{Since: now, Seen: now}
+		s[id] = &peerHistory{Since: now, Seen: now}
 	}
 	return s[id]
 }
 
 // lost records that a host is no longer alive.
 func (s sightings) lost(id lease.ID) {
-	one := s.of(id)
+	one := s.get(id)
 	one.Seen, one.missed = time.Now(), time.Now()
 }
 
 // update records the subnet of a host and whether the host is alive now.
-func (s sightings) update(r lease.Record, alive bool) *sighting {
-	one, now := s.of(r.Host), time.Now()
+func (s sightings) update(r lease.Record, alive bool) *peerHistory {
+	one, now := s.get(r.Host), time.Now()
 	if one.Subnet != r.Subnet {
 		one.Subnet, one.Since = r.Subnet, now
 	}
@@ -93,7 +94,7 @@ func (n *Node) expire() lease.Effects {
 	for id := range expired {
 		if !n.machine.Expired(id) {
 			r, _ := n.machine.Table().Get(id)
-			n.cfg.Log.Info("a lease has expired", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.of(id).Silent)
+			n.cfg.Log.Info("a lease has expired", "peer", r.Name, "host", id, "subnet", r.Subnet, "silent", n.sightings.get(id).Silent)
 		}
 	}
 	byForce := make(map[lease.ID]bool)

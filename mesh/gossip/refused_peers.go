@@ -17,8 +17,8 @@ type unreadable struct {
 // admit this host. Such a host may have been a member while it was in no mesh.
 // In that case handleRefusal also removes it from the members.
 func (n *Node) handleRefusal(r refusal) {
-	if m, was := n.members[r.id]; was && m.meta.Mesh == "" && m.underlay == r.underlay {
-		n.lose(r.id)
+	if m, ok := n.members[r.id]; ok && m.meta.Mesh == "" && m.underlay == r.underlay {
+		n.markFailed(r.id)
 	}
 	problem := mesh.Problem{
 		What: "refused host " + r.name + " at " + r.underlay.String() + ": " + r.why,
@@ -27,7 +27,7 @@ func (n *Node) handleRefusal(r refusal) {
 	if strings.Contains(r.why, otherMesh) {
 		problem.Do = "decide which mesh is to stay, and on a host of the other run `gremesh agent --join` with a host of that one"
 	}
-	if n.problems.stranger(refusedHost, r.underlay.Addr(), problem) {
+	if n.problems.setRefused(refusedHost, r.underlay.Addr(), problem) {
 		n.cfg.Log.Warn("refused a host", "host", r.name, "underlay", r.underlay, "err", r.why)
 	}
 }
@@ -53,8 +53,8 @@ func (n *Node) handleUnreadable(u unreadable) {
 		What: "gossip from " + u.from.String() + " is encrypted with another key, or only one of the two hosts encrypts",
 		Do:   "make mesh.key_file and mesh.insecure the same on all hosts of the mesh",
 	}
-	if n.problems.stranger(kind, u.from, problem) { // otherwise the view need not be refreshed
-		n.touched = true
+	if n.problems.setRefused(kind, u.from, problem) { // otherwise the view need not be refreshed
+		n.viewDirty = true
 		n.cfg.Log.Warn("gossip with another key", "underlay", u.from)
 	}
 }

@@ -170,17 +170,17 @@ func TestAHostThatWasEndedBeforeItToldItsPeersKnowsIt(t *testing.T) {
 	h2 := tm.start(cfg)
 	eventually(t, "2 hosts", func() bool { return whole(h1, h2) })
 	state, err := store{cfg.Dir}.loadState()
-	if err != nil || IsUntold(cfg.Dir) {
-		t.Fatalf("before it leaves: %v, untold %t", err, IsUntold(cfg.Dir))
+	if err != nil || IsLeavePending(cfg.Dir) {
+		t.Fatalf("before it leaves: %v, untold %t", err, IsLeavePending(cfg.Dir))
 	}
-	if err := h2.Leave(t.Context(), true); err != nil || IsUntold(cfg.Dir) {
-		t.Errorf("after it has left: %v, untold %t", err, IsUntold(cfg.Dir))
+	if err := h2.Leave(t.Context(), true); err != nil || IsLeavePending(cfg.Dir) {
+		t.Errorf("after it has left: %v, untold %t", err, IsLeavePending(cfg.Dir))
 	}
-	state.Untold = true // as it is between the write and the first message
-	if err := (store{cfg.Dir}).save(state); err != nil || !IsUntold(cfg.Dir) {
-		t.Errorf("killed meanwhile: %v, untold %t", err, IsUntold(cfg.Dir))
+	state.LeavePending = true // as it is between the write and the first message
+	if err := (store{cfg.Dir}).save(state); err != nil || !IsLeavePending(cfg.Dir) {
+		t.Errorf("killed meanwhile: %v, untold %t", err, IsLeavePending(cfg.Dir))
 	}
-	if IsUntold(t.TempDir()) {
+	if IsLeavePending(t.TempDir()) {
 		t.Error("a host without state has something to tell")
 	}
 }
@@ -232,8 +232,8 @@ func TestAForgetThatIsAbortedLeavesNothingUnderWay(t *testing.T) {
 			t.Fatal("one of three is a majority")
 		}
 		if err := h1.ask(t.Context(), func() lease.Effects {
-			if _, under := h1.machine.Removing(); under || h1.forgetting != 0 {
-				t.Errorf("the removal goes on: %t, %d requests", under, h1.forgetting)
+			if _, ok := h1.machine.Removing(); ok || h1.forgetting != 0 {
+				t.Errorf("the removal goes on: %t, %d requests", ok, h1.forgetting)
 			}
 			return lease.Effects{}
 		}); err != nil {

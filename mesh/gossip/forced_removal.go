@@ -37,15 +37,15 @@ func (n *Node) forcedHosts() []lease.ID {
 
 // force removes a host on this host only. It also tells the other hosts.
 func (n *Node) force(id lease.ID) lease.Effects {
-	n.sightings.of(id).Forced, n.dirty = true, true
+	n.sightings.get(id).Forced, n.dirty = true, true
 	out := n.expire()
-	n.tellForced()
+	n.publishForced()
 	return out
 }
 
-// tellForced tells all members which hosts this host's operator has removed by
-// force.
-func (n *Node) tellForced() {
+// publishForced tells all members which hosts this host's operator has removed
+// by force.
+func (n *Node) publishForced() {
 	p := packet{Mesh: n.mesh, Forced: &forced{Hosts: n.forcedHosts()}}
 	for id, m := range n.members {
 		n.sendPacket(id, m.underlay, p)
@@ -63,16 +63,16 @@ func (n *Node) handleForced(from lease.ID, f forced) {
 // endForced ends the removal by force of hosts that are alive again, have
 // released their subnet, or are forgotten by consent.
 func (n *Node) endForced() {
-	ended := false
+	changed := false
 	for _, id := range n.forcedHosts() {
-		r, known := n.machine.Table().Get(id)
-		if !known || n.isAlive(id) || r.State == lease.Released || r.State == lease.Forgotten {
-			n.sightings[id].Forced, ended = false, true
+		r, ok := n.machine.Table().Get(id)
+		if !ok || n.isAlive(id) || r.State == lease.Released || r.State == lease.Forgotten {
+			n.sightings[id].Forced, changed = false, true
 		}
 	}
-	if ended {
+	if changed {
 		n.dirty = true
-		n.tellForced()
+		n.publishForced()
 	}
 }
 
@@ -88,7 +88,7 @@ func (n *Node) completeForced() lease.Effects {
 		return lease.Effects{}
 	}
 	n.completed = time.Now()
-	if _, under := n.machine.Removing(); under {
+	if _, ok := n.machine.Removing(); ok {
 		n.machine.Forgo()
 	}
 	for _, id := range n.forcedHosts() {
@@ -111,8 +111,8 @@ func (n *Node) forcedProblems() []mesh.Problem {
 	}
 	var problems []mesh.Problem
 	for _, id := range slices.SortedFunc(maps.Keys(by), lease.ID.Compare) {
-		r, known := n.machine.Table().Get(id)
-		if !known || id == n.self || r.State == lease.Released || r.State == lease.Forgotten ||
+		r, ok := n.machine.Table().Get(id)
+		if !ok || id == n.self || r.State == lease.Released || r.State == lease.Forgotten ||
 			n.isAlive(id) || n.isForced(id) || n.machine.Expired(id) {
 			continue
 		}

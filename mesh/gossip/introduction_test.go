@@ -55,23 +55,23 @@ func TestIntroductionWaitsOnlyForMembersAndNotForEver(t *testing.T) {
 		err := h1.introduce(ctx)
 		return time.Since(began), err
 	}
-	if d, err := took(t.Context()); err != nil || d >= introduceFor {
+	if d, err := took(t.Context()); err != nil || d >= introduceTimeout {
 		t.Errorf("a host without members took %s: %v", d, err)
 	}
 	silent := lease.ID{9}
 	owned(t, h1, func() {
 		h1.members[silent] = member{id: silent, underlay: netip.AddrPortFrom(tm.address(9).Addr(), tm.port)}
 	})
-	if d, err := took(t.Context()); err != nil && !errors.Is(err, context.DeadlineExceeded) || d < introduceFor {
+	if d, err := took(t.Context()); err != nil && !errors.Is(err, context.DeadlineExceeded) || d < introduceTimeout {
 		t.Errorf("a member that does not answer was waited for for %s: %v", d, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if d, _ := took(ctx); d >= introduceFor {
+	if d, _ := took(ctx); d >= introduceTimeout {
 		t.Errorf("after the end of its context it took %s", d)
 	}
-	owned(t, h1, func() { h1.answered[silent] = time.Now().Add(-answerArrives) })
-	if d, err := took(t.Context()); err != nil || d >= introduceFor {
+	owned(t, h1, func() { h1.answered[silent] = time.Now().Add(-answerDelay) })
+	if d, err := took(t.Context()); err != nil || d >= introduceTimeout {
 		t.Errorf("with all members answered it took %s: %v", d, err)
 	}
 	owned(t, h1, func() { delete(h1.members, silent); delete(h1.answered, silent) })

@@ -47,37 +47,37 @@ const (
 	seedsEvery   = 30 * time.Second
 )
 
-// meet joins the seeds and the hosts known from earlier runs. After that it
+// joinLoop joins the seeds and the hosts known from earlier runs. After that it
 // joins missing hosts until ctx ends. So two halves of a mesh find each other
 // again.
-func (n *Node) meet(ctx context.Context) error {
+func (n *Node) joinLoop(ctx context.Context) error {
 	backoff := firstBackoff
 	var here []netip.AddrPort // members of a mesh that the search found on this network
 	for {
-		failed := n.joinAny(ctx, n.seeds(here), *n.absent.Load())
-		if also := n.delegate.twin.Load(); also != nil && n.answers(*also) {
+		failed := n.joinAny(ctx, n.seeds(here), *n.missingPeers.Load())
+		if also := n.delegate.duplicate.Load(); also != nil && n.answers(*also) {
 			// The other host cannot check whether this process is alive after
 			// it has ended. The packet has no mesh, because the receiver does
 			// not check it.
-			n.sendReliably(n.self, *also, encode(packet{Twin: n.cfg.Underlay, Uptime: time.Since(n.started)}))
+			n.sendReliably(n.self, *also, encode(packet{Duplicate: n.cfg.Underlay, Uptime: time.Since(n.started)}))
 			return &DuplicateIDError{ID: n.self, Also: *also}
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		is := n.standing()
-		if failed == nil && (!is.founder || !is.newcomer) {
+		self := n.standing()
+		if failed == nil && (!self.founder || !self.newcomer) {
 			break
 		}
 		if pool := n.delegate.otherPool.Load(); pool != nil && failed != nil {
 			return &PoolError{Pool: *pool}
 		}
-		why, decision := reasons(failed), judge(failed, is)
+		why, decision := reasons(failed), nextStep(failed, self)
 		if failed == nil { // the joined hosts are in no mesh yet
 			decision = found
 		}
 		if decision == stop {
-			return &RefusedError{Why: refusalOf(failed)}
+			return &RefusedError{Why: refusalFor(failed)}
 		}
 		if decision == found || decision == goOn {
 			if err := n.prepareFounding(ctx); err != nil {
@@ -95,10 +95,10 @@ func (n *Node) meet(ctx context.Context) error {
 		if decision == goOn {
 			break
 		}
-		if last := n.silence.Swap(&why); last == nil || *last != why {
+		if last := n.joinError.Swap(&why); last == nil || *last != why {
 			n.cfg.Log.Warn("no host could be joined yet", "err", why)
 		}
-		if !wait(ctx, backoff) {
+		if !sleepContext(ctx, backoff) {
 			return nil
 		}
 		if backoff *= 2; time.Since(n.started) < earlyFor {
@@ -106,7 +106,7 @@ func (n *Node) meet(ctx context.Context) error {
 		}
 		backoff = min(backoff, lastBackoff)
 	}
-	n.silence.Store(nil)
+	n.joinError.Store(nil)
 	close(n.met)
 
 	// A second round with the seeds repairs losses of gossip in the first
@@ -119,14 +119,14 @@ func (n *Node) meet(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case at := <-n.hails:
+		case at := <-n.rejoinRequests:
 			if failed := n.joinAny(ctx, nil, []missing{{at: at}}); failed != nil {
 				n.cfg.Log.Debug("cannot join a host that asked for it", "underlay", at, "err", reasons(failed))
 			}
 			continue
 		case <-tick.C:
 		}
-		absent := *n.absent.Load()
+		absent := *n.missingPeers.Load()
 		switch {
 		case n.alone():
 			seeds = n.cfg.Seeds
@@ -272,8 +272,8 @@ func (n *Node) answers(at netip.AddrPort) bool {
 	return err == nil
 }
 
-// wait waits for d. It reports false if the context ended first.
-func wait(ctx context.Context, d time.Duration) bool {
+// sleepContext waits for d. It reports false if the context ended first.
+func sleepContext(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -12,16 +12,16 @@ import (
 // which takes seconds. The record is known earlier and is reliable, because
 // only the host itself writes its record.
 func (n *Node) merge(records []lease.Record) lease.Effects {
-	was := make(map[lease.ID]netip.AddrPort)
+	addresses := make(map[lease.ID]netip.AddrPort)
 	for _, r := range records {
 		if known, ok := n.machine.Table().Get(r.Host); ok {
-			was[r.Host] = known.Underlay
+			addresses[r.Host] = known.Underlay
 		}
 	}
 	out := n.machine.Merge(records)
-	for id, old := range was {
+	for id, old := range addresses {
 		r, _ := n.machine.Table().Get(id)
-		if m, alive := n.members[id]; alive && r.Underlay != old && r.Underlay != m.underlay {
+		if m, ok := n.members[id]; ok && r.Underlay != old && r.Underlay != m.underlay {
 			n.cfg.Log.Info("a host has moved", "peer", r.Name, "host", id, "was", m.underlay, "is", r.Underlay)
 			m.underlay = r.Underlay
 			n.members[id] = m

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	introduceFor   = 2 * time.Second
-	introduceEvery = 50 * time.Millisecond
-	// answerArrives is the time to allow for an answer to a challenge to
+	introduceTimeout = 2 * time.Second
+	introduceEvery   = 50 * time.Millisecond
+	// answerDelay is the time to allow for an answer to a challenge to
 	// arrive.
-	answerArrives = 50 * time.Millisecond
+	answerDelay = 50 * time.Millisecond
 )
 
 // introduce waits until every live member has challenged this process and has
@@ -21,7 +21,7 @@ const (
 // Without this wait, the last packets of a process that is about to end would
 // be lost.
 func (n *Node) introduce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, introduceFor)
+	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
 	defer cancel()
 	for {
 		unknown := false
@@ -30,14 +30,14 @@ func (n *Node) introduce(ctx context.Context) error {
 				switch at, ok := n.answered[id]; {
 				case !ok:
 					unknown = true
-					n.sendPacket(id, m.underlay, packet{Mesh: n.mesh, Sum: &sum{From: n.self, Digest: n.machine.Table().Digest()}})
-				case time.Since(at) < answerArrives:
+					n.sendPacket(id, m.underlay, packet{Mesh: n.mesh, TableDigest: &tableDigest{From: n.self, Digest: n.machine.Table().Digest()}})
+				case time.Since(at) < answerDelay:
 					unknown = true
 				}
 			}
 			return lease.Effects{}
 		})
-		if err != nil || !unknown || !wait(ctx, introduceEvery) {
+		if err != nil || !unknown || !sleepContext(ctx, introduceEvery) {
 			return err
 		}
 	}

@@ -74,6 +74,6 @@ func (n *Node) handleLimited(l limited) {
 		problem.What = "hosts of the mesh open more or larger gossip connections than the limits allow; some were closed"
 		problem.Do = "the agent's log names an address (`gossip connection closed`); restart the agent there"
 	}
-	n.touched = n.problems.set("limits", problem, unlessAgain) || n.touched
+	n.viewDirty = n.problems.set("limits", problem, problemTTL) || n.viewDirty
 	n.cfg.Log.Warn("gossip connection closed", "underlay", l.from, "err", l.err)
 }

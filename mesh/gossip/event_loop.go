@@ -8,18 +8,18 @@ import (
 	"github.com/gremesh/gremesh/mesh/lease"
 )
 
-// keepEvery is the interval between writes of values that only the clock
+// saveInterval is the interval between writes of values that only the clock
 // changes.
-const keepEvery = 10 * time.Minute
+const saveInterval = 10 * time.Minute
 
-// own is the loop of the goroutine that owns the state. In each round it
+// eventLoop is the loop of the goroutine that owns the state. In each round it
 // handles all events that have arrived. It then writes the table to disk once.
 // It sends answers only after that write.
-func (n *Node) own(ctx context.Context) error {
+func (n *Node) eventLoop(ctx context.Context) error {
 	met := n.met
-	retry := time.NewTimer(n.patience())
+	retry := time.NewTimer(n.retryInterval())
 	defer retry.Stop()
-	keep := time.NewTicker(keepEvery)
+	keep := time.NewTicker(saveInterval)
 	defer keep.Stop()
 	compared := time.Now()
 	for {
@@ -29,11 +29,11 @@ func (n *Node) own(ctx context.Context) error {
 		case <-n.delegate.inbox.signal:
 			out, err = n.handle(n.delegate.inbox.take())
 		case <-met:
-			met, n.touched = nil, true
+			met, n.viewDirty = nil, true
 			if out, err = n.handle(n.delegate.inbox.take()); err != nil { // state that the join has brought
 				return err
 			}
-			out.Add(n.takePart())
+			out.Add(n.startLeasing())
 			n.commit(out)
 			close(n.ready)
 			continue
@@ -43,23 +43,23 @@ func (n *Node) own(ctx context.Context) error {
 			out.Add(n.machine.Retry())
 			out.Add(n.completeForced())
 			n.challengeSilent()
-			retry.Reset(n.patience())
+			retry.Reset(n.retryInterval())
 			if time.Since(compared) >= compareEvery && !n.left {
 				compared = time.Now()
 				n.compareTables()
-				n.dirty, n.noted = n.dirty || n.noted, false
+				n.dirty, n.sightingsDirty = n.dirty || n.sightingsDirty, false
 			}
 		case <-keep.C:
 			n.dirty = true
 		case <-n.measured:
 			n.refresh()
 			continue
-		case <-n.repair:
-			n.tellPairs()
+		case <-n.offersChanged:
+			n.sendOffers()
 			n.refresh()
 			continue
 		case r := <-n.requests:
-			n.touched = true
+			n.viewDirty = true
 			out = r.do()
 			n.commit(out)
 			close(r.done)
@@ -74,22 +74,23 @@ func (n *Node) own(ctx context.Context) error {
 	}
 }
 
-// patience returns how long to wait for silent hosts before asking them again.
-// The time is random between 200 and 500 ms. Otherwise two hosts that deny each
-// other's claims could keep colliding. A host that claims nothing waits for
-// compareEvery: it only counts for how long other hosts have been silent.
-func (n *Node) patience() time.Duration {
-	if n.kept.State == lease.Held && !n.kept.Next.IsValid() {
+// retryInterval returns how long to wait for silent hosts before asking them
+// again. The time is random between 200 and 500 ms. Otherwise two hosts that
+// deny each other's claims could keep colliding. A host that claims nothing
+// waits for compareEvery: it only counts for how long other hosts have been
+// silent.
+func (n *Node) retryInterval() time.Duration {
+	if n.persistedOwn.State == lease.Held && !n.persistedOwn.Next.IsValid() {
 		return compareEvery
 	}
 	return 200*time.Millisecond + rand.N(300*time.Millisecond)
 }
 
-// takePart starts claiming and granting leases. The owner calls it once, when
-// this host has joined others or continues without them. The host may have left
-// the mesh before.
-func (n *Node) takePart() lease.Effects {
-	n.takes = true
+// startLeasing starts claiming and granting leases. The owner calls it once,
+// when this host has joined others or continues without them. The host may have
+// left the mesh before.
+func (n *Node) startLeasing() lease.Effects {
+	n.takesPart = true
 	if n.left {
 		return lease.Effects{}
 	}
