@@ -15,18 +15,18 @@ import (
 const component = "kernel"
 
 // Component reconciles docker0, the device of the OVS bridge, routes,
-// neighbours and sysctls. Its state is an Actual.
+// neighbours and sysctls. Its state is a State.
 type Component[In any] struct {
 	Kernel Machine
 	Bridge string       // docker0, for Original
 	Pool   netip.Prefix // for Restore
 	// Spec returns the kernel's part of the desired state.
-	Spec func(*In) Host
+	Spec func(*In) Spec
 }
 
 // Machine is the network stack that a component reconciles, see Kernel.
 type Machine interface {
-	Observe(context.Context) (Actual, error)
+	Observe(context.Context) (State, error)
 	Apply(context.Context, []Change) error
 	Watch(ctx context.Context, notify func()) error
 	Refresh()
@@ -39,7 +39,7 @@ func (c *Component[In]) Name() string { return component }
 // gives docker0 its address. "filter" exempts mesh traffic from masquerading.
 func (c *Component[In]) After() []string { return []string{"ovs", "docker", "filter"} }
 
-// Observe returns an Actual.
+// Observe returns a State.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return c.Kernel.Observe(ctx)
 }
@@ -50,16 +50,16 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 // change docker0 and plans its removal from the mesh. docker0's address may belong
 // to another host now.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
-	have := s.(Actual)
+	have := s.(State)
 	if req.Desired == nil {
-		return plan(Host{}, have)
+		return plan(Spec{}, have)
 	}
 	want := c.Spec(req.Desired)
-	if !have.Port.Exists && creates(req.Upstream["ovs"], want.Port) {
-		have.Port = Link{Name: want.Port, Exists: true, MTU: want.MTU} // Open vSwitch sets the MTU (mtu_request)
+	if !have.OVSPort.Exists && creates(req.Upstream["ovs"], want.OVSPort) {
+		have.OVSPort = Link{Name: want.OVSPort, Exists: true, MTU: want.MTU} // Open vSwitch sets the MTU (mtu_request)
 	}
 	if docker := req.Upstream["docker"]; !docker.Settled() && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
-		p := plan(Host{}, have)
+		p := plan(Spec{}, have)
 		p.Pending = fmt.Sprintf("%s keeps its address and stays out of the mesh until Docker uses %s", want.Bridge, want.Bip)
 		return p
 	}
@@ -78,10 +78,10 @@ func ovsBridge(name string) reconcile.Key {
 	return reconcile.Key{Component: "ovs", Kind: "bridge", Name: name}
 }
 
-// Original returns the original state of the kernel, a Former, as JSON.
+// Original returns the original state of the kernel, an Original, as JSON.
 func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
-	have := s.(Actual)
-	former := formerOf(have)
+	have := s.(State)
+	former := originalOf(have)
 	for _, path := range sysctlPaths(c.Bridge) {
 		former.Sysctls[path] = have.Sysctls[path]
 	}
@@ -93,19 +93,19 @@ func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 // then. Without an original state it plans the removal of everything that gremesh
 // owns.
 func (c *Component[In]) Restore(req reconcile.Request[In], original json.RawMessage, s reconcile.State) reconcile.Plan {
-	have := s.(Actual)
+	have := s.(State)
 	if original == nil {
-		return plan(Host{}, have)
+		return plan(Spec{}, have)
 	}
-	var former Former
+	var former Original
 	if err := json.Unmarshal(original, &former); err != nil {
 		return reconcile.Plan{Problems: []reconcile.Problem{{
 			Code: "GM-KERNEL-ORIGINAL", Summary: "cannot read how the kernel was before gremesh: " + err.Error(),
 		}}}
 	}
 	docker := req.Upstream["docker"]
-	return plan(Host{Back: &Back{
-		Former: former, Pool: c.Pool, KeepBridge: !docker.Settled(), Docker: runs(docker),
+	return plan(Spec{Restore: &RestoreSpec{
+		Original: former, Pool: c.Pool, KeepBridge: !docker.Settled(), Docker: runs(docker),
 	}}, have)
 }
 
@@ -117,7 +117,7 @@ func runs(r reconcile.Result) bool {
 
 // plan returns the changes from the observed to the desired state, with their
 // dependencies on each other.
-func plan(want Host, have Actual) reconcile.Plan {
+func plan(want Spec, have State) reconcile.Plan {
 	changes := Diff(want, have)
 	var first []Change // changes that others can depend on
 	for _, c := range changes {
@@ -133,8 +133,8 @@ func plan(want Host, have Actual) reconcile.Plan {
 				change.Needs = append(change.Needs, f.Key)
 			}
 		}
-		if c.Should != "" && (c.Key.Kind == "link" && c.Key.Name == want.Port || c.Key.Kind == "fdb") {
-			change.Needs = append(change.Needs, ovsBridge(want.Port))
+		if c.Should != "" && (c.Key.Kind == "link" && c.Key.Name == want.OVSPort || c.Key.Kind == "fdb") {
+			change.Needs = append(change.Needs, ovsBridge(want.OVSPort))
 		}
 		p.Changes = append(p.Changes, change)
 	}
@@ -177,13 +177,13 @@ func (c *Component[In]) Investigate(k reconcile.Key) string {
 // Explain returns the change of docker0 or br0 that caused a change of an object. It
 // returns false if the object does not depend on such a change.
 func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconcile.Change) (string, bool) {
-	was, is := prev.State.(Actual), cur.State.(Actual)
+	was, is := prev.State.(State), cur.State.(State)
 	name, k := is.Bridge.Name, change.Key
 	switch {
 	case k.Kind == "sysctl" && !strings.Contains(k.Name, name):
 		return "", false
-	case k.Kind == "link" && k.Name == is.Port.Name && k.Field != "master": // br0's MTU and state do not depend on docker0
-		return is.Port.Name + " was created again", was.Port.Index != is.Port.Index
+	case k.Kind == "link" && k.Name == is.OVSPort.Name && k.Field != "master": // br0's MTU and state do not depend on docker0
+		return is.OVSPort.Name + " was created again", was.OVSPort.Index != is.OVSPort.Index
 	case was.Bridge.Exists && !is.Bridge.Exists:
 		return name + " was deleted", true
 	case was.Bridge.Index != is.Bridge.Index:
@@ -192,8 +192,8 @@ func (c *Component[In]) Explain(prev, cur reconcile.Snapshot[In], change reconci
 		return fmt.Sprintf("the address of %s was changed (%s -> %s)", name, Addresses(was.Addrs), Addresses(is.Addrs)), true
 	case was.Bridge.Up && !is.Bridge.Up && k.Kind == "route":
 		return name + " was taken down", true
-	case was.Port.Index != is.Port.Index && k.Kind == "link" && k.Name == is.Port.Name:
-		return is.Port.Name + " was created again", true
+	case was.OVSPort.Index != is.OVSPort.Index && k.Kind == "link" && k.Name == is.OVSPort.Name:
+		return is.OVSPort.Name + " was created again", true
 	}
 	return "", false
 }

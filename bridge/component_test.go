@@ -12,12 +12,12 @@ import (
 var settled = reconcile.Result{State: struct{}{}}
 
 // request asks for a host whose upstream is as it should be.
-func request(want Host) reconcile.Request[Host] {
-	return reconcile.Request[Host]{Desired: &want, Upstream: map[string]reconcile.Result{"ovs": settled, "docker": settled, "filter": settled}}
+func request(want Spec) reconcile.Request[Spec] {
+	return reconcile.Request[Spec]{Desired: &want, Upstream: map[string]reconcile.Result{"ovs": settled, "docker": settled, "filter": settled}}
 }
 
-func testComponent() *Component[Host] {
-	return &Component[Host]{Kernel: New(Config{Bridge: "docker0", Port: "br0"}), Bridge: "docker0", Spec: func(h *Host) Host { return *h }}
+func testComponent() *Component[Spec] {
+	return &Component[Spec]{Kernel: New(Config{Bridge: "docker0", Port: "br0"}), Bridge: "docker0", Spec: func(h *Spec) Spec { return *h }}
 }
 
 func changeKeys(p reconcile.Plan) string {
@@ -45,7 +45,7 @@ func TestAForeignAddressStaysWhileDockerIsNotSettled(t *testing.T) {
 
 func TestADeviceThatOpenVSwitchIsAboutToMakeIsPlannedFor(t *testing.T) {
 	have := clean()
-	have.Port = Link{}
+	have.OVSPort = Link{}
 	req := request(want)
 	if got := changeKeys(testComponent().Plan(req, have)); strings.Contains(got, "br0") {
 		t.Errorf("without br0 the plan is %q", got)
@@ -68,7 +68,7 @@ func TestRoutesNeedTheAddressAndEverythingNeedsTheDevice(t *testing.T) {
 			t.Errorf("%s needs the address: %t", c.Key, needs)
 		}
 	}
-	for _, c := range testComponent().Plan(request(want), Actual{}).Changes {
+	for _, c := range testComponent().Plan(request(want), State{}).Changes {
 		needs := slices.ContainsFunc(c.Needs, func(k reconcile.Key) bool { return k.String() == "link docker0" })
 		if needs == (c.Key.String() == "link docker0") {
 			t.Errorf("%s needs docker0: %t", c.Key, needs)
@@ -80,12 +80,12 @@ func TestProblemsOfTheKernelHaveCodes(t *testing.T) {
 	want := want
 	want.Unmasked = "eth0"
 	want.GRE = []GRE{{"h2", netip.MustParseAddr("10.90.0.1"), netip.MustParseAddr("10.90.0.2"), 7}}
-	for code, change := range map[string]func(*Actual){
-		"GM-KERNEL-NAME":     func(a *Actual) { a.Stranger = "dummy" },
-		"GM-KERNEL-SWITCH":   func(a *Actual) { a.Switches = []Switch{{Object: "link docker0 stp_state", Is: "1"}} },
-		"GM-KERNEL-OVERLAP":  func(a *Actual) { a.Intruders = []Route{{Dst: netip.MustParsePrefix("172.17.64.0/20"), Link: "eth1"}} },
-		"GM-KERNEL-RPFILTER": func(a *Actual) { a.Strict = []string{"eth0"} },
-		"GM-KERNEL-GRETAP": func(a *Actual) {
+	for code, change := range map[string]func(*State){
+		"GM-KERNEL-NAME":     func(a *State) { a.ForeignKind = "dummy" },
+		"GM-KERNEL-SWITCH":   func(a *State) { a.Switches = []Switch{{Object: "link docker0 stp_state", Is: "1"}} },
+		"GM-KERNEL-OVERLAP":  func(a *State) { a.Intruders = []Route{{Dst: netip.MustParsePrefix("172.17.64.0/20"), Link: "eth1"}} },
+		"GM-KERNEL-RPFILTER": func(a *State) { a.StrictRPFilter = []string{"eth0"} },
+		"GM-KERNEL-GRETAP": func(a *State) {
 			a.Gretaps = []Gretap{{Name: "gretap1", Remote: netip.MustParseAddr("10.90.0.2"), Keyed: true, Key: 7}}
 		},
 	} {
@@ -102,25 +102,25 @@ func TestProblemsOfTheKernelHaveCodes(t *testing.T) {
 }
 
 func TestExplainNamesWhatBecameOfDocker0(t *testing.T) {
-	snapshot := func(change func(*Actual)) reconcile.Snapshot[Host] {
+	snapshot := func(change func(*State)) reconcile.Snapshot[Spec] {
 		have := clean()
 		change(&have)
-		return reconcile.Snapshot[Host]{Desired: &want, State: have}
+		return reconcile.Snapshot[Spec]{Desired: &want, State: have}
 	}
-	prev := snapshot(func(*Actual) {})
+	prev := snapshot(func(*State) {})
 	for _, test := range []struct {
-		change func(*Actual)
+		change func(*State)
 		key    reconcile.Key
 		want   string
 	}{
-		{func(a *Actual) { a.Bridge = Link{Name: "docker0"} }, key("route", "172.17.0.0/16", ""), "docker0 was deleted"},
-		{func(a *Actual) { a.Bridge.Index++ }, key("route", "172.17.0.0/16", ""), "docker0 was created again"},
-		{func(a *Actual) { a.Bridge.Up = false }, key("route", "172.17.0.0/16", ""), "docker0 was taken down"},
-		{func(a *Actual) { a.Addrs = nil }, key(KindAddress, "docker0", ""), "(172.17.42.1/24 -> none)"},
-		{func(a *Actual) { a.Bridge.Index++ }, key("sysctl", "net.ipv4.ip_forward", ""), ""},
-		{func(a *Actual) { a.Port.Index++ }, key("link", "br0", "master"), "br0 was created again"},
-		{func(a *Actual) { a.Port.Index++ }, key("link", "br0", "mtu"), "br0 was created again"},
-		{func(*Actual) {}, key("route", "172.17.0.0/16", ""), ""},
+		{func(a *State) { a.Bridge = Link{Name: "docker0"} }, key("route", "172.17.0.0/16", ""), "docker0 was deleted"},
+		{func(a *State) { a.Bridge.Index++ }, key("route", "172.17.0.0/16", ""), "docker0 was created again"},
+		{func(a *State) { a.Bridge.Up = false }, key("route", "172.17.0.0/16", ""), "docker0 was taken down"},
+		{func(a *State) { a.Addrs = nil }, key(KindAddress, "docker0", ""), "(172.17.42.1/24 -> none)"},
+		{func(a *State) { a.Bridge.Index++ }, key("sysctl", "net.ipv4.ip_forward", ""), ""},
+		{func(a *State) { a.OVSPort.Index++ }, key("link", "br0", "master"), "br0 was created again"},
+		{func(a *State) { a.OVSPort.Index++ }, key("link", "br0", "mtu"), "br0 was created again"},
+		{func(*State) {}, key("route", "172.17.0.0/16", ""), ""},
 	} {
 		got, ok := testComponent().Explain(prev, snapshot(test.change), reconcile.Change{Key: test.key})
 		if ok != (test.want != "") || !strings.Contains(got, test.want) {
@@ -132,12 +132,12 @@ func TestExplainNamesWhatBecameOfDocker0(t *testing.T) {
 func TestComponentOriginalLeadsBack(t *testing.T) {
 	c := testComponent()
 	was := clean()
-	was.Addrs, was.Bridge.MTU, was.Port, was.Routes, was.FDB, was.Neighbours = prefixes("172.17.0.1/16"), 1500, Link{}, nil, nil, nil
+	was.Addrs, was.Bridge.MTU, was.OVSPort, was.Routes, was.FDB, was.Neighbours = prefixes("172.17.0.1/16"), 1500, Link{}, nil, nil, nil
 	original, err := c.Original(was)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := reconcile.Request[Host]{Upstream: map[string]reconcile.Result{}}
+	req := reconcile.Request[Spec]{Upstream: map[string]reconcile.Result{}}
 	if got := changeKeys(c.Restore(req, original, clean())); strings.Contains(got, KindAddress) || !strings.Contains(got, "route") {
 		t.Errorf("before Docker has its former settings, the plan is %q", got)
 	}

@@ -40,17 +40,17 @@ func change(key reconcile.Key, is, should string, steps ...step) Change {
 // Diff returns the changes that turn have into want, in the order in which they
 // must be applied. It is pure.
 //
-// For a Host without Bridge, these changes remove gremesh's own objects: routes,
+// For a Spec without Bridge, these changes remove gremesh's own objects: routes,
 // pinned neighbours and the enslavement of the port. Docker's bridge and its
-// address stay, because containers use them. With Back, the changes also restore
+// address stay, because containers use them. With Restore, the changes also restore
 // the original state.
-func Diff(want Host, have Actual) []Change {
+func Diff(want Spec, have State) []Change {
 	if want.Bridge == "" {
 		all := diffRoutes(want, have.Routes)
-		all = append(all, diffNeighbours(Host{Bridge: have.Bridge.Name}, have.Neighbours)...)
+		all = append(all, diffNeighbours(Spec{Bridge: have.Bridge.Name}, have.Neighbours)...)
 		all = append(all, release(want, have)...)
-		if want.Back != nil {
-			all = append(all, restore(*want.Back, have)...)
+		if want.Restore != nil {
+			all = append(all, restore(*want.Restore, have)...)
 		}
 		return all
 	}
@@ -62,9 +62,9 @@ func Diff(want Host, have Actual) []Change {
 		all = append(all, sysctls...)
 	}
 	all = append(all, diffAddrs(want, have.Addrs)...)
-	all = append(all, diffPort(want, have.Port)...)
+	all = append(all, diffPort(want, have.OVSPort)...)
 	all = append(all, diffBlocks(want, have)...)
-	for _, name := range slices.Concat(have.Orphans, lost(have.Strays, want.Bip)) {
+	for _, name := range slices.Concat(have.Orphans, lost(have.UnattachedVeths, want.Bip)) {
 		all = append(all, change(key("link", name, "master"), "", want.Bridge, setMaster{name, want.Bridge}))
 	}
 	all = append(all, diffPeers(want, have)...)
@@ -73,7 +73,7 @@ func Diff(want Host, have Actual) []Change {
 	return append(all, diffRoutes(want, have.Routes)...)
 }
 
-func diffBridge(want Host, have Link) []Change {
+func diffBridge(want Spec, have Link) []Change {
 	mac := MAC(want.Bip.Addr())
 	if !have.Exists {
 		// The MTU is a separate step. If the bridge were created with it, the
@@ -91,14 +91,14 @@ func diffBridge(want Host, have Link) []Change {
 
 // diffPort returns no changes if the device does not exist, because Open vSwitch
 // creates it.
-func diffPort(want Host, have Link) []Change {
+func diffPort(want Spec, have Link) []Change {
 	if !have.Exists {
 		return nil
 	}
 	// The MTU comes first. A port with a smaller MTU would reduce that of the bridge.
-	all := diffLink(want.Port, want.MTU, have)
+	all := diffLink(want.OVSPort, want.MTU, have)
 	if have.Master != want.Bridge {
-		all = append(all, change(key("link", want.Port, "master"), have.Master, want.Bridge, setMaster{want.Port, want.Bridge}))
+		all = append(all, change(key("link", want.OVSPort, "master"), have.Master, want.Bridge, setMaster{want.OVSPort, want.Bridge}))
 	}
 	return all
 }
@@ -117,7 +117,7 @@ func diffLink(name string, mtu int, have Link) []Change {
 // diffAddrs replaces all addresses of the bridge whose networks overlap the pool by
 // the bip. It adds the bip before it deletes the others. A device that loses its last
 // address also loses all of its routes.
-func diffAddrs(want Host, have []netip.Prefix) []Change {
+func diffAddrs(want Spec, have []netip.Prefix) []Change {
 	missing := true
 	secondary := false // the bip is, or would become, a secondary address of its network
 	var is []string
@@ -161,7 +161,7 @@ func diffAddrs(want Host, have []netip.Prefix) []Change {
 // The kernel sends redirects if send_redirects of "all" or of the device is 1, so
 // both are set to 0. Other devices keep their own values. arp_notify is set only
 // for the bridge.
-func diffSysctls(want Host, have map[string]string) []Change {
+func diffSysctls(want Spec, have map[string]string) []Change {
 	var all []Change
 	for _, s := range []setSysctl{
 		{sysctlForward, "1"},
@@ -179,10 +179,10 @@ func diffSysctls(want Host, have map[string]string) []Change {
 
 // release removes the port from Docker's bridge, unless it was there in the
 // original state.
-func release(want Host, have Actual) []Change {
-	before := want.Back != nil && want.Back.Former.Port.Master == have.Port.Master
-	if have.Port.Master == "" || have.Port.Master != have.Bridge.Name || before {
+func release(want Spec, have State) []Change {
+	before := want.Restore != nil && want.Restore.Original.OVSPort.Master == have.OVSPort.Master
+	if have.OVSPort.Master == "" || have.OVSPort.Master != have.Bridge.Name || before {
 		return nil
 	}
-	return []Change{change(key("link", have.Port.Name, "master"), have.Port.Master, "", setMaster{have.Port.Name, ""})}
+	return []Change{change(key("link", have.OVSPort.Name, "master"), have.OVSPort.Master, "", setMaster{have.OVSPort.Name, ""})}
 }

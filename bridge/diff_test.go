@@ -9,17 +9,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var want = Host{
-	Bridge: "docker0",
-	Port:   "br0",
-	Bip:    netip.MustParsePrefix("172.17.42.1/24"),
-	MTU:    1462,
-	Pool:   netip.MustParsePrefix("172.17.0.0/16"),
+var want = Spec{
+	Bridge:  "docker0",
+	OVSPort: "br0",
+	Bip:     netip.MustParsePrefix("172.17.42.1/24"),
+	MTU:     1462,
+	Pool:    netip.MustParsePrefix("172.17.0.0/16"),
 }
 
 // peered has a peer behind the switch and one that is reached without a tunnel.
-var peered = Host{
-	Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Quiet: true,
+var peered = Spec{
+	Bridge: want.Bridge, OVSPort: want.OVSPort, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, NoFlood: true,
 	Peers: []Peer{
 		{Bip: netip.MustParsePrefix("172.17.43.1/24")},
 		{Bip: netip.MustParsePrefix("172.17.44.1/24"), Via: netip.MustParseAddr("192.0.2.3"), Link: "eth1"},
@@ -32,12 +32,12 @@ func pin(ip string) Neighbour {
 }
 
 // clean is what the kernel has when want is met.
-func clean() Actual {
-	return Actual{
-		Bridge: Link{Name: "docker0", Exists: true, MAC: MAC(want.Bip.Addr()), MTU: 1462, Up: true},
-		Port:   Link{Name: "br0", Exists: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}, MTU: 1462, Up: true, Master: "docker0"},
-		Addrs:  prefixes("172.17.42.1/24"),
-		Flood:  floodAll(true),
+func clean() State {
+	return State{
+		Bridge:  Link{Name: "docker0", Exists: true, MAC: MAC(want.Bip.Addr()), MTU: 1462, Up: true},
+		OVSPort: Link{Name: "br0", Exists: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}, MTU: 1462, Up: true, Master: "docker0"},
+		Addrs:   prefixes("172.17.42.1/24"),
+		Flood:   floodAll(true),
 		Routes: []Route{
 			{Dst: want.Pool, Link: "docker0", Protocol: RouteProtocol},
 			{Dst: netip.MustParsePrefix("172.17.42.0/24"), Link: "docker0", Protocol: protocolKernel},
@@ -83,15 +83,15 @@ func render(changes []Change) string {
 func TestDiffReadsAsARunbook(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		want  Host
-		spoil func(*Actual)
+		want  Spec
+		spoil func(*State)
 		plan  string
 	}{
-		{"a host as it should be", want, func(*Actual) {}, ""},
-		{"a host with nothing but a switch", want, func(a *Actual) {
-			*a = Actual{
-				Bridge: Link{Name: "docker0"},
-				Port:   Link{Name: "br0", Exists: true, MTU: 1500},
+		{"a host as it should be", want, func(*State) {}, ""},
+		{"a host with nothing but a switch", want, func(a *State) {
+			*a = State{
+				Bridge:  Link{Name: "docker0"},
+				OVSPort: Link{Name: "br0", Exists: true, MTU: 1500},
 				Sysctls: map[string]string{
 					sysctlForward:              "0",
 					sysctlForwardOf("docker0"): "0",
@@ -124,7 +124,7 @@ ip link set dev br0 master docker0
 # route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
 ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
 `},
-		{"a docker0 as Docker makes it", want, func(a *Actual) {
+		{"a docker0 as Docker makes it", want, func(a *State) {
 			a.Bridge.MAC = net.HardwareAddr{2, 0x42, 1, 2, 3, 4}
 			a.Bridge.MTU = 1500
 			a.Addrs = prefixes("172.17.0.1/16")
@@ -140,18 +140,18 @@ ip address del 172.17.0.1/16 dev docker0
 # route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
 ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
 `},
-		{"no switch yet", want, func(a *Actual) { a.Port = Link{Name: "br0"} }, ""},
-		{"foreign addresses stay", want, func(a *Actual) {
+		{"no switch yet", want, func(a *State) { a.OVSPort = Link{Name: "br0"} }, ""},
+		{"foreign addresses stay", want, func(a *State) {
 			a.Addrs = prefixes("192.168.7.1/24", "172.17.42.1/24", "10.0.0.1/8")
 		}, ""},
-		{"another address of the pool beside the bip", want, func(a *Actual) {
+		{"another address of the pool beside the bip", want, func(a *State) {
 			a.Addrs = prefixes("172.17.42.1/24", "172.17.42.254/24", "172.17.9.1/24")
 		}, `
 # address of docker0: is 172.17.42.1/24, 172.17.42.254/24, 172.17.9.1/24, should be 172.17.42.1/24
 ip address del 172.17.9.1/24 dev docker0
 ip address del 172.17.42.254/24 dev docker0
 `},
-		{"another address of the bip's network", want, func(a *Actual) {
+		{"another address of the bip's network", want, func(a *State) {
 			a.Addrs = prefixes("172.17.42.254/24")
 		}, `
 # address of docker0: is 172.17.42.254/24, should be 172.17.42.1/24
@@ -160,7 +160,7 @@ ip address del 172.17.42.254/24 dev docker0
 ip address add 172.17.42.1/24 broadcast + dev docker0
 ip address del 172.17.42.1/32 dev docker0
 `},
-		{"the bip behind another address of its network", want, func(a *Actual) {
+		{"the bip behind another address of its network", want, func(a *State) {
 			a.Addrs = prefixes("172.17.42.254/24", "172.17.42.1/24")
 		}, `
 # address of docker0: is 172.17.42.254/24, 172.17.42.1/24, should be 172.17.42.1/24
@@ -170,29 +170,29 @@ ip address del 172.17.42.254/24 dev docker0
 ip address add 172.17.42.1/24 broadcast + dev docker0
 ip address del 172.17.42.1/32 dev docker0
 `},
-		{"the bip with another prefix", want, func(a *Actual) { a.Addrs = prefixes("172.17.42.1/16") }, `
+		{"the bip with another prefix", want, func(a *State) { a.Addrs = prefixes("172.17.42.1/16") }, `
 # address of docker0: is 172.17.42.1/16, should be 172.17.42.1/24
 ip address add 172.17.42.1/24 broadcast + dev docker0
 ip address del 172.17.42.1/16 dev docker0
 `},
-		{"the port in another bridge", want, func(a *Actual) { a.Port.Master = "virbr0" }, `
+		{"the port in another bridge", want, func(a *State) { a.OVSPort.Master = "virbr0" }, `
 # link br0 master: is virbr0, should be docker0
 ip link set dev br0 master docker0
 `},
-		{"docker0 down", want, func(a *Actual) { a.Bridge.Up = false }, `
+		{"docker0 down", want, func(a *State) { a.Bridge.Up = false }, `
 # link docker0 state: is down, should be up
 ip link set dev docker0 up
 `},
-		{"the recipe's own route is enough", want, func(a *Actual) {
+		{"the recipe's own route is enough", want, func(a *State) {
 			a.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
 		}, ""},
-		{"a route to the pool by a gateway is not", want, func(a *Actual) {
+		{"a route to the pool by a gateway is not", want, func(a *State) {
 			a.Routes = []Route{route("172.17.0.0/16", "172.17.42.9", "docker0", 3, 50)}
 		}, `
 # route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 77
 ip route add 172.17.0.0/16 dev docker0 proto 77 scope link
 `},
-		{"stale routes of ours", want, func(a *Actual) {
+		{"stale routes of ours", want, func(a *State) {
 			a.Routes = []Route{
 				route("172.18.0.0/16", "", "docker0", RouteProtocol, 0),
 				route("172.17.0.0/16", "", "eth1", RouteProtocol, 0),
@@ -206,7 +206,7 @@ ip route del 172.18.0.0/16 dev docker0 proto 77
 # route 10.9.0.0/16: is 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7, should not exist
 ip route del 10.9.0.0/16 via 192.0.2.1 dev eth0 proto 77 metric 7
 `},
-		{"peers that come, by the switch and straight", peered, func(a *Actual) {}, `
+		{"peers that come, by the switch and straight", peered, func(a *State) {}, `
 # neighbour 172.17.43.1: is missing, should be 02:42:ac:11:2b:01
 ip neighbour replace 172.17.43.1 lladdr 02:42:ac:11:2b:01 dev docker0 nud permanent
 # neighbour 172.17.44.1: is missing, should be 02:42:ac:11:2c:01
@@ -222,9 +222,9 @@ ip route add 172.17.43.0/24 via 172.17.43.1 dev docker0 onlink proto 77
 # route 172.17.44.0/24: is missing, should be 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
 ip route add 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
 `},
-		{"peers that went, and one that is reached straight now", Host{
-			Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Peers: peered.Peers[1:],
-		}, func(a *Actual) {
+		{"peers that went, and one that is reached straight now", Spec{
+			Bridge: want.Bridge, OVSPort: want.OVSPort, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Peers: peered.Peers[1:],
+		}, func(a *State) {
 			a.Neighbours = []Neighbour{pin("172.17.43.1"), pin("172.17.44.1"), pin("10.0.0.9"),
 				{netip.MustParseAddr("172.17.42.7"), net.HardwareAddr{2, 0, 0, 0, 0, 7}}}
 			a.FDB = []net.HardwareAddr{MAC(netip.MustParseAddr("172.17.43.1")), MAC(netip.MustParseAddr("172.17.44.1")),
@@ -242,10 +242,10 @@ ip route replace 172.17.44.0/24 via 192.0.2.3 dev eth1 src 172.17.42.1 proto 77
 # route 172.17.43.0/24: is 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77, should not exist
 ip route del 172.17.43.0/24 via 172.17.43.1 dev docker0 proto 77
 `},
-		{"the switch has left docker0, and with it what it forwarded", Host{
-			Bridge: want.Bridge, Port: want.Port, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, Quiet: true,
-		}, func(a *Actual) {
-			a.Port.Master = ""
+		{"the switch has left docker0, and with it what it forwarded", Spec{
+			Bridge: want.Bridge, OVSPort: want.OVSPort, Bip: want.Bip, MTU: want.MTU, Pool: want.Pool, NoFlood: true,
+		}, func(a *State) {
+			a.OVSPort.Master = ""
 			a.Flood = Flood{}
 		}, `
 # link br0 master: is missing, should be docker0
@@ -253,14 +253,14 @@ ip link set dev br0 master docker0
 # link br0 flooding: is flood on mcast_flood on bcast_flood on, should be flood off mcast_flood off bcast_flood off
 bridge link set dev br0 flood off mcast_flood off bcast_flood off
 `},
-		{"nothing of ours is wanted", Host{}, func(*Actual) {}, `
+		{"nothing of ours is wanted", Spec{}, func(*State) {}, `
 # route 172.17.0.0/16: is 172.17.0.0/16 dev docker0 proto 77, should not exist
 ip route del 172.17.0.0/16 dev docker0 proto 77
 # link br0 master: is docker0, should not exist
 ip link set dev br0 nomaster
 `},
-		{"nothing of ours is wanted, and there is nothing", Host{}, func(a *Actual) {
-			a.Port.Master = "virbr0"
+		{"nothing of ours is wanted, and there is nothing", Spec{}, func(a *State) {
+			a.OVSPort.Master = "virbr0"
 			a.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
 		}, ""},
 	} {

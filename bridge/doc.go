@@ -7,10 +7,10 @@
 // effects, and [Kernel.Apply] applies the changes. All act on the network namespace
 // of the calling process.
 //
-// Before gremesh's first change, [Kernel.Remember] stores the original state in
-// host.json of the state directory. A Diff with a [Back] restores it. A restored MAC
-// address is a fixed one, because gremesh cannot know whether the original one was
-// set explicitly.
+// Before gremesh's first change, [Kernel.SaveOriginal] stores the original state in
+// host.json of the state directory. A Diff with a [RestoreSpec] restores it. A
+// restored MAC address is a fixed one, because gremesh cannot know whether the
+// original one was set explicitly.
 //
 // The package deletes only gremesh's own objects:
 //   - routes of RouteProtocol;

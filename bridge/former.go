@@ -12,23 +12,23 @@ import (
 	"github.com/gremesh/gremesh/mesh/state"
 )
 
-// StateFile is the name of the file in the state directory that holds the Former.
+// StateFile is the name of the file in the state directory that holds the Original.
 const StateFile = "host.json"
 
-// Former is the original state of the kernel, before gremesh's first change.
-type Former struct {
-	Bridge FormerLink     `json:"bridge"`     // Docker's bridge
-	Port   FormerLink     `json:"port"`       // the OVS bridge's own device
-	Addrs  []netip.Prefix `json:"addresses"`  // IPv4, of Bridge
-	Addrs6 []netip.Prefix `json:"addresses6"` // IPv6, of Bridge
-	Routes []Route        `json:"routes"`     // other programs' routes on Bridge without a gateway
+// Original is the original state of the kernel, before gremesh's first change.
+type Original struct {
+	Bridge  OriginalLink   `json:"bridge"`     // Docker's bridge
+	OVSPort OriginalLink   `json:"port"`       // the OVS bridge's own device
+	Addrs   []netip.Prefix `json:"addresses"`  // IPv4, of Bridge
+	Addrs6  []netip.Prefix `json:"addresses6"` // IPv6, of Bridge
+	Routes  []Route        `json:"routes"`     // other programs' routes on Bridge without a gateway
 	// Sysctls holds the original values by path under /proc/sys. Empty: the device
 	// did not exist.
 	Sysctls map[string]string `json:"sysctls"`
 }
 
-// FormerLink is the original state of a device.
-type FormerLink struct {
+// OriginalLink is the original state of a device.
+type OriginalLink struct {
 	Exists bool   `json:"exists"`
 	MAC    string `json:"mac,omitempty"`
 	MTU    int    `json:"mtu,omitempty"` // bytes
@@ -36,9 +36,9 @@ type FormerLink struct {
 	Master string `json:"master,omitempty"`
 }
 
-func formerOf(have Actual) Former {
-	return Former{
-		Bridge: formerLink(have.Bridge), Port: formerLink(have.Port),
+func originalOf(have State) Original {
+	return Original{
+		Bridge: originalLink(have.Bridge), OVSPort: originalLink(have.OVSPort),
 		Addrs: have.Addrs, Addrs6: have.Addrs6,
 		Routes: slices.DeleteFunc(slices.Clone(have.Routes), func(r Route) bool {
 			return r.Protocol == RouteProtocol || r.Protocol == protocolKernel || r.Via.IsValid() || r.Link != have.Bridge.Name
@@ -47,17 +47,17 @@ func formerOf(have Actual) Former {
 	}
 }
 
-func formerLink(l Link) FormerLink {
+func originalLink(l Link) OriginalLink {
 	if !l.Exists {
-		return FormerLink{}
+		return OriginalLink{}
 	}
-	return FormerLink{Exists: true, MAC: l.MAC.String(), MTU: l.MTU, Up: l.Up, Master: l.Master}
+	return OriginalLink{Exists: true, MAC: l.MAC.String(), MTU: l.MTU, Up: l.Up, Master: l.Master}
 }
 
-// Former returns the stored original state. It returns nil if Remember has not
+// Former returns the stored original state. It returns nil if SaveOriginal has not
 // stored one yet.
-func (k *Kernel) Former() (*Former, error) {
-	var f Former
+func (k *Kernel) Former() (*Original, error) {
+	var f Original
 	err := state.ReadJSON(k.stateFile(), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -70,13 +70,13 @@ func (k *Kernel) Former() (*Former, error) {
 
 func (k *Kernel) stateFile() string { return filepath.Join(k.cfg.StateDir, StateFile) }
 
-// Remember stores the original state durably. The caller must call it before
+// SaveOriginal stores the original state durably. The caller must call it before
 // gremesh changes anything on this host for the first time. That includes a restart
 // of Docker, because Docker then changes its bridge.
 //
-// Remember never overwrites stored values. It only adds sysctls that an earlier
+// SaveOriginal never overwrites stored values. It only adds sysctls that an earlier
 // version of gremesh did not set. After a success, further calls do nothing.
-func (k *Kernel) Remember(ctx context.Context) error {
+func (k *Kernel) SaveOriginal(ctx context.Context) error {
 	if k.remembered.Load() {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (k *Kernel) Remember(ctx context.Context) error {
 	}
 	fresh := f == nil
 	if fresh {
-		first := formerOf(have)
+		first := originalOf(have)
 		f = &first
 	}
 	if f.Sysctls == nil { // the file was edited by hand
@@ -110,4 +110,4 @@ func (k *Kernel) Remember(ctx context.Context) error {
 	return nil
 }
 
-func (k *Kernel) keep(f Former) error { return state.WriteJSON(k.stateFile(), f) }
+func (k *Kernel) keep(f Original) error { return state.WriteJSON(k.stateFile(), f) }

@@ -10,10 +10,10 @@ import (
 // Guard takes br0 out of a docker0 whose address is not the bip, before Open
 // vSwitch gets tunnels for it. After this host has renumbered, docker0 keeps its
 // old address until Docker is restarted, and another host may have that address
-// by now: two hosts would answer for it. Its state is an Actual.
+// by now: two hosts would answer for it. Its state is a State.
 type Guard[In any] struct {
 	Kernel Machine
-	Spec   func(*In) Host
+	Spec   func(*In) Spec
 }
 
 // Name returns "guard".
@@ -22,7 +22,7 @@ func (g *Guard[In]) Name() string { return "guard" }
 // After returns nothing: the guard runs first.
 func (g *Guard[In]) After() []string { return nil }
 
-// Observe returns an Actual.
+// Observe returns a State.
 func (g *Guard[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return g.Kernel.Observe(ctx)
 }
@@ -30,11 +30,11 @@ func (g *Guard[In]) Observe(ctx context.Context) (reconcile.State, error) {
 // Plan takes away br0 and the routes if docker0 has another address. Component
 // puts them back once docker0 has the bip.
 func (g *Guard[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
-	have := s.(Actual)
+	have := s.(State)
 	if req.Desired == nil || !have.Bridge.Exists || slices.Contains(have.Addrs, g.Spec(req.Desired).Bip) {
 		return reconcile.Plan{}
 	}
-	return plan(Host{}, have)
+	return plan(Spec{}, have)
 }
 
 // Apply makes the changes with netlink.

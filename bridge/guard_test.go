@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheGuardActsOnlyOnADocker0WithAnotherAddress(t *testing.T) {
-	g := &Guard[Host]{Spec: func(h *Host) Host { return *h }}
+	g := &Guard[Spec]{Spec: func(h *Spec) Spec { return *h }}
 	have := clean()
 	if p := g.Plan(request(want), have); len(p.Changes) > 0 {
 		t.Errorf("on a host in order: %q", changeKeys(p))
@@ -25,7 +25,7 @@ func TestTheGuardActsOnlyOnADocker0WithAnotherAddress(t *testing.T) {
 	if p := g.Plan(request(want), have); len(p.Changes) > 0 {
 		t.Errorf("without docker0: %q", changeKeys(p))
 	}
-	if p := g.Plan(reconcile.Request[Host]{}, clean()); len(p.Changes) > 0 {
+	if p := g.Plan(reconcile.Request[Spec]{}, clean()); len(p.Changes) > 0 {
 		t.Errorf("the removal is not the guard's: %q", changeKeys(p))
 	}
 }
@@ -41,7 +41,7 @@ func (d *testDocker) After() []string                                  { return 
 func (d *testDocker) Observe(context.Context) (reconcile.State, error) { return struct{}{}, nil }
 func (d *testDocker) Apply(context.Context, []reconcile.Change) error  { return nil }
 func (d *testDocker) Watch(ctx context.Context, _ func()) error        { <-ctx.Done(); return nil }
-func (d *testDocker) Plan(reconcile.Request[Host], reconcile.State) reconcile.Plan {
+func (d *testDocker) Plan(reconcile.Request[Spec], reconcile.State) reconcile.Plan {
 	return reconcile.Plan{Pending: d.pending}
 }
 
@@ -52,9 +52,9 @@ func (noOriginals) Load() (map[string]json.RawMessage, error) { return nil, nil 
 func (noOriginals) Save(map[string]json.RawMessage) error     { return nil }
 
 // constant is a desired state that does not change.
-type constant struct{ host Host }
+type constant struct{ host Spec }
 
-func (c *constant) Desired() (*Host, []reconcile.Problem) { return &c.host, nil }
+func (c *constant) Desired() (*Spec, []reconcile.Problem) { return &c.host, nil }
 func (c *constant) Changed() <-chan struct{}              { return nil }
 func (c *constant) Window() reconcile.Window              { return reconcile.Window{} }
 
@@ -64,11 +64,11 @@ func TestDocker0WithAnotherAddressIsOutOfTheMeshUntilDockerHasTheBip(t *testing.
 	k := namespace(t)
 	sh(t, "tap br0; ip link add docker0 type bridge; ip address add 172.17.99.1/24 dev docker0; ip link set docker0 up; ip link set br0 master docker0")
 	docker := &testDocker{"docker", "Docker is being restarted"}
-	spec := func(h *Host) Host { return *h }
-	e, err := reconcile.New(reconcile.Options[Host]{
+	spec := func(h *Spec) Spec { return *h }
+	e, err := reconcile.New(reconcile.Options[Spec]{
 		Source: &constant{want}, Originals: noOriginals{}, Log: slog.New(slog.DiscardHandler),
-		Components: []reconcile.Component[Host]{
-			&Guard[Host]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
+		Components: []reconcile.Component[Spec]{
+			&Guard[Spec]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Spec]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
 		},
 	})
 	if err != nil {
@@ -83,10 +83,10 @@ func TestDocker0WithAnotherAddressIsOutOfTheMeshUntilDockerHasTheBip(t *testing.
 	}
 	docker.pending = ""
 	sh(t, "ip address del 172.17.99.1/24 dev docker0; ip address add 172.17.42.1/24 dev docker0") // as Docker does
-	restarted, err := reconcile.New(reconcile.Options[Host]{                                      // which observes everything
+	restarted, err := reconcile.New(reconcile.Options[Spec]{                                      // which observes everything
 		Source: &constant{want}, Originals: noOriginals{}, Log: slog.New(slog.DiscardHandler),
-		Components: []reconcile.Component[Host]{
-			&Guard[Host]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Host]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
+		Components: []reconcile.Component[Spec]{
+			&Guard[Spec]{Kernel: k, Spec: spec}, &testDocker{name: "ovs"}, docker, &testDocker{name: "filter"}, &Component[Spec]{Kernel: k, Bridge: k.cfg.Bridge, Pool: k.cfg.Pool, Spec: spec},
 		},
 	})
 	if err != nil {

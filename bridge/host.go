@@ -5,17 +5,17 @@ import (
 	"net/netip"
 )
 
-// Host is the desired state of the Linux side of this host: docker0 with its bip,
-// the OVS bridge's device enslaved to it, and routes. The zero Host desires that
+// Spec is the desired state of the Linux side of this host: docker0 with its bip,
+// the OVS bridge's device enslaved to it, and routes. The zero Spec desires that
 // nothing of gremesh exists.
-type Host struct {
-	Bridge string       // Docker's Linux bridge, "docker0"; empty: remove everything that gremesh owns
-	Port   string       // the OVS bridge's own device, enslaved to Bridge: "br0"
-	Bip    netip.Prefix // Bridge's address within the host's subnet: 172.17.42.1/24
-	MTU    int          // bytes, of Bridge and Port
-	Pool   netip.Prefix // the aggregate route's destination: 172.17.0.0/16
-	Peers  []Peer       // the other hosts, each with its own route; empty: only the aggregate route
-	Quiet  bool         // Bridge floods no broadcast, multicast or unknown unicast into Port
+type Spec struct {
+	Bridge  string       // Docker's Linux bridge, "docker0"; empty: remove everything that gremesh owns
+	OVSPort string       // the OVS bridge's own device, enslaved to Bridge: "br0"
+	Bip     netip.Prefix // Bridge's address within the host's subnet: 172.17.42.1/24
+	MTU     int          // bytes, of Bridge and OVSPort
+	Pool    netip.Prefix // the aggregate route's destination: 172.17.0.0/16
+	Peers   []Peer       // the other hosts, each with its own route; empty: only the aggregate route
+	NoFlood bool         // Bridge floods no broadcast, multicast or unknown unicast into OVSPort
 
 	// GRE are Open vSwitch's tunnels. No other device may receive their packets.
 	GRE []GRE
@@ -23,7 +23,7 @@ type Host struct {
 	// with the containers' own source addresses. Empty: there is none.
 	Unmasked string
 
-	Back *Back // the original state to restore, used only if Bridge is empty; nil: restore nothing
+	Restore *RestoreSpec // the original state to restore, used only if Bridge is empty; nil: restore nothing
 }
 
 // RouteProtocol is the protocol number (rtnetlink(7), rtm_protocol) of every route

@@ -23,7 +23,7 @@ type Config struct {
 	Bridge string       // Docker's bridge: "docker0"
 	Port   string       // the OVS bridge's own device: "br0"
 	Pool   netip.Prefix // other programs' routes inside it are observed; zero: none are
-	// StateDir is the directory in which Remember stores the original state. It
+	// StateDir is the directory in which SaveOriginal stores the original state. It
 	// is created if it is missing.
 	StateDir string
 	Log      *slog.Logger
@@ -54,18 +54,18 @@ func (k *Kernel) Refresh() { k.tables.refresh() }
 // Observe returns the current state of the kernel. While Run runs, it takes the
 // tables that grow with the number of peers from a cache. It reads them in full at
 // least every 30 s, and after Refresh.
-func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
+func (k *Kernel) Observe(ctx context.Context) (State, error) {
 	if err := ctx.Err(); err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	sysctls, err := k.readSysctls()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
-	have := Actual{Sysctls: sysctls}
+	have := State{Sysctls: sysctls}
 	links, err := dump(netlink.LinkList)
 	if err != nil {
-		return Actual{}, fmt.Errorf("list links: %w", err)
+		return State{}, fmt.Errorf("list links: %w", err)
 	}
 	names := map[int]string{}
 	for _, l := range links {
@@ -76,16 +76,16 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 	}
 	have.Gretaps = gretaps(links)
 	have.Tunnels = foreignTunnels(links)
-	have.Strict = strict(slices.Collect(maps.Values(names)))
-	have.Bridge, have.Port = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
+	have.StrictRPFilter = strict(slices.Collect(maps.Values(names)))
+	have.Bridge, have.OVSPort = Link{Name: k.cfg.Bridge}, Link{Name: k.cfg.Port}
 	var bridge, port netlink.Link
 	for _, l := range links {
 		switch l.Attrs().Name {
 		case k.cfg.Bridge:
 			bridge, have.Bridge = l, link(l, names)
 		case k.cfg.Port:
-			if have.Stranger = l.Type(); ofOpenVSwitch(l) {
-				port, have.Port, have.Stranger = l, link(l, names), ""
+			if have.ForeignKind = l.Type(); ofOpenVSwitch(l) {
+				port, have.OVSPort, have.ForeignKind = l, link(l, names), ""
 			}
 		}
 	}
@@ -100,33 +100,33 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 			have.Orphans = append(have.Orphans, name)
 		}
 	}
-	have.Strays = k.litter.strays(links)
+	have.UnattachedVeths = k.litter.strays(links)
 	if bridge != nil {
 		addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_V4) })
 		if err != nil {
-			return Actual{}, fmt.Errorf("list addresses of %s: %w", k.cfg.Bridge, err)
+			return State{}, fmt.Errorf("list addresses of %s: %w", k.cfg.Bridge, err)
 		}
 		for _, a := range addrs {
 			have.Addrs = append(have.Addrs, prefix(a.IPNet))
 		}
 		if have.Addrs6, err = addrs6(bridge); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 	}
 	if err := k.tables.look(&have, bridge, port, names); err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	tree := false
 	if bridge != nil {
 		if have.Switches, tree, err = bridgeSwitches(bridge); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 	}
 	have.Unforwarding = notForwarding(have.NICs)
-	if have.Port.Master == have.Bridge.Name && bridge != nil && port != nil {
+	if have.OVSPort.Master == have.Bridge.Name && bridge != nil && port != nil {
 		flags, err := portFlags(port)
 		if err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 		have.Flood, have.PortBlocks = floodOf(flags), portBlocks(flags, hasCarrier(port), tree)
 	}
@@ -136,7 +136,7 @@ func (k *Kernel) Observe(ctx context.Context) (Actual, error) {
 // Apply applies the changes in order. If a change fails, Apply skips its remaining
 // steps and continues with the next change. It returns all errors joined. When ctx
 // ends, it does not start another change. The caller must have stored the original
-// state (see Remember) before the first Apply.
+// state (see SaveOriginal) before the first Apply.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) error {
 	on, err := newSession()
 	if err != nil {

@@ -70,7 +70,7 @@ func sh(t *testing.T, script string) string {
 	return string(out)
 }
 
-func diff(t *testing.T, k *Kernel, want Host) []Change {
+func diff(t *testing.T, k *Kernel, want Spec) []Change {
 	t.Helper()
 	have, err := k.Observe(t.Context())
 	if err != nil {
@@ -80,7 +80,7 @@ func diff(t *testing.T, k *Kernel, want Host) []Change {
 }
 
 // reach applies want and checks that nothing is left to do.
-func reach(t *testing.T, k *Kernel, want Host) {
+func reach(t *testing.T, k *Kernel, want Spec) {
 	t.Helper()
 	if err := k.Apply(t.Context(), diff(t, k, want)); err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestForeignThingsStay(t *testing.T) {
 	if after := sh(t, foreign); after != before {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
-	reach(t, k, Host{})
+	reach(t, k, Spec{})
 	if after := sh(t, foreign); after != before {
 		t.Errorf("before\n%s\nafter the removal\n%s", before, after)
 	}
@@ -259,12 +259,12 @@ func TestZeroHostRemovesOnlyOurs(t *testing.T) {
 	sh(t, "tap br0"+uplink+"; ip route add 10.9.0.0/16 dev eth1 proto 77")
 	reach(t, k, peered)
 	sh(t, "ip neigh replace 172.17.42.7 lladdr 02:00:00:00:00:07 dev docker0 nud permanent")
-	reach(t, k, Host{})
+	reach(t, k, Spec{})
 	have, err := k.Observe(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if have.Port.Master != "" || !have.Bridge.Up || have.Bridge.MAC.String() != "02:42:ac:11:2a:01" || len(have.Addrs) != 1 {
+	if have.OVSPort.Master != "" || !have.Bridge.Up || have.Bridge.MAC.String() != "02:42:ac:11:2a:01" || len(have.Addrs) != 1 {
 		t.Errorf("%+v", have)
 	}
 	if left := sh(t, "ip route show proto 77"); left != "" {

@@ -51,7 +51,7 @@ func isPinned(mac net.HardwareAddr, ip netip.Addr) bool {
 // routes returns all desired routes: the aggregate route and one route to each peer.
 // The aggregate route ends on docker0. It catches packets to addresses of the pool
 // that no peer has.
-func (h Host) routes() []Route {
+func (h Spec) routes() []Route {
 	if h.Bridge == "" {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (h Host) routes() []Route {
 }
 
 // routeTo returns the desired route to a peer.
-func (h Host) routeTo(p Peer) Route {
+func (h Spec) routeTo(p Peer) Route {
 	r := Route{Dst: p.Bip.Masked(), Via: p.Bip.Addr(), Link: h.Bridge, Onlink: true, Protocol: RouteProtocol}
 	if p.Via.IsValid() {
 		// The source address must be in the pool: the peer accepts no other one.
@@ -74,7 +74,7 @@ func (h Host) routeTo(p Peer) Route {
 
 // diffRoutes returns the changes of routes. An equivalent route of another program
 // is accepted instead of gremesh's own. Routes of other programs are never removed.
-func diffRoutes(want Host, have []Route) []Change {
+func diffRoutes(want Spec, have []Route) []Change {
 	want.Peers, have = unsettled(want.Peers, have, (*Peer).subnetNumber, (*Route).dstNumber, func(p *Peer, r *Route) bool {
 		w := want.routeTo(*p)
 		return *r == w || r.Metric == 0 && r.serves(w)
@@ -120,11 +120,11 @@ func (r Route) serves(w Route) bool {
 // diffPeers returns the changes that pin the addresses of the peers' docker0s. It
 // pins IP to MAC on the bridge, and MAC to the OVS bridge's port. No host therefore
 // sends ARP requests for them to other hosts.
-func diffPeers(want Host, have Actual) []Change {
+func diffPeers(want Spec, have State) []Change {
 	return append(diffNeighbours(want, have.Neighbours), diffFDB(want, have)...)
 }
 
-func diffNeighbours(want Host, have []Neighbour) []Change {
+func diffNeighbours(want Spec, have []Neighbour) []Change {
 	want.Peers, have = unsettled(want.Peers, have, (*Peer).bipNumber, (*Neighbour).number, func(p *Peer, n *Neighbour) bool {
 		return n.IP == p.Bip.Addr() && isPinned(n.MAC, n.IP)
 	})
@@ -151,23 +151,23 @@ func diffNeighbours(want Host, have []Neighbour) []Change {
 
 // owns reports whether an address may belong to a docker0 of the mesh: it is in the
 // pool. Without a pool, every address may.
-func (h Host) owns(ip netip.Addr) bool { return !h.Pool.IsValid() || h.Pool.Contains(ip) }
+func (h Spec) owns(ip netip.Addr) bool { return !h.Pool.IsValid() || h.Pool.Contains(ip) }
 
 // diffFDB returns the changes of the forwarding database and of the flood flags of
 // the port. It returns none while the port does not exist. When the port leaves the
 // bridge, the kernel deletes its entries and resets its flags.
-func diffFDB(want Host, have Actual) []Change {
-	if !have.Port.Exists {
+func diffFDB(want Spec, have State) []Change {
+	if !have.OVSPort.Exists {
 		return nil
 	}
-	if have.Port.Master == want.Bridge {
+	if have.OVSPort.Master == want.Bridge {
 		want.Peers, have.FDB = unsettled(want.Peers, have.FDB, (*Peer).macNumber, macNumber, func(p *Peer, mac *net.HardwareAddr) bool {
 			return isPinned(*mac, p.Bip.Addr())
 		})
 	}
 	is, wanted := make(map[string]bool), make(map[string]bool)
 	flood := have.Flood
-	if have.Port.Master == want.Bridge {
+	if have.OVSPort.Master == want.Bridge {
 		for _, mac := range have.FDB {
 			is[mac.String()] = true
 		}
@@ -179,16 +179,16 @@ func diffFDB(want Host, have Actual) []Change {
 		mac := MAC(p.Bip.Addr())
 		wanted[mac.String()] = true
 		if !is[mac.String()] {
-			changes = append(changes, change(key("fdb", mac.String(), ""), "", "behind "+want.Port, addFDB{want.Port, mac}))
+			changes = append(changes, change(key("fdb", mac.String(), ""), "", "behind "+want.OVSPort, addFDB{want.OVSPort, mac}))
 		}
 	}
 	for _, mac := range have.FDB {
 		if ip, ok := pinnedIP(mac); ok && is[mac.String()] && want.owns(ip) && !wanted[mac.String()] {
-			changes = append(changes, change(key("fdb", mac.String(), ""), "behind "+want.Port, "", delFDB{want.Port, mac}))
+			changes = append(changes, change(key("fdb", mac.String(), ""), "behind "+want.OVSPort, "", delFDB{want.OVSPort, mac}))
 		}
 	}
-	if f := floodAll(!want.Quiet); flood != f {
-		changes = append(changes, change(key("link", want.Port, "flooding"), flood.String(), f.String(), setFlood{want.Port, f}))
+	if f := floodAll(!want.NoFlood); flood != f {
+		changes = append(changes, change(key("link", want.OVSPort, "flooding"), flood.String(), f.String(), setFlood{want.OVSPort, f}))
 	}
 	return changes
 }

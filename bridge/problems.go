@@ -10,13 +10,13 @@ import (
 
 // problems returns the problems in the kernel that stop mesh traffic and that gremesh
 // must not correct itself.
-func problems(want Host, have Actual) []reconcile.Problem {
+func problems(want Spec, have State) []reconcile.Problem {
 	var all []reconcile.Problem
-	if have.Stranger != "" {
+	if have.ForeignKind != "" {
 		all = append(all, reconcile.Problem{
-			Code: "GM-KERNEL-NAME", Object: want.Port,
-			Summary: fmt.Sprintf("device %s is of the kind %s and not Open vSwitch's, so there is no way from %s into the tunnels", want.Port, have.Stranger, want.Bridge),
-			Remedy:  fmt.Sprintf("set ovs.bridge to another name, or rename the device; then `ip -d link show %s` shows openvswitch, or tun", want.Port),
+			Code: "GM-KERNEL-NAME", Object: want.OVSPort,
+			Summary: fmt.Sprintf("device %s is of the kind %s and not Open vSwitch's, so there is no way from %s into the tunnels", want.OVSPort, have.ForeignKind, want.Bridge),
+			Remedy:  fmt.Sprintf("set ovs.bridge to another name, or rename the device; then `ip -d link show %s` shows openvswitch, or tun", want.OVSPort),
 		})
 	}
 	for _, s := range switches(want, have) {
@@ -33,7 +33,7 @@ func problems(want Host, have Actual) []reconcile.Problem {
 // switches returns the settings of devices that can stop packets of the mesh. They
 // are settings of docker0, and disabled forwarding of a NIC that leads directly to
 // a peer.
-func switches(want Host, have Actual) []Switch {
+func switches(want Spec, have State) []Switch {
 	found := slices.Clone(have.Switches)
 	for _, nic := range have.Unforwarding {
 		if slices.ContainsFunc(want.Peers, func(p Peer) bool { return p.Link == nic }) {
@@ -45,7 +45,7 @@ func switches(want Host, have Actual) []Switch {
 
 // overlapProblem returns the problem of a route inside the pool that belongs to
 // another program. Such a route is never removed.
-func overlapProblem(want Host, o Overlap) reconcile.Problem {
+func overlapProblem(want Spec, o Overlap) reconcile.Problem {
 	by := "the route"
 	if o.Network != "" {
 		by = "the Docker network " + o.Network
@@ -101,8 +101,8 @@ func (g Gretap) captures(t GRE) bool {
 // hosts' containers. These packets go to this host's underlay address, with the
 // containers' own source addresses. Routes to those addresses lead to docker0. The
 // kernel therefore treats packets that arrive at the NIC as forged.
-func reversePath(want Host, have Actual) []reconcile.Problem {
-	if want.Unmasked == "" || !slices.Contains(have.Strict, want.Unmasked) {
+func reversePath(want Spec, have State) []reconcile.Problem {
+	if want.Unmasked == "" || !slices.Contains(have.StrictRPFilter, want.Unmasked) {
 		return nil
 	}
 	return []reconcile.Problem{{

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Back describes the original state. Diff restores it when it removes everything that
-// gremesh owns.
-type Back struct {
-	Former Former       // the original state
-	Pool   netip.Prefix // the mesh's pool, which contains gremesh's addresses
+// RestoreSpec describes the original state. Diff restores it when it removes
+// everything that gremesh owns.
+type RestoreSpec struct {
+	Original Original     // the original state
+	Pool     netip.Prefix // the mesh's pool, which contains gremesh's addresses
 	// KeepBridge leaves Docker's bridge unchanged: its address, MAC and MTU.
 	KeepBridge bool
 	// Docker means that a dockerd runs. It needs its bridge and IP forwarding. Diff
@@ -24,8 +24,8 @@ type Back struct {
 
 // restore returns the changes that restore the original state wherever gremesh has
 // changed it.
-func restore(want Back, have Actual) []Change {
-	f := want.Former
+func restore(want RestoreSpec, have State) []Change {
+	f := want.Original
 	var all []Change
 	if name := have.Bridge.Name; have.Bridge.Exists && !want.KeepBridge {
 		switch {
@@ -35,7 +35,7 @@ func restore(want Back, have Actual) []Change {
 			all = append(all, change(key("link", name, ""), "a bridge that gremesh made", "", delBridge{name}))
 		}
 	}
-	all = append(all, restorePort(f.Port, have)...)
+	all = append(all, restorePort(f.OVSPort, have)...)
 	all = append(all, restoreSysctls(want, have)...)
 	if f.Bridge.Exists && have.Bridge.Exists {
 		for _, r := range f.Routes {
@@ -48,8 +48,8 @@ func restore(want Back, have Actual) []Change {
 }
 
 // restoreBridge returns the changes that restore Docker's bridge and its addresses.
-func restoreBridge(want Back, have Actual) []Change {
-	f, name := want.Former, have.Bridge.Name
+func restoreBridge(want RestoreSpec, have State) []Change {
+	f, name := want.Original, have.Bridge.Name
 	var all []Change
 	if mac, err := net.ParseMAC(f.Bridge.MAC); err == nil && have.Bridge.MAC.String() != mac.String() && pinnedMAC(have.Bridge.MAC, want.Pool) {
 		all = append(all, change(key("link", name, "address"), have.Bridge.MAC.String(), mac.String(), setMAC{name, mac}))
@@ -62,8 +62,8 @@ func restoreBridge(want Back, have Actual) []Change {
 
 // restoreAddrs replaces addresses of Docker's bridge whose networks overlap the pool
 // by the original addresses.
-func restoreAddrs(want Back, have Actual) []Change {
-	name, former := have.Bridge.Name, want.Former.Addrs
+func restoreAddrs(want RestoreSpec, have State) []Change {
+	name, former := have.Bridge.Name, want.Original.Addrs
 	var is, should []string
 	var add, del []step
 	first := false // delete old addresses before adding the original ones
@@ -95,11 +95,11 @@ func restoreAddrs(want Back, have Actual) []Change {
 // and enabled again on the bridge. Without this, the kernel would consider IPv6 set
 // up. It would derive no address from the original MAC when the next container
 // starts.
-func restoreLinkLocal(want Back, have Actual) []Change {
+func restoreLinkLocal(want RestoreSpec, have State) []Change {
 	name := have.Bridge.Name
 	for _, a := range have.Addrs6 {
 		switch {
-		case !pinned(a.Addr(), want.Pool) || slices.Contains(want.Former.Addrs6, a):
+		case !pinned(a.Addr(), want.Pool) || slices.Contains(want.Original.Addrs6, a):
 		case len(have.Addrs6) == 1:
 			path := sysctlNoIPv6(name)
 			return []Change{change(key(KindAddress, name, ""), a.String(), "", setSysctl{path, "1"}, setSysctl{path, "0"})}
@@ -126,18 +126,18 @@ func pinned(a netip.Addr, pool netip.Prefix) bool {
 
 // restorePort returns the changes that restore the port if it existed in the
 // original state. Otherwise the port is deleted together with its OVS bridge.
-func restorePort(former FormerLink, have Actual) []Change {
-	if !former.Exists || !have.Port.Exists {
+func restorePort(former OriginalLink, have State) []Change {
+	if !former.Exists || !have.OVSPort.Exists {
 		return nil
 	}
-	all := restoreMTU(have.Port.Name, former, have.Port)
-	if have.Port.Master == "" && former.Master != "" {
-		all = append(all, change(key("link", have.Port.Name, "master"), "", former.Master, setMaster{have.Port.Name, former.Master}))
+	all := restoreMTU(have.OVSPort.Name, former, have.OVSPort)
+	if have.OVSPort.Master == "" && former.Master != "" {
+		all = append(all, change(key("link", have.OVSPort.Name, "master"), "", former.Master, setMaster{have.OVSPort.Name, former.Master}))
 	}
-	return append(all, restoreState(have.Port.Name, former, have.Port)...)
+	return append(all, restoreState(have.OVSPort.Name, former, have.OVSPort)...)
 }
 
-func restoreMTU(name string, former FormerLink, have Link) []Change {
+func restoreMTU(name string, former OriginalLink, have Link) []Change {
 	if have.MTU == former.MTU {
 		return nil
 	}
@@ -145,7 +145,7 @@ func restoreMTU(name string, former FormerLink, have Link) []Change {
 }
 
 // restoreState takes a device down if it was down in the original state.
-func restoreState(name string, former FormerLink, have Link) []Change {
+func restoreState(name string, former OriginalLink, have Link) []Change {
 	if former.Up || !have.Up {
 		return nil
 	}
@@ -154,10 +154,10 @@ func restoreState(name string, former FormerLink, have Link) []Change {
 
 // restoreSysctls returns the changes that restore sysctls. It leaves IP forwarding
 // unchanged while a dockerd runs.
-func restoreSysctls(want Back, have Actual) []Change {
+func restoreSysctls(want RestoreSpec, have State) []Change {
 	var all []Change
-	for _, path := range slices.Sorted(maps.Keys(want.Former.Sysctls)) {
-		was := want.Former.Sysctls[path]
+	for _, path := range slices.Sorted(maps.Keys(want.Original.Sysctls)) {
+		was := want.Original.Sysctls[path]
 		is, exists := have.Sysctls[path]
 		if was == "" || !exists || is == was || want.Docker && (path == sysctlForward || path == sysctlForwardOf(have.Bridge.Name)) {
 			continue
@@ -169,21 +169,21 @@ func restoreSysctls(want Back, have Actual) []Change {
 }
 
 // Stays returns the parts of the original state that Diff does not restore, with the
-// reasons. It applies to a Host without Bridge.
-func Stays(want Host, have Actual) []string {
-	if want.Back == nil || want.Back.KeepBridge {
+// reasons. It applies to a Spec without Bridge.
+func Stays(want Spec, have State) []string {
+	if want.Restore == nil || want.Restore.KeepBridge {
 		return nil
 	}
 	var all []string
-	if have.Bridge.Exists && !want.Back.Former.Bridge.Exists {
+	if have.Bridge.Exists && !want.Restore.Original.Bridge.Exists {
 		switch {
 		case len(have.Attached) > 0:
 			all = append(all, fmt.Sprintf("%s, which gremesh made, stays: %s are attached to it", have.Bridge.Name, strings.Join(have.Attached, ", ")))
-		case want.Back.Docker:
+		case want.Restore.Docker:
 			all = append(all, fmt.Sprintf("%s, which gremesh made, stays with its address: dockerd uses it", have.Bridge.Name))
 		}
 	}
-	if want.Back.Docker && want.Back.Former.Sysctls[sysctlForward] == "0" {
+	if want.Restore.Docker && want.Restore.Original.Sysctls[sysctlForward] == "0" {
 		all = append(all, "net.ipv4.ip_forward stays 1: dockerd needs it")
 	}
 	return all

@@ -13,9 +13,9 @@ import (
 )
 
 // before is a host on which Docker ran before gremesh came.
-func before() Former {
-	return Former{
-		Bridge: FormerLink{Exists: true, MAC: "02:42:01:02:03:04", MTU: 1500, Up: true},
+func before() Original {
+	return Original{
+		Bridge: OriginalLink{Exists: true, MAC: "02:42:01:02:03:04", MTU: 1500, Up: true},
 		Addrs:  prefixes("172.17.0.1/16"),
 		Sysctls: map[string]string{
 			sysctlForward:              "1",
@@ -45,12 +45,12 @@ sysctl -w net.ipv4.conf.docker0.send_redirects=1
 func TestWhatWasBeforeIsPutBack(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		was   func(*Back)
-		spoil func(*Actual)
+		was   func(*RestoreSpec)
+		spoil func(*State)
 		plan  string
 		stays []string
 	}{
-		{"Docker was there", func(*Back) {}, func(*Actual) {}, ours + `# link docker0 address: is 02:42:ac:11:2a:01, should be 02:42:01:02:03:04
+		{"Docker was there", func(*RestoreSpec) {}, func(*State) {}, ours + `# link docker0 address: is 02:42:ac:11:2a:01, should be 02:42:01:02:03:04
 ip link set dev docker0 address 02:42:01:02:03:04
 # link docker0 mtu: is 1462, should be 1500
 ip link set dev docker0 mtu 1500
@@ -58,39 +58,39 @@ ip link set dev docker0 mtu 1500
 ip address add 172.17.0.1/16 broadcast + dev docker0
 ip address del 172.17.42.1/24 dev docker0
 ` + sysctlsBack, nil},
-		{"docker0 stays as it is", func(b *Back) { b.KeepBridge = true }, func(*Actual) {}, ours + sysctlsBack, nil},
-		{"it is as it was", func(*Back) {}, func(a *Actual) {
-			*a = Actual{
-				Bridge: Link{Name: "docker0", Exists: true, MAC: net.HardwareAddr{2, 0x42, 1, 2, 3, 4}, MTU: 1500, Up: true},
-				Port:   Link{Name: "br0"}, Addrs: prefixes("172.17.0.1/16"), Sysctls: before().Sysctls,
+		{"docker0 stays as it is", func(b *RestoreSpec) { b.KeepBridge = true }, func(*State) {}, ours + sysctlsBack, nil},
+		{"it is as it was", func(*RestoreSpec) {}, func(a *State) {
+			*a = State{
+				Bridge:  Link{Name: "docker0", Exists: true, MAC: net.HardwareAddr{2, 0x42, 1, 2, 3, 4}, MTU: 1500, Up: true},
+				OVSPort: Link{Name: "br0"}, Addrs: prefixes("172.17.0.1/16"), Sysctls: before().Sysctls,
 			}
 		}, "\n", nil},
-		{"docker0 was made by gremesh", func(b *Back) { b.Former.Bridge, b.Former.Addrs = FormerLink{}, nil }, func(*Actual) {},
+		{"docker0 was made by gremesh", func(b *RestoreSpec) { b.Original.Bridge, b.Original.Addrs = OriginalLink{}, nil }, func(*State) {},
 			ours + `# link docker0: is a bridge that gremesh made, should not exist
 ip link del dev docker0
 ` + sysctlsBack, nil},
-		{"docker0 was made by gremesh, and is needed", func(b *Back) {
-			b.Former.Bridge, b.Former.Addrs = FormerLink{}, nil
-			b.Former.Sysctls[sysctlForward], b.Former.Sysctls[sysctlForwardOf("docker0")] = "0", "0"
+		{"docker0 was made by gremesh, and is needed", func(b *RestoreSpec) {
+			b.Original.Bridge, b.Original.Addrs = OriginalLink{}, nil
+			b.Original.Sysctls[sysctlForward], b.Original.Sysctls[sysctlForwardOf("docker0")] = "0", "0"
 			b.Docker = true
-		}, func(*Actual) {}, ours + sysctlsBack,
+		}, func(*State) {}, ours + sysctlsBack,
 			[]string{"docker0, which gremesh made, stays with its address: dockerd uses it", "net.ipv4.ip_forward stays 1: dockerd needs it"}},
-		{"docker0 was made by gremesh, and has containers", func(b *Back) { b.Former.Bridge, b.Former.Addrs = FormerLink{}, nil },
-			func(a *Actual) { a.Attached = []string{"veth1"} }, ours + sysctlsBack,
+		{"docker0 was made by gremesh, and has containers", func(b *RestoreSpec) { b.Original.Bridge, b.Original.Addrs = OriginalLink{}, nil },
+			func(a *State) { a.Attached = []string{"veth1"} }, ours + sysctlsBack,
 			[]string{"docker0, which gremesh made, stays: veth1 are attached to it"}},
-		{"forwarding was off", func(b *Back) {
-			b.Former.Sysctls = map[string]string{sysctlForward: "0", sysctlRedirects("docker0"): ""}
-		}, func(a *Actual) {
+		{"forwarding was off", func(b *RestoreSpec) {
+			b.Original.Sysctls = map[string]string{sysctlForward: "0", sysctlRedirects("docker0"): ""}
+		}, func(a *State) {
 			a.Bridge = Link{Name: "docker0"}
 		}, ours + `# sysctl net.ipv4.ip_forward: is 1, should be 0
 sysctl -w net.ipv4.ip_forward=0
 `, nil},
-		{"the recipe by hand", func(b *Back) {
+		{"the recipe by hand", func(b *RestoreSpec) {
 			b.KeepBridge = true
-			b.Former.Port = FormerLink{Exists: true, MTU: 1500, Up: true, Master: "docker0"}
-			b.Former.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
-			b.Former.Sysctls = nil
-		}, func(*Actual) {}, `
+			b.Original.OVSPort = OriginalLink{Exists: true, MTU: 1500, Up: true, Master: "docker0"}
+			b.Original.Routes = []Route{route("172.17.0.0/16", "", "docker0", 3, 0)}
+			b.Original.Sysctls = nil
+		}, func(*State) {}, `
 # route 172.17.0.0/16: is 172.17.0.0/16 dev docker0 proto 77, should not exist
 ip route del 172.17.0.0/16 dev docker0 proto 77
 # link br0 mtu: is 1462, should be 1500
@@ -98,8 +98,8 @@ ip link set dev br0 mtu 1500
 # route 172.17.0.0/16: is missing, should be 172.17.0.0/16 dev docker0 proto 3
 ip route add 172.17.0.0/16 dev docker0 proto 3 scope link
 `, nil},
-		{"a link-local address where there was none", func(b *Back) { b.Former.Sysctls = nil }, func(a *Actual) {
-			*a = Actual{
+		{"a link-local address where there was none", func(b *RestoreSpec) { b.Original.Sysctls = nil }, func(a *State) {
+			*a = State{
 				Bridge: Link{Name: "docker0", Exists: true, MAC: net.HardwareAddr{2, 0x42, 1, 2, 3, 4}, MTU: 1500, Up: true},
 				Addrs:  prefixes("172.17.0.1/16"), Addrs6: prefixes("fe80::42:acff:fe11:2a01/64"),
 			}
@@ -108,11 +108,11 @@ ip route add 172.17.0.0/16 dev docker0 proto 3 scope link
 sysctl -w net.ipv6.conf.docker0.disable_ipv6=1
 sysctl -w net.ipv6.conf.docker0.disable_ipv6=0
 `, nil},
-		{"a bip of the same network, a MAC that is another's, a shared br0 that was down", func(b *Back) {
-			b.Former.Addrs = prefixes("172.17.42.254/24")
-			b.Former.Port = FormerLink{Exists: true, MTU: 1462}
-			b.Former.Sysctls = nil
-		}, func(a *Actual) {
+		{"a bip of the same network, a MAC that is another's, a shared br0 that was down", func(b *RestoreSpec) {
+			b.Original.Addrs = prefixes("172.17.42.254/24")
+			b.Original.OVSPort = OriginalLink{Exists: true, MTU: 1462}
+			b.Original.Sysctls = nil
+		}, func(a *State) {
 			a.Bridge.MAC, a.Bridge.MTU = net.HardwareAddr{2, 0x42, 10, 9, 9, 9}, 1500
 			a.Addrs6 = prefixes("fe80::42:acff:fe11:2a01/64", "fe80::42:1ff:fe02:304/64")
 		}, ours + `# address of docker0: is 172.17.42.1/24, should be 172.17.42.254/24
@@ -127,12 +127,12 @@ ip link set dev br0 down
 		t.Run(tt.name, func(t *testing.T) {
 			have := clean()
 			tt.spoil(&have)
-			back := &Back{Former: before(), Pool: want.Pool}
+			back := &RestoreSpec{Original: before(), Pool: want.Pool}
 			tt.was(back)
-			if d := cmp.Diff(strings.TrimPrefix(tt.plan, "\n"), render(Diff(Host{Back: back}, have))); d != "" {
+			if d := cmp.Diff(strings.TrimPrefix(tt.plan, "\n"), render(Diff(Spec{Restore: back}, have))); d != "" {
 				t.Error(d)
 			}
-			if d := cmp.Diff(tt.stays, Stays(Host{Back: back}, have)); d != "" {
+			if d := cmp.Diff(tt.stays, Stays(Spec{Restore: back}, have)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -156,12 +156,12 @@ func TestTheKernelIsAsItWas(t *testing.T) {
 			sh(t, made)
 			was := sh(t, look)
 			sh(t, "ip link show br0 2>/dev/null || tap br0") // as Open vSwitch does
-			if err := k.Remember(t.Context()); err != nil {
+			if err := k.SaveOriginal(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			reach(t, k, want)
 			k = New(k.cfg)
-			if err := k.Remember(t.Context()); err != nil {
+			if err := k.SaveOriginal(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			first, err := os.ReadFile(filepath.Join(k.cfg.StateDir, StateFile))
@@ -178,7 +178,7 @@ func TestTheKernelIsAsItWas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			nothing := Host{Back: &Back{Former: *former, Pool: want.Pool}}
+			nothing := Spec{Restore: &RestoreSpec{Original: *former, Pool: want.Pool}}
 			for range 2 { // an address that goes takes routes with it
 				if err := k.Apply(t.Context(), diff(t, k, nothing)); err != nil {
 					t.Fatal(err)
@@ -204,7 +204,7 @@ func TestThatItCanNotBeKeptIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := k.Remember(t.Context()); err == nil || !strings.Contains(err.Error(), "before gremesh") {
+		if err := k.SaveOriginal(t.Context()); err == nil || !strings.Contains(err.Error(), "before gremesh") {
 			t.Error(err)
 		}
 	}
@@ -217,7 +217,7 @@ func TestASysctlThatIsLearntLaterIsAdded(t *testing.T) {
 	if err := k.keep(was); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Remember(t.Context()); err != nil {
+	if err := k.SaveOriginal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	now, err := k.Former()
@@ -236,7 +236,7 @@ func TestAHostFileWithoutSysctlsIsCompleted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(k.cfg.StateDir, StateFile), []byte(`{"bridge": {"exists": false}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Remember(t.Context()); err != nil {
+	if err := k.SaveOriginal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := k.Former(); err != nil || f.Sysctls[sysctlForward] != "0" {

@@ -21,8 +21,8 @@ func TestADeviceOfTheSwitchsNameThatIsNotOpenVSwitchsIsLeftAlone(t *testing.T) {
 				t.Errorf("it is another's, and was changed: %s", is)
 			}
 			have, err := k.Observe(t.Context())
-			if err != nil || have.Port.Exists || have.Stranger == "" {
-				t.Errorf("got %+v, %v", have.Port, err)
+			if err != nil || have.OVSPort.Exists || have.ForeignKind == "" {
+				t.Errorf("got %+v, %v", have.OVSPort, err)
 			}
 		})
 	}

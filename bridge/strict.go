@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// strict returns the devices with strict reverse path filtering, sorted; see Actual.
+// strict returns the devices with strict reverse path filtering, sorted; see State.
 // A device that was deleted meanwhile is not strict, unless rp_filter of "all" is 1.
 func strict(devices []string) []string {
 	value := func(device string) string {

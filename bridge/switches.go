@@ -79,13 +79,13 @@ func portBlocks(flags []syscall.NetlinkRouteAttr, carrier, tree bool) (b PortBlo
 // diffBlocks returns the changes that let the port pass packets. It returns none
 // while the port is not in the bridge: the kernel resets these settings when the
 // port joins.
-func diffBlocks(want Host, have Actual) []Change {
-	if !have.Port.Exists || have.Port.Master != want.Bridge {
+func diffBlocks(want Spec, have State) []Change {
+	if !have.OVSPort.Exists || have.OVSPort.Master != want.Bridge {
 		return nil
 	}
 	var all []Change
 	open := func(name, is, should string, kind int, value byte) {
-		all = append(all, change(key("link", want.Port, name), is, should, setPort{want.Port, name + " " + should, kind, value}))
+		all = append(all, change(key("link", want.OVSPort, name), is, should, setPort{want.OVSPort, name + " " + should, kind, value}))
 	}
 	if have.PortBlocks.State != "" {
 		open("state", have.PortBlocks.State, "forwarding", brPortState, brForwarding)

@@ -11,7 +11,7 @@ import (
 )
 
 // inMesh makes docker0 and br0 as they should be.
-func inMesh(t *testing.T, k *Kernel) Host {
+func inMesh(t *testing.T, k *Kernel) Spec {
 	t.Helper()
 	sh(t, "tap br0")
 	if err := k.Apply(t.Context(), diff(t, k, want)); err != nil {
@@ -86,8 +86,8 @@ func TestABlockedPortIsOpened(t *testing.T) {
 				t.Fatalf("got %+v, want %+v", got, tt.want)
 			}
 			mended := want
-			mended.Port = "near"
-			have := Actual{Port: Link{Name: "near", Exists: true, Master: "docker0"}, PortBlocks: got}
+			mended.OVSPort = "near"
+			have := State{OVSPort: Link{Name: "near", Exists: true, Master: "docker0"}, PortBlocks: got}
 			for _, c := range diffBlocks(mended, have) {
 				sh(t, c.Commands[0])
 			}

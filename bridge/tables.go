@@ -71,7 +71,7 @@ func (t *tables) listen(socket syscall.RawConn) {
 
 // look adds the tables to have. They include every earlier change of the kernel,
 // because the kernel queues its notifications before it answers a request.
-func (t *tables) look(have *Actual, bridge, port netlink.Link, links map[int]string) error {
+func (t *tables) look(have *State, bridge, port netlink.Link, links map[int]string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.socket != nil {

@@ -28,7 +28,7 @@ func listening(t *testing.T, k *Kernel) {
 	woken(t, k, "start")
 }
 
-func observe(t *testing.T, k *Kernel) Actual {
+func observe(t *testing.T, k *Kernel) State {
 	t.Helper()
 	have, err := k.Observe(t.Context())
 	if err != nil {
@@ -103,7 +103,7 @@ func TestWhatThisHostItselfChangesWakesNobody(t *testing.T) {
 	reach(t, k, more)
 	// And what was handed out stays as it was.
 	if slices.ContainsFunc(have.Routes, func(r Route) bool { return r.Dst == peered.Peers[0].Bip.Masked() }) {
-		t.Error("an Actual has changed")
+		t.Error("a State has changed")
 	}
 	for _, script := range []string{
 		"ip route replace 172.17.43.0/24 via 172.17.44.1 dev docker0 onlink proto 77",
@@ -121,7 +121,7 @@ func TestWhatIsSettledIsOfNoAccount(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, seed))
 		want, have := want, clean()
-		have.Port.Exists = true
+		have.OVSPort.Exists = true
 		some := func() bool { return random.IntN(10) > 0 }
 		for i := range random.IntN(8) {
 			bip := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 17, byte(i * 10), 1}), 24)

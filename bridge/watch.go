@@ -153,10 +153,10 @@ func attribute(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// Notices calls wake whenever this host's links, addresses or routes may have
+// WatchNetwork calls wake whenever this host's links, addresses or routes may have
 // changed, until ctx ends. It then returns nil. It also calls wake once when it starts
 // to listen. It ignores gremesh's own routes, because no underlay is in the pool.
-func Notices(ctx context.Context, wake func()) error {
+func WatchNetwork(ctx context.Context, wake func()) error {
 	return listen(ctx, wake, func(messages []syscall.NetlinkMessage) {
 		if messages == nil || slices.ContainsFunc(messages, foreign) {
 			wake()

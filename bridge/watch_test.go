@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-func TestNoticesTellOfOtherProgramsChanges(t *testing.T) {
+func TestWatchNetworkTellsOfOtherProgramsChanges(t *testing.T) {
 	namespace(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	wakes, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Notices(ctx, func() {
+		done <- WatchNetwork(ctx, func() {
 			select {
 			case wakes <- struct{}{}: // until somebody receives it, no notification is read
 			case <-ctx.Done():
@@ -51,6 +51,6 @@ func TestNoticesTellOfOtherProgramsChanges(t *testing.T) {
 	awake("an address after the flood")
 	cancel()
 	if err := <-done; err != nil {
-		t.Errorf("Notices: %v", err)
+		t.Errorf("WatchNetwork: %v", err)
 	}
 }

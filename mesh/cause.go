@@ -43,15 +43,15 @@ type (
 	dockerScene struct{ want docker.Settings }
 	hostScene   struct {
 		at    time.Time
-		want  bridge.Host
-		have  bridge.Actual
+		want  bridge.Spec
+		have  bridge.State
 		peers []Host // sorted by ID
 	}
 	natScene struct {
 		at   time.Time
 		view View
 		want filter.Rules
-		have filter.Actual
+		have filter.State
 	}
 )
 

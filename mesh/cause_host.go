@@ -35,14 +35,14 @@ func (now hostScene) cause(last hostScene, started young, remade string, object 
 	if why := now.peerCause(last, object); why != "" {
 		return why
 	}
-	if object.Kind == "link" && object.Name == now.want.Port {
-		switch anew := now.have.Port.Index != last.have.Port.Index; {
+	if object.Kind == "link" && object.Name == now.want.OVSPort {
+		switch anew := now.have.OVSPort.Index != last.have.OVSPort.Index; {
 		case anew && remade != "":
 			return remade
 		case started(vswitchd):
 			return vswitchd + " was restarted"
 		case anew:
-			return now.want.Port + " was created again"
+			return now.want.OVSPort + " was created again"
 		}
 	}
 	if started(dockerd) && strings.Contains(object.Name, now.want.Bridge) {
@@ -59,7 +59,7 @@ func (now hostScene) bridgeCause(last hostScene, object reconcile.Key) string {
 	if object.Kind == "sysctl" && !strings.Contains(object.Name, name) {
 		return ""
 	}
-	isPort := object.Kind == "link" && object.Name == now.want.Port // its own MTU and state do not depend on Docker's bridge
+	isPort := object.Kind == "link" && object.Name == now.want.OVSPort // its own MTU and state do not depend on Docker's bridge
 	if isPort && object.Field != "master" {
 		return ""
 	}

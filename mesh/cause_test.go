@@ -60,7 +60,7 @@ func TestCauses(t *testing.T) {
 		"the database is emptied": {
 			func(w *world) {
 				w.ovs = ovsdb.State{Database: "a new one"}
-				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+				w.kernel.OVSPort = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			},
 			map[string]time.Duration{vswitchd: time.Second},
 			map[string]string{"*": "the database of Open vSwitch was emptied"},
@@ -68,14 +68,14 @@ func TestCauses(t *testing.T) {
 		"the database is emptied, and others have made their bridge anew": {
 			func(w *world) {
 				w.ovs = ovsdb.State{Database: "a new one", Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
-				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+				w.kernel.OVSPort = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"*": "the database of Open vSwitch was emptied"},
 		},
 		"br0 is deleted beside a bridge of others": {
 			func(w *world) {
 				w.ovs = ovsdb.State{Database: w.ovs.Database, Ports: []ovsdb.Port{{Tunnel: ovsdb.Tunnel{Name: "br-phy"}, Bridge: "br-phy"}}}
-				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+				w.kernel.OVSPort = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
 				"link br0 state": unknownCause, "link br0 master": unknownCause},
@@ -83,7 +83,7 @@ func TestCauses(t *testing.T) {
 		"br0 is deleted, and was the only bridge": {
 			func(w *world) {
 				w.ovs = ovsdb.State{Database: w.ovs.Database}
-				w.kernel.Port = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
+				w.kernel.OVSPort = bridge.Link{Name: "br0", Exists: true, Index: 9, MTU: 1462}
 			}, nil,
 			map[string]string{"bridge br0": unknownCause, "port gre43": "br0 was deleted", "port gre44": "br0 was deleted",
 				"link br0 state": unknownCause, "link br0 master": unknownCause},
@@ -132,7 +132,7 @@ func TestCauses(t *testing.T) {
 			map[string]string{"*": "this host moved to " + third},
 		},
 		"the table is flushed away": {
-			func(w *world) { w.nat = filter.Actual{} }, nil,
+			func(w *world) { w.nat = filter.State{} }, nil,
 			map[string]string{packets: unknownCause},
 		},
 		"the operator has another list": {
@@ -154,14 +154,14 @@ func TestCauses(t *testing.T) {
 		},
 		"docker0 is created again": {
 			func(w *world) {
-				w.kernel.Bridge.Index, w.kernel.Bridge.MTU, w.kernel.Port.Master, w.kernel.Addrs, w.kernel.Routes = 7, 1500, "", nil, nil
+				w.kernel.Bridge.Index, w.kernel.Bridge.MTU, w.kernel.OVSPort.Master, w.kernel.Addrs, w.kernel.Routes = 7, 1500, "", nil, nil
 				w.kernel.Sysctls["net/ipv4/conf/docker0/send_redirects"] = "1"
 			}, nil,
 			map[string]string{"*": "docker0 was created again"},
 		},
 		"docker0 is deleted": {
 			func(w *world) {
-				w.kernel.Bridge, w.kernel.Port.Master, w.kernel.Addrs, w.kernel.Routes = bridge.Link{Name: "docker0"}, "", nil, nil
+				w.kernel.Bridge, w.kernel.OVSPort.Master, w.kernel.Addrs, w.kernel.Routes = bridge.Link{Name: "docker0"}, "", nil, nil
 				delete(w.kernel.Sysctls, "net/ipv4/conf/docker0/send_redirects")
 			}, nil,
 			map[string]string{"*": "docker0 was deleted"},
@@ -175,11 +175,11 @@ func TestCauses(t *testing.T) {
 			map[string]string{"route 172.17.0.0/16": unknownCause},
 		},
 		"br0 is taken out of docker0": {
-			func(w *world) { w.kernel.Port.Master = "" }, nil,
+			func(w *world) { w.kernel.OVSPort.Master = "" }, nil,
 			map[string]string{"link br0 master": unknownCause},
 		},
 		"ovs-vswitchd is restarted and makes br0 anew": {
-			func(w *world) { w.kernel.Port.Master, w.kernel.Port.Index, w.kernel.Port.Up = "", 8, false },
+			func(w *world) { w.kernel.OVSPort.Master, w.kernel.OVSPort.Index, w.kernel.OVSPort.Up = "", 8, false },
 			map[string]time.Duration{vswitchd: 3 * time.Second},
 			map[string]string{"*": "ovs-vswitchd was restarted"},
 		},
@@ -262,7 +262,7 @@ func TestTheFirstChangesAreTheAgentsStartOrThatItTookASubnet(t *testing.T) {
 
 func TestARestartOfDockerIsInTheHistoryAndEveryChangeIsLogged(t *testing.T) {
 	w := staleDocker()
-	w.takes = func() { w.docker.Stale, w.kernel = false, kernelAsPlanned() }
+	w.takes = func() { w.docker.NeedsRestart, w.kernel = false, kernelAsPlanned() }
 	l := w.loop()
 	pass(t, l)
 	last := w.history[len(w.history)-1]

@@ -23,7 +23,7 @@ func TestAForgottenHostWhoseSubnetIsTakenHasNoTunnels(t *testing.T) {
 	if last.Object != "port gre43" || last.Cause != "this host has lost its subnet to another" {
 		t.Errorf("%+v", last)
 	}
-	if w.renumbered > 0 || len(w.kernel.Addrs) != len(kernel) || w.kernel.Port.Master != "docker0" || w.docker != docker {
+	if w.renumbered > 0 || len(w.kernel.Addrs) != len(kernel) || w.kernel.OVSPort.Master != "docker0" || w.docker != docker {
 		t.Errorf("it was touched, too: %+v, %+v", w.kernel, w.docker)
 	}
 	w.applied = nil

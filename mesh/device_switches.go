@@ -11,7 +11,7 @@ import (
 // deviceSwitches returns the device settings that can stop mesh packets and
 // that gremesh does not change. These are settings of Docker's bridge, and the
 // forwarding setting of a NIC that leads directly to peers.
-func deviceSwitches(want bridge.Host, have bridge.Actual) []bridge.Switch {
+func deviceSwitches(want bridge.Spec, have bridge.State) []bridge.Switch {
 	if want.Bridge == "" {
 		return nil
 	}
@@ -25,7 +25,7 @@ func deviceSwitches(want bridge.Host, have bridge.Actual) []bridge.Switch {
 }
 
 // switchProblems returns the same settings as problems, for status.
-func switchProblems(want bridge.Host, have bridge.Actual) []Problem {
+func switchProblems(want bridge.Spec, have bridge.State) []Problem {
 	var problems []Problem
 	for _, s := range deviceSwitches(want, have) {
 		problems = append(problems, Problem{What: fmt.Sprintf("%s is %s: %s", s.Object, s.Is, s.Why), Do: s.Do})
@@ -34,7 +34,7 @@ func switchProblems(want bridge.Host, have bridge.Actual) []Problem {
 }
 
 // hostDrift returns all differences of the kernel.
-func hostDrift(want bridge.Host, have bridge.Actual) []drift.Drift {
+func hostDrift(want bridge.Spec, have bridge.State) []drift.Drift {
 	var found []drift.Drift
 	for _, c := range bridge.Diff(want, have) {
 		found = append(found, c.Drift)

@@ -31,13 +31,13 @@ func TestSwitchesOfDevicesAreProblemsAndDrift(t *testing.T) {
 }
 
 func TestANICThatDoesNotForwardMattersForDirectPeers(t *testing.T) {
-	have := bridge.Actual{Unforwarding: []string{"eth0", "eth1"}}
-	want := bridge.Host{Bridge: "docker0", Peers: []bridge.Peer{{Link: "eth1"}, {}}}
+	have := bridge.State{Unforwarding: []string{"eth0", "eth1"}}
+	want := bridge.Spec{Bridge: "docker0", Peers: []bridge.Peer{{Link: "eth1"}, {}}}
 	got := deviceSwitches(want, have)
 	if len(got) != 1 || got[0].Object != "sysctl net.ipv4.conf.eth1.forwarding" || got[0].Do != "sysctl -w net.ipv4.conf.eth1.forwarding=1" {
 		t.Errorf("got %+v", got)
 	}
-	if got := deviceSwitches(bridge.Host{}, have); len(got) > 0 {
+	if got := deviceSwitches(bridge.Spec{}, have); len(got) > 0 {
 		t.Errorf("without a lease: %+v", got)
 	}
 }

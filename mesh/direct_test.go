@@ -40,7 +40,7 @@ func TestWhatDockerDropsIsNotAskedFor(t *testing.T) {
 	w := planned(testHost(2))
 	l := w.loop()
 	l.cfg.Direct = true
-	w.docker.Obstacle, w.docker.Takes = "restart Docker", true
+	w.docker.Obstacle, w.docker.SupportsDirectKey = "restart Docker", true
 	w.docker.Direct = "true"
 	pass(t, l)
 	if w.open {
@@ -62,7 +62,7 @@ func TestWhatDockerDropsIsNotAskedFor(t *testing.T) {
 
 func TestAHostWhoseDockerHasAnotherBipTakesNoDirectPackets(t *testing.T) {
 	w := staleDocker()
-	w.takes = func() { w.docker.Stale = false }
+	w.takes = func() { w.docker.NeedsRestart = false }
 	l := w.loop()
 	l.cfg.Direct = true
 	w.open = true
@@ -72,14 +72,14 @@ func TestAHostWhoseDockerHasAnotherBipTakesNoDirectPackets(t *testing.T) {
 	}
 	afterRestart(t, l)
 	pass(t, l)
-	if w.docker.Stale || !w.open {
-		t.Errorf("Docker is restarted: %v, and the others are told so: %v", !w.docker.Stale, w.open)
+	if w.docker.NeedsRestart || !w.open {
+		t.Errorf("Docker is restarted: %v, and the others are told so: %v", !w.docker.NeedsRestart, w.open)
 	}
 }
 
 func TestTheKeyAloneRestartsNothing(t *testing.T) {
 	desired := Desired{Docker: docker.Settings{Bip: netip.MustParsePrefix("172.17.42.1/24"), MTU: 1462, Direct: true}}
-	have := docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true, Takes: true}
+	have := docker.State{Bip: "172.17.42.1/24", MTU: 1462, Running: true, SupportsDirectKey: true}
 	if (machine{docker: have}).restarts(desired) {
 		t.Error("for the key alone Docker is restarted")
 	}
@@ -111,7 +111,7 @@ func TestCausesOfWaysToPeers(t *testing.T) {
 		{direct, []bridge.Peer{{Bip: bip, Via: via.Next(), Link: "eth0"}}, "has moved from 192.168.248.140 to 192.168.248.141", nil, nil},
 		{direct, direct, "", nil, nil},
 	} {
-		now, last := hostScene{want: bridge.Host{Peers: tt.is}, peers: tt.now}, hostScene{want: bridge.Host{Peers: tt.was}, peers: tt.before}
+		now, last := hostScene{want: bridge.Spec{Peers: tt.is}, peers: tt.now}, hostScene{want: bridge.Spec{Peers: tt.was}, peers: tt.before}
 		if why := now.peerCause(last, keyOf("route 172.17.43.0/24")); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 			t.Errorf("%v -> %v: %q, want %q", tt.was, tt.is, why, tt.why)
 		}

@@ -10,8 +10,8 @@ func troubled(t *docker.Trouble) Problem { return Problem{What: t.What, Do: t.Do
 
 // dockerDown returns the drift of a host whose dockerd has ended. It returns
 // none if no dockerd has run since the last boot.
-func (l *Loop) dockerDown(have docker.Actual) []drift.Drift {
-	last, _ := l.engine.Last().Result(dockerComponent).State.(docker.State)
+func (l *Loop) dockerDown(have docker.State) []drift.Drift {
+	last, _ := l.engine.Last().Result(dockerComponent).State.(docker.Observation)
 	if r := last.Restart; have.Running || !r.Ran && r.Err == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ var engineComponents = []string{dockerComponent, filterComponent, kernelComponen
 func (l *Loop) newEngine() *reconcile.Engine[Desired] {
 	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent, state: unobserved{}}}
 	kernel := &bridge.Component[Desired]{
-		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Prefix, Spec: func(d *Desired) bridge.Host { return d.Host },
+		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Prefix, Spec: func(d *Desired) bridge.Spec { return d.Host },
 	}
 	l.filter = &filter.Component[Desired]{
 		Host: l.cfg.NAT, Around: around{l.cfg.Kernel}, Spec: func(d *Desired) filter.Rules { return d.NAT },
@@ -83,16 +83,16 @@ type snapshotOf = reconcile.Snapshot[Desired]
 
 // hostSceneOf returns the kernel as a snapshot has it.
 func hostSceneOf(s snapshotOf) hostScene {
-	now := hostScene{at: s.At, want: s.Desired.Host, have: s.State.(bridge.Actual), peers: s.Desired.View.Peers}
+	now := hostScene{at: s.At, want: s.Desired.Host, have: s.State.(bridge.State), peers: s.Desired.View.Peers}
 	if docker := s.Upstream[dockerComponent]; now.isDetached(docker.Settled()) {
-		now.want = bridge.Host{}
+		now.want = bridge.Spec{}
 	}
 	return now
 }
 
 // natSceneOf returns the packet filter as a snapshot has it.
 func (l *Loop) natSceneOf(s snapshotOf) natScene {
-	return natScene{at: s.At, view: s.Desired.View, want: l.filter.Rules(s), have: s.State.(filter.State).Actual}
+	return natScene{at: s.At, view: s.Desired.View, want: l.filter.Rules(s), have: s.State.(filter.Observation).State}
 }
 
 // around observes what the packet filter's rules depend on.

@@ -149,7 +149,7 @@ func TestAHundredChangesASecondCostFewPassesAndFewerChanges(t *testing.T) {
 	}{
 		"the route": {func(w *world) { w.kernel.Routes = nil }, 14, "another program keeps changing route 172.17.0.0/16; gremesh keeps setting it to "},
 		"docker0": {func(w *world) {
-			w.kernel.Bridge, w.kernel.Port.Master, w.kernel.Addrs, w.kernel.Routes = bridge.Link{Name: "docker0"}, "", nil, nil
+			w.kernel.Bridge, w.kernel.OVSPort.Master, w.kernel.Addrs, w.kernel.Routes = bridge.Link{Name: "docker0"}, "", nil, nil
 		}, 14, "another program keeps changing link docker0; "},
 		"protected": {func(w *world) {
 			w.ovs.Ports[0].Protected = false

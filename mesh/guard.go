@@ -149,7 +149,7 @@ func (l *Loop) look(ctx context.Context, ovs ovsdb.State, seen bool) error {
 // Docker does not use it yet.
 func (l *Loop) docker0Settled(settled bool) bool {
 	r := l.engine.Last().Result(filterComponent)
-	have, ok := r.State.(filter.State)
+	have, ok := r.State.(filter.Observation)
 	return settled || ok && slices.ContainsFunc(have.Docker0, func(a netip.Prefix) bool { return a.Masked() == l.desired.spec.NAT.Subnet })
 }
 

@@ -12,9 +12,9 @@ import (
 // hangingNAT waits as nft does for a lock.
 type hangingNAT struct{ fakeNAT }
 
-func (hangingNAT) Observe(ctx context.Context) (filter.Actual, error) {
+func (hangingNAT) Observe(ctx context.Context) (filter.State, error) {
 	<-ctx.Done()
-	return filter.Actual{}, ctx.Err()
+	return filter.State{}, ctx.Err()
 }
 
 // Whoever asks may be patient, and no pass is made meanwhile.

@@ -29,7 +29,7 @@ func (l *Loop) dockerOutcome() (out dockerOutcome, err error) {
 	if r.Err != nil {
 		return out, errors.Unwrap(r.Err)
 	}
-	have, ok := r.State.(docker.State)
+	have, ok := r.State.(docker.Observation)
 	if !ok { // ctx has ended
 		return out, nil
 	}
@@ -42,7 +42,7 @@ func (l *Loop) dockerOutcome() (out dockerOutcome, err error) {
 	// that the network drops them.
 	waits := slices.ContainsFunc(r.Plan.Problems, func(p reconcile.Problem) bool { return p.Code == docker.WithoutSwitch })
 	if have.Unsupported == nil && have.Misread == nil && !waits {
-		l.open, l.nats = have.Obstacle == "" && !have.Stale && !have.Starting && have.Restart.Since.IsZero(), have.Running
+		l.open, l.nats = have.Obstacle == "" && !have.NeedsRestart && !have.Starting && have.Restart.Since.IsZero(), have.Running
 		l.tellOpen()
 	}
 	return out, nil

@@ -24,7 +24,7 @@ func TestDockerIsNotRestartedWhereThatWouldNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
 		w.docker.Futile = &docker.Trouble{What: "live-restore keeps containers", Do: "stop them"}
-		w.takes = func() { w.docker.Stale = false }
+		w.takes = func() { w.docker.NeedsRestart = false }
 		l := w.loop()
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
@@ -32,8 +32,8 @@ func TestDockerIsNotRestartedWhereThatWouldNotHelp(t *testing.T) {
 		go func() { done <- l.Run(ctx) }()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if w.restarts != 0 || w.kernel.Port.Master != "" || w.kernel.Addrs[0].String() != "172.17.99.1/24" {
-			t.Errorf("%d restarts, docker0 has %v, %+v", w.restarts, w.kernel.Addrs, w.kernel.Port)
+		if w.restarts != 0 || w.kernel.OVSPort.Master != "" || w.kernel.Addrs[0].String() != "172.17.99.1/24" {
+			t.Errorf("%d restarts, docker0 has %v, %+v", w.restarts, w.kernel.Addrs, w.kernel.OVSPort)
 		}
 		problems := l.Status(t.Context()).Problems
 		if len(problems) != 1 || problems[0].What != "live-restore keeps containers" || problems[0].Do != "stop them" {
@@ -63,7 +63,7 @@ func TestDockerIsNotRestartedWhereThatWouldNotHelp(t *testing.T) {
 
 func TestADockerThatIsNotGremeshsIsLeftUnchanged(t *testing.T) {
 	trouble := &docker.Trouble{What: "Podman is not supported", Do: "install Docker"}
-	for name, have := range map[string]docker.Actual{
+	for name, have := range map[string]docker.State{
 		"another kind":       {Running: true, Unsupported: trouble},
 		"reads another file": {Running: true, Misread: trouble, Network: netip.MustParsePrefix("172.17.0.1/16")},
 	} {
@@ -92,7 +92,7 @@ func TestAFailedRestartStaysAProblemUntilADockerdRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
 		w.restart = func(context.Context) error {
-			w.betweenPasses(func() { w.docker.Running, w.docker.Stale = false, false })
+			w.betweenPasses(func() { w.docker.Running, w.docker.NeedsRestart = false, false })
 			return errors.New("invalid character '/'")
 		}
 		l := w.loop()
@@ -193,7 +193,7 @@ func TestALostRecordOfDaemonJSONIsWrittenAgainAndReported(t *testing.T) {
 func TestADockerdThatStartsIsPendingAndNoProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
-		w.docker = docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true, Starting: true}
+		w.docker = docker.State{Bip: "172.17.42.1/24", MTU: 1462, Running: true, Starting: true}
 		l := w.loop()
 		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 		defer stop()
@@ -221,7 +221,7 @@ func TestWithoutOpenVSwitchDockerIsLeftUnchanged(t *testing.T) {
 	for name, breaks := range map[string]func(*world){
 		"no ovsdb-server":   func(w *world) { w.hangs = true },
 		"no ovs-vswitchd":   func(w *world) { w.ovs.Down = "ovs-vswitchd does not run" },
-		"for a stale bip":   func(w *world) { w.hangs = true; w.docker.Bip, w.docker.Stale = "172.17.42.1/24", true },
+		"for a stale bip":   func(w *world) { w.hangs = true; w.docker.Bip, w.docker.NeedsRestart = "172.17.42.1/24", true },
 		"for the first bip": func(w *world) { w.hangs = true; w.docker.Bip = "" },
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // Open vSwitch gets tunnels. Another host may have docker0's address by now,
 // and without this step both would answer for it. It observes the kernel only
 // if this host may have been renumbered since the kernel was last in order.
-func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error {
+func (l *Loop) letGo(ctx context.Context, want bridge.Spec, mends *mends) error {
 	last := l.lastHost()
 	if last != nil && last.want.Bip == want.Bip {
 		return nil
@@ -26,7 +26,7 @@ func (l *Loop) letGo(ctx context.Context, want bridge.Host, mends *mends) error 
 		return err
 	}
 	now := hostScene{time.Now(), want, have, l.knownPeers()}
-	changes, _ := due(l, mends, bridge.Diff(bridge.Host{}, have), func(c bridge.Change) drift.Drift { return c.Drift })
+	changes, _ := due(l, mends, bridge.Diff(bridge.Spec{}, have), func(c bridge.Change) drift.Drift { return c.Drift })
 	if len(changes) == 0 {
 		return nil
 	}

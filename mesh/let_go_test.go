@@ -18,12 +18,12 @@ func TestARenumberedHostTakesBr0OutOfDocker0BeforeItHasTunnels(t *testing.T) {
 	}
 	w.view.Self.Cut, w.view.Self.Subnet = false, netip.MustParsePrefix("172.17.77.0/24")
 	w.applied, w.docker.Running = nil, true
-	w.takes = func() { w.docker.Stale = false }
+	w.takes = func() { w.docker.NeedsRestart = false }
 	if pass(t, l); strings.Join(w.applied, " ") != "kernel nat switch docker nat" {
 		t.Errorf("applied %v", w.applied)
 	}
-	if w.kernel.Port.Master != "" || len(w.kernel.Routes) > 0 || len(w.ovs.Ports) == 0 {
-		t.Errorf("%+v, %+v, %d ports", w.kernel.Port, w.kernel.Routes, len(w.ovs.Ports))
+	if w.kernel.OVSPort.Master != "" || len(w.kernel.Routes) > 0 || len(w.ovs.Ports) == 0 {
+		t.Errorf("%+v, %+v, %d ports", w.kernel.OVSPort, w.kernel.Routes, len(w.ovs.Ports))
 	}
 }
 

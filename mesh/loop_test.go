@@ -32,14 +32,14 @@ type world struct {
 	ovsErr  error
 	applied []string // "switch", "docker", "kernel", in order
 
-	docker    docker.Actual
+	docker    docker.State
 	restart   func(context.Context) error // runs beside the passes
 	takes     func()                      // what a restart that succeeds changes
 	restarts  int
 	made      *Loop
-	kernel    bridge.Actual
+	kernel    bridge.State
 	echo      error // what comes of one
-	nat       filter.Actual
+	nat       filter.State
 	natErr    error
 	said      filter.FileState
 	forgetful error         // what was before can't be kept
@@ -129,7 +129,7 @@ func (f fakeSwitch) Traffic(context.Context) (map[string]ovsdb.Traffic, error) {
 
 type fakeKernel struct{ *world }
 
-func (f fakeKernel) Observe(context.Context) (bridge.Actual, error) {
+func (f fakeKernel) Observe(context.Context) (bridge.State, error) {
 	f.kernelSeen++
 	return f.kernel, nil
 }
@@ -140,25 +140,25 @@ func (f fakeKernel) Watch(ctx context.Context, _ func()) error {
 }
 
 func (f fakeKernel) Echo(context.Context, netip.Addr, netip.Addr) error { return f.echo }
-func (f fakeKernel) Remember(context.Context) error                     { return f.forgetful }
+func (f fakeKernel) SaveOriginal(context.Context) error                 { return f.forgetful }
 func (f fakeKernel) Changed() <-chan struct{}                           { return f.kernelWoken }
 func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	f.applied = append(f.applied, "kernel")
 	for _, c := range changes {
 		if c.Object == "link br0 master" && c.Should == "" {
-			f.kernel.Port.Master, f.kernel.Routes = "", nil
+			f.kernel.OVSPort.Master, f.kernel.Routes = "", nil
 			return nil
 		}
 	}
 	was := f.kernel
 	f.kernel = kernelAsPlanned()
-	f.kernel.Bridge.MTU, f.kernel.Port.MTU = cmp.Or(was.Bridge.MTU, 1462), cmp.Or(was.Port.MTU, 1462)
+	f.kernel.Bridge.MTU, f.kernel.OVSPort.MTU = cmp.Or(was.Bridge.MTU, 1462), cmp.Or(was.OVSPort.MTU, 1462)
 	for _, c := range changes {
 		if mtu, err := strconv.Atoi(c.Should); err == nil && c.Key.Field == "mtu" {
 			if c.Key.Name == "docker0" {
 				f.kernel.Bridge.MTU = mtu
 			} else {
-				f.kernel.Port.MTU = mtu
+				f.kernel.OVSPort.MTU = mtu
 			}
 		}
 	}
@@ -167,10 +167,10 @@ func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 
 type fakeDocker struct{ *world }
 
-func (f fakeDocker) Observe(context.Context) (docker.Actual, error) { return f.docker, nil }
+func (f fakeDocker) Observe(context.Context) (docker.State, error) { return f.docker, nil }
 func (f fakeDocker) Apply(_ context.Context, changes []docker.Change) error {
 	f.applied = append(f.applied, "docker")
-	f.docker.Bip, f.docker.MTU, f.docker.Stale = "172.17.42.1/24", 1462, f.docker.Running
+	f.docker.Bip, f.docker.MTU, f.docker.NeedsRestart = "172.17.42.1/24", 1462, f.docker.Running
 	for _, c := range changes {
 		switch mtu, err := strconv.Atoi(c.Should); {
 		case c.Object == "daemon.json bip":
@@ -203,8 +203,8 @@ func (w *world) betweenPasses(change func()) {
 
 type fakeNAT struct{ *world }
 
-func (f fakeNAT) Observe(context.Context) (filter.Actual, error) { return f.nat, f.natErr }
-func (f fakeNAT) Changed() <-chan struct{}                       { return nil }
+func (f fakeNAT) Observe(context.Context) (filter.State, error) { return f.nat, f.natErr }
+func (f fakeNAT) Changed() <-chan struct{}                      { return nil }
 func (f fakeNAT) Watch(ctx context.Context, _ func()) error {
 	<-ctx.Done()
 	return ctx.Err()
@@ -214,7 +214,7 @@ func (f fakeNAT) Apply(context.Context, []filter.Change) error {
 	f.nat = natAsPlanned(f.view, f.said)
 	if f.made != nil && f.made.seen.plan != nil {
 		bip := f.made.seen.plan.desired.Host.Bip
-		f.made.here.settled = !f.docker.Stale && !f.docker.Starting && f.docker.Unsupported == nil && f.docker.Misread == nil || slices.Contains(f.kernel.Addrs, bip)
+		f.made.here.settled = !f.docker.NeedsRestart && !f.docker.Starting && f.docker.Unsupported == nil && f.docker.Misread == nil || slices.Contains(f.kernel.Addrs, bip)
 		f.nat = filter.Listed(f.made.guarded(f.made.seen.plan.desired.NAT))
 	}
 	return nil
@@ -226,12 +226,12 @@ func (f fakeMasquerade) State() filter.FileState  { return f.said }
 func (f fakeMasquerade) Changed() <-chan struct{} { return nil }
 
 // natAsPlanned is a packet filter without Docker's own rules.
-func natAsPlanned(view View, said filter.FileState) filter.Actual {
+func natAsPlanned(view View, said filter.FileState) filter.State {
 	cfg := testConfig()
 	cfg.NAT = said
 	desired, _ := Plan(cfg, view, Keep{testHost(2).ID: true, testHost(3).ID: true})
 	if desired == nil {
-		return filter.Actual{}
+		return filter.State{}
 	}
 	return filter.Listed(guarded(desired.NAT, ovsdb.State{}, nil, true))
 }
@@ -250,14 +250,14 @@ func ovsAsPlanned(view View) ovsdb.State {
 	return have
 }
 
-func kernelAsPlanned() bridge.Actual {
+func kernelAsPlanned() bridge.State {
 	bip := netip.MustParsePrefix("172.17.42.1/24")
-	return bridge.Actual{
-		Bridge: bridge.Link{Name: "docker0", Exists: true, Up: true, MTU: 1462, MAC: bridge.MAC(bip.Addr())},
-		Port:   bridge.Link{Name: "br0", Exists: true, Up: true, MTU: 1462, Master: "docker0"},
-		Flood:  bridge.Flood{Unicast: true, Multicast: true, Broadcast: true},
-		Addrs:  []netip.Prefix{bip},
-		Routes: []bridge.Route{{Dst: netip.MustParsePrefix("172.17.0.0/16"), Link: "docker0", Protocol: bridge.RouteProtocol}},
+	return bridge.State{
+		Bridge:  bridge.Link{Name: "docker0", Exists: true, Up: true, MTU: 1462, MAC: bridge.MAC(bip.Addr())},
+		OVSPort: bridge.Link{Name: "br0", Exists: true, Up: true, MTU: 1462, Master: "docker0"},
+		Flood:   bridge.Flood{Unicast: true, Multicast: true, Broadcast: true},
+		Addrs:   []netip.Prefix{bip},
+		Routes:  []bridge.Route{{Dst: netip.MustParsePrefix("172.17.0.0/16"), Link: "docker0", Protocol: bridge.RouteProtocol}},
 		Sysctls: map[string]string{
 			"net/ipv4/ip_forward": "1", "net/ipv4/conf/docker0/forwarding": "1", "net/ipv4/conf/all/send_redirects": "0", "net/ipv4/conf/docker0/send_redirects": "0",
 			"net/ipv4/conf/docker0/arp_notify": "1",
@@ -273,7 +273,7 @@ func planned(peers ...Host) *world {
 	w.ovs = ovsAsPlanned(w.view)
 	w.said = testConfig().NAT
 	w.nat = natAsPlanned(w.view, w.said)
-	w.docker = docker.Actual{Bip: "172.17.42.1/24", MTU: 1462, Running: true}
+	w.docker = docker.State{Bip: "172.17.42.1/24", MTU: 1462, Running: true}
 	return w
 }
 
@@ -339,7 +339,7 @@ func TestAPassOverAnUnchangedWorldWritesAndLogsNothing(t *testing.T) {
 
 func TestABareHostIsMadeInOnePass(t *testing.T) {
 	w := planned(testHost(2))
-	w.ovs, w.docker, w.kernel = ovsdb.State{}, docker.Actual{}, bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true}}
+	w.ovs, w.docker, w.kernel = ovsdb.State{}, docker.State{}, bridge.State{OVSPort: bridge.Link{Name: "br0", Exists: true}}
 	l := w.loop()
 	if !pass(t, l) || strings.Join(w.applied, " ") != "switch docker kernel" || w.restarts != 0 {
 		t.Errorf("applied %v, %d restarts", w.applied, w.restarts)
@@ -353,7 +353,7 @@ func TestABareHostIsMadeInOnePass(t *testing.T) {
 func TestWithoutALeaseNothingIsTouched(t *testing.T) {
 	w := planned(testHost(2))
 	w.view.Self.Subnet = netip.Prefix{}
-	w.kernel, w.docker = bridge.Actual{}, docker.Actual{}
+	w.kernel, w.docker = bridge.State{}, docker.State{}
 	l := w.loop()
 	if pass(t, l); len(w.applied) > 0 || w.readied > 0 {
 		t.Errorf("applied %v, ready %d times", w.applied, w.readied)
@@ -422,7 +422,7 @@ func TestAnOpenVSwitchThatHangsKeepsNobodyFromTheirWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := planned(testHost(2))
 		w.hangs = true
-		w.docker, w.kernel.Routes = docker.Actual{Written: docker.Values{Bip: "172.17.42.1/24"}}, nil
+		w.docker, w.kernel.Routes = docker.State{Written: docker.Values{Bip: "172.17.42.1/24"}}, nil
 		l := w.loop()
 		if pass(t, l) || strings.Join(w.applied, " ") != "docker nat kernel" || !w.says(l, context.DeadlineExceeded.Error()) {
 			t.Errorf("applied %v, status %+v", w.applied, l.Status(t.Context()).Problems)
@@ -486,7 +486,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestTunnelsComeBeforeDockerWhileTheMeshIsChangingButNotForEver(t *testing.T) {
 	w := planned(testHost(2))
-	w.docker = docker.Actual{}
+	w.docker = docker.State{}
 	w.woken = make(chan struct{}, 1)
 	l := w.loop()
 	for i := range maxRushed {

@@ -81,15 +81,15 @@ func (l *Loop) filterOutcome(want filter.Rules) ([]Problem, error) {
 	if r.Err != nil {
 		return nil, errors.Unwrap(r.Err)
 	}
-	have, ok := r.State.(filter.State)
+	have, ok := r.State.(filter.Observation)
 	if !ok { // ctx has ended
 		return nil, nil
 	}
-	if hides := have.Unable != nil || slices.Contains(have.Lacks, "ip"); hides != l.hides {
+	if hides := have.Unable != nil || slices.Contains(have.MissingFamilies, "ip"); hides != l.hides {
 		l.hides = hides
 		l.tellOpen()
 	}
-	l.here.lacks = have.Lacks
+	l.here.lacks = have.MissingFamilies
 	if r.Settled() && len(r.Applied) == 0 {
 		l.seen.nat = &natSeen{want}
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestAHostWithoutNftHasThatForAProblemAlone(t *testing.T) {
 	w := planned(testHost(2))
-	w.nat, w.natErr, w.kernel.Routes = filter.Actual{}, fmt.Errorf("%w: install nftables", filter.ErrUnable), nil
+	w.nat, w.natErr, w.kernel.Routes = filter.State{}, fmt.Errorf("%w: install nftables", filter.ErrUnable), nil
 	l := w.loop()
 	if !pass(t, l) || strings.Join(w.applied, " ") != "kernel" || !w.says(l, "install nftables") {
 		t.Errorf("applied %v, %+v", w.applied, l.Status(t.Context()).Problems)
@@ -37,7 +37,7 @@ func TestAKernelWithoutAFamilyIsAProblemAndNoDrift(t *testing.T) {
 	lacking := map[string]int{"ip": 1, "bridge": 2, "inet": 1} // problems
 	for family := range lacking {
 		w := planned(testHost(2))
-		w.nat.Lacks, w.docker.Running = []string{family}, true
+		w.nat.MissingFamilies, w.docker.Running = []string{family}, true
 		l := w.loop()
 		switch family {
 		case "ip":
@@ -85,7 +85,7 @@ func TestAPacketFilterThatFailsKeepsTheKernelFromNothing(t *testing.T) {
 func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
 	w := planned(testHost(2))
 	l := w.loop()
-	w.nat = filter.Actual{}
+	w.nat = filter.State{}
 	if audit, row := l.Audit(t.Context()), l.Row(t.Context()); len(audit.Drift) != 3 || row.Drift != 3 {
 		t.Errorf("%+v, %+v", audit, row)
 	}
@@ -138,7 +138,7 @@ func TestWhichWaysAreAcceptedAndWhichHostsSeeTheSource(t *testing.T) {
 
 func TestAStrictDeviceIsToldOfWhereSourcesAreKept(t *testing.T) {
 	w := planned(testHost(2))
-	w.kernel.Strict = []string{"eth0"}
+	w.kernel.StrictRPFilter = []string{"eth0"}
 	l := w.loop()
 	l.cfg.UnderlayLink = "eth0"
 	pass(t, l)

@@ -224,7 +224,7 @@ func switchDrift(want ovsdb.Spec, have ovsdb.State) []drift.Drift {
 	return found
 }
 
-func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
+func dockerDrift(want docker.Settings, have docker.State) []drift.Drift {
 	var found []drift.Drift
 	if have.Unsupported != nil || have.Misread != nil {
 		return nil // gremesh leaves this Docker unchanged
@@ -232,7 +232,7 @@ func dockerDrift(want docker.Settings, have docker.Actual) []drift.Drift {
 	for _, c := range docker.Diff(want, have) {
 		found = append(found, c.Drift)
 	}
-	if have.Stale {
+	if have.NeedsRestart {
 		found = append(found, drift.Drift{
 			Object: "dockerd", Is: "running with the settings from before daemon.json was written",
 			Should: fmt.Sprintf("restarted, with bip %s and mtu %d", want.Bip, want.MTU),

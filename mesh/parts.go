@@ -35,8 +35,8 @@ type Switch interface {
 
 // Kernel is the Linux networking state of this host.
 type Kernel interface {
-	Remember(context.Context) error // saves the original state; called before the first change to this host
-	Observe(context.Context) (bridge.Actual, error)
+	SaveOriginal(context.Context) error // saves the original state; called before the first change to this host
+	Observe(context.Context) (bridge.State, error)
 	Refresh() // makes the next Observe read again the state that kernel events keep up to date
 	Apply(context.Context, []bridge.Change) error
 	Changed() <-chan struct{}
@@ -46,7 +46,7 @@ type Kernel interface {
 
 // Docker is Docker's configuration and its daemon.
 type Docker interface {
-	Observe(context.Context) (docker.Actual, error)
+	Observe(context.Context) (docker.State, error)
 	Apply(context.Context, []docker.Change) error
 	Restart(context.Context) error
 	Changed() <-chan struct{}
@@ -54,7 +54,7 @@ type Docker interface {
 
 // NAT is the packet filter of this host.
 type NAT interface {
-	Observe(context.Context) (filter.Actual, error)
+	Observe(context.Context) (filter.State, error)
 	Apply(context.Context, []filter.Change) error
 	Changed() <-chan struct{}
 	Watch(ctx context.Context, notify func()) error // calls notify when Changed receives

@@ -69,7 +69,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		return len(failures) == 0, again
 	}
 
-	if err := l.cfg.Kernel.Remember(ctx); err != nil {
+	if err := l.cfg.Kernel.SaveOriginal(ctx); err != nil {
 		fail(err)
 		again = sooner(again, l.conclude(now, view, nil, ovs, &outcome{ovs: state, problems: slices.Concat(problems, failures)}))
 		return false, again
@@ -141,10 +141,10 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		fail(err)
 	}
 	l.here.foreign, l.here.looked = host.Tunnels, l.here.looked || err == nil
-	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.Strict)...)
+	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.StrictRPFilter)...)
 	outward, _ := lan(ovs, host.NICs)
 	problems = append(problems, outward...)
-	problems = append(problems, stranger(desired.Host.Port, host.Stranger)...)
+	problems = append(problems, stranger(desired.Host.OVSPort, host.ForeignKind)...)
 	problems = append(problems, switchProblems(desired.Host, host)...)
 	problems = append(problems, overlapProblems(l.overlaps(ctx, view.Peers, host))...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
@@ -179,12 +179,12 @@ func (l *Loop) tunnelsFirst() bool {
 }
 
 // hostOutcome returns the kernel that the engine has reconciled.
-func (l *Loop) hostOutcome() (bridge.Actual, error) {
+func (l *Loop) hostOutcome() (bridge.State, error) {
 	r := l.engine.Last().Result(kernelComponent)
 	if r.Err != nil {
-		return bridge.Actual{}, errors.Unwrap(r.Err)
+		return bridge.State{}, errors.Unwrap(r.Err)
 	}
-	have, _ := r.State.(bridge.Actual) // none if ctx has ended
+	have, _ := r.State.(bridge.State) // none if ctx has ended
 	return have, nil
 }
 

@@ -99,7 +99,7 @@ func (c Config) tunnelType(peer Host) string {
 // Desired is the desired state of this host.
 type Desired struct {
 	Switch ovsdb.Spec
-	Host   bridge.Host
+	Host   bridge.Spec
 	Docker docker.Settings
 	NAT    filter.Rules
 	View   View // the mesh that this state is for; Plan leaves it empty
@@ -117,7 +117,7 @@ func Plan(cfg Config, view View, keep Keep) (*Desired, []Problem) {
 	mtu, _ := cfg.MTU(view, keep)
 	desired := &Desired{
 		Switch: ovsdb.Spec{Bridge: cfg.Switch, Datapath: cfg.Datapath, MTU: mtu, Mesh: view.Mesh},
-		Host:   bridge.Host{Bridge: cfg.Bridge, Port: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Prefix, Quiet: !cfg.Flood},
+		Host:   bridge.Spec{Bridge: cfg.Bridge, OVSPort: cfg.Switch, Bip: bip, MTU: mtu, Pool: cfg.Space.Prefix, NoFlood: !cfg.Flood},
 		Docker: docker.Settings{Bip: bip, MTU: mtu, Direct: cfg.Direct, Accept: filter.AcceptMark},
 	}
 	if view.Self.Cut {

@@ -88,8 +88,8 @@ func renderPlan(desired *Desired, problems []Problem) string {
 		for _, c := range ovsdb.Diff(desired.Switch, ovsdb.State{Static: map[ovsdb.MAC]int{}}) {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
-		have := bridge.Actual{Port: bridge.Link{Name: "br0", Exists: true, MTU: 1500}, Sysctls: map[string]string{}}
-		for _, c := range filter.Diff(desired.NAT, filter.Actual{}) {
+		have := bridge.State{OVSPort: bridge.Link{Name: "br0", Exists: true, MTU: 1500}, Sysctls: map[string]string{}}
+		for _, c := range filter.Diff(desired.NAT, filter.State{}) {
 			b.WriteString(strings.Join(c.Commands, "\n") + "\n")
 		}
 		for _, c := range bridge.Diff(desired.Host, have) {

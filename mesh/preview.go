@@ -87,8 +87,8 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 		}
 	}
 	p.Drift = append(p.Drift, here.drift(*desired, c.DockerRestart)...)
-	p.Problems = append(p.Problems, problemsIn(filter.Problems(desired.NAT, filter.State{Actual: here.nat}))...)
-	p.Problems = append(p.Problems, stranger(desired.Host.Port, here.host.Stranger)...)
+	p.Problems = append(p.Problems, problemsIn(filter.Problems(desired.NAT, filter.Observation{State: here.nat}))...)
+	p.Problems = append(p.Problems, stranger(desired.Host.OVSPort, here.host.ForeignKind)...)
 	for _, conflict := range ovsdb.Conflicts(desired.Switch, here.ovs) {
 		p.Problems = append(p.Problems, Problem{What: conflict.Key.String() + ": " + conflict.What, Do: conflict.Do})
 	}
@@ -98,9 +98,9 @@ func (c LoopConfig) Preview(ctx context.Context, view View, keep Keep) Preview {
 // machine holds the observed state of a host.
 type machine struct {
 	ovs    ovsdb.State
-	docker docker.Actual
-	host   bridge.Actual
-	nat    filter.Actual
+	docker docker.State
+	host   bridge.State
+	nat    filter.State
 }
 
 // drift returns all changes, in order, that bring the machine to the desired
@@ -156,13 +156,13 @@ func switchChanges(want ovsdb.Spec, have ovsdb.State) []ovsdb.Change {
 // and Docker. It adds the device of a new bridge, because Diff ignores a device
 // that does not exist. It also predicts the effect of a Docker restart on
 // docker0.
-func (m machine) hostThen(desired Desired) bridge.Actual {
+func (m machine) hostThen(desired Desired) bridge.State {
 	have, want := m.host, desired.Host
 	made := slices.ContainsFunc(ovsdb.Diff(desired.Switch, m.ovs), func(c ovsdb.Change) bool {
 		return c.Key.Kind == "bridge" && c.Key.Field == "" && c.Is == ""
 	})
 	if made {
-		have.Port = bridge.Link{Name: want.Port, Exists: true, MTU: want.MTU} // through mtu_request
+		have.OVSPort = bridge.Link{Name: want.OVSPort, Exists: true, MTU: want.MTU} // through mtu_request
 	}
 	if m.restarts(desired) && have.Bridge.Exists && !slices.Contains(have.Addrs, want.Bip) {
 		have.Addrs = []netip.Prefix{want.Bip} // Docker changes the address in place, and the kernel then drops the routes
@@ -173,7 +173,7 @@ func (m machine) hostThen(desired Desired) bridge.Actual {
 
 // restarts reports whether Docker would have to be restarted.
 func (m machine) restarts(desired Desired) bool {
-	return m.docker.Running && !m.leftAlone() && m.docker.Futile == nil && (m.docker.Stale || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
+	return m.docker.Running && !m.leftAlone() && m.docker.Futile == nil && (m.docker.NeedsRestart || docker.Restarts(docker.Diff(desired.Docker, m.docker)))
 }
 
 // leftAlone reports whether gremesh neither writes daemon.json nor restarts

@@ -29,7 +29,7 @@ func TestPlanTellsAllThatThePassesWouldChangeAndChangesNothing(t *testing.T) {
 	}{
 		"nothing": {func(*world) {}, nil},
 		"a bare host, br0's device included": {func(w *world) {
-			w.ovs, w.docker, w.kernel = ovsdb.State{}, docker.Actual{}, bridge.Actual{Bridge: bridge.Link{Name: "docker0"}, Port: bridge.Link{Name: "br0"}}
+			w.ovs, w.docker, w.kernel = ovsdb.State{}, docker.State{}, bridge.State{Bridge: bridge.Link{Name: "docker0"}, OVSPort: bridge.Link{Name: "br0"}}
 		}, []string{
 			"bridge br0", "port gre43", "daemon.json bip", "daemon.json mtu",
 			"link docker0", "sysctl net.ipv4.ip_forward", "sysctl net.ipv4.conf.docker0.forwarding", "sysctl net.ipv4.conf.all.send_redirects", "sysctl net.ipv4.conf.docker0.send_redirects", "sysctl net.ipv4.conf.docker0.arp_notify", "address of docker0", "link br0 state", "link br0 master", "route 172.17.0.0/16",
@@ -44,7 +44,7 @@ func TestPlanTellsAllThatThePassesWouldChangeAndChangesNothing(t *testing.T) {
 			w.docker.Running, w.kernel.Addrs = false, []netip.Prefix{netip.MustParsePrefix("172.17.0.1/16")}
 		}, []string{"address of docker0"}},
 		"a bridge that Open vSwitch has and the kernel does not": {func(w *world) {
-			w.kernel.Port = bridge.Link{Name: "br0"}
+			w.kernel.OVSPort = bridge.Link{Name: "br0"}
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 		return nil
 	}
 	w.takes = func() {
-		w.docker.Stale = false
+		w.docker.NeedsRestart = false
 		w.kernel = kernelAsPlanned()
 	}
 	l := w.loop()
@@ -40,7 +40,7 @@ func TestDockerIsRestartedOnceOnANewBip(t *testing.T) {
 // staleDocker is a world in which Docker must be restarted for its bip.
 func staleDocker() *world {
 	w := planned(testHost(2))
-	w.docker = docker.Actual{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
+	w.docker = docker.State{Bip: "172.17.99.1/24", MTU: 1462, Running: true}
 	w.kernel.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.99.1/24")}
 	return w
 }
@@ -63,7 +63,7 @@ func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
 		w := staleDocker()
 		over := make(chan struct{})
 		w.restart = func(context.Context) error { <-over; return nil }
-		w.takes = func() { w.docker.Stale = false }
+		w.takes = func() { w.docker.NeedsRestart = false }
 		l := w.loop()
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -82,7 +82,7 @@ func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
 		if w.kernel.Addrs[0].String() != "172.17.99.1/24" {
 			t.Error("docker0's address was touched under a dockerd that changes it")
 		}
-		if w.kernel.Port.Master != "" {
+		if w.kernel.OVSPort.Master != "" {
 			t.Error("docker0 is in the mesh with an address that is not this host's")
 		}
 		close(over)
@@ -112,7 +112,7 @@ func TestARestartOutlivesTheLoopAndTheNextOneWaitsForItsEnd(t *testing.T) {
 			}
 			return ctx.Err()
 		}
-		w.takes = func() { w.docker.Stale, w.kernel = false, kernelAsPlanned() }
+		w.takes = func() { w.docker.NeedsRestart, w.kernel = false, kernelAsPlanned() }
 		began := time.Now()
 		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 		defer stop()
@@ -150,7 +150,7 @@ func TestARestartOutlivesTheLoopAndTheNextOneWaitsForItsEnd(t *testing.T) {
 func TestARestartThatIsUndoneAgainAndAgainIsNotRepeatedWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
-		w.takes = func() { w.docker.Stale = false }
+		w.takes = func() { w.docker.NeedsRestart = false }
 		l := w.loop()
 		spoil := func() { w.docker.Bip = ""; pass(t, l); pass(t, l) }
 		for range 6 * 60 {
@@ -190,7 +190,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 					pass(t, l)
 					time.Sleep(10 * time.Second)
 				}
-				if strings.Join(w.applied, " ") != "kernel docker nat" || w.kernel.Port.Master != "" || w.restarts != c.restarts {
+				if strings.Join(w.applied, " ") != "kernel docker nat" || w.kernel.OVSPort.Master != "" || w.restarts != c.restarts {
 					t.Errorf("applied %v, %d restarts, want %d", w.applied, w.restarts, c.restarts)
 				}
 				if !w.says(l, "dockerd still runs with the settings from before") {
@@ -202,7 +202,7 @@ func TestADockerThatIsNotRestartedKeepsItsAddressAndIsNotPesteredWithRestarts(t 
 				if name == "does not help" && !w.says(l, "Docker is not restarted again for this") {
 					t.Errorf("status does not say that it was in vain: %+v", l.Status(t.Context()).Problems)
 				}
-				if w.docker.Stale = false; !pass(t, l) || w.says(l, "ocker") {
+				if w.docker.NeedsRestart = false; !pass(t, l) || w.says(l, "ocker") {
 					t.Errorf("a person restarted Docker, and status says %+v", l.Status(t.Context()).Problems)
 				}
 			})
@@ -249,7 +249,7 @@ func TestTheFirstRestartWaitsForThePathsAndNotForLong(t *testing.T) {
 func TestDockerIsRestartedOnceThePathsAreMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()
-		w.takes = func() { w.docker.Stale = false }
+		w.takes = func() { w.docker.NeedsRestart = false }
 		l := w.loop()
 		l.patience = time.Now().Add(measuredBy)
 		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)

@@ -36,7 +36,7 @@ func routeOverlaps(pool netip.Prefix, peers []Host, overlaps []bridge.Overlap) [
 
 // overlaps returns the routes inside the pool, with the names of Docker
 // networks.
-func (l *Loop) overlaps(ctx context.Context, peers []Host, have bridge.Actual) []routeOverlap {
+func (l *Loop) overlaps(ctx context.Context, peers []Host, have bridge.State) []routeOverlap {
 	pool := l.cfg.Space.Prefix
 	return routeOverlaps(pool, peers, l.networks.name(ctx, bridge.Overlaps(pool, have.Intruders)))
 }

@@ -45,7 +45,7 @@ func (l *Loop) dropRoutes(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("remove the routes: %w", err)
 	}
-	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Host{}, have)); err != nil {
+	if err := l.cfg.Kernel.Apply(ctx, bridge.Diff(bridge.Spec{}, have)); err != nil {
 		return fmt.Errorf("remove the routes: %w", err)
 	}
 	return nil

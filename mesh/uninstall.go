@@ -36,9 +36,9 @@ type FormerSwitch interface {
 // FormerKernel is the Linux networking state of this host with its original
 // state. The original state is nil if gremesh has changed nothing.
 type FormerKernel interface {
-	Observe(context.Context) (bridge.Actual, error)
+	Observe(context.Context) (bridge.State, error)
 	Apply(context.Context, []bridge.Change) error
-	Former() (*bridge.Former, error)
+	Former() (*bridge.Original, error)
 }
 
 // rounds limits how often the kernel is observed and corrected: if an address
@@ -81,20 +81,20 @@ func unlike(errs []error) []error {
 }
 
 // host returns the desired state of the kernel.
-func (u Uninstall) host(dockerRuns, keepBridge bool) (*bridge.Former, bridge.Host, error) {
+func (u Uninstall) host(dockerRuns, keepBridge bool) (*bridge.Original, bridge.Spec, error) {
 	former, err := u.Kernel.Former()
 	if err != nil || former == nil {
-		return nil, bridge.Host{}, err
+		return nil, bridge.Spec{}, err
 	}
 	shared, err := u.Switch.Former()
 	if err != nil {
-		return nil, bridge.Host{}, err
+		return nil, bridge.Spec{}, err
 	}
-	back := &bridge.Back{Former: *former, Pool: u.Pool, KeepBridge: keepBridge, Docker: dockerRuns}
+	back := &bridge.RestoreSpec{Original: *former, Pool: u.Pool, KeepBridge: keepBridge, Docker: dockerRuns}
 	if shared == nil { // gremesh created the bridge, so its device is deleted with it
-		back.Former.Port = bridge.FormerLink{}
+		back.Original.OVSPort = bridge.OriginalLink{}
 	}
-	return former, bridge.Host{Back: back}, nil
+	return former, bridge.Spec{Restore: back}, nil
 }
 
 func (u Uninstall) putBackHost(ctx context.Context, dockerRuns, keepBridge bool) error {
@@ -179,16 +179,16 @@ func (u Uninstall) putBackDocker(ctx context.Context) (running bool, err error) 
 	settings := docker.Settings{Former: true}
 	if have.Running && !unaware(former, kernel, have) || halfway(have) {
 		// dockerd must start once with this address; see docker.Settings.
-		settings.Interim = interim(former)
+		settings.TransitionalBip = interim(former)
 		if have, err = u.write(ctx, settings, have); err != nil {
 			return true, err
 		}
-		if have.Stale || !have.Running || have.Starting {
+		if have.NeedsRestart || !have.Running || have.Starting {
 			if have, err = u.restart(ctx, former); err != nil {
 				return true, err
 			}
 		}
-		settings.Interim = netip.Prefix{}
+		settings.TransitionalBip = netip.Prefix{}
 	}
 	have, err = u.write(ctx, settings, have)
 	return have.Running, err
@@ -206,11 +206,11 @@ func (u Uninstall) putBackDirect(ctx context.Context) error {
 
 // withoutRestart returns the changes to daemon.json that need no restart of
 // dockerd.
-func withoutRestart(have docker.Actual) []docker.Change {
+func withoutRestart(have docker.State) []docker.Change {
 	return slices.DeleteFunc(docker.Diff(docker.Settings{Former: true}, have), docker.Change.Restarts)
 }
 
-func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.Actual) (docker.Actual, error) {
+func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.State) (docker.State, error) {
 	if err := u.Docker.Apply(ctx, docker.Diff(want, have)); err != nil {
 		return have, err
 	}
@@ -219,22 +219,22 @@ func (u Uninstall) write(ctx context.Context, want docker.Settings, have docker.
 
 // restart first restores docker0's MAC and MTU, so that no container learns
 // gremesh's values, and then restarts Docker.
-func (u Uninstall) restart(ctx context.Context, former *bridge.Former) (docker.Actual, error) {
+func (u Uninstall) restart(ctx context.Context, former *bridge.Original) (docker.State, error) {
 	if err := u.futile(ctx); err != nil {
-		return docker.Actual{}, err
+		return docker.State{}, err
 	}
 	if err := u.putBackLink(ctx, former); err != nil {
-		return docker.Actual{}, err
+		return docker.State{}, err
 	}
 	u.Say("restarting Docker …")
 	// The restart must not be interrupted between stop and start.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
 	defer cancel()
 	if err := u.Docker.Restart(whole); err != nil {
-		return docker.Actual{}, fmt.Errorf("%w; restart it, and run this again", err)
+		return docker.State{}, fmt.Errorf("%w; restart it, and run this again", err)
 	}
 	have, err := u.Docker.Observe(ctx)
-	if err == nil && have.Stale {
+	if err == nil && have.NeedsRestart {
 		err = errors.New("dockerd has not been restarted; restart it, and run this again")
 	}
 	return have, err
@@ -250,7 +250,7 @@ func (u Uninstall) futile(ctx context.Context) error {
 	return fmt.Errorf("%w; %s, and run this again", have.Futile, have.Futile.Do)
 }
 
-func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error {
+func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Original) error {
 	if former == nil {
 		return nil
 	}
@@ -258,7 +258,7 @@ func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error
 	if err != nil {
 		return err
 	}
-	want := bridge.Host{Back: &bridge.Back{Former: *former, Pool: u.Pool, Docker: true}}
+	want := bridge.Spec{Restore: &bridge.RestoreSpec{Original: *former, Pool: u.Pool, Docker: true}}
 	link := slices.DeleteFunc(bridge.Diff(want, have), func(c bridge.Change) bool {
 		return c.Key.Kind != "link" || c.Key.Name != have.Bridge.Name || c.Key.Field == "" || c.Should == "down"
 	})
@@ -267,10 +267,12 @@ func (u Uninstall) putBackLink(ctx context.Context, former *bridge.Former) error
 
 // halfway reports whether an earlier run was interrupted while it restarted
 // Docker.
-func halfway(have docker.Actual) bool { return have.Interim != "" && have.Bip == have.Interim }
+func halfway(have docker.State) bool {
+	return have.TransitionalBip != "" && have.Bip == have.TransitionalBip
+}
 
 // interim returns the address that docker0 had before gremesh; zero: none.
-func interim(former *bridge.Former) netip.Prefix {
+func interim(former *bridge.Original) netip.Prefix {
 	if former == nil || !former.Bridge.Exists || len(former.Addrs) == 0 {
 		return netip.Prefix{}
 	}
@@ -278,6 +280,6 @@ func interim(former *bridge.Former) netip.Prefix {
 }
 
 // pinned reports whether docker0 has the MAC address that gremesh assigns.
-func pinned(have bridge.Actual) bool {
+func pinned(have bridge.State) bool {
 	return slices.ContainsFunc(have.Addrs, func(a netip.Prefix) bool { return bridge.MAC(a.Addr()).String() == have.Bridge.MAC.String() })
 }

@@ -27,7 +27,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 
 	dockerd, dockerErr := u.Docker.Observe(ctx)
 	former, want, err := u.host(dockerd.Running || dockerErr != nil, u.KeepBip || dockerErr != nil)
-	var kernel bridge.Actual
+	var kernel bridge.State
 	if err == nil {
 		kernel, err = u.Kernel.Observe(ctx)
 	}
@@ -73,7 +73,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 	return plan
 }
 
-func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Former, kernel bridge.Actual, have docker.Actual) {
+func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Original, kernel bridge.State, have docker.State) {
 	changes := docker.Diff(docker.Settings{Former: true}, have)
 	for _, c := range changes {
 		plan.Changes = append(plan.Changes, c.Drift)
@@ -81,7 +81,7 @@ func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Former, kernel
 	plan.Stays = append(plan.Stays, docker.Stays(have)...)
 	address := interim(former)
 	switch {
-	case have.Running && (have.Stale || len(changes) > 0 && !halfway(have)) && !unaware(former, kernel, have):
+	case have.Running && (have.NeedsRestart || len(changes) > 0 && !halfway(have)) && !unaware(former, kernel, have):
 		plan.Changes = append(plan.Changes, drift.Drift{
 			Object: "dockerd", Is: "running with gremesh's bip and mtu", Should: "restarted, which stops its containers",
 		})
@@ -95,6 +95,6 @@ func (u Uninstall) planDocker(plan *UninstallPlan, former *bridge.Former, kernel
 
 // unaware reports whether dockerd has never been restarted since gremesh wrote
 // its bip.
-func unaware(former *bridge.Former, kernel bridge.Actual, have docker.Actual) bool {
-	return have.Stale && have.Interim == "" && former != nil && slices.Equal(former.Addrs, kernel.Addrs)
+func unaware(former *bridge.Original, kernel bridge.State, have docker.State) bool {
+	return have.NeedsRestart && have.TransitionalBip == "" && former != nil && slices.Equal(former.Addrs, kernel.Addrs)
 }

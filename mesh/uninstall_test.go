@@ -17,11 +17,11 @@ import (
 // undone is a host that gremesh runs on, and keeps what is done to it.
 type undone struct {
 	ovs    ovsdb.State
-	kernel bridge.Actual
-	docker docker.Actual
-	former bridge.Former
+	kernel bridge.State
+	docker docker.State
+	former bridge.Original
 	shared *ovsdb.Former
-	nat    filter.Actual
+	nat    filter.State
 	done   []string
 
 	ovsErr, dockerErr, restartErr, natErr error
@@ -32,12 +32,12 @@ func running() *undone {
 		ovs:    ovsAsPlanned(planned(testHost(2)).view),
 		kernel: kernelAsPlanned(),
 		nat:    natAsPlanned(testView(testHost(2)), filter.FileState{}),
-		docker: docker.Actual{
+		docker: docker.State{
 			Bip: "172.17.42.1/24", MTU: 1462, Running: true,
 			Former: &docker.Values{}, Written: docker.Values{Bip: "172.17.42.1/24", MTU: 1462},
 		},
-		former: bridge.Former{
-			Bridge: bridge.FormerLink{Exists: true, MAC: "02:42:01:02:03:04", MTU: 1500, Up: true},
+		former: bridge.Original{
+			Bridge: bridge.OriginalLink{Exists: true, MAC: "02:42:01:02:03:04", MTU: 1500, Up: true},
 			Addrs:  []netip.Prefix{netip.MustParsePrefix("172.17.0.1/16")},
 		},
 	}
@@ -55,15 +55,15 @@ func (u undoneSwitch) Apply(_ context.Context, changes []ovsdb.Change) error {
 
 type undoneKernel struct{ *undone }
 
-func (u undoneKernel) Observe(context.Context) (bridge.Actual, error) { return u.kernel, nil }
-func (u undoneKernel) Former() (*bridge.Former, error)                { return &u.former, nil }
+func (u undoneKernel) Observe(context.Context) (bridge.State, error) { return u.kernel, nil }
+func (u undoneKernel) Former() (*bridge.Original, error)             { return &u.former, nil }
 func (u undoneKernel) Apply(_ context.Context, changes []bridge.Change) error {
 	for _, c := range changes {
 		switch c.Object {
 		case "route 172.17.0.0/16":
 			u.kernel.Routes = nil
 		case "link br0 master":
-			u.kernel.Port.Master = ""
+			u.kernel.OVSPort.Master = ""
 		case "link docker0 address":
 			u.kernel.Bridge.MAC = []byte{2, 0x42, 1, 2, 3, 4}
 		case "link docker0 mtu":
@@ -78,7 +78,7 @@ func (u undoneKernel) Apply(_ context.Context, changes []bridge.Change) error {
 
 type undoneDocker struct{ *undone }
 
-func (u undoneDocker) Observe(context.Context) (docker.Actual, error) { return u.docker, u.dockerErr }
+func (u undoneDocker) Observe(context.Context) (docker.State, error) { return u.docker, u.dockerErr }
 func (u undoneDocker) Apply(_ context.Context, changes []docker.Change) error {
 	for _, c := range changes {
 		u.done = append(u.done, c.Object+" = "+c.Should)
@@ -86,9 +86,9 @@ func (u undoneDocker) Apply(_ context.Context, changes []docker.Change) error {
 			u.docker.MTU = 0
 			continue
 		}
-		u.docker.Bip, u.docker.Stale = c.Should, u.docker.Running && c.Should != ""
+		u.docker.Bip, u.docker.NeedsRestart = c.Should, u.docker.Running && c.Should != ""
 		if c.Should != "" {
-			u.docker.Interim = c.Should
+			u.docker.TransitionalBip = c.Should
 		}
 	}
 	return nil
@@ -97,15 +97,15 @@ func (u undoneDocker) Changed() <-chan struct{} { return nil }
 func (u undoneDocker) Restart(context.Context) error {
 	u.done = append(u.done, "restart")
 	if u.restartErr == nil {
-		u.docker.Stale, u.docker.Running, u.kernel.Addrs = false, true, u.former.Addrs
+		u.docker.NeedsRestart, u.docker.Running, u.kernel.Addrs = false, true, u.former.Addrs
 	}
 	return u.restartErr
 }
 
 type undoneNAT struct{ *undone }
 
-func (u undoneNAT) Observe(context.Context) (filter.Actual, error) { return u.nat, u.natErr }
-func (u undoneNAT) Changed() <-chan struct{}                       { return nil }
+func (u undoneNAT) Observe(context.Context) (filter.State, error) { return u.nat, u.natErr }
+func (u undoneNAT) Changed() <-chan struct{}                      { return nil }
 func (u undoneNAT) Watch(ctx context.Context, _ func()) error {
 	<-ctx.Done()
 	return ctx.Err()
@@ -114,7 +114,7 @@ func (u undoneNAT) Apply(_ context.Context, changes []filter.Change) error {
 	for _, c := range changes {
 		u.done = append(u.done, c.Object)
 	}
-	u.nat = filter.Actual{}
+	u.nat = filter.State{}
 	return nil
 }
 
@@ -212,7 +212,7 @@ func TestUninstallWithoutAPartDoesTheOthers(t *testing.T) {
 
 func TestUninstallThatWasEndedInARestartOfDockerStartsIt(t *testing.T) {
 	u := running()
-	u.docker.Bip, u.docker.MTU, u.docker.Interim, u.docker.Running = "172.17.0.1/16", 0, "172.17.0.1/16", false
+	u.docker.Bip, u.docker.MTU, u.docker.TransitionalBip, u.docker.Running = "172.17.0.1/16", 0, "172.17.0.1/16", false
 	if err := u.uninstall().Run(t.Context()); err != nil || !slices.Contains(u.done, "restart") {
 		t.Errorf("%q, %v", u.done, err)
 	}
@@ -220,7 +220,7 @@ func TestUninstallThatWasEndedInARestartOfDockerStartsIt(t *testing.T) {
 
 func TestUninstallLeavesADockerdAloneThatNeverTookTheBip(t *testing.T) {
 	u := running()
-	u.docker.Stale, u.kernel.Addrs = true, u.former.Addrs
+	u.docker.NeedsRestart, u.kernel.Addrs = true, u.former.Addrs
 	if err := u.uninstall().Run(t.Context()); err != nil || slices.Contains(u.done, "restart") || u.docker.Bip != "" {
 		t.Errorf("%q, %v", u.done, err)
 	}

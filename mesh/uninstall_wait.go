@@ -15,7 +15,7 @@ const dockerdPatience = 15 * time.Second
 // earlier run was killed while it restarted Docker; then nobody would start it
 // again. If dockerd still does not answer after dockerdPatience, answering
 // returns without an error, and the caller restarts it.
-func (u Uninstall) answering(ctx context.Context, have docker.Actual) (docker.Actual, error) {
+func (u Uninstall) answering(ctx context.Context, have docker.State) (docker.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, dockerdPatience)
 	defer cancel()
 	const every = 200 * time.Millisecond

@@ -26,7 +26,7 @@ var firstToAccept = release{29, 0}
 // set if it does not. Neither is set if its backend or its version is unknown.
 // AcceptUnread is set if a running dockerd is known to have started with
 // another value than the file has.
-func (d *Daemon) judgeAccept(ctx context.Context, running []procs.Process, f file, have *Actual) {
+func (d *Daemon) judgeAccept(ctx context.Context, running []procs.Process, f file, have *State) {
 	for _, p := range running {
 		if v, known := d.seen[p]; known && have.Accept != "" && v.Accept != have.Accept {
 			have.AcceptUnread = true
@@ -60,14 +60,14 @@ func (d *Daemon) judgeAccept(ctx context.Context, running []procs.Process, f fil
 // and that differs from the wanted mark. gremesh leaves such a mark unchanged.
 // AcceptTaken returns false if no mark is wanted, or if the next dockerd does
 // not take the key.
-func AcceptTaken(want Settings, have Actual) bool {
+func AcceptTaken(want Settings, have State) bool {
 	return want.Accept != "" && have.AcceptTakes && have.Accept != "" && have.Accept != want.Accept && have.Accept != have.Written.Accept
 }
 
 // diffAccept returns the value that acceptKey should have; an empty value
 // removes the key. It returns false if the key needs no change, or if gremesh
 // must not change it.
-func diffAccept(want Settings, have Actual) (should string, ok bool) {
+func diffAccept(want Settings, have State) (should string, ok bool) {
 	switch {
 	case want.Accept != "" && have.AcceptTakes:
 		return want.Accept, have.Accept != want.Accept && !AcceptTaken(want, have)

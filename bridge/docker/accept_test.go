@@ -10,17 +10,17 @@ func TestTheMarkIsWrittenWhereDockerNeedsIt(t *testing.T) {
 	want := Settings{Bip: netip.MustParsePrefix("172.17.42.1/24"), Accept: ours}
 	for _, tt := range []struct {
 		name   string
-		have   Actual
+		have   State
 		should string
 		ok     bool
 		taken  bool
 	}{
-		{"iptables, or not known", Actual{}, "", false, false},
-		{"nftables", Actual{AcceptTakes: true}, ours, true, false},
-		{"written", Actual{AcceptTakes: true, Accept: ours, Written: Values{Accept: ours}}, "", false, false},
-		{"the operator's mark", Actual{AcceptTakes: true, Accept: theirs}, "", false, true},
-		{"an older dockerd starts next", Actual{AcceptRefuses: true, Accept: ours, Written: Values{Accept: ours}}, "", true, false},
-		{"the operator's, and an older one", Actual{AcceptRefuses: true, Accept: theirs}, "", false, false},
+		{"iptables, or not known", State{}, "", false, false},
+		{"nftables", State{AcceptTakes: true}, ours, true, false},
+		{"written", State{AcceptTakes: true, Accept: ours, Written: Values{Accept: ours}}, "", false, false},
+		{"the operator's mark", State{AcceptTakes: true, Accept: theirs}, "", false, true},
+		{"an older dockerd starts next", State{AcceptRefuses: true, Accept: ours, Written: Values{Accept: ours}}, "", true, false},
+		{"the operator's, and an older one", State{AcceptRefuses: true, Accept: theirs}, "", false, false},
 	} {
 		should, ok := diffAccept(want, tt.have)
 		if ok != tt.ok || ok && should != tt.should || AcceptTaken(want, tt.have) != tt.taken {

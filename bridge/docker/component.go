@@ -13,7 +13,7 @@ import (
 const component = "docker"
 
 // Component reconciles daemon.json and restarts Docker for another bip. Its
-// state is a State.
+// state is an Observation.
 type Component[In any] struct {
 	Daemon    Machine
 	Restarter *Restarter
@@ -26,20 +26,20 @@ type Component[In any] struct {
 
 // Machine is the Docker that a component reconciles, see Daemon.
 type Machine interface {
-	Observe(context.Context) (Actual, error)
+	Observe(context.Context) (State, error)
 	Apply(context.Context, []Change) error
 	Changed() <-chan struct{}
 }
 
-// State is daemon.json, the dockerd that should have read it, and the restarts
+// Observation is daemon.json, the dockerd that should have read it, and the restarts
 // that gremesh makes.
-type State struct {
-	Actual
+type Observation struct {
+	State
 	Restart Restart
 }
 
 // IsRunning reports whether a dockerd of the host's root runs.
-func (s State) IsRunning() bool { return s.Running }
+func (s Observation) IsRunning() bool { return s.Running }
 
 // Name returns "docker".
 func (c *Component[In]) Name() string { return component }
@@ -48,14 +48,14 @@ func (c *Component[In]) Name() string { return component }
 // that cannot work.
 func (c *Component[In]) After() []string { return []string{"ovs"} }
 
-// Observe returns a State.
+// Observe returns an Observation.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	have, err := c.Daemon.Observe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	restart, err := c.Restarter.note(have)
-	return State{have, restart}, err
+	return Observation{have, restart}, err
 }
 
 // ApplyTimeout has room for the restart that Restore waits for.
@@ -100,12 +100,12 @@ func (c *Component[In]) Original(reconcile.State) (json.RawMessage, error) {
 // Restore plans to put back the keys of daemon.json that still have gremesh's
 // values, and to restart a dockerd that uses another bip than the file has then.
 func (c *Component[In]) Restore(_ reconcile.Request[In], _ json.RawMessage, s reconcile.State) reconcile.Plan {
-	have := s.(State)
+	have := s.(Observation)
 	var p reconcile.Plan
 	if have.Unsupported != nil || have.Misread != nil {
 		return p
 	}
-	for _, c := range Diff(Settings{Former: true}, have.Actual) {
+	for _, c := range Diff(Settings{Former: true}, have.State) {
 		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Op: c})
 	}
 	switch {
@@ -113,7 +113,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], _ json.RawMessage, s re
 	case have.Futile != nil:
 		p.Pending = "Docker keeps its bip"
 		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
-	case have.Stale && have.Running && !have.Starting:
+	case have.NeedsRestart && have.Running && !have.Starting:
 		p.Changes = []reconcile.Change{restartChange(have, have.Bip, nil, true)}
 	}
 	return p
@@ -144,7 +144,7 @@ type restartFor struct {
 	wait bool // Apply returns once the restart has ended
 }
 
-func restartChange(have State, bip string, needs []reconcile.Key, wait bool) reconcile.Change {
+func restartChange(have Observation, bip string, needs []reconcile.Key, wait bool) reconcile.Change {
 	return reconcile.Change{
 		Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
 		Commands: []string{"systemctl restart docker"}, Needs: needs, Op: restartFor{bip, wait}, Quiet: !wait,
@@ -167,7 +167,7 @@ const (
 
 // Plan compares daemon.json with Diff, and dockerd with daemon.json.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
-	have := s.(State)
+	have := s.(Observation)
 	if req.Desired == nil {
 		return reconcile.Plan{} // daemon.json stays until Restore: containers have addresses of the bip
 	}
@@ -186,7 +186,7 @@ func isUsable(ovs reconcile.Result) bool {
 
 // planFor returns the changes and problems of a desired and an observed state. As
 // long as it has something pending, docker0's address is Docker's.
-func planFor(want Settings, have State, hold string, ovs bool) reconcile.Plan {
+func planFor(want Settings, have Observation, hold string, ovs bool) reconcile.Plan {
 	var p reconcile.Plan
 	if t := have.Unsupported; t != nil {
 		return untouched("GM-DOCKER-UNSUPPORTED", t)
@@ -194,20 +194,20 @@ func planFor(want Settings, have State, hold string, ovs bool) reconcile.Plan {
 	if t := have.Misread; t != nil {
 		return untouched("GM-DOCKER-FILE", t)
 	}
-	if !ovs && renews(want, have.Actual) {
+	if !ovs && renews(want, have.State) {
 		p.Problems = append(p.Problems, withoutSwitch(want))
 		if have.Running {
 			p.Pending, p.Blocked = "Docker keeps its bip until Open vSwitch answers", true
 		}
 		return p
 	}
-	for _, c := range Diff(want, have.Actual) {
+	for _, c := range Diff(want, have.State) {
 		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Op: c})
 	}
 	if have.Unrecorded && len(p.Changes) == 0 {
 		p.Changes = append(p.Changes, reconcile.Change{Key: recordKey, To: "complete", Op: rewrite{}, Quiet: true})
 	}
-	p.Problems = append(p.Problems, routing(want, have.Actual)...)
+	p.Problems = append(p.Problems, routing(want, have.State)...)
 	restart(&p, want, have, hold)
 	return p
 }
@@ -223,12 +223,12 @@ func untouched(code string, t *Trouble) reconcile.Plan {
 
 // renews reports whether Docker would get a bip that gremesh has not written
 // yet, or would have to be restarted.
-func renews(want Settings, have Actual) bool {
-	return have.Stale || want.Bip.IsValid() && have.Bip != want.Bip.String() && have.Written.Bip != want.Bip.String()
+func renews(want Settings, have State) bool {
+	return have.NeedsRestart || want.Bip.IsValid() && have.Bip != want.Bip.String() && have.Written.Bip != want.Bip.String()
 }
 
 // restart plans a restart if dockerd uses another bip and a restart would help.
-func restart(p *reconcile.Plan, want Settings, have State, hold string) {
+func restart(p *reconcile.Plan, want Settings, have Observation, hold string) {
 	switch {
 	case !have.Restart.Since.IsZero():
 		p.Pending = "Docker is being restarted (since " + have.Restart.Since.Format(time.TimeOnly) + ")"
@@ -241,25 +241,25 @@ func restart(p *reconcile.Plan, want Settings, have State, hold string) {
 			p.Blocked = true
 			p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-SILENT", Summary: t.What, Remedy: t.Do})
 		}
-	case have.Stale && have.Restart.Cleared:
+	case have.NeedsRestart && have.Restart.Cleared:
 		p.Pending, p.Recheck = "Docker is about to be restarted: nothing prevents that any more", have.Restart.Wait
-	case have.Stale && hold != "" && have.Restart.Err == nil:
+	case have.NeedsRestart && hold != "" && have.Restart.Err == nil:
 		p.Pending = "Docker is about to be restarted: " + hold
-	case have.Stale && !have.Restart.Never && waits(want, have) == 0:
+	case have.NeedsRestart && !have.Restart.Never && waits(want, have) == 0:
 		p.Changes = append(p.Changes, restartChange(have, want.Bip.String(), keysOf(p.Changes), false))
-	case have.Stale:
+	case have.NeedsRestart:
 		p.Pending, p.Blocked, p.Recheck = "Docker keeps its bip", true, waits(want, have)
 		p.Problems = append(p.Problems, stale(want, have))
 	case !have.Running:
 		p.Problems = append(p.Problems, dead(have.Restart)...)
 	default:
-		p.Problems = append(p.Problems, olderMTU(want, have.Actual)...)
+		p.Problems = append(p.Problems, olderMTU(want, have.State)...)
 	}
 }
 
 // waits returns how long a restart for the wanted bip waits. daemon.json may
 // still have another one.
-func waits(want Settings, have State) time.Duration {
+func waits(want Settings, have Observation) time.Duration {
 	r := have.Restart
 	if bip := want.Bip.String(); bip != have.Bip && bip == r.Bip {
 		return max(r.Wait, r.Pause)

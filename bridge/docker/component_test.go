@@ -15,47 +15,47 @@ import (
 var wanted = Settings{Bip: netip.MustParsePrefix("172.17.43.1/24"), MTU: 1458}
 
 // inOrder is a dockerd that uses the bip that daemon.json has.
-func inOrder() State {
-	return State{Actual: Actual{Bip: "172.17.43.1/24", MTU: 1458, Running: true, Network: wanted.Bip}, Restart: Restart{Ran: true}}
+func inOrder() Observation {
+	return Observation{State: State{Bip: "172.17.43.1/24", MTU: 1458, Running: true, Network: wanted.Bip}, Restart: Restart{Ran: true}}
 }
 
 func TestDockerIsRestartedOnlyIfThatIsNeededAndHelps(t *testing.T) {
 	trouble := &Trouble{"something is in the way", "remove it"}
-	stale := func(change func(*State)) func(*State) {
-		return func(s *State) {
-			s.Stale = true
+	stale := func(change func(*Observation)) func(*Observation) {
+		return func(s *Observation) {
+			s.NeedsRestart = true
 			change(s)
 		}
 	}
 	for name, test := range map[string]struct {
-		change  func(*State)
+		change  func(*Observation)
 		hold    string
 		without bool   // Open vSwitch does not answer
 		changes string // objects
 		pending string
 		code    string
 	}{
-		"in order":              {change: func(*State) {}},
-		"another bip":           {change: func(s *State) { s.Bip = "172.17.0.1/16" }, changes: "daemon.json bip"},
-		"dockerd is stale":      {change: stale(func(*State) {}), changes: "dockerd"},
-		"both":                  {change: stale(func(s *State) { s.Bip = "" }), changes: "daemon.json bip; dockerd"},
-		"paths are measured":    {change: stale(func(*State) {}), hold: "paths", pending: "paths"},
-		"a restart runs":        {change: stale(func(s *State) { s.Restart.Since = time.Now() }), pending: "is being restarted"},
-		"it would be futile":    {change: stale(func(s *State) { s.Futile = trouble }), pending: "keeps", code: "GM-DOCKER-FUTILE"},
-		"the pause has not run": {change: stale(func(s *State) { s.Restart.Wait = time.Minute }), pending: "keeps", code: "GM-DOCKER-STALE"},
-		"a person restarts it":  {change: stale(func(s *State) { s.Restart.Never = true }), pending: "keeps", code: "GM-DOCKER-STALE"},
-		"it did not help":       {change: stale(func(s *State) { s.Restart.Never, s.Restart.Err = true, errFutile }), pending: "keeps", code: "GM-DOCKER-STALE"},
-		"dockerd starts":        {change: func(s *State) { s.Starting = true }, pending: "is starting"},
-		"dockerd is silent":     {change: func(s *State) { s.Starting, s.Silent = true, trouble }, pending: "is starting", code: "GM-DOCKER-SILENT"},
-		"at boot":               {change: func(s *State) { s.Running, s.Restart.Ran = false, false }},
-		"dockerd has ended":     {change: func(s *State) { s.Running = false }, code: "GM-DOCKER-DOWN"},
-		"a restart has failed":  {change: func(s *State) { s.Running, s.Restart.Err = false, errors.New("exit status 1") }, code: "GM-DOCKER-DOWN"},
-		"rootless":              {change: func(s *State) { s.Unsupported, s.Bip = trouble, "" }, pending: "unchanged", code: "GM-DOCKER-UNSUPPORTED"},
-		"another file":          {change: func(s *State) { s.Misread, s.Bip = trouble, "" }, pending: "unchanged", code: "GM-DOCKER-FILE"},
-		"no Open vSwitch":       {change: func(s *State) { s.Bip = "" }, without: true, pending: "until Open vSwitch", code: "GM-DOCKER-NO-OVS"},
-		"it dies later":         {change: func(*State) {}, without: true},
-		"an older MTU":          {change: func(s *State) { s.Behind = 1500 }, code: "GM-DOCKER-MTU"},
-		"the record is lost":    {change: func(s *State) { s.Lost = trouble }, code: "GM-DOCKER-ORIGINAL"},
+		"in order":              {change: func(*Observation) {}},
+		"another bip":           {change: func(s *Observation) { s.Bip = "172.17.0.1/16" }, changes: "daemon.json bip"},
+		"dockerd is stale":      {change: stale(func(*Observation) {}), changes: "dockerd"},
+		"both":                  {change: stale(func(s *Observation) { s.Bip = "" }), changes: "daemon.json bip; dockerd"},
+		"paths are measured":    {change: stale(func(*Observation) {}), hold: "paths", pending: "paths"},
+		"a restart runs":        {change: stale(func(s *Observation) { s.Restart.Since = time.Now() }), pending: "is being restarted"},
+		"it would be futile":    {change: stale(func(s *Observation) { s.Futile = trouble }), pending: "keeps", code: "GM-DOCKER-FUTILE"},
+		"the pause has not run": {change: stale(func(s *Observation) { s.Restart.Wait = time.Minute }), pending: "keeps", code: "GM-DOCKER-STALE"},
+		"a person restarts it":  {change: stale(func(s *Observation) { s.Restart.Never = true }), pending: "keeps", code: "GM-DOCKER-STALE"},
+		"it did not help":       {change: stale(func(s *Observation) { s.Restart.Never, s.Restart.Err = true, errFutile }), pending: "keeps", code: "GM-DOCKER-STALE"},
+		"dockerd starts":        {change: func(s *Observation) { s.Starting = true }, pending: "is starting"},
+		"dockerd is silent":     {change: func(s *Observation) { s.Starting, s.Silent = true, trouble }, pending: "is starting", code: "GM-DOCKER-SILENT"},
+		"at boot":               {change: func(s *Observation) { s.Running, s.Restart.Ran = false, false }},
+		"dockerd has ended":     {change: func(s *Observation) { s.Running = false }, code: "GM-DOCKER-DOWN"},
+		"a restart has failed":  {change: func(s *Observation) { s.Running, s.Restart.Err = false, errors.New("exit status 1") }, code: "GM-DOCKER-DOWN"},
+		"rootless":              {change: func(s *Observation) { s.Unsupported, s.Bip = trouble, "" }, pending: "unchanged", code: "GM-DOCKER-UNSUPPORTED"},
+		"another file":          {change: func(s *Observation) { s.Misread, s.Bip = trouble, "" }, pending: "unchanged", code: "GM-DOCKER-FILE"},
+		"no Open vSwitch":       {change: func(s *Observation) { s.Bip = "" }, without: true, pending: "until Open vSwitch", code: "GM-DOCKER-NO-OVS"},
+		"it dies later":         {change: func(*Observation) {}, without: true},
+		"an older MTU":          {change: func(s *Observation) { s.RunningMTU = 1500 }, code: "GM-DOCKER-MTU"},
+		"the record is lost":    {change: func(s *Observation) { s.Lost = trouble }, code: "GM-DOCKER-ORIGINAL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			have := inOrder()
@@ -84,7 +84,7 @@ func TestDockerIsRestartedOnlyIfThatIsNeededAndHelps(t *testing.T) {
 
 func TestARestartWaitsForDaemonJSON(t *testing.T) {
 	have := inOrder()
-	have.Stale, have.Bip = true, ""
+	have.NeedsRestart, have.Bip = true, ""
 	changes := planFor(wanted, have, "", true).Changes
 	if last := changes[len(changes)-1]; last.Key != daemonKey || len(last.Needs) != 1 || last.Needs[0] != changes[0].Key {
 		t.Errorf("the changes are %+v", changes)
@@ -99,7 +99,7 @@ func TestRestorePutsTheFileBackBeforeItRestartsDocker(t *testing.T) {
 	if len(p.Changes) != 2 || p.Changes[0].Key.Kind != "daemon.json" {
 		t.Fatalf("first: %+v", p.Changes)
 	}
-	have.Bip, have.MTU, have.Stale = "", 0, true // as it is then
+	have.Bip, have.MTU, have.NeedsRestart = "", 0, true // as it is then
 	p = c.Restore(reconcile.Request[Settings]{}, nil, have)
 	if len(p.Changes) != 1 || p.Changes[0].Key != daemonKey || !p.Changes[0].Op.(restartFor).wait {
 		t.Errorf("then: %+v", p.Changes)
@@ -108,7 +108,7 @@ func TestRestorePutsTheFileBackBeforeItRestartsDocker(t *testing.T) {
 	if p = c.Restore(reconcile.Request[Settings]{}, nil, have); len(p.Changes) > 0 || p.Pending == "" || len(p.Problems) != 1 {
 		t.Errorf("with live-restore: %+v", p)
 	}
-	have.Futile, have.Stale = nil, false
+	have.Futile, have.NeedsRestart = nil, false
 	if p = c.Restore(reconcile.Request[Settings]{}, nil, have); len(p.Changes) > 0 || p.Pending != "" {
 		t.Errorf("in the end: %+v", p)
 	}
@@ -127,7 +127,7 @@ func TestOneRestartAtATimeAndPausesBetween(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			return errors.New("exit status 1")
 		}, &memoryMark{})
-		have := Actual{Bip: "172.17.43.1/24", Running: true, Stale: true}
+		have := State{Bip: "172.17.43.1/24", Running: true, NeedsRestart: true}
 		r.begin(t.Context(), have.Bip)
 		r.begin(t.Context(), have.Bip)
 		if state, _ := r.note(have); state.Since.IsZero() {
@@ -153,7 +153,7 @@ func TestOneRestartAtATimeAndPausesBetween(t *testing.T) {
 		if state, _ := r.note(have); state.Wait != 0 {
 			t.Errorf("for another bip: %+v", state)
 		}
-		have.Stale = false
+		have.NeedsRestart = false
 		if state, _ := r.note(have); state.Err != nil {
 			t.Errorf("once dockerd has the bip: %+v", state)
 		}
@@ -163,7 +163,7 @@ func TestOneRestartAtATimeAndPausesBetween(t *testing.T) {
 func TestAFutileRestartIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRestarter(func(context.Context) error { return nil }, &memoryMark{})
-		have := Actual{Bip: "172.17.43.1/24", Running: true, Stale: true}
+		have := State{Bip: "172.17.43.1/24", Running: true, NeedsRestart: true}
 		r.begin(t.Context(), have.Bip)
 		_ = r.Wait(t.Context())
 		time.Sleep(time.Hour)
@@ -204,7 +204,7 @@ func TestARestartOutlivesItsContext(t *testing.T) {
 func TestARestartWaitsAfterTheReasonAgainstItHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRestarter(nil, &memoryMark{})
-		have := Actual{Bip: "172.17.43.1/24", Running: true, Stale: true, Futile: &Trouble{}}
+		have := State{Bip: "172.17.43.1/24", Running: true, NeedsRestart: true, Futile: &Trouble{}}
 		_, _ = r.note(have)
 		have.Futile = nil
 		if state, _ := r.note(have); state.Wait != settleTime {
@@ -215,11 +215,11 @@ func TestARestartWaitsAfterTheReasonAgainstItHasGone(t *testing.T) {
 
 func TestADockerdThatRanInThisBootIsRemembered(t *testing.T) {
 	mark := &memoryMark{}
-	if state, _ := NewRestarter(nil, mark).note(Actual{}); state.Ran {
+	if state, _ := NewRestarter(nil, mark).note(State{}); state.Ran {
 		t.Error("none has run")
 	}
-	_, _ = NewRestarter(nil, mark).note(Actual{Running: true})
-	if state, _ := NewRestarter(nil, mark).note(Actual{}); !state.Ran {
+	_, _ = NewRestarter(nil, mark).note(State{Running: true})
+	if state, _ := NewRestarter(nil, mark).note(State{}); !state.Ran {
 		t.Error("another agent does not know that one has run")
 	}
 }
@@ -233,7 +233,7 @@ var _ reconcile.Component[Settings] = (*Component[Settings])(nil)
 
 func TestADockerdOfAnotherMTUIsToldOfAndNotRestarted(t *testing.T) {
 	for started, want := range map[int]string{0: "", 1362: "", 1462: "fragmentation needed", 1300: "no packets are lost"} {
-		found := olderMTU(Settings{MTU: 1362}, Actual{Behind: started})
+		found := olderMTU(Settings{MTU: 1362}, State{RunningMTU: started})
 		if len(found) != min(len(want), 1) || len(found) == 1 && !strings.Contains(found[0].Summary, want) {
 			t.Errorf("dockerd has %d: %+v", started, found)
 		}

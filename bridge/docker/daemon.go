@@ -64,7 +64,7 @@ func (d *Daemon) Bip() (string, error) {
 const defaultMTU = 1500
 
 // Apply writes the changed keys to daemon.json. Without changes it stores a
-// record that was lost (Actual.Unrecorded). Before its first write it stores a
+// record that was lost (State.Unrecorded). Before its first write it stores a
 // copy of daemon.json and the original values of its keys in the state
 // directory.
 //
@@ -123,7 +123,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	// If another program removed gremesh's values, a dockerd that was seen
 	// before has started with them: compare does not record it. The removal of
 	// an interim bip needs no restart, so compare is skipped.
-	if !back || s.Interim == "" {
+	if !back || s.TransitionalBip == "" {
 		d.compare(before, &s, now, back)
 	}
 	s.Back = back
@@ -161,7 +161,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 	if len(started) == 0 {
 		return nil
 	}
-	s.Old, s.Unread, s.Unmarked = append(s.Old, started...), append(s.Unread, started...), append(s.Unmarked, started...)
+	s.Old, s.StartedWithoutDirect, s.Unmarked = append(s.Old, started...), append(s.StartedWithoutDirect, started...), append(s.Unmarked, started...)
 	return d.store(s)
 }
 

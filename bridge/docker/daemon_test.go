@@ -80,17 +80,17 @@ func TestDiffSaysWhatIsAndWhatShouldBe(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		want Settings
-		have Actual
+		have State
 		plan []string
 	}{
-		{"as it should be", want, Actual{Bip: "172.17.42.1/24", MTU: 1462}, nil},
-		{"nothing set", want, Actual{}, []string{
+		{"as it should be", want, State{Bip: "172.17.42.1/24", MTU: 1462}, nil},
+		{"nothing set", want, State{}, []string{
 			"daemon.json bip: is missing, should be 172.17.42.1/24",
 			"daemon.json mtu: is missing, should be 1462"}},
-		{"other values", want, Actual{Bip: "172.17.0.1/16", MTU: 1500}, []string{
+		{"other values", want, State{Bip: "172.17.0.1/16", MTU: 1500}, []string{
 			"daemon.json bip: is 172.17.0.1/16, should be 172.17.42.1/24",
 			"daemon.json mtu: is 1500, should be 1462"}},
-		{"nothing wanted", Settings{}, Actual{Bip: "172.17.0.1/16"}, nil},
+		{"nothing wanted", Settings{}, State{Bip: "172.17.0.1/16"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
@@ -134,7 +134,7 @@ func TestApplyWritesNothingWhenNothingChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := Diff(want, Actual{}) // as if the file had changed since
+	changes := Diff(want, State{}) // as if the file had changed since
 	if err := d.Apply(t.Context(), changes); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestMalformedFileIsLeftAsItIs(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), d.cfg.Path+": line ") {
 			t.Errorf("%q observed: %v", bad, err)
 		}
-		err = d.Apply(t.Context(), Diff(want, Actual{}))
+		err = d.Apply(t.Context(), Diff(want, State{}))
 		if err == nil || !strings.HasPrefix(err.Error(), d.cfg.Path+": line ") {
 			t.Errorf("%q applied: %v", bad, err)
 		}
@@ -298,7 +298,7 @@ func TestADiskThatTakesNothingLeavesTheFileIntact(t *testing.T) {
 			t.Cleanup(func() { sh(t, "umount "+dir) })
 			put(t, d.cfg.Path, `{"debug": true}`)
 			sh(t, strings.ReplaceAll(spoil, "%", dir))
-			if err := d.Apply(t.Context(), Diff(want, Actual{})); err == nil {
+			if err := d.Apply(t.Context(), Diff(want, State{})); err == nil {
 				t.Error("no error")
 			} else {
 				t.Log(err)

@@ -9,9 +9,9 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// Actual is the observed state of daemon.json and of the dockerd that should
+// State is the observed state of daemon.json and of the dockerd that should
 // have read it.
-type Actual struct {
+type State struct {
 	Bip     string // as written; empty if not set
 	MTU     int    // bytes; 0 if not set
 	Direct  string // "allow-direct-routing": true or false; empty if not set
@@ -26,11 +26,11 @@ type Actual struct {
 	// Network is the address that the running dockerd uses for docker0, with
 	// its prefix length. It is zero if unknown.
 	Network netip.Prefix
-	// Stale reports whether Docker must be restarted, because the running
+	// NeedsRestart reports whether Docker must be restarted, because the running
 	// dockerd uses another bip than daemon.json has. If the two cannot be
 	// compared, a dockerd that had started with other values before our last
 	// write is stale. The same applies after the original values were restored.
-	Stale bool
+	NeedsRestart bool
 	// Futile explains why dockerd would not use the bip even after a restart.
 	// It is nil if a restart would help, or if none is needed.
 	Futile *Trouble
@@ -40,17 +40,17 @@ type Actual struct {
 	// Unsupported is set if this host's Docker is of a kind that gremesh does
 	// not support. gremesh leaves it unchanged.
 	Unsupported *Trouble
-	// Behind is the MTU, in bytes, that dockerd started with and gives to
+	// RunningMTU is the MTU, in bytes, that dockerd started with and gives to
 	// containers, while daemon.json has another MTU and the same bip. It is 0
 	// otherwise. It is no reason to restart Docker.
-	Behind int
+	RunningMTU int
 	// Obstacle is the reason why Docker drops packets to containers that arrive
 	// by the NIC, without a tunnel. If this cannot be found out, Obstacle is
 	// the cause of that. It is empty if Docker lets the packets through, or if
 	// Config.Direct is not set.
-	Obstacle string
-	Takes    bool // the next dockerd accepts "allow-direct-routing" in the file
-	Refuses  bool // the next dockerd does not start with it; neither is set if its version is unknown
+	Obstacle          string
+	SupportsDirectKey bool // the next dockerd accepts "allow-direct-routing" in the file
+	Refuses           bool // the next dockerd does not start with it; neither is set if its version is unknown
 
 	AcceptTakes   bool // the next dockerd needs "bridge-accept-fwmark" and knows it
 	AcceptRefuses bool // the next dockerd does not need or know it; neither is set if that is unknown
@@ -60,9 +60,9 @@ type Actual struct {
 	Lost   *Trouble // set if the original values of some keys are unknown
 	// Unrecorded reports whether the record of Former was lost and rebuilt, but
 	// is not on disk yet. Apply without changes writes it.
-	Unrecorded bool
-	Written    Values // the values that gremesh wrote last
-	Interim    string // the bip that was written only for dockerd's next start
+	Unrecorded      bool
+	Written         Values // the values that gremesh wrote last
+	TransitionalBip string // the bip that was written only for dockerd's next start
 }
 
 // Change is one key of daemon.json that differs from the desired state. It has
@@ -84,7 +84,7 @@ func keyOf(name string) reconcile.Key {
 
 // Diff returns the keys that must change. It returns none for the zero
 // Settings.
-func Diff(want Settings, have Actual) []Change {
+func Diff(want Settings, have State) []Change {
 	if want.Former {
 		return diffFormer(want, have)
 	}
@@ -104,7 +104,7 @@ func Diff(want Settings, have Actual) []Change {
 		differ("mtu", number(have.MTU), strconv.Itoa(want.MTU), strconv.Itoa(want.MTU))
 	}
 	switch {
-	case want.Direct && have.Takes:
+	case want.Direct && have.SupportsDirectKey:
 		differ(directKey, have.Direct, "true", "true")
 	case (!want.Direct || have.Refuses) && have.Written.Direct != "" && have.Direct == have.Written.Direct && want.Bip.IsValid():
 		former := ""

@@ -141,7 +141,7 @@ func TestADockerdThatHasNotReadTheKeyIsKnown(t *testing.T) {
 	expect := func(when, obstacle string) {
 		t.Helper()
 		have, err := d.Observe(t.Context())
-		if err != nil || have.Stale || (have.Obstacle == "") != (obstacle == "") || !strings.Contains(have.Obstacle, obstacle) {
+		if err != nil || have.NeedsRestart || (have.Obstacle == "") != (obstacle == "") || !strings.Contains(have.Obstacle, obstacle) {
 			t.Errorf("%s: %+v, %v", when, have, err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // diffFormer returns the changes that restore the original values. It leaves
 // out a key that somebody else has changed since gremesh wrote it.
-func diffFormer(want Settings, have Actual) []Change {
+func diffFormer(want Settings, have State) []Change {
 	if have.Former == nil {
 		return nil
 	}
@@ -28,8 +28,8 @@ func diffFormer(want Settings, have Actual) []Change {
 		})
 	}
 	should := *have.Former
-	if should.Bip == "" && want.Interim.IsValid() {
-		should.Bip = want.Interim.String()
+	if should.Bip == "" && want.TransitionalBip.IsValid() {
+		should.Bip = want.TransitionalBip.String()
 	}
 	if have.Bip != should.Bip && have.bipIsOurs() {
 		differ("bip", have.Bip, should.Bip, quoted(should.Bip))
@@ -46,13 +46,13 @@ func diffFormer(want Settings, have Actual) []Change {
 	return all
 }
 
-func (a Actual) bipIsOurs() bool {
-	return a.Bip != "" && (a.Bip == a.Written.Bip || a.Bip == a.Interim)
+func (a State) bipIsOurs() bool {
+	return a.Bip != "" && (a.Bip == a.Written.Bip || a.Bip == a.TransitionalBip)
 }
 
 // Stays lists the keys that somebody else has changed since gremesh wrote them.
 // gremesh does not restore these keys.
-func Stays(have Actual) []string {
+func Stays(have State) []string {
 	if have.Former == nil {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (s *savedState) note(changes []Change) {
 	for _, c := range changes {
 		switch {
 		case c.back && c.key.name == "bip" && c.Should != s.Former.Bip:
-			s.Interim = c.Should
+			s.TransitionalBip = c.Should
 		case c.back:
 		case c.key.name == "bip":
 			s.Written.Bip = c.Should

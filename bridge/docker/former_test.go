@@ -15,7 +15,7 @@ import (
 var (
 	other    = Settings{Bip: netip.MustParsePrefix("172.17.43.1/24"), MTU: 1462}
 	asBefore = Settings{Former: true}
-	interim  = Settings{Former: true, Interim: netip.MustParsePrefix("172.17.0.1/16")}
+	interim  = Settings{Former: true, TransitionalBip: netip.MustParsePrefix("172.17.0.1/16")}
 )
 
 func TestDaemonJSONIsPutBackToTheByte(t *testing.T) {

@@ -15,7 +15,7 @@ func TestARestartedDockerdThatHasNotTakenTheBipIsStale(t *testing.T) {
 	reach(t, d, want)
 	startAs(t, d, traits{Ignores: true}, nil)
 	have, err := d.Observe(t.Context())
-	if err != nil || !have.Stale || have.Network != netip.MustParsePrefix("172.17.0.1/16") || have.Futile != nil {
+	if err != nil || !have.NeedsRestart || have.Network != netip.MustParsePrefix("172.17.0.1/16") || have.Futile != nil {
 		t.Errorf("%+v, %v", have, err)
 	}
 }
@@ -34,7 +34,7 @@ func TestContainersThatOutliveARestartMakeItFutile(t *testing.T) {
 		first := startAs(t, d, traits{Info: tt.info}, nil)
 		reach(t, d, want)
 		have, err := d.Observe(t.Context())
-		if err != nil || !have.Stale || (have.Futile != nil) != tt.futile {
+		if err != nil || !have.NeedsRestart || (have.Futile != nil) != tt.futile {
 			t.Errorf("%s: %+v, %v", name, have, err)
 		}
 		if tt.futile && (!strings.Contains(have.Futile.What, "live-restore") || !strings.Contains(have.Futile.Do, "docker stop")) {
@@ -60,10 +60,10 @@ func TestADockerdThatReadsAnotherFileIsNotWrittenFor(t *testing.T) {
 		d := daemon(t)
 		cmd := startAt(t, d.cfg.Socket, traits{}, nil, args...)
 		have, err := d.Observe(t.Context())
-		if err != nil || have.Misread == nil || !strings.Contains(have.Misread.Do, "set docker.daemon_json: /") || have.Stale {
+		if err != nil || have.Misread == nil || !strings.Contains(have.Misread.Do, "set docker.daemon_json: /") || have.NeedsRestart {
 			t.Errorf("%s: %+v, %v", name, have, err)
 		}
-		if err := d.Apply(t.Context(), Diff(want, Actual{})); err == nil {
+		if err := d.Apply(t.Context(), Diff(want, State{})); err == nil {
 			t.Errorf("%s: the file was written", name)
 		}
 		if _, err := os.Stat(d.cfg.Path); !os.IsNotExist(err) {
@@ -89,7 +89,7 @@ func TestADockerdThatDoesNotAnswerIsStarting(t *testing.T) {
 	reach(t, d, want)
 	startAs(t, d, traits{Mute: true}, nil)
 	have, err := d.Observe(t.Context())
-	if err != nil || !have.Running || !have.Starting || have.Stale || have.Silent != nil {
+	if err != nil || !have.Running || !have.Starting || have.NeedsRestart || have.Silent != nil {
 		t.Errorf("%+v, %v", have, err)
 	}
 }
@@ -109,7 +109,7 @@ func TestWhatTheNextDockerdRejectsIsNotWritten(t *testing.T) {
 		d := daemon(t)
 		cmd := startAs(t, d, tt.as, nil)
 		put(t, d.cfg.Path, tt.file)
-		err := d.Apply(t.Context(), Diff(want, Actual{}))
+		err := d.Apply(t.Context(), Diff(want, State{}))
 		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -31,20 +31,20 @@ type asked struct {
 // Observe reads daemon.json and asks the running dockerd, if there is one. A
 // missing or empty file sets no key. For a malformed file, the error is a
 // Trouble that names the position.
-func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
+func (d *Daemon) Observe(ctx context.Context) (State, error) {
 	if err := ctx.Err(); err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	running, err := dockerds()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
-	have := Actual{Running: len(running) > 0}
+	have := State{Running: len(running) > 0}
 	if !have.Running {
 		have.Unsupported = d.foreign()
 	} else if running, err = d.ask(ctx, running); err != nil {
 		if err := d.silent(running, err, &have); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 	} else {
 		have.Network, have.Unsupported = d.asked.network, kindTrouble(d.asked.kind, d.engine.socket)
@@ -66,26 +66,26 @@ func (d *Daemon) Observe(ctx context.Context) (Actual, error) {
 
 // filed adds the keys of daemon.json to have, and the values that gremesh has
 // written to it.
-func (d *Daemon) filed(have Actual) (Actual, error) {
+func (d *Daemon) filed(have State) (State, error) {
 	f, err := d.parsed()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	s, err := d.load()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	if s.Former == nil {
 		b, _, err := d.read()
 		if err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 		if s, err = d.known(s, b); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 		have.Unrecorded = s.Former != nil
 	}
-	have.Written, have.Interim, have.Lost = s.Written, s.Interim, d.lostRecord(s)
+	have.Written, have.TransitionalBip, have.Lost = s.Written, s.TransitionalBip, d.lostRecord(s)
 	if s.Former != nil {
 		have.Former = &s.Former.Values
 	}
@@ -96,64 +96,64 @@ func (d *Daemon) filed(have Actual) (Actual, error) {
 
 // compared adds the keys of daemon.json to have, and compares them with the
 // running dockerd.
-func (d *Daemon) compared(ctx context.Context, running []procs.Process, have Actual) (Actual, error) {
+func (d *Daemon) compared(ctx context.Context, running []procs.Process, have State) (State, error) {
 	have, err := d.filed(have)
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	f, err := d.parsed()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	s, err := d.load()
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	now := f.settings()
 	d.judgeStale(running, s, &have)
-	if have.Stale || !have.Running && d.asked.keeps && differs(d.asked.network, now.Bip) {
+	if have.NeedsRestart || !have.Running && d.asked.keeps && differs(d.asked.network, now.Bip) {
 		if have.Futile, err = d.futile(ctx, running, now); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 	}
 	if err := d.see(running, s, now); err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	d.judgeAccept(ctx, running, f, &have)
 	if d.cfg.Direct {
-		j, err := d.judge(ctx, running, s.Unread, f)
+		j, err := d.judge(ctx, running, s.StartedWithoutDirect, f)
 		switch {
 		case err != nil:
 			have.Obstacle = err.Error()
 		default:
 			j.mark, j.unmarked = have.Accept != "", have.AcceptUnread
-			have.Obstacle, have.Takes, have.Refuses = j.obstacle(), j.takes(), j.refuses()
+			have.Obstacle, have.SupportsDirectKey, have.Refuses = j.obstacle(), j.takes(), j.refuses()
 		}
 	}
 	return have, nil
 }
 
-// judgeStale sets Stale and Behind: it compares the running dockerd with
+// judgeStale sets NeedsRestart and RunningMTU: it compares the running dockerd with
 // daemon.json. Docker's own network decides. If there is no network or no bip
 // to compare, the processes that ran when the file was written decide. These
 // processes count as well if the original values were put back.
-func (d *Daemon) judgeStale(running []procs.Process, s savedState, have *Actual) {
+func (d *Daemon) judgeStale(running []procs.Process, s savedState, have *State) {
 	if !have.Running || have.Starting {
 		return
 	}
 	old := slices.ContainsFunc(s.Old, func(p procs.Process) bool { return slices.Contains(running, p) })
 	if !have.Network.IsValid() || have.Bip == "" {
-		have.Stale = old
+		have.NeedsRestart = old
 		for _, b := range s.Behind {
 			if slices.Contains(running, b.Process) {
-				have.Behind = cmp.Or(b.MTU, defaultMTU)
+				have.RunningMTU = cmp.Or(b.MTU, defaultMTU)
 			}
 		}
 		return
 	}
-	have.Stale = differs(have.Network, have.Bip) || s.Back && old
-	if !have.Stale && have.MTU != 0 && d.asked.mtu != have.MTU {
-		have.Behind = d.asked.mtu
+	have.NeedsRestart = differs(have.Network, have.Bip) || s.Back && old
+	if !have.NeedsRestart && have.MTU != 0 && d.asked.mtu != have.MTU {
+		have.RunningMTU = d.asked.mtu
 	}
 }
 
@@ -205,7 +205,7 @@ func (d *Daemon) ask(ctx context.Context, running []procs.Process) ([]procs.Proc
 
 // silent sets Starting, because a dockerd runs and does not answer. If no
 // dockerd is younger than startTime, it also sets Silent.
-func (d *Daemon) silent(running []procs.Process, cause error, have *Actual) error {
+func (d *Daemon) silent(running []procs.Process, cause error, have *State) error {
 	have.Starting = true
 	for _, p := range running {
 		age, err := p.Age()

@@ -25,9 +25,9 @@ func withoutSwitch(want Settings) reconcile.Problem {
 
 // routing returns the problems of keys that let packets through which arrive
 // without a tunnel.
-func routing(want Settings, have Actual) []reconcile.Problem {
+func routing(want Settings, have State) []reconcile.Problem {
 	var all []reconcile.Problem
-	if want.Direct && have.Obstacle != "" && !have.Stale && !have.Starting {
+	if want.Direct && have.Obstacle != "" && !have.NeedsRestart && !have.Starting {
 		all = append(all, reconcile.Problem{
 			Code:    "GM-DOCKER-DIRECT",
 			Summary: "peers in this host's underlay subnet are reached by tunnels, because Docker drops packets that come without one: " + have.Obstacle,
@@ -48,7 +48,7 @@ func routing(want Settings, have Actual) []reconcile.Problem {
 }
 
 // stale is the problem of a dockerd that uses another bip than daemon.json has.
-func stale(want Settings, have State) reconcile.Problem {
+func stale(want Settings, have Observation) reconcile.Problem {
 	p := reconcile.Problem{
 		Code:    "GM-DOCKER-STALE",
 		Summary: fmt.Sprintf("dockerd still runs with the settings from before daemon.json was written (bip %s, mtu %d)", want.Bip, want.MTU),
@@ -82,18 +82,18 @@ func dead(r Restart) []reconcile.Problem {
 }
 
 // olderMTU returns the problem of a dockerd that gives containers an older MTU.
-func olderMTU(want Settings, have Actual) []reconcile.Problem {
-	if have.Behind == 0 || have.Behind == want.MTU {
+func olderMTU(want Settings, have State) []reconcile.Problem {
+	if have.RunningMTU == 0 || have.RunningMTU == want.MTU {
 		return nil
 	}
 	effect := "no packets are lost, only speed"
-	if have.Behind > want.MTU {
+	if have.RunningMTU > want.MTU {
 		effect = "docker0 answers larger packets with 'fragmentation needed'"
 	}
 	return []reconcile.Problem{{
 		Code: "GM-DOCKER-MTU",
 		Summary: fmt.Sprintf("docker0's MTU has become %d, and dockerd still gives containers the %d that it was started with: %s",
-			want.MTU, have.Behind, effect),
+			want.MTU, have.RunningMTU, effect),
 		Remedy: fmt.Sprintf("restart Docker when it suits: containers that are started from then on have MTU %d", want.MTU),
 	}}
 }

@@ -19,7 +19,7 @@ func observe(t *testing.T, d *Daemon) (stale, running bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return have.Stale, have.Running
+	return have.NeedsRestart, have.Running
 }
 
 func TestADockerdThatRanDuringTheWriteIsStale(t *testing.T) {
@@ -68,8 +68,8 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 	expect := func(when string, wantStale bool, wantBehind int) {
 		t.Helper()
 		have, err := d.Observe(t.Context())
-		if err != nil || have.Stale != wantStale || have.Behind != wantBehind {
-			t.Errorf("%s: stale %t, behind %d, %v", when, have.Stale, have.Behind, err)
+		if err != nil || have.NeedsRestart != wantStale || have.RunningMTU != wantBehind {
+			t.Errorf("%s: stale %t, behind %d, %v", when, have.NeedsRestart, have.RunningMTU, err)
 		}
 	}
 	other := want
@@ -92,7 +92,7 @@ func TestAnotherMTUAloneMakesNoDockerdStale(t *testing.T) {
 	start(t, d)
 	expect("restarted", false, 0)
 
-	if !Restarts(Diff(Settings{Bip: other.Bip, MTU: 1462}, Actual{MTU: 1462})) || Restarts(Diff(want, Actual{Bip: want.Bip.String()})) {
+	if !Restarts(Diff(Settings{Bip: other.Bip, MTU: 1462}, State{MTU: 1462})) || Restarts(Diff(want, State{Bip: want.Bip.String()})) {
 		t.Error("only another bip is a reason to restart Docker")
 	}
 }
@@ -173,7 +173,7 @@ func TestAFlagThatDockerdRefusesBesideTheKeyStopsTheWrite(t *testing.T) {
 	d := daemon(t)
 	for _, args := range [][]string{{"--bip", "172.17.0.1/16"}, {"--mtu=1500"}, {"-b", "br1"}, {"--bridge=br1"}, {"--default-gateway=172.17.0.254"}, {"--default-gateway", "172.17.0.254"}} {
 		dockerd := start(t, d, args...)
-		err := d.Apply(t.Context(), Diff(want, Actual{}))
+		err := d.Apply(t.Context(), Diff(want, State{}))
 		if err == nil || !strings.Contains(err.Error(), "remove the flag") {
 			t.Errorf("%q: %v", args, err)
 		}

@@ -82,7 +82,7 @@ var errFutile = errors.New("it has been restarted, and that did not help: Docker
 
 // note updates the record with what was observed, and returns it. The error is
 // about the mark.
-func (r *Restarter) note(have Actual) (state Restart, err error) {
+func (r *Restarter) note(have State) (state Restart, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -95,7 +95,7 @@ func (r *Restarter) note(have Actual) (state Restart, err error) {
 	if r.wasFutile && have.Futile == nil {
 		r.cleared = time.Now()
 	}
-	if r.wasFutile = have.Futile != nil; have.Running && !have.Stale && !have.Starting {
+	if r.wasFutile = have.Futile != nil; have.Running && !have.NeedsRestart && !have.Starting {
 		r.err, r.futile = nil, 0
 	}
 	state = Restart{Since: r.began, Never: errors.Is(r.err, ErrNever), Ran: r.ran, Bip: r.bip, Pause: max(0, time.Until(r.last.Add(r.pause)))}

@@ -14,7 +14,7 @@ import (
 
 // see updates the values that the running dockerds started with. When see finds
 // a dockerd for the first time, it assumes that the dockerd started with the
-// current file. It corrects this by the recorded lists Behind, Unread, Read and
+// current file. It corrects this by the recorded lists Behind, StartedWithoutDirect, Read and
 // Unmarked. A dockerd that started before the file was written stays unknown,
 // unless the file still has the values that gremesh wrote. A dockerd in Old
 // stays unknown, too.
@@ -42,7 +42,7 @@ func (d *Daemon) see(running []procs.Process, s savedState, now Values) error {
 				started.MTU = s.Behind[i].MTU
 			}
 			switch {
-			case slices.Contains(s.Unread, p):
+			case slices.Contains(s.StartedWithoutDirect, p):
 				started.Direct = ""
 			case slices.Contains(s.Read, p):
 				started.Direct = "true"

@@ -16,11 +16,11 @@ type Settings struct {
 	// Former asks for the original values of all keys. The fields above are
 	// then ignored.
 	Former bool
-	// Interim is the bip to write if Former is set and there was no bip
+	// TransitionalBip is the bip to write if Former is set and there was no bip
 	// originally. dockerd stores the address of its last bip in its own
 	// database. Therefore it must be started once with docker0's original
 	// address.
-	Interim netip.Prefix
+	TransitionalBip netip.Prefix
 }
 
 // Values has gremesh's keys as they are in daemon.json.

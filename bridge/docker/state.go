@@ -31,8 +31,8 @@ type savedState struct {
 	// Written has the values that gremesh wrote last. A key that is not set
 	// here already had the desired value.
 	Written Values `json:"written"`
-	// Interim is the bip that was written only for dockerd's next start.
-	Interim string `json:"interim,omitempty"`
+	// TransitionalBip is the bip that was written only for dockerd's next start.
+	TransitionalBip string `json:"interim,omitempty"`
 	// Old lists the dockerds that ran during our last write and had started
 	// with other values, or may have.
 	Old []procs.Process `json:"old,omitempty"`
@@ -41,9 +41,9 @@ type savedState struct {
 	// Behind lists the dockerds that ran during our last write and differed
 	// only in the MTU.
 	Behind []behind `json:"behind,omitempty"`
-	// Unread lists the dockerds that had started without "allow-direct-routing"
-	// when gremesh wrote it.
-	Unread []procs.Process `json:"unread,omitempty"`
+	// StartedWithoutDirect lists the dockerds that had started without
+	// "allow-direct-routing" when gremesh wrote it.
+	StartedWithoutDirect []procs.Process `json:"unread,omitempty"`
 	// Unmarked lists the dockerds that had started without
 	// "bridge-accept-fwmark" when gremesh wrote it.
 	Unmarked []procs.Process `json:"unmarked,omitempty"`
@@ -60,14 +60,14 @@ type behind struct {
 
 // noteDirect records the running dockerds that have not read the coming change
 // of "allow-direct-routing". If in is set, the key is about to be written, and
-// Unread lists them. Otherwise the key is about to be removed, and Read lists
+// StartedWithoutDirect lists them. Otherwise the key is about to be removed, and Read lists
 // them.
 func (s *savedState) noteDirect(in bool, running []procs.Process, seen map[procs.Process]Values) {
-	s.Read, s.Unread = nil, nil
+	s.Read, s.StartedWithoutDirect = nil, nil
 	for _, p := range running {
 		switch read := seen[p].Direct == "true"; {
 		case in && !read:
-			s.Unread = append(s.Unread, p)
+			s.StartedWithoutDirect = append(s.StartedWithoutDirect, p)
 		case !in && read:
 			s.Read = append(s.Read, p)
 		}

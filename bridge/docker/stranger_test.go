@@ -61,12 +61,12 @@ func TestADockerdOfAnotherUserOrContainerIsNotBelieved(t *testing.T) {
 			}
 			startProgram(t, path, "unix://"+socket, traits{Version: versionAnswer{Version: "29.0.0"}}, attr, "--bip=10.0.0.1/8")
 			have, err := d.Observe(t.Context())
-			if err != nil || have.Running || have.Stale || have.Starting {
+			if err != nil || have.Running || have.NeedsRestart || have.Starting {
 				t.Errorf("it counts as dockerd: %+v, %v", have, err)
 			}
 			reach(t, d, want)
 			have, err = d.Observe(t.Context())
-			if err != nil || have.Stale || have.Bip != want.Bip.String() {
+			if err != nil || have.NeedsRestart || have.Bip != want.Bip.String() {
 				t.Errorf("after the write: %+v, %v", have, err)
 			}
 			if info, err := os.Stat(path); err != nil || d.versions[identify(info)] != (release{}) {
@@ -201,7 +201,7 @@ func TestAnUnsupportedDockerIsLeftUnchanged(t *testing.T) {
 	d := daemon(t)
 	startAs(t, d, traits{Info: infoAnswer{SecurityOptions: []string{"name=rootless"}}}, nil)
 	have, err := d.Observe(t.Context())
-	if err != nil || have.Unsupported == nil || have.Stale {
+	if err != nil || have.Unsupported == nil || have.NeedsRestart {
 		t.Errorf("%+v, %v", have, err)
 	}
 }

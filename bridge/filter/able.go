@@ -40,8 +40,8 @@ func (h *Host) takes(ctx context.Context, t table) (bool, error) {
 
 // untilAsked returns the time of the next question to the kernel. It returns
 // zero if the kernel lacks no family.
-func (h *Host) untilAsked(have Actual) (first time.Time) {
-	for _, family := range have.Lacks {
+func (h *Host) untilAsked(have State) (first time.Time) {
+	for _, family := range have.MissingFamilies {
 		if t := h.able[knftables.Family(family)].asked.Add(askAgain); first.IsZero() || t.Before(first) {
 			first = t
 		}
@@ -99,4 +99,4 @@ func lacking(text string) bool {
 		strings.Contains(text, "Could not process rule: No such file or directory")
 }
 
-func (a Actual) lacks(t table) bool { return slices.Contains(a.Lacks, string(t.family)) }
+func (a State) lacks(t table) bool { return slices.Contains(a.MissingFamilies, string(t.family)) }

@@ -46,8 +46,8 @@ func TestAFamilyThatTheKernelLacksIsNoDifference(t *testing.T) {
 				withNft(t, `"-c "*"add table `+family+` "*`, strings.ReplaceAll(noFamily, "FAMILY", family))
 				for range 2 {
 					have, err := l.Observe(t.Context())
-					if err != nil || !slices.Equal(have.Lacks, []string{family}) {
-						t.Fatalf("lacks %v, %v", have.Lacks, err)
+					if err != nil || !slices.Equal(have.MissingFamilies, []string{family}) {
+						t.Fatalf("lacks %v, %v", have.MissingFamilies, err)
 					}
 					changes := Diff(want, have)
 					if plan := render(changes); strings.Contains(plan, "table "+family+" ") {
@@ -59,8 +59,8 @@ func TestAFamilyThatTheKernelLacksIsNoDifference(t *testing.T) {
 				}
 			})
 			have, err := l.Observe(t.Context())
-			if err != nil || !slices.Equal(have.Lacks, []string{family}) {
-				t.Errorf("a moment later it lacks %v, %v", have.Lacks, err)
+			if err != nil || !slices.Equal(have.MissingFamilies, []string{family}) {
+				t.Errorf("a moment later it lacks %v, %v", have.MissingFamilies, err)
 			}
 			l.now = func() time.Time { return time.Now().Add(askAgain) }
 			l.reach(want) // the module was loaded
@@ -85,8 +85,8 @@ func TestAFamilyThatTheKernelLacksIsSeldomAskedFor(t *testing.T) {
 		l.now = func() time.Time { return began.Add(step.after) }
 		for _, change := range []string{other, "true"} {
 			l.sh(change)
-			if have, err := l.Observe(t.Context()); err != nil || !slices.Equal(have.Lacks, []string{"inet"}) {
-				t.Fatalf("after %s: lacks %v, %v", step.after, have.Lacks, err)
+			if have, err := l.Observe(t.Context()); err != nil || !slices.Equal(have.MissingFamilies, []string{"inet"}) {
+				t.Fatalf("after %s: lacks %v, %v", step.after, have.MissingFamilies, err)
 			}
 		}
 		text, _ := os.ReadFile(asked)

@@ -2,22 +2,23 @@ package filter
 
 import "sigs.k8s.io/knftables"
 
-// Actual is the observed state of the packet filters, as far as Rules concern
+// State is the observed state of the packet filters, as far as Rules concern
 // it.
-type Actual struct {
+type State struct {
 	Table []string // nft's listing of our table of family ip, see parseListing; nil if there is none
 	Quiet []string // the same for our table of family bridge
 	Guard []string // the same for our table of family inet
-	// Lacks are the families of nftables in which this kernel cannot have our
-	// table, or lacks a feature that its rules need: "ip", "bridge", "inet".
-	Lacks   []string
-	Filters []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or of both
-	Unread  []string // tables that nft cannot read, with the reason
-	Native  []Native // tables that do not belong to iptables and have a chain for forwarded traffic
+	// MissingFamilies are the families of nftables in which this kernel
+	// cannot have our table, or lacks a feature that its rules need: "ip",
+	// "bridge", "inet".
+	MissingFamilies []string
+	Filters         []Filter // iptables' filter tables: of iptables-nft, of iptables-legacy, or of both
+	Unread          []string // tables that nft cannot read, with the reason
+	Native          []Native // tables that do not belong to iptables and have a chain for forwarded traffic
 }
 
 // ours returns the listing of our table of a family.
-func (a *Actual) ours(family knftables.Family) *[]string {
+func (a *State) ours(family knftables.Family) *[]string {
 	switch family {
 	case knftables.IPv4Family:
 		return &a.Table

@@ -12,7 +12,7 @@ import (
 const component = "filter"
 
 // Component reconciles gremesh's nftables tables and its rules in DOCKER-USER.
-// Its state is a State.
+// Its state is an Observation.
 type Component[In any] struct {
 	Host Machine
 	// Spec returns the rules that the packet filter should have. Plan adapts
@@ -23,7 +23,7 @@ type Component[In any] struct {
 
 // Machine is the packet filter that a component reconciles, see Host.
 type Machine interface {
-	Observe(context.Context) (Actual, error)
+	Observe(context.Context) (State, error)
 	Apply(context.Context, []Change) error
 	Watch(ctx context.Context, notify func()) error
 }
@@ -34,9 +34,9 @@ type Around interface {
 	Watch(ctx context.Context, notify func()) error
 }
 
-// State is the packet filter and its surroundings.
-type State struct {
-	Actual
+// Observation is the packet filter and its surroundings.
+type Observation struct {
+	State
 	Surroundings
 	Unable error // why nothing can be read or changed: this host has no nft, or no nftables in its kernel
 }
@@ -48,7 +48,7 @@ func (c *Component[In]) Name() string { return component }
 // programs, and whether Docker uses the subnet.
 func (c *Component[In]) After() []string { return []string{"ovs", "docker"} }
 
-// Observe returns a State.
+// Observe returns an Observation.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	around, err := c.Around.Observe(ctx)
 	if err != nil {
@@ -59,17 +59,17 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 	return s, err
 }
 
-func observe(ctx context.Context, h Machine) (State, error) {
+func observe(ctx context.Context, h Machine) (Observation, error) {
 	have, err := h.Observe(ctx)
 	if errors.Is(err, ErrUnable) {
-		return State{Unable: err}, nil
+		return Observation{Unable: err}, nil
 	}
-	return State{Actual: have}, err
+	return Observation{State: have}, err
 }
 
 // Plan compares with Diff.
 func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
-	have := s.(State)
+	have := s.(Observation)
 	if req.Desired == nil {
 		return plan(Rules{}, have, Diff)
 	}
@@ -82,20 +82,20 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 // Rules returns the rules that Plan compared a snapshot with. The snapshot must
 // have a desired state.
 func (c *Component[In]) Rules(s reconcile.Snapshot[In]) Rules {
-	return c.rules(s.Desired, s.Upstream, s.State.(State))
+	return c.rules(s.Desired, s.Upstream, s.State.(Observation))
 }
 
-func (c *Component[In]) rules(desired *In, upstream map[string]reconcile.Result, have State) Rules {
+func (c *Component[In]) rules(desired *In, upstream map[string]reconcile.Result, have Observation) Rules {
 	return c.Spec(desired).adapted(viewOf(upstream, have.Surroundings))
 }
 
 // plan returns the changes that a function finds between two states.
-func plan(want Rules, have State, diff func(Rules, Actual) []Change) reconcile.Plan {
+func plan(want Rules, have Observation, diff func(Rules, State) []Change) reconcile.Plan {
 	var p reconcile.Plan
 	if have.Unable != nil {
 		return p
 	}
-	for _, c := range diff(want, have.Actual) {
+	for _, c := range diff(want, have.State) {
 		p.Changes = append(p.Changes, reconcile.Change{Key: c.Key, From: c.Is, To: c.Should, Commands: c.Commands, Op: c})
 	}
 	return p
@@ -141,7 +141,7 @@ func (c *Component[In]) Investigate(reconcile.Key) string {
 
 // Gate lets the packets of new peers in before Open vSwitch has tunnels to them,
 // so that none is lost. Component takes away what goes, after the tunnels. Its
-// state is a State without surroundings.
+// state is an Observation without surroundings.
 type Gate[In any] struct {
 	Host Machine
 	Spec func(*In) Rules
@@ -153,7 +153,7 @@ func (g *Gate[In]) Name() string { return "gate" }
 // After returns the guard, which decides whether Open vSwitch is changed at all.
 func (g *Gate[In]) After() []string { return []string{"guard"} }
 
-// Observe returns a State without surroundings.
+// Observe returns an Observation without surroundings.
 func (g *Gate[In]) Observe(ctx context.Context) (reconcile.State, error) { return observe(ctx, g.Host) }
 
 // Plan returns only changes that let more through.
@@ -161,7 +161,7 @@ func (g *Gate[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.
 	if req.Desired == nil {
 		return reconcile.Plan{}
 	}
-	return plan(g.Spec(req.Desired), s.(State), Opening)
+	return plan(g.Spec(req.Desired), s.(Observation), Opening)
 }
 
 // Apply makes the changes with nft.

@@ -77,14 +77,14 @@ func TestProblemsOfTheFilterHaveCodes(t *testing.T) {
 		"ip": "GM-FILTER-NO-NAT", "bridge": "GM-FILTER-BROADCASTS GM-FILTER-SOURCES", "inet": "GM-FILTER-UNGUARDED", "": "",
 	} {
 		var found []string
-		for _, p := range Problems(want, State{Actual: Actual{Lacks: strings.Fields(lacks)}}) {
+		for _, p := range Problems(want, Observation{State: State{MissingFamilies: strings.Fields(lacks)}}) {
 			found = append(found, p.Code)
 		}
 		if got := strings.Join(found, " "); got != codes {
 			t.Errorf("without %q: %q, want %q", lacks, got, codes)
 		}
 	}
-	unable := State{Unable: errNoNFT}
+	unable := Observation{Unable: errNoNFT}
 	if found := Problems(want, unable); len(found) != 1 || found[0].Code != "GM-FILTER-UNABLE" {
 		t.Errorf("without nft: %+v", found)
 	}
@@ -96,7 +96,7 @@ func TestProblemsOfTheFilterHaveCodes(t *testing.T) {
 func TestTheGateOnlyOpens(t *testing.T) {
 	g := &Gate[Rules]{Spec: func(r *Rules) Rules { return *r }}
 	want := sample
-	have := State{Actual: Listed(want)}
+	have := Observation{State: Listed(want)}
 	if p := g.Plan(reconcile.Request[Rules]{Desired: &want}, have); len(p.Changes) > 0 {
 		t.Errorf("on a host in order: %+v", p.Changes)
 	}

@@ -39,7 +39,7 @@ func change(key reconcile.Key, is, should string, steps ...step) Change {
 
 // Diff returns the changes that turn have into want. For the zero Rules, they
 // remove everything that belongs to gremesh.
-func Diff(want Rules, have Actual) []Change {
+func Diff(want Rules, have State) []Change {
 	var all []Change
 	for _, t := range ourTables(want.within(have)) {
 		if !have.lacks(t) {
@@ -55,7 +55,7 @@ func Diff(want Rules, have Actual) []Change {
 // Opening returns the part of Diff that lets more traffic through: elements
 // that are missing in existing sets. The caller applies it before it adds a
 // tunnel, so that the first packet finds the elements.
-func Opening(want Rules, have Actual) []Change {
+func Opening(want Rules, have State) []Change {
 	var all []Change
 	for _, t := range ourTables(want.within(have)) {
 		listing := *have.ours(t.family)
@@ -75,8 +75,8 @@ func Opening(want Rules, have Actual) []Change {
 
 // Listed returns the state that Observe returns if all tables are as want has
 // them and there is no iptables.
-func Listed(want Rules) Actual {
-	var have Actual
+func Listed(want Rules) State {
+	var have State
 	for _, t := range ourTables(want) {
 		*have.ours(t.family) = t.listing()
 	}
@@ -140,7 +140,7 @@ var purposes = map[knftables.Family]func(listing []string) string{
 
 func destinations(listing []string) string {
 	var all []string
-	for _, p := range (Actual{Table: listing}).NonMasquerade() {
+	for _, p := range (State{Table: listing}).NonMasquerade() {
 		all = append(all, network(p))
 	}
 	return or(strings.Join(all, ", "), "nothing")

@@ -25,7 +25,7 @@
 //
 // Forwarding: mesh traffic is accepted in DOCKER-USER, the chain of iptables
 // that Docker reserves for other programs. Our rules stand after the operator's
-// rules, and a comment identifies them. Obstacles finds rules elsewhere that
+// rules, and a comment identifies them. Blockers finds rules elsewhere that
 // drop mesh traffic. Only a person can correct those.
 //
 // The configuration has the keys of ip-masq-agent (Config). It is inline, or in

@@ -25,7 +25,7 @@ func FuzzSave(f *testing.F) {
 				t.Errorf("rules belong at %d of %d", at, len(foreign))
 			}
 		}
-		judgeable(t, Actual{Filters: []Filter{{Tool: "iptables-nft", Chains: chains}}})
+		judgeable(t, State{Filters: []Filter{{Tool: "iptables-nft", Chains: chains}}})
 	})
 }
 
@@ -37,12 +37,12 @@ func FuzzNative(f *testing.F) {
 		`{"rule":{"family":"inet","table":"fw","chain":"forward","handle":6,"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":{"prefix":{"addr":"172.16.0.0","len":12}}}},{"drop":null}]}}]}`),
 		"table inet fw {\n\tchain forward {\n\t\tip saddr 172.16.0.0/12 drop # handle 6\n")
 	f.Fuzz(func(t *testing.T, list []byte, text string) {
-		judgeable(t, Actual{Native: []Native{{Family: "inet", Name: "fw", JSON: list, Text: text}}})
+		judgeable(t, State{Native: []Native{{Family: "inet", Name: "fw", JSON: list, Text: text}}})
 	})
 }
 
-func judgeable(t *testing.T, have Actual) {
-	for _, o := range Obstacles(wanted(), have) {
+func judgeable(t *testing.T, have State) {
+	for _, o := range Blockers(wanted(), have) {
 		if strings.TrimSpace(o.String()) == "" {
 			t.Errorf("an obstacle without words: %+v", o)
 		}

@@ -14,7 +14,7 @@ import (
 // glance is the last observed state and its generation of nftables' ruleset.
 type glance struct {
 	generation uint32
-	have       Actual
+	have       State
 	until      time.Time // when to ask again for a family that the kernel lacks; zero if it lacks none
 }
 
@@ -63,7 +63,7 @@ func (g *glance) after(changes []Change, commits int) (*glance, span) {
 // It does not create a filter table of iptables that does not exist. It returns
 // the last state again while the kernel counts no change. The kernel does not
 // count changes of iptables-legacy's tables, so these are always read.
-func (h *Host) Observe(ctx context.Context) (Actual, error) {
+func (h *Host) Observe(ctx context.Context) (State, error) {
 	h.looking.Lock()
 	defer h.looking.Unlock()
 	now, err := generation()

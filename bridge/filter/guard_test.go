@@ -69,7 +69,7 @@ func TestNewerListingsReadAsOlderOnes(t *testing.T) {
 	}
 }
 
-func (l *lab) have() Actual {
+func (l *lab) have() State {
 	l.Helper()
 	have, err := l.Observe(l.Context())
 	if err != nil {
@@ -96,7 +96,7 @@ func TestOpeningAddsAndTakesNothingAway(t *testing.T) {
 	if strings.Contains(plan, "delete") || strings.Contains(plan, "add rule") || strings.Contains(plan, "chain") {
 		t.Errorf("it does more:\n%s", plan)
 	}
-	if all := Opening(after, Actual{}); len(all) > 0 {
+	if all := Opening(after, State{}); len(all) > 0 {
 		t.Errorf("without a table nothing is closed: %s", render(all))
 	}
 	if all := Opening(before, Listed(before)); len(all) > 0 {
@@ -107,7 +107,7 @@ func TestOpeningAddsAndTakesNothingAway(t *testing.T) {
 // TestAKernelWithoutTheBridgeFamilyLetsPeersIn: nothing marks what comes from
 // them, so nothing may be held against sources.
 func TestAKernelWithoutTheBridgeFamilyLetsPeersIn(t *testing.T) {
-	for _, c := range Diff(guardedRules(), Actual{Lacks: []string{"bridge"}}) {
+	for _, c := range Diff(guardedRules(), State{MissingFamilies: []string{"bridge"}}) {
 		for _, command := range c.Commands {
 			if strings.Contains(command, "prerouting") && strings.Contains(command, "ip saddr != 172.17.42.0/24 drop") || strings.Contains(command, "missing drop") {
 				t.Errorf("drops what peers send: %s", command)

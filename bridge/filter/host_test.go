@@ -157,7 +157,7 @@ func BenchmarkObserve(b *testing.B) {
 	if err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	if err := h.Apply(b.Context(), Diff(meshRules(), Actual{})); err != nil {
+	if err := h.Apply(b.Context(), Diff(meshRules(), State{})); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestObstaclesOfIPTables(t *testing.T) {
+func TestBlockersOfIPTables(t *testing.T) {
 	const fix = "; to let it pass: iptables-nft -I FORWARD -s 172.17.0.0/16 -d 172.17.0.0/16 -i docker0 -o docker0 -j ACCEPT"
 	for _, tt := range []struct {
 		name, forward, user string // rules, one a line
@@ -34,7 +34,7 @@ func TestObstaclesOfIPTables(t *testing.T) {
 				chains[userChain] = Chain{Policy: "-", Rules: lines(tt.user)}
 			}
 			var got []string
-			for _, o := range Obstacles(wanted(), Actual{Filters: []Filter{{Tool: "iptables-nft", Chains: chains}}}) {
+			for _, o := range Blockers(wanted(), State{Filters: []Filter{{Tool: "iptables-nft", Chains: chains}}}) {
 				got = append(got, o.String()+"; to let it pass: "+o.Fix)
 			}
 			if d := cmp.Diff(tt.want, strings.Join(got, "\n")); d != "" {

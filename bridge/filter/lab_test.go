@@ -212,7 +212,7 @@ func (l *lab) obstacles(want Rules) string {
 		l.Fatal(err)
 	}
 	var all []string
-	for _, o := range Obstacles(want, have) {
+	for _, o := range Blockers(want, have) {
 		all = append(all, o.String()+"; to let it pass: "+o.Fix)
 	}
 	return strings.Join(all, "\n")

@@ -24,12 +24,12 @@ var (
 )
 
 // look reads the state that Observe returns.
-func (h *Host) look(ctx context.Context) (Actual, error) {
+func (h *Host) look(ctx context.Context) (State, error) {
 	chains, err := listChains(ctx)
 	if err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
-	var have Actual
+	var have State
 	samples := ourTables(sample)
 	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Table == tableName }) { // as on a new host
 		h.takesAll(ctx, samples...)
@@ -37,21 +37,21 @@ func (h *Host) look(ctx context.Context) (Actual, error) {
 	for _, our := range samples {
 		listing := have.ours(our.family)
 		if *listing, err = listTable(ctx, chains, string(our.family)); err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 		if *listing != nil {
 			continue
 		}
 		able, err := h.takes(ctx, our)
 		if err != nil {
-			return Actual{}, err
+			return State{}, err
 		}
 		if !able {
-			have.Lacks = append(have.Lacks, string(our.family))
+			have.MissingFamilies = append(have.MissingFamilies, string(our.family))
 		}
 	}
 	if have.Filters, err = listFilters(ctx, chains); err != nil {
-		return Actual{}, err
+		return State{}, err
 	}
 	have.Native, have.Unread, err = listNative(ctx, chains, have.Filters)
 	return have, err

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Obstacle is a rule or a policy that drops mesh traffic although our rules
+// Blocker is a rule or a policy that drops mesh traffic although our rules
 // accept it.
-type Obstacle struct {
+type Blocker struct {
 	Path  Path
 	Chain string // its place, such as "iptables-nft chain FORWARD"
 	Rule  string // the rule, or "policy DROP"
@@ -18,7 +18,7 @@ type Obstacle struct {
 }
 
 // String returns the place, the traffic and the rule.
-func (o Obstacle) String() string {
+func (o Blocker) String() string {
 	drops := "drops"
 	if o.Unsure {
 		drops = "may drop"
@@ -32,18 +32,18 @@ const dockersTable = "docker-bridges"
 
 // markOf returns the mark that mesh traffic has in the forward chains. It
 // returns 0 if no table of ours sets the mark.
-func (r Rules) markOf(have Actual) uint32 {
-	if r.Guard.Port == "" || slices.Contains(have.Lacks, "inet") || slices.Contains(have.Lacks, "bridge") {
+func (r Rules) markOf(have State) uint32 {
+	if r.Guard.Port == "" || slices.Contains(have.MissingFamilies, "inet") || slices.Contains(have.MissingFamilies, "bridge") {
 		return 0
 	}
 	return MeshMark
 }
 
-// Obstacles returns the rules and policies that drop new connections from pool
+// Blockers returns the rules and policies that drop new connections from pool
 // to pool on the paths of want.Forward. It assumes that the changes of Diff
 // have been applied.
-func Obstacles(want Rules, have Actual) []Obstacle {
-	var all []Obstacle
+func Blockers(want Rules, have State) []Blocker {
+	var all []Blocker
 	for _, path := range want.Forward {
 		t := traffic{Path: path, src: want.Pool, dst: want.Pool, mark: want.markOf(have)}
 		for _, f := range have.Filters {
@@ -57,7 +57,7 @@ func Obstacles(want Rules, have Actual) []Obstacle {
 			}
 			j := judge{chains: chains}
 			if v, by := j.base("FORWARD"); v == drops {
-				all = append(all, Obstacle{
+				all = append(all, Blocker{
 					Path: path, Chain: f.Tool + " chain " + by.chain, Rule: by.rule, Unsure: j.unsure,
 					Fix: fmt.Sprintf("%s -I FORWARD -s %s -d %s -i %s -o %s -j ACCEPT", f.Tool, t.src, t.dst, path.In, path.Out),
 				})
@@ -69,13 +69,13 @@ func Obstacles(want Rules, have Actual) []Obstacle {
 				j := judge{chains: chains}
 				if v, by := j.base(base); v == drops {
 					if n.Name == dockersTable {
-						all = append(all, Obstacle{
+						all = append(all, Blocker{
 							Path: path, Chain: fmt.Sprintf("nftables table %s %s chain %s", n.Family, n.Name, by.chain), Rule: by.rule, Unsure: j.unsure,
 							Fix: "restart Docker, which then reads bridge-accept-fwmark (Docker 29 and later)",
 						})
 						continue
 					}
-					all = append(all, Obstacle{
+					all = append(all, Blocker{
 						Path: path, Chain: fmt.Sprintf("nftables table %s %s chain %s", n.Family, n.Name, by.chain), Rule: by.rule, Unsure: j.unsure,
 						Fix: fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s ip saddr %s ip daddr %s accept",
 							n.Family, n.Name, base, path.In, path.Out, t.src, t.dst),

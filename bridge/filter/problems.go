@@ -8,28 +8,28 @@ import (
 
 // Problems returns what this host lacks for the rules, and the rules of other
 // programs that stop mesh traffic.
-func Problems(want Rules, have State) []reconcile.Problem {
+func Problems(want Rules, have Observation) []reconcile.Problem {
 	if have.Unable != nil {
 		return []reconcile.Problem{{Code: "GM-FILTER-UNABLE", Summary: have.Unable.Error()}}
 	}
-	all := unprotected(want, have.Actual)
+	all := unprotected(want, have.State)
 	for _, u := range have.Unread {
 		all = append(all, reconcile.Problem{
 			Code: "GM-FILTER-UNREAD", Object: u,
 			Summary: u + "; whether it drops mesh traffic is not known", Remedy: "upgrade nftables to the version that wrote the table",
 		})
 	}
-	for _, o := range Obstacles(want, have.Actual) {
+	for _, o := range Blockers(want, have.State) {
 		all = append(all, reconcile.Problem{Code: "GM-FILTER-DROPS", Object: o.String(), Summary: o.String(), Remedy: "let it pass: " + o.Fix})
 	}
 	return all
 }
 
 // unprotected returns a problem for each protection that this kernel cannot give.
-func unprotected(want Rules, have Actual) []reconcile.Problem {
+func unprotected(want Rules, have State) []reconcile.Problem {
 	var all []reconcile.Problem
 	add := func(family, code, summary, remedy string, needed bool) {
-		if needed && slices.Contains(have.Lacks, family) {
+		if needed && slices.Contains(have.MissingFamilies, family) {
 			all = append(all, reconcile.Problem{Code: code, Summary: summary, Remedy: remedy})
 		}
 	}

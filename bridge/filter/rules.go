@@ -72,8 +72,8 @@ func Compile(c Config, pool netip.Prefix, underlays []netip.Prefix) []netip.Pref
 // applies r.Keep, and it sets Blind if the kernel lacks the bridge family.
 // Without that family, a packet out of a tunnel cannot be told from a packet of
 // a container.
-func (r Rules) within(have Actual) Rules {
-	r.Guard.Blind = slices.Contains(have.Lacks, "bridge")
+func (r Rules) within(have State) Rules {
+	r.Guard.Blind = slices.Contains(have.MissingFamilies, "bridge")
 	if r.Keep && have.Table != nil {
 		r.NonMasquerade = minimal(append(have.NonMasquerade(), r.Pool.Masked()))
 	}

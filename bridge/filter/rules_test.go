@@ -44,10 +44,10 @@ func TestKeepTakesWhatTheKernelHas(t *testing.T) {
 	have, want := wanted(), wanted()
 	have.NonMasquerade = prefixes("10.0.0.0/8", "172.17.0.0/16", "203.0.113.7/32")
 	want.Keep = true
-	if all := Diff(want, Actual{Table: natTable(have).listing()}); len(all) != 0 {
+	if all := Diff(want, State{Table: natTable(have).listing()}); len(all) != 0 {
 		t.Error(all)
 	}
-	if d := cmp.Diff(Diff(wanted(), Actual{})[0].Commands, Diff(want, Actual{})[0].Commands); d != "" {
+	if d := cmp.Diff(Diff(wanted(), State{})[0].Commands, Diff(want, State{})[0].Commands); d != "" {
 		t.Error(d)
 	}
 }

@@ -111,7 +111,7 @@ func keep(pool netip.Prefix, to string) string {
 
 // NonMasquerade returns the destinations that the kernel's table has now. There
 // may be none.
-func (a Actual) NonMasquerade() []netip.Prefix {
+func (a State) NonMasquerade() []netip.Prefix {
 	var all []netip.Prefix
 	var text string
 	for _, line := range a.Table {

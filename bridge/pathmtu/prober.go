@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	lookNew      = time.Second            // debounce after Renewed
+	lookNew      = time.Second            // debounce after PeersChanged
 	lookSoon     = 250 * time.Millisecond // debounce after Rerouted, because each joining host changes routes
 	lookFirst    = 20 * time.Millisecond  // poll interval until all peers are measured once: a joining host waits for that
 	firstWithin  = 5 * time.Second        // limit for the use of lookFirst
@@ -29,15 +29,15 @@ const (
 // goroutines at once.
 type Config struct {
 	Source netip.Addr                         // an address of this host, of the same family as the peers' addresses
-	Peers  func() []netip.Addr                // returns the current peers; called after Renewed and when a round is due or ends
+	Peers  func() []netip.Addr                // returns the current peers; called after PeersChanged and when a round is due or ends
 	Route  func(to netip.Addr) (Route, error) // returns the kernel's current route
 	Tell   func(paths map[netip.Addr]Path)    // receives all measured paths whenever one has changed
 	Forget func(to netip.Addr, mtu int) error // is called for each measured path; see [Forget]
 	Log    *slog.Logger
 }
 
-// Prober measures the paths to all peers. Any goroutine may call Rerouted, Renewed
-// and First while Run runs.
+// Prober measures the paths to all peers. Any goroutine may call Rerouted,
+// PeersChanged and First while Run runs.
 type Prober struct {
 	cfg   Config
 	woken chan struct{} // capacity 1: routes may have changed
@@ -58,9 +58,9 @@ func (p *Prober) Rerouted() {
 	}
 }
 
-// Renewed tells the Prober that peers may have been added or removed. It never
+// PeersChanged tells the Prober that peers may have been added or removed. It never
 // blocks.
-func (p *Prober) Renewed() {
+func (p *Prober) PeersChanged() {
 	select {
 	case p.news <- struct{}{}:
 	default:

@@ -127,7 +127,7 @@ func TestANewPeerIsMeasuredSoon(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.set(b, 1500)
 		for range 4 { // that others join meanwhile does not put it off
-			p.Renewed()
+			p.PeersChanged()
 			time.Sleep(lookNew / 2)
 		}
 		f.is(t, b, 1500)

@@ -101,7 +101,7 @@ func (a *agent) run(ctx context.Context, watcher *machine.UnderlayWatcher) (next
 	group.Go(func() error { return a.Docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })
 	group.Go(func() error { return a.probes.Run(ctx) })
-	group.Go(func() error { return bridge.Notices(ctx, a.paths.Rerouted) })
+	group.Go(func() error { return bridge.WatchNetwork(ctx, a.paths.Rerouted) })
 	group.Go(func() error { return a.NAT.Run(ctx) })
 	group.Go(func() error { return a.Masquerade.Run(ctx) })
 	group.Go(func() error { return a.runEngine(a.loopLife) })

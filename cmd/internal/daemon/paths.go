@@ -56,7 +56,7 @@ type membershipWithUnderlay struct {
 // every change of the peers. Therefore it also tells the path prober that peers
 // may have changed.
 func (l membershipWithUnderlay) Report(count mesh.TunnelCount) {
-	l.paths.Renewed()
+	l.paths.PeersChanged()
 	l.Node.Report(count)
 }
 

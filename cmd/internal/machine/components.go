@@ -54,7 +54,7 @@ func (c Components) GossipConfig(ctx context.Context, cfg config.Config, at Unde
 		// it later, and a new agent replaces this one.
 		direct, _ = bridge.Subnet(at.Addr)
 		have, err := c.Docker.Observe(ctx) // the reconcile loop reports this error
-		open = err == nil && have.Obstacle == "" && !have.Stale
+		open = err == nil && have.Obstacle == "" && !have.NeedsRestart
 	}
 	return gossip.Config{
 		Name: cfg.Node.Name, Underlay: netip.AddrPortFrom(at.Addr, uint16(cfg.Mesh.Port)),

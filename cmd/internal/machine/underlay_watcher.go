@@ -38,7 +38,7 @@ func NewUnderlayWatcher(cfg config.Config, log *slog.Logger) *UnderlayWatcher {
 
 // Run listens for network changes from the kernel until ctx ends.
 func (w *UnderlayWatcher) Run(ctx context.Context) error {
-	return bridge.Notices(ctx, func() {
+	return bridge.WatchNetwork(ctx, func() {
 		select {
 		case w.woken <- struct{}{}:
 		default:
