@@ -142,7 +142,7 @@ func (d *Daemon) Apply(ctx context.Context, changes []Change) error {
 		return err
 	}
 	if back && len(is) == 0 && !s.Former.Existed {
-		if err := (original{was, existed}).still(d.cfg.Path); err != nil {
+		if err := (original{was, existed}).unchanged(d.cfg.Path); err != nil {
 			return fmt.Errorf("remove Docker's configuration: %w", err)
 		}
 		return d.remove(s.Former.MadeDir)

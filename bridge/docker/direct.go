@@ -19,9 +19,9 @@ var (
 	firstToObey = release{28, 2} // knows directKey
 )
 
-// judgement has all facts that decide whether Docker lets packets through to
+// directRouting has all facts that decide whether Docker lets packets through to
 // containers if the packets arrive by the NIC, without a tunnel.
-type judgement struct {
+type directRouting struct {
 	next     release // version of the dockerd that starts next; zero if unknown
 	running  release // version of the running dockerd; next if none runs
 	option   bool    // the running dockerd has directKey as a command-line flag
@@ -34,7 +34,7 @@ type judgement struct {
 
 // obstacle returns the reason why Docker drops these packets. It returns an
 // empty string if Docker lets them through.
-func (j judgement) obstacle() string {
+func (j directRouting) obstacle() string {
 	switch {
 	case j.nftables && !j.running.since(firstToDrop):
 		return ""
@@ -58,17 +58,17 @@ func (j judgement) obstacle() string {
 
 // takes reports whether daemon.json may have directKey. A dockerd that has it
 // as a flag does not start if the file has it, too.
-func (j judgement) takes() bool { return j.next.since(firstToObey) && !j.option }
+func (j directRouting) takes() bool { return j.next.since(firstToObey) && !j.option }
 
 // refuses reports whether the next dockerd would not start with directKey in
 // the file. It returns false if that dockerd's version is unknown.
-func (j judgement) refuses() bool { return j.next != (release{}) && !j.takes() }
+func (j directRouting) refuses() bool { return j.next != (release{}) && !j.takes() }
 
 // judge collects the facts about the running dockerd and about the one that
 // starts next. It returns an error if the running dockerd's version is unknown.
 // If no dockerd runs, it returns an error if the next one's version is unknown.
-func (d *Daemon) judge(ctx context.Context, running, unread []procs.Process, f file) (judgement, error) {
-	j := judgement{key: f.settings().Direct == "true", nftables: f.text("firewall-backend") == "nftables"}
+func (d *Daemon) judge(ctx context.Context, running, unread []procs.Process, f file) (directRouting, error) {
+	j := directRouting{key: f.settings().Direct == "true", nftables: f.text("firewall-backend") == "nftables"}
 	found := false
 	for _, p := range running {
 		args, err := arguments(p)

@@ -29,25 +29,25 @@ func TestWhatDockerDoesWithDirectPackets(t *testing.T) {
 	old, first, second, latest := release{20, 10}, release{28, 0}, release{28, 1}, release{29, 4}
 	for _, tt := range []struct {
 		name     string
-		j        judgement
+		j        directRouting
 		obstacle string // words of it; empty: there is none
 		takes    bool
 	}{
-		{"an old one has no rules against them", judgement{next: old, running: old}, "", false},
-		{"the first that has", judgement{next: first, running: first}, "Docker 28.0 drops them: use 28.2", false},
-		{"without a key to turn them off", judgement{next: second, running: second}, "Docker 28.1 drops them: use 28.2", false},
-		{"the key is to be written", judgement{next: firstToObey, running: firstToObey}, "daemon.json has no allow-direct-routing", true},
-		{"it is written", judgement{next: latest, running: latest, key: true}, "", true},
-		{"and not read", judgement{next: latest, running: latest, key: true, unread: true}, "restart Docker", true},
-		{"a flag does the same, and excludes the key", judgement{next: latest, running: latest, option: true}, "", false},
-		{"upgraded and not restarted", judgement{next: latest, running: old}, "", true},
-		{"downgraded and not restarted", judgement{next: old, running: latest, key: true}, "", false},
-		{"nftables had no such way before 29", judgement{next: release{28, 5}, running: release{28, 5}, key: true, nftables: true}, "firewall-backend", true},
-		{"nftables without the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true}, "bridge-accept-fwmark", true},
-		{"nftables, started without the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true, unmarked: true}, "restart Docker", true},
-		{"nftables with the mark", judgement{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true}, "", true},
-		{"nftables with the mark alone", judgement{next: release{29, 0}, running: release{29, 0}, nftables: true, mark: true}, "allow-direct-routing", true},
-		{"the next is not known", judgement{running: latest, key: true}, "", false},
+		{"an old one has no rules against them", directRouting{next: old, running: old}, "", false},
+		{"the first that has", directRouting{next: first, running: first}, "Docker 28.0 drops them: use 28.2", false},
+		{"without a key to turn them off", directRouting{next: second, running: second}, "Docker 28.1 drops them: use 28.2", false},
+		{"the key is to be written", directRouting{next: firstToObey, running: firstToObey}, "daemon.json has no allow-direct-routing", true},
+		{"it is written", directRouting{next: latest, running: latest, key: true}, "", true},
+		{"and not read", directRouting{next: latest, running: latest, key: true, unread: true}, "restart Docker", true},
+		{"a flag does the same, and excludes the key", directRouting{next: latest, running: latest, option: true}, "", false},
+		{"upgraded and not restarted", directRouting{next: latest, running: old}, "", true},
+		{"downgraded and not restarted", directRouting{next: old, running: latest, key: true}, "", false},
+		{"nftables had no such way before 29", directRouting{next: release{28, 5}, running: release{28, 5}, key: true, nftables: true}, "firewall-backend", true},
+		{"nftables without the mark", directRouting{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true}, "bridge-accept-fwmark", true},
+		{"nftables, started without the mark", directRouting{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true, unmarked: true}, "restart Docker", true},
+		{"nftables with the mark", directRouting{next: release{29, 0}, running: release{29, 0}, key: true, nftables: true, mark: true}, "", true},
+		{"nftables with the mark alone", directRouting{next: release{29, 0}, running: release{29, 0}, nftables: true, mark: true}, "allow-direct-routing", true},
+		{"the next is not known", directRouting{running: latest, key: true}, "", false},
 	} {
 		if is := tt.j.obstacle(); (is == "") != (tt.obstacle == "") || !strings.Contains(is, tt.obstacle) {
 			t.Errorf("%s: %q, want %q", tt.name, is, tt.obstacle)

@@ -19,15 +19,16 @@ type original struct {
 	existed bool
 }
 
-// giveWay puts the file at from in the place of the file at path. It returns
-// errMeanwhile, and leaves path unchanged, if that file has changed or another
-// program has it open for writing. The file belongs to other programs, too, and
-// they may save it at any moment.
+// replaceIfUnchanged puts the file at from in the place of the file at path. It
+// returns errMeanwhile, and leaves path unchanged, if that file has changed or
+// another program has it open for writing. The file belongs to other programs,
+// too, and they may save it at any moment.
 //
-// After an exchange, the replaced file is at from. giveWay compares it again
-// and exchanges back if it had changed. A file system that cannot exchange
-// files gets a plain rename, which can overwrite a change of that moment.
-func (was original) giveWay(from, path string) error {
+// After an exchange, the replaced file is at from. replaceIfUnchanged compares
+// it again and exchanges back if it had changed. A file system that cannot
+// exchange files gets a plain rename, which can overwrite a change of that
+// moment.
+func (was original) replaceIfUnchanged(from, path string) error {
 	if !was.existed {
 		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
 		switch {
@@ -38,7 +39,7 @@ func (was original) giveWay(from, path string) error {
 		}
 		return err
 	}
-	if err := was.still(path); err != nil {
+	if err := was.unchanged(path); err != nil {
 		return err
 	}
 	exchange := func() error {
@@ -50,17 +51,17 @@ func (was original) giveWay(from, path string) error {
 	case err != nil:
 		return err
 	}
-	if err := was.still(from); err != nil {
+	if err := was.unchanged(from); err != nil {
 		return errors.Join(err, exchange())
 	}
 	return nil
 }
 
-// still returns nil if the file at path is unchanged and no program has it open
+// unchanged returns nil if the file at path is unchanged and no program has it open
 // for writing. Otherwise it returns errMeanwhile. To detect a writer, it asks
 // for a read lease. The kernel refuses that while the file is open for writing
 // (fcntl(2), F_SETLEASE).
-func (was original) still(path string) error {
+func (was original) unchanged(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errMeanwhile

@@ -109,8 +109,8 @@ func (d *Daemon) putBack(was, merged []byte, s savedState) ([]byte, error) {
 			return merged, nil //nolint:nilerr // without the copy only the spaces may differ
 		}
 	}
-	if again, err := become(before, was); err == nil && bytes.Equal(again, was) {
-		return become(before, merged)
+	if again, err := withKeysOf(before, was); err == nil && bytes.Equal(again, was) {
+		return withKeysOf(before, merged)
 	}
 	f, err := parse(merged)
 	if err != nil || s.Former.Existed || len(f.object.Members) > 0 || bytes.ContainsAny(merged, "/") {
@@ -119,9 +119,9 @@ func (d *Daemon) putBack(was, merged []byte, s savedState) ([]byte, error) {
 	return nil, nil
 }
 
-// become returns the daemon.json b with our keys set as in the daemon.json
+// withKeysOf returns the daemon.json b with our keys set as in the daemon.json
 // like.
-func become(b, like []byte) ([]byte, error) {
+func withKeysOf(b, like []byte) ([]byte, error) {
 	from, err := parse(b)
 	if err != nil {
 		return nil, err

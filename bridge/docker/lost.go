@@ -39,7 +39,7 @@ func (d *Daemon) known(s savedState, now []byte) (savedState, error) {
 		if err != nil {
 			return s, err
 		}
-		again, err := become(before, now)
+		again, err := withKeysOf(before, now)
 		was, onlyOurs = b.settings(), err == nil && bytes.Equal(again, now)
 	}
 	is := f.settings()

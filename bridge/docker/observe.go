@@ -116,7 +116,7 @@ func (d *Daemon) compared(ctx context.Context, running []procs.Process, have Sta
 			return State{}, err
 		}
 	}
-	if err := d.see(running, s, now); err != nil {
+	if err := d.trackDaemons(running, s, now); err != nil {
 		return State{}, err
 	}
 	d.judgeAccept(ctx, running, f, &have)

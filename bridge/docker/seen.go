@@ -12,13 +12,13 @@ import (
 	"github.com/gremesh/gremesh/bridge/procs"
 )
 
-// see updates the values that the running dockerds started with. When see finds
-// a dockerd for the first time, it assumes that the dockerd started with the
-// current file. It corrects this by the recorded lists Behind, StartedWithoutDirect, Read and
-// Unmarked. A dockerd that started before the file was written stays unknown,
-// unless the file still has the values that gremesh wrote. A dockerd in Old
-// stays unknown, too.
-func (d *Daemon) see(running []procs.Process, s savedState, now Values) error {
+// trackDaemons updates the values that the running dockerds started with. When
+// trackDaemons finds a dockerd for the first time, it assumes that the dockerd
+// started with the current file. It corrects this by the recorded lists Behind,
+// StartedWithoutDirect, Read and Unmarked. A dockerd that started before the
+// file was written stays unknown, unless the file still has the values that
+// gremesh wrote. A dockerd in Old stays unknown, too.
+func (d *Daemon) trackDaemons(running []procs.Process, s savedState, now Values) error {
 	written, err := d.age()
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func (d *Daemon) watch(ctx context.Context) error {
 		return fmt.Errorf("watch %s: %w", d.cfg.Path, err)
 	}
 	defer func() { _ = w.Close() }()
-	entries, err := way(d.cfg.Path)
+	entries, err := pathEntries(d.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", d.cfg.Path, err)
 	}
@@ -73,7 +73,7 @@ func (d *Daemon) watch(ctx context.Context) error {
 			return fmt.Errorf("watch %s: %w", filepath.Dir(entry), err)
 		}
 	}
-	if now, err := way(d.cfg.Path); err != nil || !slices.Equal(now, entries) {
+	if now, err := pathEntries(d.cfg.Path); err != nil || !slices.Equal(now, entries) {
 		return err
 	}
 	d.signal()
@@ -103,10 +103,10 @@ func (d *Daemon) signal() {
 	}
 }
 
-// way lists every directory entry that path depends on, including links and
+// pathEntries lists every directory entry that path depends on, including links and
 // their targets. It stops at the first entry that does not exist. The directory
 // in each entry's name has no links.
-func way(path string) ([]string, error) {
+func pathEntries(path string) ([]string, error) {
 	var entries []string
 	dir, links := "/", 0
 	for rest := strings.Split(path, "/"); len(rest) > 0; {

@@ -148,7 +148,7 @@ func TestTheWayFollowsLinks(t *testing.T) {
 	if err := os.Mkdir(at("b"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	got, err := way(at("a", "x", "y"))
+	got, err := pathEntries(at("a", "x", "y"))
 	want := []string{at("a"), at("b"), at("c"), at("d")}
 	if err != nil || !slices.Equal(got[max(0, len(got)-len(want)):], want) {
 		t.Errorf("the way is %s, %v; want its end to be %s", got, err, want)

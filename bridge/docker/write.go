@@ -50,7 +50,7 @@ func write(path string, b []byte, was original) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := was.giveWay(f.Name(), path); err != nil {
+	if err := was.replaceIfUnchanged(f.Name(), path); err != nil {
 		return err
 	}
 	return state.SyncDir(dir)

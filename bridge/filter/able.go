@@ -49,11 +49,11 @@ func (h *Host) untilAsked(have State) (first time.Time) {
 	return first
 }
 
-// takesAll asks about several tables with one call of nft. Most kernels accept
-// all of them. If the kernel does not, takesAll records nothing, and takes
+// probeAll asks about several tables with one call of nft. Most kernels accept
+// all of them. If the kernel does not, probeAll records nothing, and takes
 // finds out the table and the reason. It does nothing if one of the answers is
 // known.
-func (h *Host) takesAll(ctx context.Context, tables ...table) {
+func (h *Host) probeAll(ctx context.Context, tables ...table) {
 	for _, t := range tables {
 		if _, known := h.able[t.family]; known {
 			return

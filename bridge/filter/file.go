@@ -94,11 +94,11 @@ func readFile(path string) (Config, error) {
 // Run reads the file when its directory has been quiet for settle, because an
 // editor empties a file before it writes the new content. Run waits at most
 // patience after the first event. If the directory cannot be watched, Run reads
-// the file every blind.
+// the file every pollInterval.
 const (
-	settle   = 50 * time.Millisecond
-	patience = time.Second
-	blind    = 2 * time.Second
+	settle       = 50 * time.Millisecond
+	patience     = time.Second
+	pollInterval = 2 * time.Second
 )
 
 // Run reads the file after each event in its directory, and every
@@ -144,7 +144,7 @@ func (f *File) Run(ctx context.Context) error {
 			f.read()
 			next := f.State().Config.resync()
 			if unwatched != nil {
-				next = min(next, blind)
+				next = min(next, pollInterval)
 			}
 			wake.Reset(next)
 		}

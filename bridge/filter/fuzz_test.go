@@ -20,7 +20,7 @@ func FuzzSave(f *testing.F) {
 					t.Errorf("chain %q has the rule %q, which was not listed", name, rule)
 				}
 			}
-			foreign, at := place(c.Rules)
+			foreign, at := insertPosition(c.Rules)
 			if at < 0 || at > len(foreign) {
 				t.Errorf("rules belong at %d of %d", at, len(foreign))
 			}

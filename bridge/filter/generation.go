@@ -11,28 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// glance is the last observed state and its generation of nftables' ruleset.
-type glance struct {
+// cachedState is the last observed state and its generation of nftables' ruleset.
+type cachedState struct {
 	generation uint32
 	have       State
 	until      time.Time // when to ask again for a family that the kernel lacks; zero if it lacks none
 }
 
-// isFresh reports whether a glance is still valid at a time, when the ruleset
+// isFresh reports whether a cached state is still valid at a time, when the ruleset
 // has this generation.
-func (g *glance) isFresh(generation uint32, now time.Time) bool {
+func (g *cachedState) isFresh(generation uint32, now time.Time) bool {
 	return g != nil && g.generation == generation && (g.until.IsZero() || now.Before(g.until))
 }
 
-// span is a run of consecutive ruleset generations. The zero span is empty.
-type span struct {
+// generationRange is a run of consecutive ruleset generations. The zero value is
+// empty.
+type generationRange struct {
 	after uint32
 	count int
 }
 
 // has reports whether a generation is in the span. lower is the lower half of
 // its number, because a notice has no more than that.
-func (s span) has(lower uint16) bool {
+func (s generationRange) has(lower uint16) bool {
 	n := int(lower - uint16(s.after))
 	return n > 0 && n <= s.count
 }
@@ -41,22 +42,22 @@ func (s span) has(lower uint16) bool {
 // transactions, and the generations of these transactions. It returns nil if
 // that state is not known, or if another program has changed something
 // meanwhile.
-func (g *glance) after(changes []Change, commits int) (*glance, span) {
+func (g *cachedState) after(changes []Change, commits int) (*cachedState, generationRange) {
 	if g == nil {
-		return nil, span{}
+		return nil, generationRange{}
 	}
 	have := g.have
 	for _, c := range changes {
 		if c.table == nil {
-			return nil, span{}
+			return nil, generationRange{}
 		}
 		*have.ours(c.family) = c.table
 	}
 	now, err := generation()
 	if err != nil || now != g.generation+uint32(commits) {
-		return nil, span{}
+		return nil, generationRange{}
 	}
-	return &glance{now, have, g.until}, span{g.generation, commits}
+	return &cachedState{now, have, g.until}, generationRange{g.generation, commits}
 }
 
 // Observe returns the current state of the packet filters and changes nothing.
@@ -75,7 +76,7 @@ func (h *Host) Observe(ctx context.Context) (State, error) {
 	h.last = nil
 	have, err2 := h.look(ctx)
 	if err == nil && err2 == nil && !slices.ContainsFunc(have.Filters, Filter.legacy) {
-		h.last = &glance{now, have, h.untilAsked(have)}
+		h.last = &cachedState{now, have, h.untilAsked(have)}
 	}
 	return have, err2
 }

@@ -27,10 +27,10 @@ type Host struct {
 
 	looking sync.Mutex
 	able    map[knftables.Family]ability // guarded by looking
-	last    *glance                      // guarded by looking; nil: read again
+	last    *cachedState                 // guarded by looking; nil: read again
 	// ours is guarded by looking. It has the generations of the last Apply, if
 	// no other program has changed anything meanwhile.
-	ours span
+	ours generationRange
 }
 
 // New returns a Host. It starts nothing.

@@ -25,7 +25,7 @@ const (
 type verdict int
 
 const (
-	goesOn verdict = iota
+	fallThrough verdict = iota
 	accepts
 	drops
 	returns
@@ -46,11 +46,11 @@ type judgedRule struct {
 	target  string // of jumps and leaves
 }
 
-// culprit is the place where traffic ends.
-type culprit struct{ chain, rule string }
+// dropSite is the place where traffic ends.
+type dropSite struct{ chain, rule string }
 
-// judge follows traffic through the chains of one table.
-type judge struct {
+// tracer follows traffic through the chains of one table.
+type tracer struct {
 	chains map[string]judged
 	unsure bool // a rule that cannot be evaluated may have accepted the traffic
 	depth  int
@@ -58,27 +58,27 @@ type judge struct {
 }
 
 // base evaluates a base chain. It returns the verdict and its place.
-func (j *judge) base(name string) (verdict, culprit) {
-	if v, by := j.follow(name); v != goesOn {
+func (j *tracer) base(name string) (verdict, dropSite) {
+	if v, by := j.follow(name); v != fallThrough {
 		return v, by
 	}
-	return j.chains[name].policy, culprit{name, "policy DROP"}
+	return j.chains[name].policy, dropSite{name, "policy DROP"}
 }
 
-func (j *judge) follow(name string) (verdict, culprit) {
+func (j *tracer) follow(name string) (verdict, dropSite) {
 	const deepest = 16 // nftables' limit, NFT_JUMP_STACK_SIZE
 	// The kernel accepts no loop. Without this limit, follow would take far too
 	// long for a listing with several jumps from a chain to itself.
 	const most = 1 << 18
 	if j.depth >= deepest {
-		return goesOn, culprit{}
+		return fallThrough, dropSite{}
 	}
 	j.depth++
 	defer func() { j.depth-- }()
 	for _, r := range j.chains[name].rules {
 		if j.steps++; j.steps > most {
 			j.unsure = true
-			return goesOn, culprit{}
+			return fallThrough, dropSite{}
 		}
 		if r.matches == maybe && (r.verdict == accepts || r.verdict == jumps || r.verdict == leaves) {
 			j.unsure = true
@@ -88,16 +88,16 @@ func (j *judge) follow(name string) (verdict, culprit) {
 		}
 		switch r.verdict {
 		case accepts, drops:
-			return r.verdict, culprit{name, r.text}
+			return r.verdict, dropSite{name, r.text}
 		case returns:
-			return goesOn, culprit{}
+			return fallThrough, dropSite{}
 		case jumps, leaves:
-			if v, by := j.follow(r.target); v != goesOn || r.verdict == leaves {
+			if v, by := j.follow(r.target); v != fallThrough || r.verdict == leaves {
 				return v, by
 			}
 		}
 	}
-	return goesOn, culprit{}
+	return fallThrough, dropSite{}
 }
 
 // inNetwork reports whether all (yes), some (maybe) or no addresses of a are in

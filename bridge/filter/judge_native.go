@@ -89,7 +89,7 @@ func judgedNativeRule(expr []map[string]json.RawMessage, t traffic, maps map[str
 				// The effect of other statements is unknown, such as a limit or
 				// a match of iptables.
 				r.matches = min(r.matches, maybe)
-				if r.verdict == goesOn {
+				if r.verdict == fallThrough {
 					r.verdict = jumps
 				}
 			}

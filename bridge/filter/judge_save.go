@@ -73,7 +73,7 @@ func saveVerdict(option, target string) (verdict, string) {
 	case "RETURN":
 		return returns, ""
 	case "LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "AUDIT", "TRACE":
-		return goesOn, ""
+		return fallThrough, ""
 	}
 	if option == "-g" {
 		return leaves, target

@@ -32,7 +32,7 @@ func (h *Host) look(ctx context.Context) (State, error) {
 	var have State
 	samples := ourTables(sample)
 	if !slices.ContainsFunc(chains, func(c nftChain) bool { return c.Table == tableName }) { // as on a new host
-		h.takesAll(ctx, samples...)
+		h.probeAll(ctx, samples...)
 	}
 	for _, our := range samples {
 		listing := have.ours(our.family)

@@ -50,12 +50,12 @@ func Blockers(want Rules, have State) []Blocker {
 			chains := map[string]judged{}
 			for name, c := range f.Chains {
 				if name == userChain {
-					foreign, at := place(c.Rules)
+					foreign, at := insertPosition(c.Rules)
 					c.Rules = slices.Insert(foreign, at, userRules(want)...)
 				}
 				chains[name] = judgedSave(c, t)
 			}
-			j := judge{chains: chains}
+			j := tracer{chains: chains}
 			if v, by := j.base("FORWARD"); v == drops {
 				all = append(all, Blocker{
 					Path: path, Chain: f.Tool + " chain " + by.chain, Rule: by.rule, Unsure: j.unsure,
@@ -66,7 +66,7 @@ func Blockers(want Rules, have State) []Blocker {
 		for _, n := range have.Native {
 			chains, bases := judgedNative(n, t)
 			for _, base := range bases {
-				j := judge{chains: chains}
+				j := tracer{chains: chains}
 				if v, by := j.base(base); v == drops {
 					if n.Name == dockersTable {
 						all = append(all, Blocker{

@@ -15,7 +15,7 @@ import (
 // alone, so gremesh removes everything else in them.
 const tableName = "gremesh"
 
-const kept = " snat to ip saddr" // maps a source to itself
+const snatToSelf = " snat to ip saddr" // maps a source to itself
 
 // Names of sets and types of their elements.
 const (
@@ -106,7 +106,7 @@ func natTable(r Rules) table {
 }
 
 func keep(pool netip.Prefix, to string) string {
-	return fmt.Sprintf("ip saddr %s ip daddr %s%s", network(pool), to, kept)
+	return fmt.Sprintf("ip saddr %s ip daddr %s%s", network(pool), to, snatToSelf)
 }
 
 // NonMasquerade returns the destinations that the kernel's table has now. There
@@ -115,7 +115,7 @@ func (a State) NonMasquerade() []netip.Prefix {
 	var all []netip.Prefix
 	var text string
 	for _, line := range a.Table {
-		if rule, is := strings.CutSuffix(line, kept); is {
+		if rule, is := strings.CutSuffix(line, snatToSelf); is {
 			_, text, _ = strings.Cut(rule, " ip daddr ")
 		} else if text, is = strings.CutPrefix(line, element); !is {
 			continue

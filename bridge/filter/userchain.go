@@ -48,11 +48,11 @@ func userRule(src, dst string, p Path, target string) string {
 
 func ours(rule string) bool { return strings.Contains(" "+rule+" ", " "+mark+" ") }
 
-// place returns the operator's rules of the chain, and the index where our
+// insertPosition returns the operator's rules of the chain, and the index where our
 // rules belong. Ours come after all of them, so that packets that the operator
 // drops stay dropped. An older Docker ends the chain with RETURN: then ours
 // come before that rule.
-func place(rules []string) (foreign []string, at int) {
+func insertPosition(rules []string) (foreign []string, at int) {
 	foreign = slices.DeleteFunc(slices.Clone(rules), ours)
 	at = len(foreign)
 	if at > 0 && foreign[at-1] == "-j RETURN" {
@@ -69,7 +69,7 @@ func diffUserChain(want Rules, have Filter) []Change {
 		return nil
 	}
 	should := userRules(want)
-	foreign, at := place(chain.Rules)
+	foreign, at := insertPosition(chain.Rules)
 	if slices.Equal(chain.Rules, slices.Insert(slices.Clone(foreign), at, should...)) {
 		return nil
 	}

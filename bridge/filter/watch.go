@@ -60,16 +60,16 @@ func (h *Host) Run(ctx context.Context) error {
 			h.signal()
 		case err != nil:
 			return fmt.Errorf("receive nftables' notices: %w", err)
-		case concerns(buffer[:n]) && !h.made(buffer[:n]):
+		case concerns(buffer[:n]) && !h.isOwnEvent(buffer[:n]):
 			h.signal()
 		}
 	}
 }
 
-// made reports whether all notices come from the last Apply. If an Apply is in
-// progress, made waits for its end. All notices of a transaction have its
+// isOwnEvent reports whether all notices come from the last Apply. If an Apply is in
+// progress, isOwnEvent waits for its end. All notices of a transaction have its
 // generation.
-func (h *Host) made(notices []byte) bool {
+func (h *Host) isOwnEvent(notices []byte) bool {
 	h.looking.Lock()
 	defer h.looking.Unlock()
 	for len(notices) >= unix.SizeofNlMsghdr+nfgenmsg {

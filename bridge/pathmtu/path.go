@@ -24,9 +24,9 @@ type memory struct {
 	higher int // bytes, a larger MTU that one round found and that is not yet confirmed; 0: none
 }
 
-// take updates the accepted result with the result of a round. It reports whether
+// update updates the accepted result with the result of a round. It reports whether
 // another round should follow soon to confirm a larger MTU.
-func (m *memory) take(found Path) (confirm bool) {
+func (m *memory) update(found Path) (confirm bool) {
 	was := m.path
 	switch {
 	case was.Route != found.Route, !was.Known:

@@ -8,10 +8,10 @@ import (
 // peer is a peer whose path is measured.
 type peer struct {
 	memory
-	due   time.Time // start of the next round; zero: no round has ended yet
-	began time.Time // start of the last round
-	busy  bool      // a round is running
-	mute  bool      // the warning that the peer does not answer has been logged
+	due               time.Time // start of the next round; zero: no round has ended yet
+	began             time.Time // start of the last round
+	busy              bool      // a round is running
+	unreachableLogged bool      // the warning that the peer does not answer has been logged
 }
 
 // renew adds new peers and removes those that Config.Peers no longer returns. It

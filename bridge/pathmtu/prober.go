@@ -76,10 +76,10 @@ func (p *Prober) First() <-chan struct{} { return p.first }
 // then.
 func (p *Prober) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		words := make(chan word, 64)
+		words := make(chan mtuHint, 64)
 		s, err := open(ctx, p.cfg.Source, func(to netip.Addr, limit int) {
 			select {
-			case words <- word{to, limit}:
+			case words <- mtuHint{to, limit}:
 			default: // the channel is full; routers repeat their message
 			}
 		})
@@ -100,8 +100,8 @@ func (p *Prober) Run(ctx context.Context) error {
 	return nil
 }
 
-// word is a router's report that packets to a peer may have at most limit bytes.
-type word struct {
+// mtuHint is a router's report that packets to a peer may have at most limit bytes.
+type mtuHint struct {
 	to    netip.Addr
 	limit int
 }
@@ -115,7 +115,7 @@ type result struct {
 
 // measure runs the rounds of all peers until ctx ends. It is the only goroutine
 // that uses the map of peers.
-func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Addr, int) (Answer, error), words <-chan word) {
+func (p *Prober) measure(ctx context.Context, ask func(context.Context, netip.Addr, int) (Answer, error), words <-chan mtuHint) {
 	peers := make(map[netip.Addr]*peer)
 	results := make(chan result, atOnce)
 	gate := time.NewTicker(probeEvery)
@@ -226,7 +226,7 @@ func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 		return
 	}
 	was := peer.path
-	confirm := peer.take(r.path)
+	confirm := peer.update(r.path)
 	peer.due = time.Now().Add(roundEvery + rand.N(roundEvery/5))
 	if confirm {
 		peer.due = time.Now().Add(confirmAfter)
@@ -237,8 +237,8 @@ func (p *Prober) take(peers map[netip.Addr]*peer, r result) {
 			p.cfg.Log.Debug("cannot reset the kernel's path MTU", "underlay", r.to, "err", err)
 		}
 	}
-	if mute := !is.Known; mute != peer.mute {
-		peer.mute = mute
+	if mute := !is.Known; mute != peer.unreachableLogged {
+		peer.unreachableLogged = mute
 		if mute {
 			p.cfg.Log.Warn("no echo is answered, for example because ICMP is filtered; the device's MTU is assumed", "underlay", r.to, "device", is.Link, "mtu", is.MTU)
 		}

@@ -49,7 +49,7 @@ func (f *fakeNet) is(t *testing.T, to netip.Addr, mtu int) {
 }
 
 // measured runs test beside a Prober of that net, in which time is free.
-func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- word)) {
+func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- mtuHint)) {
 	f.passes = make(map[netip.Addr]int)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -77,7 +77,7 @@ func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- word))
 			},
 			Log: slog.New(slog.DiscardHandler),
 		})
-		words, done := make(chan word), make(chan struct{})
+		words, done := make(chan mtuHint), make(chan struct{})
 		go func() {
 			defer close(done)
 			p.measure(ctx, f.ask, words)
@@ -91,7 +91,7 @@ func measured(t *testing.T, f *fakeNet, test func(p *Prober, words chan<- word))
 func TestProber(t *testing.T) {
 	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	f := &fakeNet{takes: map[netip.Addr]int{a: 1500, b: 1400}}
-	measured(t, f, func(p *Prober, words chan<- word) {
+	measured(t, f, func(p *Prober, words chan<- mtuHint) {
 		<-p.First()
 		f.is(t, a, 1500)
 		f.is(t, b, 1400)
@@ -109,7 +109,7 @@ func TestProber(t *testing.T) {
 		}
 
 		f.set(a, 1300) // and a router says so, of a tunnel's packet
-		words <- word{a, 1300}
+		words <- mtuHint{a, 1300}
 		time.Sleep(toldAtMost + 15*time.Second) // a round may have begun just before
 		f.is(t, a, 1300)
 
@@ -122,7 +122,7 @@ func TestProber(t *testing.T) {
 func TestANewPeerIsMeasuredSoon(t *testing.T) {
 	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	f := &fakeNet{takes: map[netip.Addr]int{a: 1500}}
-	measured(t, f, func(p *Prober, _ chan<- word) {
+	measured(t, f, func(p *Prober, _ chan<- mtuHint) {
 		<-p.First()
 		time.Sleep(time.Minute)
 		f.set(b, 1500)
@@ -139,7 +139,7 @@ func TestAThousandPeersAreAskedTwentyTimesASecond(t *testing.T) {
 	for i := range 1000 {
 		f.takes[netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})] = 1500
 	}
-	measured(t, f, func(p *Prober, _ chan<- word) {
+	measured(t, f, func(p *Prober, _ chan<- mtuHint) {
 		began := time.Now()
 		<-p.First()
 		if took := time.Since(began); took < 48*time.Second || took > 55*time.Second {

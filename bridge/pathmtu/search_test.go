@@ -78,7 +78,7 @@ func TestWhatIsHigherMustBeFoundTwice(t *testing.T) {
 		{Path{eth0, 1300, true}, 1300, false},
 		{Path{eth1, 9000, true}, 9000, false}, // another way is another story
 	} {
-		if confirm := m.take(c.found); confirm != c.confirm || m.path.MTU != c.mtu {
+		if confirm := m.update(c.found); confirm != c.confirm || m.path.MTU != c.mtu {
 			t.Errorf("%d: %+v makes %+v, confirm %t", i, c.found, m.path, confirm)
 		}
 	}

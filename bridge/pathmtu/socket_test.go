@@ -95,8 +95,8 @@ func throughARouter(t *testing.T, near, beyond string, bits int, hole, icmp stri
 	sh(t, "ip route add default via "+near+"254")
 
 	source, to := netip.MustParseAddr(near+"1"), netip.MustParseAddr(beyond+"1")
-	words := make(chan word, 100)
-	s, err := open(t.Context(), source, func(to netip.Addr, limit int) { words <- word{to, limit} })
+	words := make(chan mtuHint, 100)
+	s, err := open(t.Context(), source, func(to netip.Addr, limit int) { words <- mtuHint{to, limit} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func throughARouter(t *testing.T, near, beyond string, bits int, hole, icmp stri
 	toBeyond := fmt.Sprintf("ip route replace %s dev far proto kernel%s", netip.MustParsePrefix(at(beyond, "1")).Masked(), metric)
 	in(router, toBeyond+" mtu lock 1400")
 	measure(1400, true)
-	if w := <-words; w != (word{to, 1400}) {
+	if w := <-words; w != (mtuHint{to, 1400}) {
 		t.Errorf("the router said %+v", w)
 	}
 	// What the kernel remembers now is not what is measured.
