@@ -35,9 +35,10 @@ type Machine interface {
 // Name returns "kernel".
 func (c *Component[In]) Name() string { return component }
 
-// After returns the components that must run first. "ovs" creates br0. "docker"
+// After returns the components that must run first. "guard" may take br0 out of
+// docker0. "ovs" creates br0. "docker"
 // gives docker0 its address. "filter" exempts mesh traffic from masquerading.
-func (c *Component[In]) After() []string { return []string{"ovs", "docker", "filter"} }
+func (c *Component[In]) After() []string { return []string{"guard", "ovs", "docker", "filter"} }
 
 // Observe returns a State.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {

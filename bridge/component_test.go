@@ -163,3 +163,24 @@ func TestAnAddressOutsideThePoolStays(t *testing.T) {
 		t.Errorf("with another address of the pool, the plan is %q", got)
 	}
 }
+
+func TestWhatAnObjectNeedsFirst(t *testing.T) {
+	link := func(name, field, is string) Change {
+		return change(key("link", name, field), is, "y", setUp{name})
+	}
+	for name, c := range map[string]struct {
+		first Change
+		needs map[string]bool // by kind
+	}{
+		"docker0":             {link("docker0", "", ""), map[string]bool{KindAddress: true, "link": true, "route": true}},
+		"docker0's state":     {link("docker0", "state", "x"), map[string]bool{"link": false, "route": true}},
+		"docker0's address":   {change(key(KindAddress, "docker0", ""), "x", "y", setUp{"docker0"}), map[string]bool{"link": false, "route": true}},
+		"a device that stays": {link("docker0", "", "x"), map[string]bool{"link": false, "route": false}},
+	} {
+		for kind, want := range c.needs {
+			if got := needs(reconcile.Key{Kind: kind, Name: "x"}, c.first); got != want {
+				t.Errorf("%s: a %s needs it: %t", name, kind, got)
+			}
+		}
+	}
+}

@@ -14,6 +14,9 @@ import (
 type Guard[In any] struct {
 	Kernel Machine
 	Spec   func(*In) Spec
+	// Skip reports whether docker0 has been in the mesh with its bip. Then
+	// Component corrects its address, and br0 stays. Nil: never.
+	Skip func(*In) bool
 }
 
 // Name returns "guard".
@@ -31,7 +34,7 @@ func (g *Guard[In]) Observe(ctx context.Context) (reconcile.State, error) {
 // puts them back once docker0 has the bip.
 func (g *Guard[In]) Plan(req reconcile.Request[In], s reconcile.State) reconcile.Plan {
 	have := s.(State)
-	if req.Desired == nil || !have.Bridge.Exists || slices.Contains(have.Addrs, g.Spec(req.Desired).Bip) {
+	if req.Desired == nil || g.Skip != nil && g.Skip(req.Desired) || !have.Bridge.Exists || slices.Contains(have.Addrs, g.Spec(req.Desired).Bip) {
 		return reconcile.Plan{}
 	}
 	return plan(Spec{}, have)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
+	"github.com/gremesh/gremesh/mesh/drift"
 	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/mesh/reconcile"
 	"github.com/gremesh/gremesh/ovsdb"
@@ -15,6 +17,8 @@ import (
 
 // Names of components.
 const (
+	guardComponent  = "guard"
+	gateComponent   = "gate"
 	ovsComponent    = "ovs"
 	dockerComponent = "docker"
 	filterComponent = "filter"
@@ -22,17 +26,20 @@ const (
 )
 
 // engineComponents are reconciled by the engine.
-var engineComponents = []string{dockerComponent, filterComponent, kernelComponent}
+var engineComponents = []string{guardComponent, gateComponent, ovsComponent, dockerComponent, filterComponent, kernelComponent}
 
-// newEngine returns the engine of the components that the Loop does not
-// reconcile itself.
+// newEngine returns the engine that the Loop calls in each pass.
 func (l *Loop) newEngine() *reconcile.Engine[Desired] {
-	l.upstream = map[string]*given{ovsComponent: {name: ovsComponent, state: unobserved{}}}
+	guard := &bridge.Guard[Desired]{
+		Kernel: kernelDriver{l}, Spec: func(d *Desired) bridge.Spec { return d.Host }, Skip: func(d *Desired) bool { return d.Host.Bip == l.joined },
+	}
+	gate := &filter.Gate[Desired]{Host: l.cfg.NAT, Spec: func(d *Desired) filter.Rules { return l.guarded(d.NAT) }}
+	ovs := &ovsdb.Component[Desired]{Client: ovsDriver{l}, Spec: func(d *Desired) ovsdb.Spec { return d.Switch }, NICs: l.nics}
 	kernel := &bridge.Component[Desired]{
-		Kernel: l.cfg.Kernel, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Prefix, Spec: func(d *Desired) bridge.Spec { return d.Host },
+		Kernel: kernelDriver{l}, Bridge: l.cfg.Bridge, Pool: l.cfg.Space.Prefix, Spec: func(d *Desired) bridge.Spec { return d.Host },
 	}
 	l.filter = &filter.Component[Desired]{
-		Host: l.cfg.NAT, Around: around{l.cfg.Kernel}, Spec: func(d *Desired) filter.Rules { return d.NAT },
+		Host: l.cfg.NAT, Around: around{kernelDriver{l}}, Spec: func(d *Desired) filter.Rules { return d.NAT },
 	}
 	dockerd := &docker.Component[Desired]{
 		Daemon: l.cfg.Docker, Restarter: l.cfg.Memory.restarter,
@@ -40,10 +47,11 @@ func (l *Loop) newEngine() *reconcile.Engine[Desired] {
 	}
 	engine, err := reconcile.New(reconcile.Options[Desired]{
 		Source:     &l.desired,
-		Components: []reconcile.Component[Desired]{l.upstream[ovsComponent], dockerd, l.filter, kernel},
-		Originals:  noOriginals{dockerComponent, kernelComponent},
+		Components: []reconcile.Component[Desired]{guard, gate, ovs, dockerd, l.filter, kernel},
+		Originals:  noOriginals{ovsComponent, dockerComponent, kernelComponent},
 		Log:        l.cfg.Log, Journal: l.recordEntries, Explain: l.explain, Snapshots: l.cfg.Memory.snapshots(),
-		Timeout: partTimeout, Resync: resyncEvery,
+		Timeout: partTimeout, Resync: 24 * time.Hour, Paced: true, // Loop.resync does it
+		Preempt: func(component string) bool { return component == ovsComponent && l.tunnelsFirst() },
 	})
 	if err != nil {
 		panic(err) // the components above can be ordered
@@ -63,6 +71,31 @@ func (l *Loop) recordEntries(entries []reconcile.Entry) {
 	l.cfg.History.Append(made...)
 }
 
+// earlyFailures returns the failures of the guard and the gate, unless the
+// component for the same devices or tables fails too.
+func (l *Loop) earlyFailures() (errs []error) {
+	last := l.engine.Last()
+	for early, late := range map[string]string{guardComponent: kernelComponent, gateComponent: filterComponent} {
+		if r := last.Result(early); r.Err != nil && last.Result(late).Err == nil {
+			errs = append(errs, errors.Unwrap(r.Err))
+		}
+	}
+	return errs
+}
+
+// shareChanges makes the components that run first observe again what the
+// components for the same tables and devices have changed after them. Own
+// changes cause no events.
+func (l *Loop) shareChanges() {
+	last := l.engine.Last()
+	if len(last.Result(filterComponent).Applied) > 0 {
+		l.engine.Notify(gateComponent)
+	}
+	if len(last.Result(kernelComponent).Applied) > 0 {
+		l.engine.Notify(guardComponent)
+	}
+}
+
 // explain returns the cause of a change that a component made.
 func (l *Loop) explain(prev *snapshotOf, cur snapshotOf, c reconcile.Change) string {
 	if prev == nil {
@@ -72,6 +105,17 @@ func (l *Loop) explain(prev *snapshotOf, cur snapshotOf, c reconcile.Change) str
 		return dockerScene{cur.Desired.Docker}.cause(dockerScene{prev.Desired.Docker})
 	}
 	started := l.mends.young(l.cfg.Ages, prev.At)
+	if c.Key.Component == ovsComponent {
+		last := l.switchSceneOf(*prev)
+		if l.cut != nil {
+			last = *l.cut
+		}
+		cause := l.switchSceneOf(cur).cause(last, started, drift.Drift{Key: c.Key, Peer: c.Peer, Is: c.From, Should: c.To})
+		if c.Key.Kind == "bridge" && c.Key.Field == "" {
+			l.mends.remade = cause
+		}
+		return cause
+	}
 	if c.Key.Component == filterComponent {
 		return l.natSceneOf(cur).cause(l.natSceneOf(*prev), started)
 	}
@@ -84,10 +128,22 @@ type snapshotOf = reconcile.Snapshot[Desired]
 // hostSceneOf returns the kernel as a snapshot has it.
 func hostSceneOf(s snapshotOf) hostScene {
 	now := hostScene{at: s.At, want: s.Desired.Host, have: s.State.(bridge.State), peers: s.Desired.View.Peers}
-	if docker := s.Upstream[dockerComponent]; now.isDetached(docker.Settled()) {
+	// The guard, which runs before Docker, plans for the bip.
+	if docker, ok := s.Upstream[dockerComponent]; ok && now.isDetached(docker.Settled()) {
 		now.want = bridge.Spec{}
 	}
 	return now
+}
+
+// switchSceneOf returns Open vSwitch as a snapshot has it.
+func (l *Loop) switchSceneOf(s snapshotOf) switchScene {
+	return switchScene{s.At, s.Desired.View, s.Desired.Switch, s.State.(ovsdb.Observation).State, l.cfg.in(s.Desired.View).Tunnel.Type}
+}
+
+// nics returns the devices that lead to a network outside of this host.
+func (l *Loop) nics(ctx context.Context) ([]string, error) {
+	have, err := kernelDriver{l}.Observe(ctx)
+	return have.NICs, err
 }
 
 // natSceneOf returns the packet filter as a snapshot has it.
@@ -96,7 +152,7 @@ func (l *Loop) natSceneOf(s snapshotOf) natScene {
 }
 
 // around observes what the packet filter's rules depend on.
-type around struct{ kernel Kernel }
+type around struct{ kernel bridge.Machine }
 
 func (a around) Observe(ctx context.Context) (filter.Surroundings, error) {
 	have, err := a.kernel.Observe(ctx)
@@ -130,39 +186,6 @@ type desired struct{ spec *Desired }
 func (d *desired) Desired() (*Desired, []reconcile.Problem) { return d.spec, nil }
 func (d *desired) Changed() <-chan struct{}                 { return nil }
 func (d *desired) Window() reconcile.Window                 { return reconcile.Window{} }
-
-// given is a component that the Loop itself reconciles, as its dependents see
-// it.
-type given struct {
-	name  string
-	state reconcile.State
-}
-
-func (g *given) Name() string    { return g.name }
-func (g *given) After() []string { return nil }
-func (g *given) Observe(context.Context) (reconcile.State, error) {
-	return g.state, nil
-}
-func (g *given) Plan(reconcile.Request[Desired], reconcile.State) reconcile.Plan {
-	return reconcile.Plan{}
-}
-func (g *given) Apply(context.Context, []reconcile.Change) error { return nil }
-func (g *given) Watch(ctx context.Context, _ func()) error       { <-ctx.Done(); return ctx.Err() }
-
-// unobserved is an Open vSwitch that was never observed.
-type unobserved struct{}
-
-// IsDown reports that it is not usable.
-func (unobserved) IsDown() bool { return true }
-
-// lastOVS is Open vSwitch as it was last observed.
-type lastOVS struct {
-	ovsdb.State
-	down bool // it does not answer now, or does not act on its database
-}
-
-// IsDown reports whether Docker must not be restarted for tunnels.
-func (o lastOVS) IsDown() bool { return o.down }
 
 // noOriginals has an original state for each of these components, so that the
 // engine stores none: the drivers of the components do that themselves.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/bridge/filter"
 	"github.com/gremesh/gremesh/mesh/events"
@@ -64,7 +65,6 @@ type Loop struct {
 	open     bool                   // Docker accepts packets that arrive without a tunnel
 	nats     bool                   // a running dockerd masquerades packets that take no tunnel
 	hides    bool                   // no rule exempts packets from that
-	fights   *fights
 
 	events  *events.Tracker
 	tracked trackedPass
@@ -78,16 +78,18 @@ type Loop struct {
 	metAt    time.Time // since when there are that many
 
 	probed      pathsSeen
-	fallbacks   *fallbacks    // guarded by busy
-	scene       **switchScene // Open vSwitch as a pass last left it in order; nil: never yet
+	fallbacks   *fallbacks   // guarded by busy
+	cut         *switchScene // Open vSwitch after this host lost its lease, until it is in order again; nil: it did not
+	ovsSeen     *ovsObserved
+	kernelSeen  *bridge.State // in this pass, since the last change; nil: not observed
+	joined      netip.Prefix  // with this bip docker0 was last in the mesh
 	seen        seen
 	mends       *mends // of the current pass
 	engine      *reconcile.Engine[Desired]
 	filter      *filter.Component[Desired]
-	desired     desired           // of the current pass, for engine
-	upstream    map[string]*given // what engine does not reconcile
-	here        here              // guarded by busy
-	undisturbed bool              // since the last pass, no event was about Docker, the packet filter or the kernel
+	desired     desired // of the current pass, for engine
+	here        here    // guarded by busy
+	undisturbed bool    // since the last pass, no event was about Docker, the packet filter or the kernel
 }
 
 // outcome is the result of the last pass.
@@ -124,14 +126,15 @@ const (
 // NewLoop returns a Loop. It starts nothing.
 func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{
-		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, scene: &cfg.Memory.ovs, paths: newDirectPaths(), retries: newRetries(),
-		down: make(map[lease.ID]time.Time), fights: newFights(), events: cfg.Memory.events,
+		cfg: cfg, started: time.Now(), networks: networkNames{list: cfg.Networks}, paths: newDirectPaths(), retries: newRetries(),
+		down: make(map[lease.ID]time.Time), events: cfg.Memory.events,
 		fallbacks: newFallbacks(cfg.in(cfg.Membership.View()).Tunnel), patience: time.Now().Add(measuredBy),
 		here:   here{settled: true},
 		subnet: cfg.Membership.View().Self.Subnet, // a lease from the saved state is no change
 	}
 	l.cfg.Memory.restarter.Use(l.restartDocker, dockerRan{l})
 	l.engine = l.newEngine()
+	l.noteJoined()
 	l.cfg.Memory.engine = l.engine
 	l.last.Store(&outcome{})
 	// The peers that are known from an earlier run cause no events.

@@ -116,13 +116,20 @@ func (f fakeSwitch) Reconsider(context.Context) error {
 	f.reconsidered++
 	return nil
 }
-func (f fakeSwitch) Apply(context.Context, []ovsdb.Change) error {
+func (f fakeSwitch) Apply(_ context.Context, changes []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
 	if !f.view.Self.Subnet.IsValid() {
 		f.ovs.Ports = nil
 		return nil
 	}
+	was := f.ovs.Bridge.MTU
 	f.ovs = ovsAsPlanned(f.view)
+	f.ovs.Bridge.MTU = cmp.Or(was, 1462)
+	for _, c := range changes {
+		if mtu, err := strconv.Atoi(c.Should); err == nil && c.Key.Field == "mtu_request" {
+			f.ovs.Bridge.MTU = mtu
+		}
+	}
 	return nil
 }
 func (f fakeSwitch) Traffic(context.Context) (map[string]ovsdb.Traffic, error) { return nil, nil }

@@ -14,7 +14,6 @@ import (
 // contains a restart of Docker that may be in progress, because a restart takes
 // long. Only one Loop at a time may use it.
 type Memory struct {
-	ovs       *switchScene               // the last one in order; nil: none yet
 	engine    *reconcile.Engine[Desired] // of the last Loop; nil: there was none
 	restarter *docker.Restarter
 	events    *events.Tracker

@@ -11,8 +11,7 @@ import (
 // mends holds the data that the components of one pass share about their
 // changes.
 type mends struct {
-	due    time.Time // time of the first postponed change; zero: none is postponed
-	remade string    // why Open vSwitch was given its bridge again; empty: it was not
+	remade string // why Open vSwitch was given its bridge again; empty: it was not
 	ages   map[string]time.Duration
 	asked  bool // ages are known
 }
@@ -28,32 +27,6 @@ func (m *mends) young(ages Ages, since time.Time) young {
 		}
 		return m.ages
 	})
-}
-
-// due removes the postponed changes. The result whole is true if there were
-// none.
-func due[C any](l *Loop, m *mends, changes []C, of func(C) drift.Drift) (now []C, whole bool) {
-	found := make([]drift.Drift, len(changes))
-	for i, c := range changes {
-		found[i] = of(c)
-	}
-	postponed, until := l.fights.postponed(time.Now(), found)
-	m.due = sooner(m.due, until)
-	for i, c := range changes {
-		if !postponed[i] {
-			now = append(now, c)
-		}
-	}
-	return now, len(now) == len(changes)
-}
-
-// mended logs a corrected difference and counts it. The caller must append all
-// results of a component to the history in one call, which is one write. A host
-// that joins causes several changes for each peer.
-func (l *Loop) mended(d drift.Drift, began time.Time, cause string) journal.Change {
-	change := l.logged(d, began, cause)
-	l.fights.mended(time.Now(), d)
-	return change
 }
 
 // record logs a change and appends it to the history.

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/gremesh/gremesh/bridge"
 	"github.com/gremesh/gremesh/bridge/filter"
-	"github.com/gremesh/gremesh/mesh/drift"
-	"github.com/gremesh/gremesh/mesh/journal"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -75,8 +72,7 @@ func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.State) (*Desired, []Pro
 // filterOutcome records what the engine found in the packet filter. It returns
 // the problems of each rule or setting that stops mesh traffic.
 // A host without nft has that as a problem, and is no failure.
-func (l *Loop) filterOutcome(want filter.Rules) ([]Problem, error) {
-	l.seen.nat = nil
+func (l *Loop) filterOutcome() ([]Problem, error) {
 	r := l.engine.Last().Result(filterComponent)
 	if r.Err != nil {
 		return nil, errors.Unwrap(r.Err)
@@ -90,53 +86,7 @@ func (l *Loop) filterOutcome(want filter.Rules) ([]Problem, error) {
 		l.tellOpen()
 	}
 	l.here.lacks = have.MissingFamilies
-	if r.Settled() && len(r.Applied) == 0 {
-		l.seen.nat = &natSeen{want}
-	}
 	return problemsOf(r), nil
-}
-
-// admit allows packets of new peers before Open vSwitch gets tunnels to them,
-// so that no packet is lost. Rules for removed peers stay until the filter
-// component deletes them, after the tunnels.
-func (l *Loop) admit(ctx context.Context, view View, want filter.Rules, mends *mends) error {
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
-	defer cancel()
-	if in := l.seen.nat; in != nil && sameRules(in.want, want) {
-		return nil
-	}
-	have, err := l.cfg.NAT.Observe(ctx)
-	if errors.Is(err, filter.ErrUnable) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	changes, _ := due(l, mends, filter.Opening(want, have), func(c filter.Change) drift.Drift { return c.Drift })
-	if len(changes) == 0 {
-		return nil
-	}
-	return l.applyNAT(ctx, natScene{time.Now(), view, want, have}, changes, mends)
-}
-
-// applyNAT applies changes to the packet filter and records their causes.
-func (l *Loop) applyNAT(ctx context.Context, now natScene, changes []filter.Change, mends *mends) error {
-	began := time.Now()
-	if err := l.cfg.NAT.Apply(ctx, changes); err != nil {
-		return err
-	}
-	l.engine.Notify(filterComponent)
-	snapshots := l.engine.Snapshots()
-	var made []journal.Change
-	for _, c := range changes {
-		cause := l.firstCause()
-		if last, ok := snapshots[filterComponent]; ok {
-			cause = now.cause(l.natSceneOf(last), mends.young(l.cfg.Ages, last.At))
-		}
-		made = append(made, l.mended(c.Drift, began, cause))
-	}
-	l.cfg.History.Append(made...)
-	return nil
 }
 
 // reversePath returns a problem if the strict reverse path filter drops packets

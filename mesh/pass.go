@@ -21,7 +21,6 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	now := time.Now()
 	again = l.resync(now)
 	if !l.undisturbed {
-		l.seen.nat = nil
 		l.engine.Notify(engineComponents...)
 	}
 	l.undisturbed = false
@@ -38,9 +37,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	l.renumber(ctx, l.cfg.Membership.View())
 	view := l.cfg.Membership.View()
 	l.recordLease(view)
-	l.fights.forget(now)
-	mends := &mends{}
-	l.mends = mends
+	l.mends, l.kernelSeen = &mends{}, nil
 	ovsCtx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	ovs, err := l.cfg.Switch.Observe(ovsCtx)
@@ -59,7 +56,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	problems = append(slices.Clip(down), problems...)
 	if desired == nil {
 		if switchSeen {
-			if err := l.cutOff(ovsCtx, now, view, ovs, mends); err != nil {
+			if err := l.cutOff(ovsCtx, now, view, ovs); err != nil {
 				fail(err)
 			}
 		}
@@ -84,26 +81,29 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		l.beReady()
 		return len(failures) == 0, again
 	}
-	if err := l.letGo(ctx, desired.Host, mends); err != nil {
-		fail(err)
-	}
 	if err := l.look(ctx, ovs, switchSeen); err != nil {
 		fail(err)
 	}
-	if err := l.admit(ctx, view, l.guarded(desired.NAT), mends); err != nil {
-		fail(err)
-	}
+	then := l.unmeasured(now, view.Peers)
+	l.hold(then)
+	l.restartFor.Store(&desired.Docker)
+	l.giveOVS(ovs, err)
+	l.desired.spec = desired
+	rushed := l.rushed
+	again = sooner(sooner(again, then), l.engine.Reconcile(ctx))
+	l.shareChanges()
 	if switchSeen {
 		var more []Problem
-		if ovs, more, err = l.keepSwitch(ovsCtx, switchScene{now, view, desired.Switch, ovs, l.cfg.in(view).Tunnel.Type}, desired, mends); err != nil {
+		if ovs, more, err = l.ovsOutcome(ovs); err != nil {
 			fail(err)
 		}
 		l.here.ovs = ovs
-		if err == nil && l.tunnelsFirst() {
-			return len(failures) == 0, now
-		}
 		problems = append(problems, more...)
 	}
+	if l.rushed > rushed {
+		return len(failures) == 0, now
+	}
+	l.rushed = 0
 	ports := l.ours(ovs)
 	paths := l.probe(desired)
 	l.cfg.Membership.Report(l.count(view.Peers, desired, ovs, paths))
@@ -113,16 +113,6 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	blocked := l.blocked(now, view.Peers, desired.Switch)
 	filtered := filtered(blocked, view.Peers, desired.Switch, ports)
 	problems = append(problems, filtered...)
-	if switchSeen && l.tunnelsFirst() {
-		return len(failures) == 0, now
-	}
-	l.giveOVS(!tunnelsSeen)
-	then := l.unmeasured(now, view.Peers)
-	l.hold(then)
-	again = sooner(again, then)
-	l.restartFor.Store(&desired.Docker)
-	l.desired.spec = desired
-	again = sooner(again, l.engine.Reconcile(ctx))
 	docker, err := l.dockerOutcome()
 	problems = append(problems, docker.problems...)
 	if err != nil {
@@ -130,25 +120,24 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 	}
 	l.here.settled = l.docker0Settled(docker.settled)
 	rules := l.guarded(desired.NAT)
-	more, err := l.filterOutcome(rules)
+	more, err := l.filterOutcome()
 	if err != nil {
 		fail(err)
 	}
 	problems = append(problems, more...)
-	l.rushed = 0
 	host, err := l.hostOutcome()
 	if err != nil {
 		fail(err)
 	}
+	for _, err := range l.earlyFailures() {
+		fail(err)
+	}
 	l.here.foreign, l.here.looked = host.Tunnels, l.here.looked || err == nil
 	problems = append(problems, reversePath(view.Self, l.cfg.UnderlayLink, desired.NAT, host.StrictRPFilter)...)
-	outward, _ := lan(ovs, host.NICs)
-	problems = append(problems, outward...)
 	problems = append(problems, stranger(desired.Host.OVSPort, host.ForeignKind)...)
 	problems = append(problems, switchProblems(desired.Host, host)...)
 	problems = append(problems, overlapProblems(l.overlaps(ctx, view.Peers, host))...)
 	problems = append(problems, taken(desired.Switch, host.Gretaps)...)
-	problems = append(problems, l.fights.problems()...)
 	problems = append(problems, l.contended()...)
 	if !switchSeen {
 		ports = nil
@@ -158,7 +147,7 @@ func (l *Loop) pass(ctx context.Context) (ok bool, again time.Time) {
 		guard: guardText(rules.Guard, l.here.lacks, l.cfg.in(view).Tunnel.Key),
 	}))
 	l.beReady()
-	return len(failures) == 0, sooner(again, mends.due)
+	return len(failures) == 0, again
 }
 
 // tunnelsFirst reports whether the mesh has changed since the pass began, which
@@ -185,20 +174,16 @@ func (l *Loop) hostOutcome() (bridge.State, error) {
 		return bridge.State{}, errors.Unwrap(r.Err)
 	}
 	have, _ := r.State.(bridge.State) // none if ctx has ended
+	l.noteJoined()
 	return have, nil
 }
 
-// giveOVS tells the engine what the Loop knows about Open vSwitch.
-func (l *Loop) giveOVS(down bool) {
-	if !l.here.seen {
-		return
+// noteJoined records with which bip docker0 was in the mesh when the kernel was
+// last in order.
+func (l *Loop) noteJoined() {
+	if last, ok := l.engine.Snapshots()[kernelComponent]; ok {
+		l.joined = hostSceneOf(last).want.Bip
 	}
-	g, is := l.upstream[ovsComponent], lastOVS{l.here.ovs, down}
-	if was, ok := g.state.(lastOVS); ok && was.down == down && was.State.Unchanged(is.State) {
-		return
-	}
-	g.state = is
-	l.engine.Notify(ovsComponent)
 }
 
 // sooner returns the earlier of two times. The zero time means never.

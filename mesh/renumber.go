@@ -20,7 +20,7 @@ func (l *Loop) renumber(ctx context.Context, view View) {
 	defer cancel()
 	have, err := l.cfg.Kernel.Observe(ctx)
 	if err != nil || len(have.Attached) > 0 {
-		return // keepHost reports the error
+		return // the kernel component reports the error
 	}
 	subnet, err := l.cfg.Membership.Renumber(ctx, netip.Prefix{})
 	if err != nil {

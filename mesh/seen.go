@@ -14,8 +14,6 @@ import (
 // full scan. Everything is read again every 30 s and after a failure.
 type seen struct {
 	plan *plan
-	ovs  *ovsSeen
-	nat  *natSeen
 
 	portsOf ovsdb.State
 	ports   func() map[string]ovsdb.Port // gremesh's ports in portsOf, by peer ID
@@ -32,17 +30,6 @@ type plan struct {
 	desired  *Desired
 	problems []Problem
 }
-
-// The components that were in order, with nothing to correct. For Open vSwitch,
-// an equal Desired pointer means an equal desired state.
-type (
-	ovsSeen struct {
-		have     ovsdb.State
-		desired  *Desired
-		problems []Problem
-	}
-	natSeen struct{ want filter.Rules }
-)
 
 // planned returns the desired state of this host. It returns the same pointer
 // as last time if the input has not changed.

@@ -48,7 +48,6 @@ func TestWhatWasSeenMakesNoDifference(t *testing.T) {
 			}
 			w.applied = nil
 			l.undisturbed = !disturbed
-			l.fights = newFights() // which remember what was mended, as they should
 			l.pass(t.Context())
 			afterRestart(t, l)
 			other := anew.loop()

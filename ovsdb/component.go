@@ -14,12 +14,20 @@ import (
 // Component reconciles the bridge and the tunnels of this host. Its state is an
 // Observation.
 type Component[In any] struct {
-	Client *Client
+	Client Machine
 	// Spec returns the desired state of Open vSwitch.
 	Spec func(*In) Spec
 	// NICs returns the devices that lead to a network outside of this host. It
 	// is called only if the bridge has a port that may be one.
 	NICs func(context.Context) ([]string, error)
+}
+
+// Machine is the Open vSwitch that a component reconciles, see Client.
+type Machine interface {
+	Observe(context.Context) (State, error)
+	Apply(context.Context, []Change) error
+	Changed() <-chan struct{}
+	Refresh()
 }
 
 // Observation is Open vSwitch, and the devices that lead out of this host.
@@ -119,7 +127,7 @@ func (c *Component[In]) Refresh() { c.Client.Refresh() }
 // Investigate returns the commands that show which program writes to Open
 // vSwitch.
 func (c *Component[In]) Investigate(reconcile.Key) string {
-	return "find the program and stop it: `journalctl -t ovs-vsctl` shows the commands that were run, `ovsdb-client monitor Interface,Port,Bridge` shows when"
+	return "find the program and stop it: `journalctl -t ovs-vsctl` has the commands that were run, `ovsdb-client monitor Interface,Port,Bridge` shows when"
 }
 
 // Explain returns the cause of a change in Open vSwitch, if it can be
@@ -167,13 +175,17 @@ func plan(want Spec, have State) reconcile.Plan {
 	return p
 }
 
+// DownCode is the code of the problem that ovs-vswitchd does not act on its
+// database.
+const DownCode = "GM-OVS-DOWN"
+
 // problems returns the problems that keep Open vSwitch from its desired state
 // or stop its packets. left and rest are want and have without settled tunnels.
 func problems(want, left Spec, rest, have State) []reconcile.Problem {
 	var all []reconcile.Problem
 	if have.Down != "" {
 		all = append(all, reconcile.Problem{
-			Code:    "GM-OVS-DOWN",
+			Code:    DownCode,
 			Summary: have.Down + ": packets to other hosts can be lost, and the state of the tunnels is unknown",
 			Remedy:  RestartCommand,
 		})

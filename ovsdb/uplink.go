@@ -25,13 +25,13 @@ func uplinkLoop(have Observation) (problem *reconcile.Problem, halt bool) {
 	}
 	name := have.Bridge.Name
 	halt = !slices.ContainsFunc(have.Ports, func(p Port) bool { return p.Ours })
-	summary := fmt.Sprintf("bridge %s leads to a network of its own by %s: with tunnels on it, broadcasts go in a loop as soon as two such hosts are on that network", name, strings.Join(ports, ", "))
+	summary := fmt.Sprintf("bridge %s leads to a network of its own by %s: with tunnels beside that, broadcasts go in a loop as soon as two hosts are on that network so", name, strings.Join(ports, ", "))
 	if halt {
-		summary += "; gremesh changes nothing on this host"
+		summary += "; nothing is done on this host"
 	}
 	return &reconcile.Problem{
 		Code: "GM-OVS-UPLINK", Object: name, Summary: summary,
-		Remedy: fmt.Sprintf("set ovs.bridge to a name that is free, for a bridge that gremesh makes; or take the port out if nobody needs it: ovs-vsctl del-port %s %s", name, ports[0]),
+		Remedy: fmt.Sprintf("ovs.bridge: a name that is free, for a bridge that gremesh makes; or take it out, if nobody needs it there: ovs-vsctl del-port %s %s", name, ports[0]),
 	}, halt
 }
 

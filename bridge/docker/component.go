@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -181,7 +182,8 @@ func (c *Component[In]) Plan(req reconcile.Request[In], s reconcile.State) recon
 // isUsable reports whether Open vSwitch answers and acts on its database.
 func isUsable(ovs reconcile.Result) bool {
 	daemon, ok := ovs.State.(interface{ IsDown() bool })
-	return ovs.Err == nil && (!ok || !daemon.IsDown())
+	var applying *reconcile.ApplyError // it was observed
+	return (ovs.Err == nil || errors.As(ovs.Err, &applying)) && (!ok || !daemon.IsDown())
 }
 
 // planFor returns the changes and problems of a desired and an observed state. As

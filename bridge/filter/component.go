@@ -45,8 +45,8 @@ type Observation struct {
 func (c *Component[In]) Name() string { return component }
 
 // After returns the components on which the rules depend: the tunnels of other
-// programs, and whether Docker uses the subnet.
-func (c *Component[In]) After() []string { return []string{"ovs", "docker"} }
+// programs, and whether Docker uses the subnet. The gate changes the same tables.
+func (c *Component[In]) After() []string { return []string{"gate", "ovs", "docker"} }
 
 // Observe returns an Observation.
 func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {

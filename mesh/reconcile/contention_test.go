@@ -142,3 +142,66 @@ func TestRareChangesAreNoContention(t *testing.T) {
 		}))
 	}
 }
+
+// Another program changes an object every so often. How often is it set?
+func TestHowOftenAnObjectIsSetUnderContention(t *testing.T) {
+	route, protected := Change{Key: Key{Kind: "route", Name: "172.17.0.0/16"}, To: "there"}, Change{Key: Key{Kind: "port", Name: "gre43"}, To: "true", MaxDelay: time.Second}
+	for name, c := range map[string]struct {
+		what      Change
+		every     time.Duration // it is changed, if it was set
+		lasts     time.Duration
+		applied   int
+		contended bool
+	}{
+		"now and then":            {route, 10 * time.Second, 10 * time.Minute, 60, false},
+		"four times, then never":  {route, time.Second, 4 * time.Second, 4, false},
+		"once a second":           {route, time.Second, time.Minute, 5 + 4 + 4, true}, // +1, +2, +4, +8, and then every 10 s
+		"100 times a second":      {route, 10 * time.Millisecond, time.Minute, 5 + 4 + 4, true},
+		"with a bound of its own": {protected, 10 * time.Millisecond, time.Minute, 5 + 60, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, now, applied := contention{objects: make(map[Key]*contended)}, time.Unix(1e9, 0), 0
+			remedy := func(Key) string { return "" }
+			for end := now.Add(c.lasts); now.Before(end); now = now.Add(c.every) {
+				all.sweep(now)
+				if ready, _ := all.split(now, []Change{c.what}, nil); len(ready) > 0 {
+					applied++
+					all.applied(now, ready)
+				}
+			}
+			if applied < c.applied-1 || applied > c.applied || (len(all.problems(remedy)) > 0) != c.contended {
+				t.Errorf("set %d times, want %d; %+v", applied, c.applied, all.problems(remedy))
+			}
+			if all.sweep(now.Add(contentionEnd)); len(all.objects) > 0 {
+				t.Errorf("it is not forgotten: %+v", all.problems(remedy))
+			}
+		})
+	}
+}
+
+func TestContentionIsCountedFromItsFirstChange(t *testing.T) {
+	all, now := contention{objects: make(map[Key]*contended)}, time.Unix(1e9, 0)
+	c := []Change{{Key: Key{Kind: "route", Name: "172.17.0.0/16"}, To: "there"}}
+	all.applied(now, c) // long before
+	now = now.Add(contentionWindow + time.Second)
+	began := now
+	for range contendedAfter {
+		all.applied(now, c)
+		now = now.Add(time.Second)
+	}
+	want := "5 times since " + began.Format(time.TimeOnly)
+	if p := all.problems(func(Key) string { return "" }); len(p) != 1 || !strings.Contains(p[0].Remedy, want) {
+		t.Errorf("%+v, want %q", p, want)
+	}
+}
+
+func TestAnotherDesiredValueIsNoContention(t *testing.T) {
+	all, now := contention{objects: make(map[Key]*contended)}, time.Unix(1e9, 0)
+	for i := range 20 {
+		c := []Change{{Key: Key{Kind: "port", Name: "gre43"}, To: strings.Repeat("x", i)}}
+		if ready, _ := all.split(now, c, nil); len(ready) == 0 {
+			t.Fatal("the desired value has changed each time")
+		}
+		all.applied(now, c)
+	}
+}

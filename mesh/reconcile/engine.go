@@ -50,8 +50,15 @@ type Options[In any] struct {
 	// Restarted names a program that was started since then and may have
 	// changed what a component observes; empty: none.
 	Restarted func(component string, since time.Time) string
+	// Preempt is called after each component that ran without a failure. True
+	// ends the pass: the components after it run in the next one. Nil: none.
+	Preempt func(component string) bool
 	// Reconciled is called after each pass, from the goroutine that made it.
 	Reconciled func(Report)
+
+	// Paced makes every pass run the components that failed. The caller of
+	// Reconcile waits after failures itself.
+	Paced bool
 
 	Timeout time.Duration // of Observe and Apply of one component; 15 s if zero
 	Resync  time.Duration // everything is observed again after this time; 30 s if zero

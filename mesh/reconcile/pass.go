@@ -10,6 +10,7 @@ import (
 type pass[In any] struct {
 	desired *In
 	began   time.Time
+	paced   bool              // see Options
 	renewed map[string]bool   // components that were planned again
 	applied map[string]bool   // components that applied something
 	halted  map[string]string // components that must not run, and which one halted them
@@ -20,7 +21,7 @@ type pass[In any] struct {
 func (e *Engine[In]) Reconcile(ctx context.Context) (next time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p := &pass[In]{began: time.Now(), renewed: make(map[string]bool), applied: make(map[string]bool), halted: make(map[string]string)}
+	p := &pass[In]{began: time.Now(), paced: e.opts.Paced, renewed: make(map[string]bool), applied: make(map[string]bool), halted: make(map[string]string)}
 	var problems []Problem
 	p.desired, problems = e.opts.Source.Desired()
 	if !p.began.Before(e.resyncAt) {
@@ -38,6 +39,9 @@ func (e *Engine[In]) Reconcile(ctx context.Context) (next time.Time) {
 			break
 		}
 		e.step(ctx, u, p)
+		if e.opts.Preempt != nil && u.result.Err == nil && e.opts.Preempt(u.name) {
+			break
+		}
 	}
 	e.contention.sweep(p.began)
 	e.conclude(p, problems)

@@ -47,6 +47,17 @@ func date(problems, before []Problem, now time.Time) []Problem {
 	return problems
 }
 
+// ApplyError is a failure of Apply. The component was observed before.
+type ApplyError struct {
+	Component string
+	Err       error
+}
+
+func (e *ApplyError) Error() string { return "apply " + e.Component + ": " + e.Err.Error() }
+
+// Unwrap returns what the component reported.
+func (e *ApplyError) Unwrap() error { return e.Err }
+
 // failure returns the problem for an error of a component. An error that
 // implements `Problem() Problem` says itself what to do.
 func failure(component string, err error) Problem {

@@ -116,7 +116,7 @@ func (e *Engine[In]) apply(ctx context.Context, u *unit[In], changes []Change) e
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := u.component.Apply(ctx, changes); err != nil {
-		return fmt.Errorf("apply %s: %w", u.name, err)
+		return &ApplyError{u.name, err}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func haltedBy(after []string, halted map[string]string) string {
 // not waiting after a failure.
 func (u *unit[In]) hasReason(p *pass[In]) bool {
 	if u.backoff > 0 {
-		return !p.began.Before(u.retryAt(p))
+		return p.paced || !p.began.Before(u.retryAt(p))
 	}
 	return u.isStale(p) || u.result.Halted != "" || u.desired != p.desired || u.anyUpstream(p.renewed)
 }

@@ -61,9 +61,18 @@ func (l *Loop) hold(then time.Time) {
 	}
 }
 
+// afterPass waits for the end of the pass that restarts Docker. The pass reports
+// the tunnels, and tells systemd that the agent is ready: systemd would not
+// restart a unit that waits for this one.
+func (l *Loop) afterPass() {
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	l.beReady()
+}
+
 // restartDocker runs in its own goroutine, besides the passes.
 func (l *Loop) restartDocker(ctx context.Context) error {
-	l.beReady() // systemd would not restart a unit that waits for this one
+	l.afterPass()
 	began, want := time.Now(), l.restartFor.Load()
 	err := l.cfg.Docker.Restart(ctx)
 	switch {
