@@ -80,7 +80,7 @@ func (l *Loop) reconsider(ctx context.Context, now time.Time) {
 	if !late {
 		return
 	}
-	if err := l.cfg.Switch.Reconsider(ctx); err != nil {
+	if err := l.cfg.Switch.PurgeFlows(ctx); err != nil {
 		l.cfg.Log.Debug("cannot purge Open vSwitch's flows", "err", err)
 	}
 }

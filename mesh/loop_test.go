@@ -112,7 +112,7 @@ func (f fakeSwitch) Observe(ctx context.Context) (ovsdb.State, error) {
 }
 func (f fakeSwitch) Changed() <-chan struct{} { return nil }
 func (f fakeSwitch) Refresh()                 { f.refreshed++ }
-func (f fakeSwitch) Reconsider(context.Context) error {
+func (f fakeSwitch) PurgeFlows(context.Context) error {
 	f.reconsidered++
 	return nil
 }

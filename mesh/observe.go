@@ -218,7 +218,7 @@ func switchDrift(want ovsdb.Spec, have ovsdb.State) []drift.Drift {
 	for _, c := range ovsdb.Conflicts(want, have) {
 		found = append(found, drift.Of(c.Key, "in the way: "+c.What, "changed ("+c.Do+")"))
 	}
-	for _, c := range ovsdb.Loops(want.Bridge, have) {
+	for _, c := range ovsdb.UnprotectedTunnels(want.Bridge, have) {
 		found = append(found, drift.Of(c.Key, "not protected, and not gremesh's", "protected ("+c.Do+")"))
 	}
 	return found

@@ -27,7 +27,7 @@ type Membership interface {
 type Switch interface {
 	Observe(context.Context) (ovsdb.State, error)
 	Refresh()                         // makes the next Observe read again the state for which there are no events
-	Reconsider(context.Context) error // makes Open vSwitch compute its flows again
+	PurgeFlows(context.Context) error // makes Open vSwitch compute its flows again
 	Apply(context.Context, []ovsdb.Change) error
 	Changed() <-chan struct{}
 	Traffic(context.Context) (map[string]ovsdb.Traffic, error)

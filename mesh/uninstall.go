@@ -30,7 +30,7 @@ type Uninstall struct {
 type FormerSwitch interface {
 	Observe(context.Context) (ovsdb.State, error)
 	Apply(context.Context, []ovsdb.Change) error
-	Former() (*ovsdb.Former, error)
+	Former() (*ovsdb.Original, error)
 }
 
 // FormerKernel is the Linux networking state of this host with its original
@@ -123,7 +123,7 @@ func (u Uninstall) putBackHost(ctx context.Context, dockerRuns, keepBridge bool)
 func (u Uninstall) switchBack() (ovsdb.Spec, error) {
 	former, err := u.Switch.Former()
 	if former == nil {
-		former = &ovsdb.Former{}
+		former = &ovsdb.Original{}
 	}
 	return ovsdb.Spec{Back: former}, err
 }

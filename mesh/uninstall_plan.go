@@ -50,7 +50,7 @@ func (u Uninstall) Plan(ctx context.Context) UninstallPlan {
 		for _, c := range ovsdb.Diff(back, have) {
 			plan.Changes = append(plan.Changes, c.Drift)
 		}
-		plan.Stays = append(plan.Stays, ovsdb.Stays(have)...)
+		plan.Stays = append(plan.Stays, ovsdb.Retained(have)...)
 	}
 	if have, err := u.NAT.Observe(ctx); err == nil {
 		for _, c := range filter.Diff(filter.Rules{}, have) {

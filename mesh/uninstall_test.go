@@ -20,7 +20,7 @@ type undone struct {
 	kernel bridge.State
 	docker docker.State
 	former bridge.Original
-	shared *ovsdb.Former
+	shared *ovsdb.Original
 	nat    filter.State
 	done   []string
 
@@ -46,7 +46,7 @@ func running() *undone {
 type undoneSwitch struct{ *undone }
 
 func (u undoneSwitch) Observe(context.Context) (ovsdb.State, error) { return u.ovs, u.ovsErr }
-func (u undoneSwitch) Former() (*ovsdb.Former, error)               { return u.shared, nil }
+func (u undoneSwitch) Former() (*ovsdb.Original, error)             { return u.shared, nil }
 func (u undoneSwitch) Apply(_ context.Context, changes []ovsdb.Change) error {
 	u.done = append(u.done, "switch")
 	u.ovs = ovsdb.State{}

@@ -20,7 +20,7 @@ func Adopt(want Spec, have State) (changes []Change, left []Conflict) {
 	if want.Bridge == "" {
 		return nil, nil
 	}
-	a := adopter{want: want, ours: matched(want, have), foreign: indexPorts(have.Ports).foreign}
+	a := adopter{want: want, ours: matchPorts(want, have), foreign: indexPorts(have.Ports).foreign}
 	for _, p := range have.Ports {
 		if p.Ours || p.local() || !p.tunnel() {
 			continue
@@ -125,8 +125,8 @@ func orNone(s string) string {
 // adoptPort adds values and removes none. Extra values of the port are drift
 // after the adoption.
 func adoptPort(mesh string, t Tunnel, p Port) Change {
-	port := lacking(portColumns(mesh, true, p.Name != t.Name, t.Peer), portColumns("", p.Protected, false, p.Peer))
-	iface := lacking(interfaceColumns(t), interfaceColumns(p.Tunnel))
+	port := missingColumns(portColumns(mesh, true, p.Name != t.Name, t.Peer), portColumns("", p.Protected, false, p.Peer))
+	iface := missingColumns(interfaceColumns(t), interfaceColumns(p.Tunnel))
 	change := Change{Drift: about(t.Peer, drift.Of(key(kindPort, p.Name, ""), p.String()+", made by hand", t.String()+", gremesh's",
 		"ovs-vsctl"+strings.TrimPrefix(settings("port", p.Name, port)+settings("interface", p.Name, iface), " --")))}
 	for _, c := range port {
@@ -138,9 +138,9 @@ func adoptPort(mesh string, t Tunnel, p Port) Change {
 	return change
 }
 
-// lacking returns the desired values that are missing or different. It always
+// missingColumns returns the desired values that are missing or different. It always
 // includes the mark.
-func lacking(want, have []column) []column {
+func missingColumns(want, have []column) []column {
 	var columns []column
 	for i, c := range want {
 		if c.value != nil && (c.text() != have[i].text() || c.key == mark) {

@@ -35,7 +35,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if err := c.remember(ctx, changes); err != nil {
+	if err := c.saveOriginal(ctx, changes); err != nil {
 		return err
 	}
 	s, err := c.session()
@@ -51,7 +51,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	}
 	var numbers map[string]int
 	if err == nil {
-		numbers, err = c.pin(ctx, s, changes)
+		numbers, err = c.applyFDB(ctx, s, changes)
 	}
 	if err == nil {
 		err = c.steer(ctx, changes)
@@ -60,7 +60,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 		c.Refresh()
 		return err
 	}
-	c.table.made(changes, numbers)
+	c.table.noteApplied(changes, numbers)
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 // ports when ovs-vswitchd has applied everything else, or when the wait has
 // timed out.
 func (c *Client) configure(ctx context.Context, s *session, changes []Change) error {
-	changes, enable := withoutBFD(changes)
+	changes, enable := deferBFD(changes)
 	nextCfg, err := s.commit(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("change %d things in Open vSwitch: %w", len(changes), err)

@@ -129,7 +129,7 @@ func diffBindings(want Spec, have State, names portIndex, ports map[string]Port,
 		}
 		p, leads := ports[t.Name]
 		if !leads || p.Bridge != want.Bridge {
-			p = names.byHand(want.Bridge, t)
+			p = names.foreignTunnel(want.Bridge, t)
 		}
 		if !made[t.Name] && p.OfPort <= 0 {
 			continue

@@ -42,16 +42,16 @@ type Client struct {
 
 // Times of the connection.
 //
-// If the server hangs, each pass waits for patience. The heartbeat notices the
+// If the server hangs, each pass waits for requestTimeout. The heartbeat notices the
 // hang and closes the connection at most 6 s after the server stopped.
 const (
-	firstRetry  = 100 * time.Millisecond
-	lastRetry   = time.Second     // longest pause between attempts; a failed attempt costs almost nothing
-	patience    = 2 * time.Second // for an answer that needs no work in ovsdb-server
-	dialTimeout = 5 * time.Second // to connect and to receive the whole database
-	firstTry    = 2 * time.Second // for the first attempt to connect
-	heartbeat   = 2 * time.Second // between checks that the server is alive
-	farewell    = time.Second     // for closing a connection
+	firstRetry     = 100 * time.Millisecond
+	lastRetry      = time.Second     // longest pause between attempts; a failed attempt costs almost nothing
+	requestTimeout = 2 * time.Second // for an answer that needs no work in ovsdb-server
+	dialTimeout    = 5 * time.Second // to connect and to receive the whole database
+	firstTry       = 2 * time.Second // for the first attempt to connect
+	heartbeat      = 2 * time.Second // between checks that the server is alive
+	closeTimeout   = time.Second     // for closing a connection
 )
 
 // New returns a Client. It does nothing until Run is called.
@@ -99,7 +99,7 @@ func (c *Client) Run(ctx context.Context) error {
 // own libovsdb client. A shared client could keep rows of an earlier connection
 // in its cache.
 func (c *Client) connectOnce(ctx context.Context) (connected bool, err error) {
-	s, err := dial(ctx, c.config.DB, notices{wake: c.wake, doubt: func() { c.table.doubt.Store(true) }, bridge: c.flows.renew, hear: c.hear})
+	s, err := dial(ctx, c.config.DB, callbacks{wake: c.wake, invalidateFDB: func() { c.table.doubt.Store(true) }, bridge: c.flows.renew, hear: c.hear})
 	if err == nil {
 		c.config.Log.Info("connected to Open vSwitch", "db", c.config.DB)
 		c.publish(s, nil)
@@ -125,9 +125,9 @@ func (c *Client) publish(s *session, err error) {
 	}
 }
 
-// firstTried waits until the first attempt to connect has ended, at most
+// waitFirstConnect waits until the first attempt to connect has ended, at most
 // firstTry.
-func (c *Client) firstTried(ctx context.Context) {
+func (c *Client) waitFirstConnect(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
 	select {

@@ -81,13 +81,13 @@ func (c *Component[In]) Original(s reconcile.State) (json.RawMessage, error) {
 	if !b.Exists || b.Ours {
 		return json.RawMessage("null"), nil
 	}
-	return json.Marshal(Former{b.Name, b.MTU})
+	return json.Marshal(Original{b.Name, b.MTU})
 }
 
 // Restore plans the removal of everything that gremesh created, and restores
 // the MTU of another program's bridge.
 func (c *Component[In]) Restore(_ reconcile.Request[In], original json.RawMessage, s reconcile.State) reconcile.Plan {
-	var former Former
+	var former Original
 	if len(original) > 0 {
 		if err := json.Unmarshal(original, &former); err != nil {
 			return reconcile.Plan{Problems: []reconcile.Problem{{
@@ -156,7 +156,7 @@ const broadcastDelay = time.Second
 
 // plan returns the changes and problems of a desired and an observed state.
 func plan(want Spec, have State) reconcile.Plan {
-	left, rest := Unsettled(want, have)
+	left, rest := Prune(want, have)
 	var p reconcile.Plan
 	bridge := key(kindBridge, want.Bridge, "")
 	for _, c := range diff(left, rest) {
@@ -190,7 +190,7 @@ func problems(want, left Spec, rest, have State) []reconcile.Problem {
 			Remedy:  RestartCommand,
 		})
 	}
-	for _, c := range slices.Concat(conflicts(left, rest), Loops(want.Bridge, have)) {
+	for _, c := range slices.Concat(conflicts(left, rest), UnprotectedTunnels(want.Bridge, have)) {
 		all = append(all, reconcile.Problem{
 			Code: "GM-OVS-CONFLICT", Object: c.Key.String(), Summary: fmt.Sprintf("%s: %s", c.Key, c.What), Remedy: c.Do,
 		})

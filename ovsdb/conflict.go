@@ -27,8 +27,8 @@ type Conflict struct {
 //   - objects that ovs-vswitchd could not set up, with its own error text.
 //
 // Diff has no changes for these. Ports that are only dangerous, without being
-// an obstacle, are in Loops.
-func Conflicts(want Spec, have State) []Conflict { return conflicts(Unsettled(want, have)) }
+// an obstacle, are in UnprotectedTunnels.
+func Conflicts(want Spec, have State) []Conflict { return conflicts(Prune(want, have)) }
 
 func conflicts(want Spec, have State) []Conflict {
 	if want.Bridge == "" {
@@ -72,7 +72,7 @@ func conflicts(want Spec, have State) []Conflict {
 		found = append(found, forwardingConflicts(have)...)
 	}
 
-	ports := matched(want, have)
+	ports := matchPorts(want, have)
 	for _, t := range want.Tunnels {
 		p := ports[t.Name]
 		if c, blocked := names.obstacle(t, p); blocked {

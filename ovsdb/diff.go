@@ -19,11 +19,11 @@ type Change struct {
 	refs  []reference // executed after all ops
 	entry *entry      // entry of the forwarding table, which is not in the database; nil: none
 	steer *steer      // flows or port flags, which are not in the database either; nil: none
-	port  *lone       // port that the change adds or deletes, and that is its only effect; nil: none
+	port  *portEvent  // port that the change adds or deletes, and that is its only effect; nil: none
 }
 
-// lone is a port that is added or deleted without an effect on other ports.
-type lone struct {
+// portEvent is a port that is added or deleted without an effect on other ports.
+type portEvent struct {
 	name   string
 	number int // OpenFlow number of a port to delete
 }
@@ -39,13 +39,13 @@ type lone struct {
 // Diff changes nothing of other programs except a bridge's MTU and static
 // entries. It does not create a tunnel that would conflict with their ports;
 // see Conflicts.
-func Diff(want Spec, have State) []Change { return diff(Unsettled(want, have)) }
+func Diff(want Spec, have State) []Change { return diff(Prune(want, have)) }
 
 func diff(want Spec, have State) []Change {
 	names := indexPorts(have.Ports)
 	var changes, mends []Change
 
-	ports := matched(want, have)
+	ports := matchPorts(want, have)
 	kept := make(map[string]bool, len(ports))
 	for _, p := range ports {
 		kept[p.Name] = true
@@ -95,10 +95,10 @@ func diff(want Spec, have State) []Change {
 	foreign := make(map[string]bool) // bridges with ports of other programs
 	for _, p := range have.Ports {
 		switch {
-		case p.Ours && !kept[p.Name] && !awaits(want, p):
-			changes = append(changes, oldPort(p))
+		case p.Ours && !kept[p.Name] && !expectsPeer(want, p):
+			changes = append(changes, removePort(p))
 		case p.Ours && !kept[p.Name]: // protect it now: a loop does not wait until the peer joins
-			changes = append(changes, mend(kindPort, tablePort, p.Name, p.uuid,
+			changes = append(changes, diffColumns(kindPort, tablePort, p.Name, p.uuid,
 				[]column{{name: "protected", value: true}}, []column{{name: "protected", value: p.Protected}})...)
 		case !p.Ours && !p.local():
 			foreign[p.Bridge] = true
@@ -118,11 +118,11 @@ func diff(want Spec, have State) []Change {
 	return changes
 }
 
-// awaits reports whether a port was created from a plan for a mesh that did not
+// expectsPeer reports whether a port was created from a plan for a mesh that did not
 // exist yet, and its peer has not joined so far. Such a port stays. Otherwise
 // it would be created again when the peer joins, which interrupts traffic
 // needlessly.
-func awaits(want Spec, p Port) bool {
+func expectsPeer(want Spec, p Port) bool {
 	return want.Bridge == p.Bridge && p.Mesh == "" && p.Peer.ID == "" &&
 		!slices.ContainsFunc(want.Tunnels, func(t Tunnel) bool { return t.Remote == p.Remote })
 }
@@ -188,12 +188,12 @@ func mendBridge(want Spec, b Bridge) []Change {
 		if sameDatapath(datapath, b.Datapath) {
 			datapath = b.Datapath
 		}
-		changes = mend(kindBridge, tableBridge, b.Name, b.uuid,
+		changes = diffColumns(kindBridge, tableBridge, b.Name, b.uuid,
 			bridgeColumns(datapath, standalone, want.Mesh), bridgeColumns(b.Datapath, b.FailMode, b.Mesh))
 		changes = append(changes, resets(b.Settings)...)
 	}
 	if want.MTU != 0 {
-		changes = append(changes, mend(kindInterface, tableInterface, b.Name, b.local,
+		changes = append(changes, diffColumns(kindInterface, tableInterface, b.Name, b.local,
 			localColumns(want.MTU), localColumns(b.MTU))...)
 	}
 	return changes
@@ -215,22 +215,22 @@ func newPort(want Spec, t Tunnel) Change {
 			insert(tablePort, p, port, ovsdb.Row{"name": t.Name, "interfaces": ovsdb.UUID{GoUUID: i}}),
 		},
 		refs: []reference{attach(tableBridge, "ports", p, want.Bridge)},
-		port: &lone{name: t.Name},
+		port: &portEvent{name: t.Name},
 	}
 }
 
-func oldPort(p Port) Change {
+func removePort(p Port) Change {
 	return Change{
 		Drift: about(p.Peer, drift.Of(key(kindPort, p.Name, ""), p.String()+" on "+p.Bridge, "", ovsVsctl("del-port", p.Bridge, p.Name))),
 		refs:  []reference{detach(tableBridge, "ports", p.uuid, p.Bridge)},
-		port:  &lone{p.Name, p.OfPort},
+		port:  &portEvent{p.Name, p.OfPort},
 	}
 }
 
 // movePort moves a port of gremesh to want's bridge: it deletes the port and
 // creates it again.
 func movePort(want Spec, t Tunnel, p Port) Change {
-	made, gone := newPort(want, t), oldPort(p)
+	made, gone := newPort(want, t), removePort(p)
 	add := strings.TrimPrefix(made.Commands[0], "ovs-vsctl ")
 	return Change{
 		Drift: about(t.Peer, drift.Of(made.Key, gone.Is, made.Should, gone.Commands[0]+" -- "+add)),
@@ -247,10 +247,10 @@ func oldBridge(b Bridge) Change {
 
 func mendPort(mesh string, t Tunnel, p Port) []Change {
 	changes := append(append(
-		mend(kindPort, tablePort, p.Name, p.uuid,
+		diffColumns(kindPort, tablePort, p.Name, p.uuid,
 			portColumns(mesh, true, p.Name != t.Name, t.Peer),
 			p.unread(portColumns(p.Mesh, p.Protected, p.Adopted, p.Peer))),
-		mend(kindInterface, tableInterface, p.Name, p.iface,
+		diffColumns(kindInterface, tableInterface, p.Name, p.iface,
 			interfaceColumns(t),
 			p.unread(interfaceColumns(p.Tunnel)))...), resets(p.Settings)...)
 	for i := range changes {
@@ -269,9 +269,9 @@ func (p Port) unread(columns []column) []column {
 	return columns
 }
 
-// mend compares two rows column by column and returns a change for each
+// diffColumns compares two rows column by column and returns a change for each
 // difference. kind is the table name of ovs-vsctl.
-func mend(kind, table, name, uuid string, want, have []column) []Change {
+func diffColumns(kind, table, name, uuid string, want, have []column) []Change {
 	var changes []Change
 	for i, c := range want {
 		if c.text() == have[i].text() {

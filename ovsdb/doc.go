@@ -7,8 +7,8 @@
 //     up to date. It never answers from a cache that may be stale.
 //   - [Diff] is pure. It returns the differences from the desired [Spec], each
 //     with the ovs-vsctl command that corrects it. [Conflicts] returns the
-//     differences that Diff must not correct. [Loops] returns the ports of other
-//     programs that can cause a broadcast loop.
+//     differences that Diff must not correct. [UnprotectedTunnels]
+//     returns the ports of other programs that can cause a broadcast loop.
 //   - [Adopt] returns the changes that take over other programs' ports, where
 //     those lead to the same peer as a desired tunnel.
 //   - [Client.Apply] commits changes in one transaction and waits until

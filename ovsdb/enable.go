@@ -6,7 +6,7 @@ import (
 	"github.com/ovn-org/libovsdb/ovsdb"
 )
 
-// withoutBFD returns the changes with BFD removed from new interfaces, and the
+// deferBFD returns the changes with BFD removed from new interfaces, and the
 // operations that enable it later.
 //
 // A new session sends its first packet at once, and the next one up to a second
@@ -15,7 +15,7 @@ import (
 // and so is a second, unless the other end is created later. If the session is
 // created when ovs-vswitchd has set up the port, the other end receives the
 // packet if it exists.
-func withoutBFD(changes []Change) (without []Change, enable []ovsdb.Operation) {
+func deferBFD(changes []Change) (without []Change, enable []ovsdb.Operation) {
 	for _, change := range changes {
 		ops := make([]ovsdb.Operation, len(change.ops))
 		for i, op := range change.ops {

@@ -13,7 +13,7 @@ func TestANewPortGetsBFDAfterAllElse(t *testing.T) {
 		{Name: "gre44", Type: "gre", Remote: netip.MustParseAddr("192.0.2.44")},
 	}}
 	changes := Diff(want, State{Bridge: Bridge{Name: "br0", Exists: true}})
-	first, then := withoutBFD(changes)
+	first, then := deferBFD(changes)
 	inserts := 0
 	for i, change := range first {
 		for j, op := range change.ops {

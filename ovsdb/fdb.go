@@ -56,7 +56,7 @@ func diffFDB(want Spec, have State, names portIndex, ports map[string]Port, made
 			p = Port{Tunnel: t} // an existing entry points to another port
 		case leads && p.Bridge == want.Bridge:
 		default:
-			p = names.byHand(want.Bridge, t)
+			p = names.foreignTunnel(want.Bridge, t)
 		}
 		if made[t.Name] || p.OfPort > 0 && (!is || at != p.OfPort) {
 			changes = append(changes, newEntry(want.Bridge, p.Name, t.MAC, have.behind(at)))
@@ -114,9 +114,9 @@ func (a State) behind(number int) string {
 	return ""
 }
 
-// byHand returns another program's port that equals the tunnel except for the
+// foreignTunnel returns another program's port that equals the tunnel except for the
 // mark, or the zero Port.
-func (x portIndex) byHand(bridge string, t Tunnel) Port {
+func (x portIndex) foreignTunnel(bridge string, t Tunnel) Port {
 	for _, p := range x.foreign[endpoint{t.Type, t.Remote}] {
 		if p.Bridge == bridge && sameTunnel(t, p) {
 			return p

@@ -185,13 +185,13 @@ func TestWhoCannotBeAskedIsLeftToLearn(t *testing.T) {
 	}
 }
 
-func TestReconsideringKeepsStaticEntries(t *testing.T) {
+func TestPurgingFlowsKeepsStaticEntries(t *testing.T) {
 	o := startOVS(t)
 	c := connect(t, o)
 	want := pinned(43, 44)
 	reconcile(t, c, want)
 	settled(t, c, want)
-	if err := c.Reconsider(t.Context()); err != nil {
+	if err := c.PurgeFlows(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.Refresh()

@@ -16,7 +16,7 @@ const hurriedMinTx = "101"
 // for each change. It acts on a change within 100 ms (decision 6).
 const hurryEvery = 50 * time.Millisecond
 
-// Hurry accelerates the BFD handshakes of gremesh's ports when they are in
+// AccelerateBFD accelerates the BFD handshakes of gremesh's ports when they are in
 // progress, until ctx ends; then it returns nil. It sets bfd:min_tx once in the
 // life of a port. The changed value is not drift: neither Diff nor an audit
 // reports it.
@@ -25,7 +25,7 @@ const hurryEvery = 50 * time.Millisecond
 // section 6.8.3). An end that receives the peer's first packet therefore delays
 // its answer by up to a second. A change of min_tx makes Open vSwitch start a
 // poll sequence (section 6.5), and that packet leaves at once.
-func (c *Client) Hurry(ctx context.Context) error {
+func (c *Client) AccelerateBFD(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,7 +49,7 @@ func (c *Client) hurry(ctx context.Context) error {
 	}
 	var nudges []ovsdb.Operation
 	for _, p := range have.Ports {
-		if p.hurries() {
+		if p.needsPoll() {
 			nudges = append(nudges, set(tableInterface, p.iface, column{name: "bfd", key: "min_tx", value: hurriedMinTx}))
 		}
 	}
@@ -68,12 +68,12 @@ func (c *Client) hurry(ctx context.Context) error {
 	return err
 }
 
-// hurries reports whether the port is gremesh's, has received its peer's first
+// needsPoll reports whether the port is gremesh's, has received its peer's first
 // packet, and has not been accelerated yet.
-func (p Port) hurries() bool { return p.Ours && p.BFD.State == "init" && p.MinTx == "" }
+func (p Port) needsPoll() bool { return p.Ours && p.BFD.State == "init" && p.MinTx == "" }
 
-// shakes is like hurries, but does not check the owner of the port.
-func (row *interfaceRow) shakes() bool {
+// inHandshake is like needsPoll, but does not check the owner of the port.
+func (row *interfaceRow) inHandshake() bool {
 	return row.BFDStatus["state"] == "init" && row.BFD["min_tx"] == ""
 }
 

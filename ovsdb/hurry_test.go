@@ -16,7 +16,7 @@ func TestAHandshakeIsHurriedOnceAndNothingElse(t *testing.T) {
 	} {
 		p := Port{Ours: true, BFD: BFDStatus{State: "init"}}
 		c.change(&p)
-		if got := p.hurries(); got != c.want {
+		if got := p.needsPoll(); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

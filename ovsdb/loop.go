@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// Loops returns other programs' tunnel ports on the bridge that are not
+// UnprotectedTunnels returns other programs' tunnel ports on the bridge that are not
 // protected (ovs-vswitchd.conf.db(5), Port), sorted by object. An unprotected
 // port forwards packets that arrive by another tunnel. A full mesh of such
-// bridges is a loop. For a bridge with fewer than two tunnels Loops returns
-// nil, because there is no second tunnel to forward to.
-func Loops(bridge string, have State) []Conflict {
+// bridges is a loop. For a bridge with fewer than two tunnels UnprotectedTunnels
+// returns nil, because there is no second tunnel to forward to.
+func UnprotectedTunnels(bridge string, have State) []Conflict {
 	var found []Conflict
 	tunnels := 0
 	for i := range have.Ports {

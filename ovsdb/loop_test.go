@@ -42,7 +42,7 @@ func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range ovsdb.Loops("br0", ovsdb.State{Ports: tc.ports}) {
+			for _, c := range ovsdb.UnprotectedTunnels("br0", ovsdb.State{Ports: tc.ports}) {
 				got = append(got, c.Key.String())
 			}
 			if d := cmp.Diff(tc.want, got); d != "" {
@@ -51,7 +51,7 @@ func TestATunnelOfOthersThatIsNotProtectedIsADanger(t *testing.T) {
 		})
 	}
 
-	got := ovsdb.Loops("br0", ovsdb.State{Ports: []ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}})
+	got := ovsdb.UnprotectedTunnels("br0", ovsdb.State{Ports: []ovsdb.Port{byHand("gre1", "192.168.248.43"), ours}})
 	want := []ovsdb.Conflict{{
 		Key:  contract.Key{Component: "ovs", Kind: "port", Name: "gre1"},
 		What: "not protected, and not gremesh's: br0 passes broadcasts from this gre tunnel to 192.168.248.43 on to the other tunnels, a loop with three such hosts",

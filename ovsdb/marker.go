@@ -7,11 +7,11 @@ import (
 	"github.com/ovn-org/libovsdb/model"
 )
 
-// markerRow is a barrier in libovsdb's event queue. It is in a table that is
+// barrierRow is a barrier in libovsdb's event queue. It is in a table that is
 // not monitored, so it is the only row of this table in the cache. Its events
 // follow the events of all rows that were in the cache when it was inserted or
 // updated.
-type markerRow struct {
+type barrierRow struct {
 	UUID string `ovsdb:"_uuid"`
 
 	reached chan<- struct{}
@@ -20,13 +20,13 @@ type markerRow struct {
 const tableMarker = "QoS"
 
 // CloneModel implements libovsdb's CloneableModel.
-func (r *markerRow) CloneModel() model.Model { c := *r; return &c }
+func (r *barrierRow) CloneModel() model.Model { c := *r; return &c }
 
 // CloneModelInto implements libovsdb's CloneableModel.
-func (r *markerRow) CloneModelInto(m model.Model) { *m.(*markerRow) = *r }
+func (r *barrierRow) CloneModelInto(m model.Model) { *m.(*barrierRow) = *r }
 
 // markerUpdate is an update of the marker's row.
-type markerUpdate struct{ row *markerRow }
+type markerUpdate struct{ row *barrierRow }
 
 // GetUpdatedTables implements the update interface of libovsdb's cache.
 func (markerUpdate) GetUpdatedTables() []string { return []string{tableMarker} }
@@ -36,12 +36,12 @@ func (u markerUpdate) ForEachModelUpdate(_ string, do func(string, model.Model, 
 	return do("", u.row, u.row)
 }
 
-// caughtUp waits until the events of all rows in the cache have been handled.
-func (s *session) caughtUp(ctx context.Context, tables *cache.TableCache) error {
+// waitForEvents waits until the events of all rows in the cache have been handled.
+func (s *session) waitForEvents(ctx context.Context, tables *cache.TableCache) error {
 	s.marking.Lock()
 	defer s.marking.Unlock()
 	reached := make(chan struct{}, 1)
-	row := &markerRow{reached: reached}
+	row := &barrierRow{reached: reached}
 	if !s.marked {
 		if err := tables.Table(tableMarker).Create("", row, false); err != nil {
 			return err

@@ -1,6 +1,6 @@
 package ovsdb
 
-// matched returns the port of gremesh for each desired tunnel, by the tunnel's
+// matchPorts returns the port of gremesh for each desired tunnel, by the tunnel's
 // name. That is the port of the same name, on any bridge. If there is none, it
 // is a port that was adopted for the peer. Peers are identified by their IDs,
 // so an adopted port stays when its peer gets another subnet or underlay
@@ -8,7 +8,7 @@ package ovsdb
 //
 // An adopted port that has the name of another tunnel becomes that other
 // tunnel. The tunnel to its own peer is then created with its own name.
-func matched(want Spec, have State) map[string]Port {
+func matchPorts(want Spec, have State) map[string]Port {
 	wanted := make(map[string]bool, len(want.Tunnels))
 	for _, t := range want.Tunnels {
 		wanted[t.Name] = true

@@ -85,7 +85,7 @@ func tables() map[string]model.Model {
 		tablePort:      &portRow{},
 		tableInterface: &interfaceRow{},
 		tableMirror:    &mirrorRow{},
-		tableMarker:    &markerRow{},
+		tableMarker:    &barrierRow{},
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 // the first attempt to connect. The error states what failed and how to start
 // Open vSwitch.
 func (c *Client) Observe(ctx context.Context) (State, error) {
-	c.firstTried(ctx)
+	c.waitFirstConnect(ctx)
 	s, err := c.session()
 	if err != nil {
 		return State{}, err
@@ -32,7 +32,7 @@ func (c *Client) Observe(ctx context.Context) (State, error) {
 		if tables == nil {
 			return State{}, c.unreachable(errLost)
 		}
-		if err := s.caughtUp(ctx, tables); err != nil {
+		if err := s.waitForEvents(ctx, tables); err != nil {
 			return State{}, c.unreachable(err)
 		}
 		if have, whole := s.last.observe(tables, c.config.Bridge); whole {

@@ -35,19 +35,19 @@ type session struct {
 
 var errLost = errors.New("ovsdb-server closed the connection")
 
-// notices are the callbacks of a session. libovsdb's single event goroutine
+// callbacks are the callbacks of a session. libovsdb's single event goroutine
 // calls them, so they must not block.
-type notices struct {
-	wake   func() // called when a row changes
-	doubt  func() // called before wake, if the change may affect the forwarding table
-	bridge func() // called before wake, if a bridge changed other than in its ports
-	hear   func() // called when a BFD handshake of an interface can be accelerated
+type callbacks struct {
+	wake          func() // called when a row changes
+	invalidateFDB func() // called before wake, if the change may affect the forwarding table
+	bridge        func() // called before wake, if a bridge changed other than in its ports
+	hear          func() // called when a BFD handshake of an interface can be accelerated
 }
 
 // dial connects and fills the cache. It takes at most dialTimeout and ignores
 // the end of ctx. If the context of a call ends, libovsdb reads an answer that
 // may still be arriving, which is a data race (v0.7.0).
-func dial(ctx context.Context, db string, tell notices) (*session, error) {
+func dial(ctx context.Context, db string, tell callbacks) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 	defer cancel()
 	m, err := model.NewClientDBModel(database, tables())
@@ -92,9 +92,9 @@ func dial(ctx context.Context, db string, tell notices) (*session, error) {
 // event handles the change of one row. It runs in libovsdb's single event
 // goroutine and does not block. is is nil for a deleted row, and was is nil for
 // a new row.
-func (s *session) event(is, was model.Model, tell notices) {
+func (s *session) event(is, was model.Model, tell callbacks) {
 	switch row := cmp.Or(is, was).(type) {
-	case *markerRow:
+	case *barrierRow:
 		row.reached <- struct{}{}
 	case *rootRow:
 		select {
@@ -107,13 +107,13 @@ func (s *session) event(is, was model.Model, tell notices) {
 		}
 	default:
 		if !s.expected(is, was) && (is == nil || was == nil || unsettled(was, is)) {
-			tell.doubt()
+			tell.invalidateFDB()
 		}
 		if row, ok := is.(*bridgeRow); ok && !s.expected(row, was) {
 			tell.bridge()
 		}
 		s.last.event(is, was)
-		if row, is := is.(*interfaceRow); is && row.shakes() {
+		if row, is := is.(*interfaceRow); is && row.inHandshake() {
 			tell.hear()
 		}
 		tell.wake()
@@ -170,25 +170,25 @@ func (s *session) watch(ctx context.Context) error {
 // holds all transactions that were committed before the request: updates and
 // answers arrive in one stream, and libovsdb handles them in order.
 func (s *session) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	return bounded(ctx, func() error {
 		// Do not use the caller's context, or one that ends as early. When it
 		// ends, Echo reads an answer that may still be arriving, which is a
 		// data race (v0.7.0). The heartbeat closes the connection before this
 		// longer context ends.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*requestTimeout)
 		defer cancel()
 		return s.ovs.Echo(ctx)
 	})
 }
 
 // close ends the connection and waits until libovsdb's goroutines have ended,
-// at most farewell. Goroutines that hang in a write, because the server does
+// at most closeTimeout. Goroutines that hang in a write, because the server does
 // not read, end too.
 func (s *session) close() {
 	defer close(s.dead)
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = bounded(ctx, func() error {
 		s.ovs.Close()

@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// Unsettled removes the tunnels that are in their desired state, with their
+// Prune removes the tunnels that are in their desired state, with their
 // ports and static entries. Diff and Conflicts return the same without them. In
 // a mesh of a thousand tunnels almost all are settled. A settled tunnel stays
 // in if something unsettled leads to the same host, because the two may
-// conflict. If have.Ports is not sorted by name, Unsettled removes nothing.
-func Unsettled(want Spec, have State) (Spec, State) {
+// conflict. If have.Ports is not sorted by name, Prune removes nothing.
+func Prune(want Spec, have State) (Spec, State) {
 	for i := 1; i < len(have.Ports); i++ {
 		if have.Ports[i].Name < have.Ports[i-1].Name {
 			return want, have
@@ -32,7 +32,7 @@ func Unsettled(want Spec, have State) (Spec, State) {
 			remotes[p.Remote] = true
 		case p == nil:
 			remotes[t.Remote] = true
-		case !p.settled(want, have, t):
+		case !p.converged(want, have, t):
 			remotes[p.Remote], remotes[t.Remote] = true, true
 		case t.MAC != MAC{}:
 			entries++
@@ -42,7 +42,7 @@ func Unsettled(want Spec, have State) (Spec, State) {
 	if static != nil {
 		static = make(map[MAC]int)
 		if entries != len(have.Static) {
-			static = loose(want, have, remotes)
+			static = unmatchedEntries(want, have, remotes)
 		}
 	}
 	bound, _ := have.bound()
@@ -84,13 +84,14 @@ func Unsettled(want Spec, have State) (Spec, State) {
 	return want, have
 }
 
-// loose returns the static entries that do not belong to settled tunnels. It
-// adds the remotes of the tunnels behind which such entries are to remotes.
-func loose(want Spec, have State, remotes map[netip.Addr]bool) map[MAC]int {
+// unmatchedEntries returns the static entries that do not belong to settled
+// tunnels. It adds the remotes of the tunnels behind which such entries are to
+// remotes.
+func unmatchedEntries(want Spec, have State, remotes map[netip.Addr]bool) map[MAC]int {
 	entries := maps.Clone(have.Static)
 	settled := make(map[int]netip.Addr) // remotes by port number
 	walk(want, have, func(t *Tunnel, p *Port) {
-		if t != nil && p != nil && p.settled(want, have, t) {
+		if t != nil && p != nil && p.converged(want, have, t) {
 			if t.MAC != (MAC{}) {
 				delete(entries, t.MAC)
 			}
@@ -109,7 +110,7 @@ func loose(want Spec, have State, remotes map[netip.Addr]bool) map[MAC]int {
 func unboundFrom(want Spec, have State, bound map[Binding]bool) map[Binding]bool {
 	bindings := maps.Clone(bound)
 	walk(want, have, func(t *Tunnel, p *Port) {
-		if t != nil && p != nil && p.settled(want, have, t) {
+		if t != nil && p != nil && p.converged(want, have, t) {
 			for _, b := range bindingsOf(*t) {
 				delete(bindings, b)
 			}
@@ -146,9 +147,9 @@ func walk(want Spec, have State, visit func(*Tunnel, *Port)) {
 	}
 }
 
-// settled reports whether a port works and has the desired state of the tunnel
+// converged reports whether a port works and has the desired state of the tunnel
 // with its name.
-func (p *Port) settled(want Spec, have State, t *Tunnel) bool {
+func (p *Port) converged(want Spec, have State, t *Tunnel) bool {
 	is := p.Tunnel
 	is.MAC = t.MAC // the MAC is in no column of the port
 	if !p.Ours || is != *t || p.Bridge != want.Bridge || p.Mesh != want.Mesh || !p.Protected || p.Adopted || len(p.Settings) > 0 ||

@@ -58,7 +58,7 @@ func randomPort(t *rapid.T, tunnel Tunnel) Port {
 
 func TestWhatIsSettledMakesNoDifference(t *testing.T) {
 	unexported := cmp.Options{
-		cmp.AllowUnexported(Change{}, reference{}, referrer{}, entry{}, lone{}), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmp.AllowUnexported(Change{}, reference{}, referrer{}, entry{}, portEvent{}), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		want := Spec{Bridge: "br0", Mesh: "blue"}

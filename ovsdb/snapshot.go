@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// wholeEvery is the time after which an Observe reads the whole cache, even
+	// fullReadInterval is the time after which an Observe reads the whole cache, even
 	// if no event asks for it.
-	wholeEvery = 30 * time.Second
+	fullReadInterval = 30 * time.Second
 	// fewRows is the largest number of changed rows that are read one by one.
 	// With more, reading the whole cache is faster.
 	fewRows = 64
@@ -83,11 +83,11 @@ func (s *snapshot) observe(tables *cache.TableCache, name string) (have State, w
 	changed, bridges, other := s.changed, s.bridges, s.other
 	s.changed, s.bridges, s.other = make(map[string]bool), false, false
 	s.events.Unlock()
-	if time.Since(s.read) < wholeEvery && !other {
+	if time.Since(s.read) < fullReadInterval && !other {
 		if !bridges && len(changed) == 0 {
 			return s.have, true
 		}
-		if len(changed) <= fewRows && s.renew(tables, changed) {
+		if len(changed) <= fewRows && s.applyDelta(tables, changed) {
 			return s.have, true
 		}
 	}
@@ -121,10 +121,10 @@ func sum(uuids ...string) (all uint64) {
 	return all
 }
 
-// renew reads only the changed rows. It returns false if they do not explain
+// applyDelta reads only the changed rows. It returns false if they do not explain
 // the whole content of the cache; then the caller must read the whole cache.
 // The names of ports and Interfaces never change (ovs-vswitchd.conf.db(5)).
-func (s *snapshot) renew(tables *cache.TableCache, changed map[string]bool) bool {
+func (s *snapshot) applyDelta(tables *cache.TableCache, changed map[string]bool) bool {
 	ports, ifaces, bridges := tables.Table(tablePort), tables.Table(tableInterface), tables.Table(tableBridge).RowsShallow()
 	next := slices.Clone(s.have.Ports)
 	rows := make(map[string]*portRow) // changed rows that exist

@@ -17,7 +17,7 @@ type Spec struct {
 	// Back is used only if Bridge is empty. It then removes all marks of
 	// gremesh and restores the original state of another program's bridge. If
 	// it is nil, such a bridge is not changed.
-	Back *Former
+	Back *Original
 }
 
 // Tunnel is one port that leads to one peer. Open vSwitch identifies it by

@@ -19,12 +19,12 @@ import (
 // also read after Refresh. The effects of our own ports and entries are known
 // without reading.
 type table struct {
-	doubt   atomic.Bool // the table may have changed since it was read
-	mu      sync.Mutex  // held while the table is read
-	asked   process     // the ovs-vswitchd that was asked last
-	able    bool        // that ovs-vswitchd supports static entries
-	static  map[MAC]int
-	version uint64 // incremented when static changes
+	doubt           atomic.Bool // the table may have changed since it was read
+	mu              sync.Mutex  // held while the table is read
+	asked           process     // the ovs-vswitchd that was asked last
+	staticSupported bool        // that ovs-vswitchd supports static entries
+	static          map[MAC]int
+	version         uint64 // incremented when static changes
 }
 
 var errUnable = errors.New("this ovs-vswitchd takes no static entries (fdb/add); that of Open vSwitch 3.1 does")
@@ -36,10 +36,10 @@ func (c *Client) Refresh() {
 	c.flows.renew()
 }
 
-// Reconsider makes ovs-vswitchd compute all flows of its datapaths again
+// PurgeFlows makes ovs-vswitchd compute all flows of its datapaths again
 // (ovs-appctl revalidator/purge). It drops all installed flows. The next packet
 // of each flow installs a new one.
-func (c *Client) Reconsider(ctx context.Context) error {
+func (c *Client) PurgeFlows(ctx context.Context) error {
 	runs, err := vswitchd(c.config.DB)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (t *table) read(ctx context.Context, db string, bridge Bridge) error {
 		return err
 	}
 	switch doubt := t.doubt.Swap(false); {
-	case runs == t.asked && !t.able:
+	case runs == t.asked && !t.staticSupported:
 		return errUnable
 	case runs == t.asked && !doubt:
 		return nil
@@ -113,9 +113,9 @@ func (t *table) ask(ctx context.Context, db string, runs process, bridge Bridge)
 		if err != nil {
 			return err
 		}
-		t.asked, t.able = runs, strings.Contains(commands, "fdb/add")
+		t.asked, t.staticSupported = runs, strings.Contains(commands, "fdb/add")
 	}
-	if !t.able {
+	if !t.staticSupported {
 		return errUnable
 	}
 	t.keep(parseFDB(shown))
@@ -129,10 +129,10 @@ func (t *table) keep(static map[MAC]int) {
 	}
 }
 
-// made updates the table after changes that added or deleted ports or entries.
+// noteApplied updates the table after changes that added or deleted ports or entries.
 // numbers are the port numbers of the ports with new entries, by port name.
 // When a port is deleted, ovs-vswitchd deletes its entries.
-func (t *table) made(changes []Change, numbers map[string]int) {
+func (t *table) noteApplied(changes []Change, numbers map[string]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.static == nil {
@@ -171,10 +171,10 @@ func unsettled(old, now model.Model) bool {
 	return !ok || was.Type != is.Type || deref(was.OfPort) != deref(is.OfPort) || deref(was.Error) != deref(is.Error)
 }
 
-// pin adds and deletes static entries. A port that Open vSwitch could not set
-// up gets none. pin returns the numbers of the other ports with new entries, by
+// applyFDB adds and deletes static entries. A port that Open vSwitch could not set
+// up gets none. applyFDB returns the numbers of the other ports with new entries, by
 // name.
-func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers map[string]int, err error) {
+func (c *Client) applyFDB(ctx context.Context, s *session, changes []Change) (numbers map[string]int, err error) {
 	var add, del [][]string
 	numbers = make(map[string]int)
 	for _, change := range changes {
@@ -209,10 +209,10 @@ func (c *Client) pin(ctx context.Context, s *session, changes []Change) (numbers
 	}
 	// ovs-vswitchd refuses to delete a missing entry. Ignore that, because the
 	// entry is gone.
-	if _, err := spread(ctx, c.config.DB, runs, "fdb/del", del); err != nil {
+	if _, err := callParallel(ctx, c.config.DB, runs, "fdb/del", del); err != nil {
 		return nil, err
 	}
-	answers, err := spread(ctx, c.config.DB, runs, "fdb/add", add)
+	answers, err := callParallel(ctx, c.config.DB, runs, "fdb/add", add)
 	for i, a := range answers {
 		if a.err != nil && !errors.Is(a.err, errUnknown) { // Observe reports an unknown command
 			err = errors.Join(err, fmt.Errorf("ovs-appctl fdb/add %s: %w", strings.Join(add[i], " "), a.err))

@@ -24,7 +24,7 @@ func (c *Client) Traffic(ctx context.Context) (map[string]Traffic, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	results, err := s.transact(ctx, []ovsdb.Operation{{
 		Op: ovsdb.OperationSelect, Table: tableInterface, Columns: []string{"name", "statistics"},

@@ -149,10 +149,10 @@ func (c *control) calls(ctx context.Context, method string, args [][]string) ([]
 	return all, nil
 }
 
-// spread runs one command with many argument lists, in any order. It uses
+// callParallel runs one command with many argument lists, in any order. It uses
 // several connections in parallel, because ovs-vswitchd runs only controlRound
 // commands of each connection at a time.
-func spread(ctx context.Context, db string, runs process, method string, args [][]string) ([]answer, error) {
+func callParallel(ctx context.Context, db string, runs process, method string, args [][]string) ([]answer, error) {
 	all := make([]answer, len(args))
 	each := max(controlRound, (len(args)+controlConnections-1)/controlConnections)
 	var group errgroup.Group

@@ -96,7 +96,7 @@ func (a *agent) run(ctx context.Context, watcher *machine.UnderlayWatcher) (next
 
 	group.Go(func() error { return a.node.Run(ctx) })
 	group.Go(func() error { return a.OVS.Run(ctx) })
-	group.Go(func() error { return a.OVS.Hurry(ctx) })
+	group.Go(func() error { return a.OVS.AccelerateBFD(ctx) })
 	group.Go(func() error { return a.Kernel.Run(ctx) })
 	group.Go(func() error { return a.Docker.Run(ctx) })
 	group.Go(func() error { return a.paths.Run(ctx) })

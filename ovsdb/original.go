@@ -12,20 +12,20 @@ import (
 	"github.com/gremesh/gremesh/mesh/state"
 )
 
-// StateFile is the name of the file in the state directory that holds a Former.
+// StateFile is the name of the file in the state directory that holds an Original.
 const StateFile = "switch.json"
 
-// Former is the original state of another program's bridge before gremesh's
+// Original is the original state of another program's bridge before gremesh's
 // first change.
-type Former struct {
+type Original struct {
 	Bridge string `json:"bridge"`
 	MTU    int    `json:"mtu_request"` // bytes, of the bridge's own port; 0: none
 }
 
 // Former returns the original state from the state directory. It returns nil
 // without an error if gremesh has not saved one.
-func (c *Client) Former() (*Former, error) {
-	var f Former
+func (c *Client) Former() (*Original, error) {
+	var f Original
 	err := state.ReadJSON(c.stateFile(), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -38,9 +38,9 @@ func (c *Client) Former() (*Former, error) {
 
 func (c *Client) stateFile() string { return filepath.Join(c.config.StateDir, StateFile) }
 
-// remember saves the original state of another program's bridge to disk before
+// saveOriginal saves the original state of another program's bridge to disk before
 // the first change to it. It never overwrites a saved state.
-func (c *Client) remember(ctx context.Context, changes []Change) error {
+func (c *Client) saveOriginal(ctx context.Context, changes []Change) error {
 	if !slices.ContainsFunc(changes, func(change Change) bool { return change.Should != "" }) {
 		return nil // changes that only delete affect only gremesh's objects
 	}
@@ -51,7 +51,7 @@ func (c *Client) remember(ctx context.Context, changes []Change) error {
 	if err != nil || !have.Bridge.Exists || have.Bridge.Ours {
 		return err
 	}
-	if err := state.WriteJSON(c.stateFile(), Former{have.Bridge.Name, have.Bridge.MTU}); err != nil {
+	if err := state.WriteJSON(c.stateFile(), Original{have.Bridge.Name, have.Bridge.MTU}); err != nil {
 		return fmt.Errorf("keep how Open vSwitch was before gremesh: %w", err)
 	}
 	return nil
@@ -60,21 +60,21 @@ func (c *Client) remember(ctx context.Context, changes []Change) error {
 // diffFormer restores the original MTU of another program's bridge. If other
 // programs have added ports to gremesh's bridge, the bridge stays, and
 // diffFormer removes gremesh's mark from it.
-func diffFormer(former *Former, foreign map[string]bool, b Bridge) []Change {
+func diffFormer(former *Original, foreign map[string]bool, b Bridge) []Change {
 	switch {
 	case !b.Exists:
 		return nil
 	case b.Ours && foreign[b.Name]:
-		return mend("bridge", tableBridge, b.Name, b.uuid,
+		return diffColumns("bridge", tableBridge, b.Name, b.uuid,
 			[]column{{name: "external_ids", key: mark}}, []column{{name: "external_ids", key: mark, value: b.Mesh}})
 	case !b.Ours && former.Bridge == b.Name:
-		return mend("interface", tableInterface, b.Name, b.local, localColumns(former.MTU), localColumns(b.MTU))
+		return diffColumns("interface", tableInterface, b.Name, b.local, localColumns(former.MTU), localColumns(b.MTU))
 	}
 	return nil
 }
 
-// Stays lists gremesh's objects that are not removed, each with the reason.
-func Stays(have State) []string {
+// Retained lists gremesh's objects that are not removed, each with the reason.
+func Retained(have State) []string {
 	var others []string
 	for _, p := range have.Ports {
 		if p.Bridge == have.Bridge.Name && !p.Ours && !p.local() {

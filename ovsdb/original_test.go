@@ -15,7 +15,7 @@ func back(t *testing.T, c *ovsdb.Client) ovsdb.Spec {
 		t.Fatal(err)
 	}
 	if former == nil {
-		former = &ovsdb.Former{}
+		former = &ovsdb.Original{}
 	}
 	return ovsdb.Spec{Back: former}
 }
@@ -50,7 +50,7 @@ func TestABridgeThatOthersUseByNowStaysWithoutOurMark(t *testing.T) {
 	reconcile(t, c, mesh(43))
 	o.vsctl("ovs-vsctl add-port br0 theirs -- set interface theirs type=internal")
 	eventually(t, soon, "their port is seen", func() bool { return len(observe(t, c).Ports) == 3 })
-	if stays := ovsdb.Stays(observe(t, c)); len(stays) != 1 || !strings.Contains(stays[0], "theirs") {
+	if stays := ovsdb.Retained(observe(t, c)); len(stays) != 1 || !strings.Contains(stays[0], "theirs") {
 		t.Errorf("%q", stays)
 	}
 	reconcile(t, c, back(t, c))
