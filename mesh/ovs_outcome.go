@@ -12,7 +12,7 @@ import (
 func (l *Loop) giveOVS(have ovsdb.State, err error) {
 	l.ovsSeen = &ovsObserved{have, err}
 	r := l.engine.Last().Result(ovsComponent)
-	if last, ok := r.State.(ovsdb.Observation); err != nil || r.Err != nil || !ok || !last.State.Unchanged(have) {
+	if last, ok := r.State.(ovsdb.Observation); err != nil || r.Err != nil || !ok || !last.Unchanged(have) {
 		l.engine.Notify(ovsComponent)
 	}
 }

@@ -56,14 +56,6 @@ func (l *Loop) planned(view View, keep Keep, ovs ovsdb.State) (*Desired, []Probl
 	return p.desired, p.problems
 }
 
-// knownPeers returns the peers that the last plan was made for.
-func (l *Loop) knownPeers() []Host {
-	if l.seen.plan == nil { // a failure has cleared the results
-		return l.cfg.Membership.View().Peers
-	}
-	return l.seen.plan.view.Peers
-}
-
 // sameMesh reports whether two Views lead to the same plan. The tunnel counts
 // of hosts do not matter.
 func sameMesh(a, b View) bool {
