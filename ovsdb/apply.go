@@ -52,9 +52,7 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 	var numbers map[string]int
 	if err == nil {
 		numbers, err = c.applyFDB(ctx, s, changes)
-	}
-	if err == nil {
-		err = c.steer(ctx, changes)
+		err = errors.Join(err, c.steer(ctx, changes)) // also if one entry was refused: flows can drop a peer that has moved
 	}
 	if err != nil {
 		c.Refresh()

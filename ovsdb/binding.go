@@ -25,11 +25,13 @@ type Binding struct {
 	From netip.Addr // source of the tunnel packet; zero: the flow that drops
 }
 
-// Priorities of the two flows. A flow that an operator adds has priority 32768
-// unless the operator chooses another one (ovs-ofctl(8)).
+// Priorities of the two flows. bridge/dump-flows shows no cookie, so they must be
+// numbers that nobody else chooses: 0x6772 is "gr". A flow that an operator adds
+// has priority 32768 unless the operator chooses another one (ovs-ofctl(8)), so
+// it decides.
 const (
-	forwardsPriority = 20
-	dropsPriority    = 10
+	forwardsPriority = 0x6772
+	dropsPriority    = forwardsPriority - 1
 )
 
 // bindingsOf returns both flows for a tunnel.
@@ -60,8 +62,8 @@ const (
 )
 
 // parseBinding parses a flow without its statistics:
-// "priority=20,tun_src=192.0.2.2,dl_src=02:42:ac:11:2b:01,actions=NORMAL". ok is
-// false for a flow that has another form.
+// "priority=26482,tun_src=192.0.2.2,dl_src=02:42:ac:11:2b:01,actions=NORMAL". ok
+// is false for a flow that is not gremesh's.
 func parseBinding(flow string) (b Binding, ok bool) {
 	match, action, _ := strings.Cut(flow, ",actions=")
 	priority, match, _ := strings.Cut(match, ",")
@@ -87,7 +89,7 @@ func parseBinding(flow string) (b Binding, ok bool) {
 	if b.From.IsValid() {
 		want = fmt.Sprintf("priority=%d", forwardsPriority)
 	}
-	return b, b.MAC != MAC{} && priority == want && action == b.action()
+	return b, b.MAC.pinned() && priority == want && action == b.action()
 }
 
 // bound returns the bindings of the configured bridge. known is false if they
@@ -102,11 +104,19 @@ func (a State) bound() (bindings map[Binding]bool, known bool) {
 	return a.Forwarding.Bindings, true
 }
 
-// isBound reports whether both flows for a tunnel exist, or cannot be made.
+// isBound reports whether both flows for a tunnel exist, or must not be made.
 func (a State) isBound(t Tunnel) bool {
 	bound, known := a.bound()
 	flows := bindingsOf(t)
-	return !known || bound[flows[0]] && bound[flows[1]]
+	return !known || !a.mayBind() || bound[flows[0]] && bound[flows[1]]
+}
+
+// mayBind reports whether gremesh may add flows to the bridge. If a controller
+// or flows of other programs decide which packets pass, it must not: a flow
+// that forwards would bypass them.
+func (a State) mayBind() bool {
+	f := a.Forwarding
+	return !a.Bridge.flushes() && (a.Bridge.Ours || f == nil || f.Count == 0)
 }
 
 // diffBindings returns the changes of the flows that bind MAC addresses to
@@ -121,6 +131,9 @@ func diffBindings(want Spec, have State, names portIndex, ports map[string]Port,
 	old := make(map[MAC][]Binding) // flows that are not desired
 	for b := range bound {
 		old[b.MAC] = append(old[b.MAC], b)
+	}
+	if !have.mayBind() {
+		want.Tunnels = nil
 	}
 	var changes []Change
 	for _, t := range want.Tunnels {
@@ -156,13 +169,13 @@ func diffBindings(want Spec, have State, names portIndex, ports map[string]Port,
 func bindingChange(s steer, t Tunnel, should string) Change {
 	var is []string
 	var commands []string
-	slices.SortFunc(s.unbind, func(a, b Binding) int { return a.From.Compare(b.From) }) // the flow that drops first
+	slices.SortFunc(s.unbind, func(a, b Binding) int { return a.From.Compare(b.From) }) // the flow that drops comes first
 	for _, b := range s.unbind {
 		is = append(is, b.match())
 		commands = append(commands, "ovs-ofctl "+arguments("--strict", "del-flows", s.bridge, b.match()))
 	}
 	for _, b := range s.bind {
-		commands = append(commands, "ovs-ofctl "+arguments("add-flow", s.bridge, b.match()+",actions="+b.action()))
+		commands = append(commands, "ovs-ofctl "+arguments("add-flow", s.bridge, fmt.Sprintf("cookie=%#x,%s,actions=%s", flowCookie, b.match(), b.action())))
 	}
 	if len(s.bind) == 1 && len(s.unbind) == 0 {
 		is = []string{"incomplete"}

@@ -28,10 +28,10 @@ func hasBound(want ovsdb.Spec, more ...ovsdb.Binding) ovsdb.State {
 }
 
 func TestFlowsThatBindAddressesToTunnels(t *testing.T) {
-	const forwards, drops = "ovs-ofctl add-flow br0 priority=20,tun_src=192.168.248.43,dl_src=02:42:ac:11:2b:01,actions=NORMAL",
-		"ovs-ofctl add-flow br0 priority=10,dl_src=02:42:ac:11:2b:01,actions=drop"
-	const notForwards, notDrops = "ovs-ofctl --strict del-flows br0 priority=20,tun_src=192.168.248.43,dl_src=02:42:ac:11:2b:01",
-		"ovs-ofctl --strict del-flows br0 priority=10,dl_src=02:42:ac:11:2b:01"
+	const forwards, drops = "ovs-ofctl add-flow br0 cookie=0x6772656d657368,priority=26482,tun_src=192.168.248.43,dl_src=02:42:ac:11:2b:01,actions=NORMAL",
+		"ovs-ofctl add-flow br0 cookie=0x6772656d657368,priority=26481,dl_src=02:42:ac:11:2b:01,actions=drop"
+	const notForwards, notDrops = "ovs-ofctl --strict del-flows br0 priority=26482,tun_src=192.168.248.43,dl_src=02:42:ac:11:2b:01",
+		"ovs-ofctl --strict del-flows br0 priority=26481,dl_src=02:42:ac:11:2b:01"
 	elsewhere := netip.MustParseAddr("192.168.248.9")
 	none := hasPinned(pinned(43), nil)
 	none.Forwarding = &ovsdb.Forwarding{Normal: true}
@@ -45,6 +45,8 @@ func TestFlowsThatBindAddressesToTunnels(t *testing.T) {
 	byHand.Ports[1].Ours, byHand.Ports[1].Name = false, "gre1"
 	theirs := hasBound(pinned(43))
 	theirs.Bridge.Ours = false
+	crowded := hasBound(pinned(43))
+	crowded.Bridge.Ours, crowded.Forwarding.Count = false, 1
 	v6 := pinned(43)
 	v6.Tunnels[0].Remote = netip.MustParseAddr("fd00::2b")
 	hasV6 := hasPinned(v6, nil)
@@ -57,17 +59,18 @@ func TestFlowsThatBindAddressesToTunnels(t *testing.T) {
 		"all there":          {pinned(43, 44), hasBound(pinned(43, 44)), nil},
 		"none":               {pinned(43), none, []string{forwards, drops}},
 		"half":               {pinned(43), hasBound(pinned(), ovsdb.Binding{MAC: mac(43)}), []string{forwards}},
-		"IPv6":               {v6, hasV6, []string{"ovs-ofctl add-flow br0 priority=20,tun_ipv6_src=fd00::2b,dl_src=02:42:ac:11:2b:01,actions=NORMAL", drops}},
+		"IPv6":               {v6, hasV6, []string{"ovs-ofctl add-flow br0 cookie=0x6772656d657368,priority=26482,tun_ipv6_src=fd00::2b,dl_src=02:42:ac:11:2b:01,actions=NORMAL", drops}},
 		"with a new bridge":  {pinned(43), ovsdb.State{Static: map[ovsdb.MAC]int{}}, []string{forwards, drops}},
 		"nobody can be told": {pinned(43), ovsdb.State{}, nil},
 		"not known":          {pinned(43), hasPinned(pinned(43), nil), nil},
 		"refused":            {pinned(43), unread, nil},
 		"from elsewhere too": {pinned(43), hasBound(pinned(43), ovsdb.Binding{MAC: mac(43), From: elsewhere}),
-			[]string{"ovs-ofctl --strict del-flows br0 priority=20,tun_src=192.168.248.9,dl_src=02:42:ac:11:2b:01"}},
+			[]string{"ovs-ofctl --strict del-flows br0 priority=26482,tun_src=192.168.248.9,dl_src=02:42:ac:11:2b:01"}},
 		"a peer that has left":            {mesh(), hasBound(pinned(43)), []string{notDrops, notForwards}},
 		"a port that could not be set up": {pinned(43), failed, nil},
 		"a port by hand":                  {pinned(43), byHand, []string{forwards, drops}},
 		"gone with the bridge":            {ovsdb.Spec{}, hasBound(pinned(43)), nil},
+		"flows of others decide":          {pinned(43), crowded, []string{notDrops, notForwards}},
 		"a bridge of others":              {ovsdb.Spec{}, theirs, []string{notDrops, notForwards}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,11 +142,30 @@ func TestBindingsAreMendedAndGoWithTheirPeers(t *testing.T) {
 	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {
 		t.Errorf("conflicts are %+v", found)
 	}
+	o.vsctl("ovs-ofctl add-flow br0 priority=10,dl_src="+mac(7).String()+",actions=drop", "ovs-ofctl add-flow br0 actions=normal")
+	c.Refresh()
+	settled(t, c, want) // they are not gremesh's
+	var others []string
+	for _, found := range ovsdb.Conflicts(want, observe(t, c)) {
+		others = append(others, found.What)
+		_, command, _ := strings.Cut(found.Do, ": ")
+		if strings.Contains(command, "--strict") {
+			o.vsctl(command)
+		}
+	}
+	if len(others) != 2 || !strings.Contains(others[0], "priority=10,dl_src=") || !strings.Contains(others[1], "the flow priority=32768,actions=NORMAL forwards frames of every tunnel") {
+		t.Errorf("conflicts are %q", others)
+	}
+	o.vsctl("ovs-ofctl --strict del-flows br0 priority=10,dl_src=" + mac(7).String())
+	c.Refresh()
+	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) > 0 {
+		t.Errorf("afterwards: %+v", found)
+	}
 	damages := map[string]func(){
 		"all flows deleted": func() { o.vsctl("ovs-ofctl del-flows br0") },
-		"one deleted":       func() { o.vsctl("ovs-ofctl --strict del-flows br0 priority=10,dl_src=" + mac(43).String()) },
+		"one deleted":       func() { o.vsctl("ovs-ofctl --strict del-flows br0 priority=26481,dl_src=" + mac(43).String()) },
 		"one that others may use": func() {
-			o.vsctl("ovs-ofctl add-flow br0 priority=20,tun_src=192.168.248.9,dl_src=" + mac(43).String() + ",actions=NORMAL")
+			o.vsctl("ovs-ofctl add-flow br0 cookie=0x6772656d657368,priority=26482,tun_src=192.168.248.9,dl_src=" + mac(43).String() + ",actions=NORMAL")
 		},
 		"ovs-vswitchd restarted": func() { o.kill(&o.switchd); o.startSwitchd() },
 	}
@@ -182,6 +204,24 @@ func TestABridgeOfOthersIsLeftWithoutBindings(t *testing.T) {
 	reconcile(t, c, ovsdb.Spec{})
 	if got := o.vsctl("ovs-ofctl --no-stats dump-flows br0"); got != before {
 		t.Errorf("flows were %s and are %s", before, got)
+	}
+}
+
+// A flow that forwards would bypass the controller.
+func TestABridgeOfAControllerGetsNoBindings(t *testing.T) {
+	o := startOVS(t)
+	o.vsctl("ovs-vsctl add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure")
+	c := connect(t, o)
+	want := pinned(43)
+	want.MTU = 0
+	reconcile(t, c, want)
+	c.Refresh()
+	settled(t, c, want)
+	if got := o.vsctl("ovs-ofctl --no-stats dump-flows br0"); strings.Contains(got, "dl_src") {
+		t.Errorf("flows are %s", got)
+	}
+	if found := ovsdb.Conflicts(want, observe(t, c)); len(found) == 0 {
+		t.Error("nothing is reported")
 	}
 }
 

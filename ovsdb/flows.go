@@ -22,6 +22,9 @@ type Forwarding struct {
 	Count  int      // number of such flows, including those that are not in Others
 	// Bindings are gremesh's own flows of table 0.
 	Bindings map[Binding]bool
+	// Override is a flow that forwards packets before Bindings are asked. It is
+	// empty if there is none, or if there are no Bindings.
+	Override string
 	// Flags are the flags that stop packets, by port name. Ports without such
 	// flags are not in the map.
 	Flags map[string]PortFlags
@@ -55,33 +58,38 @@ var (
 func parseFlows(text string) *Forwarding {
 	f := &Forwarding{Bindings: make(map[Binding]bool)}
 	for line := range strings.Lines(text) {
-		at := strings.Index(line, "priority=")
-		if at < 0 {
-			if at = strings.Index(line, "actions="); at < 0 {
-				continue
-			}
-		}
-		if strings.Contains(line[:at], "table_id=") {
+		statistics, flow, ok := strings.Cut(line, "n_bytes=")
+		if _, flow, ok = strings.Cut(flow, ", "); !ok || strings.Contains(statistics, "table_id=") {
 			continue
 		}
-		flow := strings.TrimSpace(line[at:])
-		if m := priority.FindStringSubmatch(flow); m != nil {
-			if n, err := strconv.Atoi(m[1]); err != nil || n > hiddenAbove {
-				continue
-			}
+		flow = strings.TrimSpace(flow)
+		m := priority.FindStringSubmatch(flow)
+		if m == nil { // the default of ovs-ofctl(8) is not shown
+			flow = "priority=32768," + strings.TrimPrefix(flow, ",")
+			m = priority.FindStringSubmatch(flow)
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil || n > hiddenAbove {
+			continue
 		}
 		if b, ours := parseBinding(flow); ours {
 			f.Bindings[b] = true
 			continue
 		}
+		normal := strings.HasSuffix(flow, "actions=NORMAL") // forwards some packets, or all, like a learning switch
 		switch {
-		case normalForAll.MatchString(flow):
-			f.Normal = true
-		case strings.HasSuffix(flow, "actions=NORMAL"): // forwards some packets like a learning switch
-		default:
+		case !normal:
 			f.Count++
 			f.Others = append(f.Others, flow)
+		case normalForAll.MatchString(flow):
+			f.Normal = true
 		}
+		if normal && n >= dropsPriority && (f.Override == "" || flow < f.Override) {
+			f.Override = flow
+		}
+	}
+	if len(f.Bindings) == 0 {
+		f.Override = ""
 	}
 	slices.Sort(f.Others)
 	f.Others = slices.Clone(f.Others[:min(len(f.Others), maxFlows)])
@@ -207,7 +215,7 @@ func sameForwarding(a, b *Forwarding) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Normal == b.Normal && a.Count == b.Count && slices.Equal(a.Others, b.Others) && maps.Equal(a.Flags, b.Flags) && a.Unread == b.Unread &&
+	return a.Normal == b.Normal && a.Count == b.Count && a.Override == b.Override && slices.Equal(a.Others, b.Others) && maps.Equal(a.Flags, b.Flags) && a.Unread == b.Unread &&
 		maps.Equal(a.Bindings, b.Bindings)
 }
 

@@ -18,7 +18,8 @@ func TestFlowsAreReadFromTheDump(t *testing.T) {
 		{"no flow", hidden, false, nil, 0},
 		{"nothing", "", false, nil, 0},
 		{"another priority", "duration=0s, n_packets=0, n_bytes=0, priority=7,actions=NORMAL\n", true, nil, 0},
-		{"ovs-ofctl's default priority", "duration=0s, n_packets=0, n_bytes=0, priority=32768,actions=NORMAL\n", true, nil, 0},
+		{"ovs-ofctl's default priority", "duration=0s, n_packets=0, n_bytes=0, ,actions=NORMAL\n", true, nil, 0},
+		{"drop with the default priority", "duration=0s, n_packets=0, n_bytes=0, ip,actions=drop\n", false, []string{"priority=32768,ip,actions=drop"}, 1},
 		{"NORMAL for some packets", "duration=0s, n_packets=0, n_bytes=0, priority=7,ip,actions=NORMAL\n", false, nil, 0},
 		{
 			"a flow that drops", "duration=9s, n_packets=0, n_bytes=0, priority=7,in_port=1,actions=drop\n" +
@@ -26,8 +27,8 @@ func TestFlowsAreReadFromTheDump(t *testing.T) {
 			true, []string{"priority=7,in_port=1,actions=drop"}, 1,
 		},
 		{
-			"more than are shown", "duration=9s, n_packets=0, priority=7,in_port=1,actions=drop\nduration=9s, n_packets=0, priority=7,in_port=2,actions=drop\n" +
-				"duration=9s, n_packets=0, priority=7,in_port=4,actions=drop\nduration=9s, n_packets=0, priority=7,in_port=3,actions=drop\n",
+			"more than are shown", "duration=9s, n_packets=0, n_bytes=0, priority=7,in_port=1,actions=drop\nduration=9s, n_packets=0, n_bytes=0, priority=7,in_port=2,actions=drop\n" +
+				"duration=9s, n_packets=0, n_bytes=0, priority=7,in_port=4,actions=drop\nduration=9s, n_packets=0, n_bytes=0, priority=7,in_port=3,actions=drop\n",
 			false, []string{"priority=7,in_port=1,actions=drop", "priority=7,in_port=2,actions=drop", "priority=7,in_port=3,actions=drop"}, 4,
 		},
 	} {
@@ -62,9 +63,9 @@ func TestPortsAreReadFromADescription(t *testing.T) {
 }
 
 func FuzzFlows(f *testing.F) {
-	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=20,tun_src=10.0.0.2,dl_src=02:42:ac:11:02:01,actions=NORMAL\n")
-	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=10,dl_src=02:42:ac:11:02:01,actions=drop\n priority=0,actions=NORMAL")
-	f.Add("priority=20,tun_ipv6_src=fd00::2,dl_src=02:42:ac:11:03:01,actions=NORMAL\n")
+	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=26482,tun_src=10.0.0.2,dl_src=02:42:ac:11:02:01,actions=NORMAL\n")
+	f.Add("duration=0s, n_packets=0, n_bytes=0, priority=26481,dl_src=02:42:ac:11:02:01,actions=drop\n priority=0,actions=NORMAL")
+	f.Add("n_bytes=0, priority=26482,tun_ipv6_src=fd00::2,dl_src=02:42:ac:11:03:01,actions=NORMAL\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		flows := parseFlows(text)
 		if len(flows.Others) > maxFlows || flows.Count < len(flows.Others) {

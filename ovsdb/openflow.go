@@ -67,8 +67,8 @@ type openflow struct {
 	xid  uint32
 }
 
-// dialOpenFlow connects and exchanges hello messages. All requests on the
-// connection together may take at most controlPatience.
+// dialOpenFlow connects and exchanges hello messages. All requests until the next
+// renew together may take at most controlPatience.
 func dialOpenFlow(ctx context.Context, db, bridge string) (*openflow, error) {
 	path, err := pidfile(db)
 	if err != nil {
@@ -80,7 +80,7 @@ func dialOpenFlow(ctx context.Context, db, bridge string) (*openflow, error) {
 		return nil, fmt.Errorf("connect to the OpenFlow socket of %s: %w", bridge, err)
 	}
 	o := &openflow{conn: conn}
-	if err = conn.SetDeadline(time.Now().Add(controlPatience)); err == nil {
+	if err = o.renew(); err == nil {
 		err = o.send(ofHello, nil)
 	}
 	var hello []byte
@@ -112,6 +112,9 @@ func speaksVersion(hello []byte) bool {
 }
 
 func (o *openflow) close() { _ = o.conn.Close() }
+
+// renew gives the next requests controlPatience again.
+func (o *openflow) renew() error { return o.conn.SetDeadline(time.Now().Add(controlPatience)) }
 
 func (o *openflow) send(kind uint8, body []byte) error {
 	o.xid++

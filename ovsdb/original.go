@@ -82,6 +82,9 @@ func Retained(have State) []string {
 		}
 	}
 	if !have.Bridge.Ours || len(others) == 0 {
+		if _, known := have.bound(); have.Bridge.Exists && !have.Bridge.Ours && !known && have.Down == "" {
+			return []string{fmt.Sprintf("flows of gremesh on bridge %s may stay, because they cannot be read: ovs-ofctl del-flows %s cookie=%#x/-1", have.Bridge.Name, have.Bridge.Name, flowCookie)}
+		}
 		return nil
 	}
 	return []string{fmt.Sprintf("bridge %s, which gremesh made, stays: it has ports of others (%s)", have.Bridge.Name, strings.Join(others, ", "))}

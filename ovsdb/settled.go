@@ -47,7 +47,7 @@ func Prune(want Spec, have State) (Spec, State) {
 	}
 	bound, _ := have.bound()
 	bindings := make(map[Binding]bool)
-	if 2*entries != len(bound) {
+	if 2*entries != len(bound) || !have.mayBind() {
 		bindings = unboundFrom(want, have, bound)
 	}
 	var tunnels []Tunnel
@@ -109,6 +109,9 @@ func unmatchedEntries(want Spec, have State, remotes map[netip.Addr]bool) map[MA
 // unboundFrom returns the bindings that do not belong to settled tunnels.
 func unboundFrom(want Spec, have State, bound map[Binding]bool) map[Binding]bool {
 	bindings := maps.Clone(bound)
+	if !have.mayBind() {
+		return bindings
+	}
 	walk(want, have, func(t *Tunnel, p *Port) {
 		if t != nil && p != nil && p.converged(want, have, t) {
 			for _, b := range bindingsOf(*t) {

@@ -1,6 +1,7 @@
 package ovsdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ type steer struct {
 	port         string // port whose flags are cleared; empty: none
 	flags        PortFlags
 	normal       bool      // add the flow that forwards
-	unbind, bind []Binding // flows to delete first, and to add in this order
+	bind, unbind []Binding // flows to add first, and to delete
 }
 
 // diffForwarding returns the changes that make the bridge forward packets
@@ -88,6 +89,11 @@ func forwardingConflicts(have State) []Conflict {
 		}
 		found = append(found, Conflict{object, flows + " which packets pass, such as " + f.Others[0][:min(len(f.Others[0]), maxShown)], do})
 	}
+	if f.Override != "" {
+		match := strings.TrimSuffix(f.Override, ",actions=NORMAL")
+		found = append(found, Conflict{object, "the flow " + f.Override[:min(len(f.Override), maxShown)] + " forwards frames of every tunnel, so a member of the mesh can send with the address of another one",
+			"if nobody needs it: ovs-ofctl " + arguments("--strict", "del-flows", b.Name, match)})
+	}
 	if flags, is := f.Flags[b.Name]; is && !b.Ours {
 		do := make([]string, 0, 1)
 		for _, action := range flags.actions("") {
@@ -96,7 +102,7 @@ func forwardingConflicts(have State) []Conflict {
 		found = append(found, Conflict{key(kindPort, b.Name, ""), "its OpenFlow flags are " + flags.String() + ": the bridge's own port carries no packets one way", strings.Join(do, " && ")})
 	}
 	if f.Unread != "" {
-		found = append(found, Conflict{object, "cannot read the OpenFlow flags of its ports: " + f.Unread,
+		found = append(found, Conflict{object, "cannot read the OpenFlow flags of its ports, nor change its flows, so a peer whose address changes is not reached: " + f.Unread,
 			"ovs-vsctl clear bridge " + b.Name + " protocols, if that is set"})
 	}
 	return found
@@ -142,13 +148,25 @@ func apply(ctx context.Context, db, bridge string, steers []*steer) error {
 			ports[p.name] = p
 		}
 	}
-	for _, s := range steers {
-		if err := s.send(o, ports); err != nil {
+	for batch := range slices.Chunk(steers, steersPerBarrier) {
+		for _, s := range batch {
+			if err := s.send(o, ports); err != nil {
+				return err
+			}
+		}
+		if err := o.barrier(); err != nil {
+			return err
+		}
+		if err := cmp.Or(ctx.Err(), o.renew()); err != nil {
 			return err
 		}
 	}
-	return o.barrier()
+	return nil
 }
+
+// steersPerBarrier limits the changes that ovs-vswitchd has not answered. It
+// reads about 50 messages of a connection between two rounds of other work.
+const steersPerBarrier = 50
 
 func (s *steer) send(o *openflow, ports map[string]ofPort) error {
 	if s.port != "" {
@@ -163,13 +181,13 @@ func (s *steer) send(o *openflow, ports map[string]ofPort) error {
 			return err
 		}
 	}
-	for _, b := range s.unbind {
-		if err := o.modifyFlow(b.flow(), flowDelete); err != nil {
+	for _, b := range s.bind {
+		if err := o.modifyFlow(b.flow(), flowAdd); err != nil {
 			return err
 		}
 	}
-	for _, b := range s.bind {
-		if err := o.modifyFlow(b.flow(), flowAdd); err != nil {
+	for _, b := range s.unbind {
+		if err := o.modifyFlow(b.flow(), flowDelete); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,7 @@
 // while the agent is stopped. The verb `gremesh history` shows it.
 //
 // The journal is for people only: gremesh makes no decision from it. Therefore
-// it is not synced to disk, and a reader skips damaged lines. A full disk
+// an entry is not synced to disk, and a reader skips damaged lines. A full disk
 // causes a warning and lost entries, but it never prevents a correction.
 //
 // A File may be used from any goroutine. Only one process may append to it.

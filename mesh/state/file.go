@@ -12,7 +12,8 @@ import (
 	"github.com/gremesh/gremesh/mesh/regular"
 )
 
-// Write replaces a file in an existing directory, with mode 0600.
+// Write replaces a file in an existing directory. A new file has mode 0600; a
+// file that exists keeps its mode.
 func Write(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {

@@ -201,7 +201,7 @@ func (c Crowd) talk(ctx context.Context, all []*bystander, to lease.Record) erro
 }
 
 // compare returns the message that a host sends every second, see
-// compareTables in mesh/gossip/compare.go.
+// compareTables in mesh/gossip/table_comparison.go.
 func (b *bystander) compare() []byte {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
