@@ -70,12 +70,11 @@ func (c *contention) applied(now time.Time, changes []Change) {
 
 // split returns the changes to apply now, and when the first of the others is
 // due; zero if none is due by itself. A change waits together with one that it
-// needs, which may be among the missing changes of other components.
+// needs, which may be among the missing changes of other components. Two
+// components may change one object: a missing change of that object alone
+// defers nothing.
 func (c *contention) split(now time.Time, changes []Change, missing map[Key]bool) (ready []Change, due time.Time) {
-	deferred := maps.Clone(missing)
-	if deferred == nil {
-		deferred = make(map[Key]bool)
-	}
+	deferred := make(map[Key]bool)
 	for _, change := range changes {
 		o := c.objects[change.Key]
 		if o == nil {
@@ -87,10 +86,11 @@ func (c *contention) split(now time.Time, changes []Change, missing map[Key]bool
 			due = earliest(due, o.due())
 		}
 	}
-	for more := len(deferred) > 0; more; {
+	waits := func(k Key) bool { return deferred[k] || missing[k] }
+	for more := len(deferred)+len(missing) > 0; more; {
 		more = false
 		for _, change := range changes {
-			if !deferred[change.Key] && slices.ContainsFunc(change.Needs, func(k Key) bool { return deferred[k] }) {
+			if !deferred[change.Key] && slices.ContainsFunc(change.Needs, waits) {
 				deferred[change.Key], more = true, true
 			}
 		}

@@ -104,6 +104,17 @@ func TestChangesThatNeedADeferredOneAreDeferred(t *testing.T) {
 	}
 }
 
+// The gate and the filter change the same tables.
+func TestAMissingChangeDefersOnlyWhatNeedsIt(t *testing.T) {
+	key := func(name string) Key { return Key{"filter", "table", name, ""} }
+	table, rule, other := Change{Key: key("gremesh"), To: "closed"}, Change{Key: key("rule"), Needs: []Key{key("gremesh")}}, Change{Key: key("other")}
+	c := contention{objects: make(map[Key]*contended)}
+	ready, due := c.split(time.Now(), []Change{table, rule, other}, map[Key]bool{table.Key: true})
+	if len(ready) != 2 || ready[0].Key != table.Key || ready[1].Key != other.Key || !due.IsZero() {
+		t.Errorf("ready: %+v, due at %s", ready, due)
+	}
+}
+
 func TestTheDelayUnderContentionIsBounded(t *testing.T) {
 	for _, test := range []struct{ limit, want time.Duration }{{0, maxDelay}, {time.Second, time.Second}} {
 		now := time.Now()
