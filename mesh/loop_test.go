@@ -29,7 +29,8 @@ type world struct {
 	view View
 
 	ovs     ovsdb.State
-	ovsErr  error
+	ovsErr  error    // of Observe
+	refuses error    // of Apply of Open vSwitch, which then changes nothing
 	applied []string // "switch", "docker", "kernel", in order
 
 	docker    docker.State
@@ -118,6 +119,9 @@ func (f fakeSwitch) PurgeFlows(context.Context) error {
 }
 func (f fakeSwitch) Apply(_ context.Context, changes []ovsdb.Change) error {
 	f.applied = append(f.applied, "switch")
+	if f.refuses != nil {
+		return f.refuses
+	}
 	if !f.view.Self.Subnet.IsValid() {
 		f.ovs.Ports = nil
 		return nil

@@ -21,6 +21,13 @@ func (l *Loop) giveOVS(have ovsdb.State, err error) {
 // only an operator can solve.
 func (l *Loop) ovsOutcome(have ovsdb.State) (ovsdb.State, []Problem, error) {
 	r := l.engine.Last().Result(ovsComponent)
+	// That Open vSwitch is down is known before anything is planned.
+	problems := problemsIn(slices.DeleteFunc(slices.Clone(r.Plan.Problems), func(p reconcile.Problem) bool {
+		return p.Code == ovsdb.DownCode
+	}))
+	if _, applying := errors.AsType[*reconcile.ApplyError](r.Err); applying { // the plan is of this pass
+		return have, problems, errors.Unwrap(r.Err)
+	}
 	if r.Err != nil {
 		return have, nil, errors.Unwrap(r.Err)
 	}
@@ -31,8 +38,5 @@ func (l *Loop) ovsOutcome(have ovsdb.State) (ovsdb.State, []Problem, error) {
 	if len(r.Plan.Changes) == 0 {
 		l.cut = nil
 	}
-	// That Open vSwitch is down is known before anything is planned.
-	return last.State, problemsIn(slices.DeleteFunc(slices.Clone(r.Plan.Problems), func(p reconcile.Problem) bool {
-		return p.Code == ovsdb.DownCode
-	})), nil
+	return last.State, problems, nil
 }

@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/gremesh/gremesh/ovsdb"
@@ -63,6 +65,29 @@ func TestAFailedPeerKeepsItsTunnelWhileVswitchdIsDead(t *testing.T) {
 	pass(t, l)
 	if id := testHost(2).ID; !l.last.Load().keep[id] {
 		t.Error("the tunnel of a failed peer is given up although nothing is known of it")
+	}
+}
+
+// The database takes changes, and ovs-vswitchd does not act on them.
+func TestAFailedApplyHidesNeitherADeadVswitchdNorConflicts(t *testing.T) {
+	w := staleDocker()
+	w.view = testView(testHost(2), testHost(3))
+	w.ovs = ovsAsPlanned(w.view)
+	w.die()
+	w.ovs.Ports = w.ovs.Ports[:1] // one is to be made, and one is in another program's place
+	w.ovs.Ports[0].Name, w.ovs.Ports[0].Bridge, w.ovs.Ports[0].Ours = "gre0", "br1", false
+	w.refuses = errors.New("ovs-vswitchd has not applied them")
+	l := w.loop()
+	if pass(t, l) {
+		t.Error("the pass has succeeded")
+	}
+	if !slices.Contains(w.applied, "switch") || slices.Contains(w.applied, "docker") || w.restarts != 0 {
+		t.Errorf("applied %v, %d restarts", w.applied, w.restarts)
+	}
+	for _, words := range []string{"has not applied them", deadSwitch, "daemon.json does not get the bip", "port gre0 on br1, which is not gremesh's"} {
+		if !w.says(l, words) {
+			t.Errorf("status does not say %q: %+v", words, l.Status(t.Context()).Problems)
+		}
 	}
 }
 

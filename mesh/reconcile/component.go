@@ -90,12 +90,12 @@ type Problem struct {
 
 // Result is the outcome of one component in a pass.
 type Result struct {
-	State    State   // as last observed; nil: never yet
+	State    State   // as last observed without an error; nil: never yet
 	Plan     Plan    // for State; its Changes are those that are still to be made
 	Applied  []Entry // changes that this pass made
 	Deferred int     // how many of Plan.Changes wait because of contention
 	Halted   string  // the component that halted this one; State and Plan are then older
-	Err      error   // Observe or Apply failed; State and Plan are then older
+	Err      error   // Observe failed, and State and Plan are older; or Apply failed (ApplyError), and they are from before it
 }
 
 // Settled reports whether the component is in its desired state: it was

@@ -66,8 +66,9 @@ type fake struct {
 	plan    func(Request[wish], map[string]string, *Plan) // adds to a plan
 	wait    func(context.Context)                         // within Observe
 
-	mu    sync.Mutex
-	fails error // of Observe
+	mu      sync.Mutex
+	fails   error // of Observe
+	refuses error // of Apply, which still makes the changes
 }
 
 func newFake(m *machine, name string, after ...string) *fake {
@@ -130,7 +131,7 @@ func (f *fake) Apply(_ context.Context, changes []Change) error {
 		f.machine.called("apply %s %s=%s", f.name, c.Key.Name, c.To)
 		f.machine.set(f.name, c.Key.Name, c.To)
 	}
-	return nil
+	return f.refuses
 }
 
 func (f *fake) Watch(ctx context.Context, notify func()) error {

@@ -114,6 +114,7 @@ func (e *Engine[In]) run(ctx context.Context, u *unit[In], p *pass[In], observe 
 	for more := len(ready) > 0; more; more = slices.ContainsFunc(ready, func(c Change) bool { return !made[c.Key] }) {
 		began := time.Now()
 		if err := e.apply(ctx, u, ready); err != nil {
+			u.result.State, u.result.Plan = cur.State, plan // dependents rely on what was observed
 			return err
 		}
 		for _, c := range ready {

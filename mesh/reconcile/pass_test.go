@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -190,4 +191,25 @@ func TestAHangingComponentHasATimeout(t *testing.T) {
 			t.Errorf("the problems are %q", got)
 		}
 	})
+}
+
+// Docker must not be restarted while ovs-vswitchd is dead, which Apply of Open
+// vSwitch notices as well.
+func TestDependentsSeeWhatWasObservedBeforeAFailedApply(t *testing.T) {
+	m := newMachine()
+	a, b := newFake(m, "a"), newFake(m, "b", "a")
+	m.set("a", "daemon", "dead")
+	a.refuses = errors.New("the daemon has not applied it")
+	a.plan = func(_ Request[wish], _ map[string]string, p *Plan) { p.Problems = []Problem{{Code: "GM-DEAD"}} }
+	var saw Result
+	b.plan = func(req Request[wish], _ map[string]string, _ *Plan) { saw = req.Upstream["a"] }
+	e := newEngine(t, options(t, m, newSource(wish{"a": {"daemon": "dead", "x": "1"}}), a, b))
+	e.Reconcile(t.Context())
+	if have, _ := saw.State.(map[string]string); have["daemon"] != "dead" || have["x"] != "" {
+		t.Errorf("b saw the state %v", saw.State)
+	}
+	var applying *ApplyError
+	if !errors.As(saw.Err, &applying) || saw.Settled() || len(saw.Plan.Changes) != 1 || !slices.Equal(codes(saw.Plan.Problems), []string{"GM-DEAD"}) {
+		t.Errorf("b saw %+v", saw)
+	}
 }

@@ -77,7 +77,7 @@ func (u *unit[In]) next(p *pass[In]) time.Time {
 
 func (u *unit[In]) succeed(r Result) { u.result, u.backoff = r, 0 }
 
-// fail keeps the state and the plan of before, and starts the backoff.
+// fail keeps the state and the plan, and starts the backoff.
 func (u *unit[In]) fail(err error) {
 	u.result.Err, u.result.Halted, u.result.Deferred = err, "", 0
 	u.backoff = min(max(2*u.backoff, firstBackoff), maxBackoff)
