@@ -34,12 +34,15 @@ func (e *Engine[In]) Reconcile(ctx context.Context) (next time.Time) {
 			e.resyncAt = p.began.Add(maxBackoff)
 		}
 	}
-	for _, u := range e.units {
+	for i, u := range e.units {
 		if ctx.Err() != nil {
 			break
 		}
 		e.step(ctx, u, p)
 		if e.opts.Preempt != nil && u.result.Err == nil && e.opts.Preempt(u.name) {
+			for _, later := range e.units[i+1:] {
+				later.notified.Store(true) // the next pass does not know what this one has changed
+			}
 			break
 		}
 	}

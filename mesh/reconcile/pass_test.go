@@ -213,3 +213,23 @@ func TestDependentsSeeWhatWasObservedBeforeAFailedApply(t *testing.T) {
 		t.Errorf("b saw %+v", saw)
 	}
 }
+
+func TestAfterAPreemptedPassTheLaterComponentsRun(t *testing.T) {
+	m := newMachine()
+	opts := options(t, m, newSource(wish{"a": {"x": "1"}}), newFake(m, "a"), newFake(m, "b", "a"))
+	preempts := false
+	opts.Preempt = func(component string) bool { return preempts && component == "a" }
+	e := newEngine(t, opts)
+	e.Reconcile(t.Context())
+	m.taken()
+	m.set("a", "x", "2")
+	e.Notify("a")
+	preempts = true
+	e.Reconcile(t.Context())
+	wantCalls(t, m, "observe a", "apply a x=1", "observe a")
+	preempts = false
+	e.Reconcile(t.Context())
+	wantCalls(t, m, "observe b")
+	e.Reconcile(t.Context())
+	wantCalls(t, m)
+}
