@@ -115,7 +115,7 @@ func (c *Component[In]) Restore(_ reconcile.Request[In], _ json.RawMessage, s re
 		p.Pending = "Docker keeps its bip"
 		p.Problems = append(p.Problems, reconcile.Problem{Code: "GM-DOCKER-FUTILE", Summary: have.Futile.What, Remedy: have.Futile.Do})
 	case have.NeedsRestart && have.Running && !have.Starting:
-		p.Changes = []reconcile.Change{restartChange(have, have.Bip, nil, true)}
+		p.Changes = []reconcile.Change{restartChange(have, have.Bip, true)}
 	}
 	return p
 }
@@ -145,10 +145,10 @@ type restartFor struct {
 	wait bool // Apply returns once the restart has ended
 }
 
-func restartChange(have Observation, bip string, needs []reconcile.Key, wait bool) reconcile.Change {
+func restartChange(have Observation, bip string, wait bool) reconcile.Change {
 	return reconcile.Change{
 		Key: daemonKey, From: fmt.Sprintf("running with the bip %s", have.Network), To: "restarted",
-		Commands: []string{"systemctl restart docker"}, Needs: needs, Op: restartFor{bip, wait}, Quiet: !wait,
+		Commands: []string{"systemctl restart docker"}, Op: restartFor{bip, wait}, Quiet: !wait,
 	}
 }
 
@@ -229,7 +229,8 @@ func renews(want Settings, have State) bool {
 	return have.NeedsRestart || want.Bip.IsValid() && have.Bip != want.Bip.String() && have.Written.Bip != want.Bip.String()
 }
 
-// restart plans a restart if dockerd uses another bip and a restart would help.
+// restart plans a restart if dockerd uses another bip than daemon.json, which
+// has the desired keys, and a restart would help.
 func restart(p *reconcile.Plan, want Settings, have Observation, hold string) {
 	switch {
 	case !have.Restart.Since.IsZero():
@@ -247,8 +248,9 @@ func restart(p *reconcile.Plan, want Settings, have Observation, hold string) {
 		p.Pending, p.Recheck = "Docker is about to be restarted: nothing prevents that any more", have.Restart.Wait
 	case have.NeedsRestart && hold != "" && have.Restart.Err == nil:
 		p.Pending = "Docker is about to be restarted: " + hold
+	case have.NeedsRestart && len(p.Changes) > 0: // first the file: dockerd may already use what it has then
 	case have.NeedsRestart && !have.Restart.Never && waits(want, have) == 0:
-		p.Changes = append(p.Changes, restartChange(have, want.Bip.String(), keysOf(p.Changes), false))
+		p.Changes = append(p.Changes, restartChange(have, want.Bip.String(), false))
 	case have.NeedsRestart:
 		p.Pending, p.Blocked, p.Recheck = "Docker keeps its bip", true, waits(want, have)
 		p.Problems = append(p.Problems, stale(want, have))
@@ -267,12 +269,4 @@ func waits(want Settings, have Observation) time.Duration {
 		return max(r.Wait, r.Pause)
 	}
 	return r.Wait
-}
-
-func keysOf(changes []reconcile.Change) []reconcile.Key {
-	var keys []reconcile.Key
-	for _, c := range changes {
-		keys = append(keys, c.Key)
-	}
-	return keys
 }

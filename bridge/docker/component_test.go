@@ -38,7 +38,9 @@ func TestDockerIsRestartedOnlyIfThatIsNeededAndHelps(t *testing.T) {
 		"in order":              {change: func(*Observation) {}},
 		"another bip":           {change: func(s *Observation) { s.Bip = "172.17.0.1/16" }, changes: "daemon.json bip"},
 		"dockerd is stale":      {change: stale(func(*Observation) {}), changes: "dockerd"},
-		"both":                  {change: stale(func(s *Observation) { s.Bip = "" }), changes: "daemon.json bip; dockerd"},
+		"both":                  {change: stale(func(s *Observation) { s.Bip = "" }), changes: "daemon.json bip"},
+		"another MTU, too":      {change: stale(func(s *Observation) { s.MTU = 1500 }), changes: "daemon.json mtu"},
+		"only the file differs": {change: stale(func(s *Observation) { s.Bip, s.Network = "172.17.99.1/24", wanted.Bip }), changes: "daemon.json bip"},
 		"paths are measured":    {change: stale(func(*Observation) {}), hold: "paths", pending: "paths"},
 		"a restart runs":        {change: stale(func(s *Observation) { s.Restart.Since = time.Now() }), pending: "is being restarted"},
 		"it would be futile":    {change: stale(func(s *Observation) { s.Futile = trouble }), pending: "keeps", code: "GM-DOCKER-FUTILE"},
@@ -86,8 +88,13 @@ func TestARestartWaitsForDaemonJSON(t *testing.T) {
 	have := inOrder()
 	have.NeedsRestart, have.Bip = true, ""
 	changes := planFor(wanted, have, "", true).Changes
-	if last := changes[len(changes)-1]; last.Key != daemonKey || len(last.Needs) != 1 || last.Needs[0] != changes[0].Key {
-		t.Errorf("the changes are %+v", changes)
+	if len(changes) != 1 || changes[0].Key != keyOf("bip") {
+		t.Errorf("first: %+v", changes)
+	}
+	have.Bip = wanted.Bip.String()
+	changes = planFor(wanted, have, "", true).Changes
+	if len(changes) != 1 || changes[0].Key != daemonKey {
+		t.Errorf("then: %+v", changes)
 	}
 }
 
