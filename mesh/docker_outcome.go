@@ -12,10 +12,6 @@ import (
 	"github.com/gremesh/gremesh/mesh/reconcile"
 )
 
-// restartTimeout bounds a restart of Docker. dockerd may need long to stop its
-// containers.
-const restartTimeout = 2 * time.Minute
-
 // dockerOutcome is what the engine found out about Docker.
 type dockerOutcome struct {
 	settled  bool // see reconcile.Result.Settled
@@ -70,9 +66,13 @@ func (l *Loop) afterPass() {
 	l.beReady()
 }
 
-// restartDocker runs in its own goroutine, besides the passes.
+// restartDocker runs in its own goroutine, besides the passes. The time that it
+// waits for the pass is not part of the command's: a command that is killed
+// between stop and start leaves no dockerd.
 func (l *Loop) restartDocker(ctx context.Context) error {
 	l.afterPass()
+	ctx, cancel := context.WithTimeout(ctx, docker.RestartTimeout)
+	defer cancel()
 	began, want := time.Now(), l.restartFor.Load()
 	err := l.cfg.Docker.Restart(ctx)
 	switch {

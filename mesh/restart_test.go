@@ -58,6 +58,31 @@ func TestARestartThatHangsIsReported(t *testing.T) {
 	})
 }
 
+// slowReport makes passes slow, after the engine has begun a restart.
+type slowReport struct{ Membership }
+
+func (m slowReport) Report(c TunnelCount) {
+	time.Sleep(20 * time.Millisecond)
+	m.Membership.Report(c)
+}
+
+func TestTheTimeOfARestartBeginsAfterThePass(t *testing.T) {
+	w := staleDocker()
+	l := w.loop()
+	l.cfg.Membership = slowReport{l.cfg.Membership}
+	var passed time.Time // not before then does the pass end
+	l.cfg.Ready = func() { w.readied, passed = w.readied+1, time.Now() }
+	w.restart = func(ctx context.Context) error {
+		if end, ok := ctx.Deadline(); !ok || end.Before(passed.Add(docker.RestartTimeout)) {
+			t.Errorf("the command has %s less, %t", passed.Add(docker.RestartTimeout).Sub(end), ok)
+		}
+		return nil
+	}
+	if pass(t, l); w.restarts != 1 {
+		t.Errorf("%d restarts", w.restarts)
+	}
+}
+
 func TestWhileDockerIsRestartedPassesAndAuditsGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := staleDocker()

@@ -228,7 +228,7 @@ func (u Uninstall) restart(ctx context.Context, former *bridge.Original) (docker
 	}
 	u.Say("restarting Docker …")
 	// The restart must not be interrupted between stop and start.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), docker.RestartTimeout)
 	defer cancel()
 	if err := u.Docker.Restart(whole); err != nil {
 		return docker.State{}, fmt.Errorf("%w; restart it, and run this again", err)

@@ -60,7 +60,7 @@ func (c *Component[In]) Observe(ctx context.Context) (reconcile.State, error) {
 }
 
 // ApplyTimeout has room for the restart that Restore waits for.
-func (c *Component[In]) ApplyTimeout() time.Duration { return restartTimeout + 15*time.Second }
+func (c *Component[In]) ApplyTimeout() time.Duration { return RestartTimeout + 15*time.Second }
 
 // Apply writes daemon.json. It begins a restart and does not wait for it, except
 // for Restore: Plan reports it as pending, and Watch notifies of its end.

@@ -8,11 +8,14 @@ import (
 	"time"
 )
 
+// RestartTimeout bounds the command that restarts Docker. dockerd can take long
+// to stop its containers.
+const RestartTimeout = 2 * time.Minute
+
 const (
-	restartTimeout = 2 * time.Minute // dockerd can take long to stop its containers
-	firstPause     = 30 * time.Second
-	maxPause       = 10 * time.Minute
-	pauseMemory    = time.Hour // without a restart, the pause starts from firstPause again
+	firstPause  = 30 * time.Second
+	maxPause    = 10 * time.Minute
+	pauseMemory = time.Hour // without a restart, the pause starts from firstPause again
 	// maxFutile is how often Docker is restarted for one bip by a command that
 	// succeeds and does not help: each restart stops containers.
 	maxFutile = 1
@@ -49,7 +52,9 @@ type Restarter struct {
 	cleared   time.Time
 }
 
-// NewRestarter returns a Restarter that calls restart. It starts nothing.
+// NewRestarter returns a Restarter that calls restart with a context that does
+// not end. restart bounds its command by RestartTimeout, and may wait before
+// that. NewRestarter starts nothing.
 func NewRestarter(restart func(context.Context) error, mark Mark) *Restarter {
 	return &Restarter{restart: restart, mark: mark, ended: make(chan struct{}, 1)}
 }
@@ -133,11 +138,7 @@ func (r *Restarter) begin(ctx context.Context, bip string) {
 	}
 	r.pause = min(max(firstPause, 2*r.pause), maxPause)
 	restart := r.restart
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTimeout)
-		defer cancel()
-		r.end(restart(ctx))
-	}()
+	go func() { r.end(restart(context.WithoutCancel(ctx))) }()
 }
 
 func (r *Restarter) end(err error) {
