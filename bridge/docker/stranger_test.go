@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -85,11 +86,17 @@ func TestASocketOfAnotherUserIsNotBelieved(t *testing.T) {
 	}
 	socket := filepath.Join(filepath.Dir(path), "s")
 	cmd := launch(t, path, "unix://"+socket, traits{}, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
-	waitFor(t, func() error { _, err := os.Stat(socket); return err })
-	var version versionAnswer
-	if err := newEngine(socket).get(t.Context(), "/version", &version); err == nil || !strings.Contains(err.Error(), "user 65534 listens at") {
-		t.Errorf("process %d: %+v, %v", cmd.Process.Pid, version, err)
-	}
+	waitFor(t, func() error { // the socket exists before anybody listens at it
+		var version versionAnswer
+		err := newEngine(socket).get(t.Context(), "/version", &version)
+		if err == nil {
+			t.Fatalf("process %d is believed: %+v", cmd.Process.Pid, version)
+		}
+		if !strings.Contains(err.Error(), "user 65534 listens at") {
+			return fmt.Errorf("process %d: %w", cmd.Process.Pid, err)
+		}
+		return nil
+	})
 }
 
 func TestOnlyRootsProgramsAreExecuted(t *testing.T) {
