@@ -58,8 +58,9 @@ var (
 func parseFlows(text string) *Forwarding {
 	f := &Forwarding{Bindings: make(map[Binding]bool)}
 	for line := range strings.Lines(text) {
-		statistics, flow, ok := strings.Cut(line, "n_bytes=")
-		if _, flow, ok = strings.Cut(flow, ", "); !ok || strings.Contains(statistics, "table_id=") {
+		statistics, rest, _ := strings.Cut(line, "n_bytes=")
+		_, flow, ok := strings.Cut(rest, ", ")
+		if !ok || strings.Contains(statistics, "table_id=") {
 			continue
 		}
 		flow = strings.TrimSpace(flow)
