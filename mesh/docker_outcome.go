@@ -23,6 +23,7 @@ type dockerOutcome struct {
 func (l *Loop) dockerOutcome() (out dockerOutcome, err error) {
 	r := l.engine.Last().Result(dockerComponent)
 	if r.Err != nil {
+		out.problems = problemsOf(r)
 		return out, errors.Unwrap(r.Err)
 	}
 	have, ok := r.State.(docker.Observation)

@@ -168,8 +168,15 @@ func (a around) Observe(ctx context.Context) (filter.Surroundings, error) {
 
 func (a around) Watch(ctx context.Context, notify func()) error { return a.kernel.Watch(ctx, notify) }
 
-// problemsOf returns the problems of a component for status.
-func problemsOf(r reconcile.Result) []Problem { return problemsIn(r.Plan.Problems) }
+// problemsOf returns the problems of a component for status. If the component
+// could not be observed, its plan is an old one, and the error is the only
+// problem.
+func problemsOf(r reconcile.Result) []Problem {
+	if _, applying := errors.AsType[*reconcile.ApplyError](r.Err); r.Err != nil && !applying {
+		return nil
+	}
+	return problemsIn(r.Plan.Problems)
+}
 
 func problemsIn(list []reconcile.Problem) []Problem {
 	var problems []Problem

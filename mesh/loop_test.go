@@ -41,7 +41,8 @@ type world struct {
 	kernel    bridge.State
 	echo      error // what comes of one
 	nat       filter.State
-	natErr    error
+	natErr    error // of Observe
+	natFails  error // of Apply
 	said      filter.FileState
 	forgetful error         // what was before can't be kept
 	woken     chan struct{} // by whoever wakes the loop
@@ -221,6 +222,9 @@ func (f fakeNAT) Watch(ctx context.Context, _ func()) error {
 	return ctx.Err()
 }
 func (f fakeNAT) Apply(context.Context, []filter.Change) error {
+	if f.natFails != nil {
+		return f.natFails
+	}
 	f.applied = append(f.applied, "nat")
 	f.nat = natAsPlanned(f.view, f.said)
 	if f.made != nil && f.made.seen.plan != nil {

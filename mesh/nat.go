@@ -75,7 +75,7 @@ func (c LoopConfig) plan(view View, keep Keep, ovs ovsdb.State) (*Desired, []Pro
 func (l *Loop) filterOutcome() ([]Problem, error) {
 	r := l.engine.Last().Result(filterComponent)
 	if r.Err != nil {
-		return nil, errors.Unwrap(r.Err)
+		return problemsOf(r), errors.Unwrap(r.Err)
 	}
 	have, ok := r.State.(filter.Observation)
 	if !ok { // ctx has ended

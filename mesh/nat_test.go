@@ -82,6 +82,17 @@ func TestAPacketFilterThatFailsKeepsTheKernelFromNothing(t *testing.T) {
 	}
 }
 
+// What explains why the rules cannot be changed is reported with the failure.
+func TestAPacketFilterThatRefusesChangesKeepsItsProblems(t *testing.T) {
+	w := planned(testHost(2))
+	w.nat = filter.State{MissingFamilies: []string{"bridge"}}
+	w.natFails = errors.New("nft: no space")
+	l := w.loop()
+	if pass(t, l) || !w.says(l, "no space") || !w.says(l, "bridge family") {
+		t.Errorf("%+v", l.Status(t.Context()).Problems)
+	}
+}
+
 func TestATableThatIsGoneIsMadeAnewAndIsDriftUntilThen(t *testing.T) {
 	w := planned(testHost(2))
 	l := w.loop()

@@ -21,15 +21,12 @@ func (l *Loop) giveOVS(have ovsdb.State, err error) {
 // only an operator can solve.
 func (l *Loop) ovsOutcome(have ovsdb.State) (ovsdb.State, []Problem, error) {
 	r := l.engine.Last().Result(ovsComponent)
-	// That Open vSwitch is down is known before anything is planned.
-	problems := problemsIn(slices.DeleteFunc(slices.Clone(r.Plan.Problems), func(p reconcile.Problem) bool {
-		return p.Code == ovsdb.DownCode
-	}))
-	if _, applying := errors.AsType[*reconcile.ApplyError](r.Err); applying { // the plan is of this pass
-		return have, problems, errors.Unwrap(r.Err)
-	}
+	r.Plan.Problems = slices.DeleteFunc(slices.Clone(r.Plan.Problems), func(p reconcile.Problem) bool {
+		return p.Code == ovsdb.DownCode // known before anything is planned
+	})
+	problems := problemsOf(r)
 	if r.Err != nil {
-		return have, nil, errors.Unwrap(r.Err)
+		return have, problems, errors.Unwrap(r.Err)
 	}
 	last, ok := r.State.(ovsdb.Observation)
 	if !ok { // ctx has ended

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -169,9 +170,11 @@ func (e *Engine[In]) conclude(p *pass[In], problems []Problem) {
 	report := Report{Time: p.began, Problems: slices.Clone(problems)}
 	for _, u := range e.units {
 		report.Components = append(report.Components, ComponentResult{u.name, u.result})
+		_, applying := errors.AsType[*ApplyError](u.result.Err) // so the plan is of the same attempt
 		if u.result.Err != nil {
 			report.Problems = append(report.Problems, failure(u.name, u.result.Err))
-		} else if u.result.Halted == "" {
+		}
+		if u.result.Halted == "" && (u.result.Err == nil || applying) {
 			report.Problems = append(report.Problems, u.result.Plan.Problems...)
 		}
 	}

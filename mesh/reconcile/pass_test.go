@@ -196,6 +196,10 @@ func TestAHangingComponentHasATimeout(t *testing.T) {
 // Docker must not be restarted while ovs-vswitchd is dead, which Apply of Open
 // vSwitch notices as well.
 func TestDependentsSeeWhatWasObservedBeforeAFailedApply(t *testing.T) {
+	synctest.Test(t, dependentsSeeWhatWasObserved)
+}
+
+func dependentsSeeWhatWasObserved(t *testing.T) {
 	m := newMachine()
 	a, b := newFake(m, "a"), newFake(m, "b", "a")
 	m.set("a", "daemon", "dead")
@@ -211,6 +215,17 @@ func TestDependentsSeeWhatWasObservedBeforeAFailedApply(t *testing.T) {
 	var applying *ApplyError
 	if !errors.As(saw.Err, &applying) || saw.Settled() || len(saw.Plan.Changes) != 1 || !slices.Equal(codes(saw.Plan.Problems), []string{"GM-DEAD"}) {
 		t.Errorf("b saw %+v", saw)
+	}
+	if got := codes(e.Last().Problems); !slices.Equal(got, []string{"GM-A-FAILED", "GM-DEAD"}) {
+		t.Errorf("the problems are %q: what explains a failure is reported with it", got)
+	}
+	a.refuses = nil
+	a.fail(errors.New("the daemon does not answer"))
+	e.Notify("a")
+	time.Sleep(2 * firstBackoff) // of the test's clock
+	e.Reconcile(t.Context())
+	if got := codes(e.Last().Problems); slices.Contains(got, "GM-DEAD") {
+		t.Errorf("the problems are %q: nobody knows whether the old one is still there", got)
 	}
 }
 
