@@ -246,3 +246,14 @@ func TestWithoutOpenVSwitchDockerIsLeftUnchanged(t *testing.T) {
 		})
 	}
 }
+
+// The guard has looked at the kernel before, and taken br0 out of docker0.
+func TestTheKernelIsLookedAtAfterDockerHasChangedIt(t *testing.T) {
+	w := planned(testHost(2))
+	ready := kernelAsPlanned()
+	w.kernel.Addrs, w.readdressed = nil, &ready
+	l := w.loop()
+	if !pass(t, l) || !slices.Equal(w.applied, []string{"kernel"}) {
+		t.Errorf("applied %v", w.applied)
+	}
+}

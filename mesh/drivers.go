@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gremesh/gremesh/bridge"
+	"github.com/gremesh/gremesh/bridge/docker"
 	"github.com/gremesh/gremesh/ovsdb"
 )
 
@@ -36,6 +37,19 @@ func (d kernelDriver) Watch(ctx context.Context, notify func()) error {
 
 // Refresh does nothing: Loop.resync does it.
 func (d kernelDriver) Refresh() {}
+
+// dockerDriver is Docker for the engine.
+type dockerDriver struct {
+	Docker
+	l *Loop
+}
+
+// Observe makes the kernel be observed after Docker: a dockerd that has just
+// become ready has given docker0 its address.
+func (d dockerDriver) Observe(ctx context.Context) (docker.State, error) {
+	d.l.kernelSeen = nil
+	return d.Docker.Observe(ctx)
+}
 
 // ovsDriver is Open vSwitch for the engine. The pass has observed it already,
 // because the desired state depends on it.

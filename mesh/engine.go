@@ -42,7 +42,7 @@ func (l *Loop) newEngine() *reconcile.Engine[Desired] {
 		Host: l.cfg.NAT, Around: around{kernelDriver{l}}, Spec: func(d *Desired) filter.Rules { return d.NAT },
 	}
 	dockerd := &docker.Component[Desired]{
-		Daemon: l.cfg.Docker, Restarter: l.cfg.Memory.restarter,
+		Daemon: dockerDriver{l.cfg.Docker, l}, Restarter: l.cfg.Memory.restarter,
 		Spec: func(d *Desired) docker.Settings { return d.Docker }, Hold: func(*Desired) string { return l.held },
 	}
 	engine, err := reconcile.New(reconcile.Options[Desired]{

@@ -33,19 +33,22 @@ type world struct {
 	refuses error    // of Apply of Open vSwitch, which then changes nothing
 	applied []string // "switch", "docker", "kernel", in order
 
-	docker    docker.State
-	restart   func(context.Context) error // runs beside the passes
-	takes     func()                      // what a restart that succeeds changes
-	restarts  int
-	made      *Loop
-	kernel    bridge.State
-	echo      error // what comes of one
-	nat       filter.State
-	natErr    error // of Observe
-	natFails  error // of Apply
-	said      filter.FileState
-	forgetful error         // what was before can't be kept
-	woken     chan struct{} // by whoever wakes the loop
+	docker   docker.State
+	restart  func(context.Context) error // runs beside the passes
+	takes    func()                      // what a restart that succeeds changes
+	restarts int
+	made     *Loop
+	kernel   bridge.State
+	echo     error // what comes of one
+	nat      filter.State
+	natErr   error // of Observe
+	natFails error // of Apply
+	// readdressed is the kernel after dockerd has become ready, just before it is
+	// asked; nil: the kernel stays.
+	readdressed *bridge.State
+	said        filter.FileState
+	forgetful   error         // what was before can't be kept
+	woken       chan struct{} // by whoever wakes the loop
 
 	kernelWoken chan struct{} // by the kernel
 	kernelSeen  int           // how often it was observed
@@ -179,7 +182,13 @@ func (f fakeKernel) Apply(_ context.Context, changes []bridge.Change) error {
 
 type fakeDocker struct{ *world }
 
-func (f fakeDocker) Observe(context.Context) (docker.State, error) { return f.docker, nil }
+func (f fakeDocker) Observe(context.Context) (docker.State, error) {
+	if f.readdressed != nil {
+		f.kernel = *f.readdressed
+	}
+	return f.docker, nil
+}
+
 func (f fakeDocker) Apply(_ context.Context, changes []docker.Change) error {
 	f.applied = append(f.applied, "docker")
 	f.docker.Bip, f.docker.MTU, f.docker.NeedsRestart = "172.17.42.1/24", 1462, f.docker.Running
