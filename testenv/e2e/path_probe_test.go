@@ -133,9 +133,9 @@ func pathIsBack(t *testing.T, l *testenv.Lab) {
 
 func droppingFlowIsSeen(t *testing.T, l *testenv.Lab) {
 	h2 := l.Host(2)
-	run(t, h2, "ovs-ofctl", "add-flow", "br0", "priority=100,in_port="+port(t, l.Host(1))+",actions=drop")
+	run(t, h2, "ovs-ofctl", "add-flow", "br0", "priority=30000,in_port="+port(t, l.Host(1))+",actions=drop")
 	pathIsDown(t, l)
-	run(t, h2, "ovs-ofctl", "--strict", "del-flows", "br0", "priority=100,in_port="+port(t, l.Host(1)))
+	run(t, h2, "ovs-ofctl", "--strict", "del-flows", "br0", "priority=30000,in_port="+port(t, l.Host(1)))
 	pathIsBack(t, l)
 }
 
@@ -143,7 +143,7 @@ func droppingFlowIsSeen(t *testing.T, l *testenv.Lab) {
 // with a tag, or not at all.
 func taggedPortIsSeen(t *testing.T, l *testenv.Lab) {
 	h2 := l.Host(2)
-	flow := "priority=100,in_port=" + port(t, l.Host(1))
+	flow := "priority=30000,in_port=" + port(t, l.Host(1))
 	run(t, h2, "ovs-ofctl", "add-flow", "br0", flow+",actions=mod_vlan_vid:7,LOCAL")
 	pathIsDown(t, l)
 	run(t, h2, "ovs-ofctl", "--strict", "del-flows", "br0", flow)
